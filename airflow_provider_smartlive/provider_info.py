@@ -1,0 +1,129 @@
+"""What Airflow asks a provider for: its connection type, its operators' links and its configuration section."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def _option(
+    description: str, type_: str, default: str | None, example: str | None = None, **more: Any
+) -> dict[str, Any]:
+    return {
+        "description": description,
+        "version_added": "0.1.0",
+        "type": type_,
+        "example": example,
+        "default": default,
+        **more,
+    }
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Return the provider's metadata, in the form of Airflow's provider schema."""
+    return {
+        "package-name": "airflow-provider-smartlive",
+        "name": "MetaStudio smart live",
+        "description": "Scheduled virtual-human livestreams on Huawei Cloud MetaStudio.",
+        "config": {"smartlive": {"description": "Livestreams on MetaStudio.", "options": OPTIONS}},
+    }
+
+
+#: The ``[smartlive]`` section. :mod:`airflow_provider_smartlive.settings` reads it and takes its defaults
+#: from here, so that the documentation and the code cannot differ.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "callback_secrets": _option(
+        "Secrets of the callback receiver, separated by commas: the first one issues callback URLs and keys, "
+        "all of them are accepted, so that a secret can be rotated while streams run. "
+        "`airflow smartlive generate-secret` makes one. The workers and the API server need the same value. "
+        "While it is empty every callback is refused, and a task that asks for callbacks does not start.",
+        "string",
+        "",
+        sensitive=True,
+    ),
+    "callback_base_url": _option(
+        "The URL under which MetaStudio reaches this deployment's API server, with a path prefix if there is "
+        "one. Empty: `[api] base_url`. The connection's own setting comes first.",
+        "string",
+        "",
+        "https://airflow.example.com",
+    ),
+    "callback_auth_type": _option(
+        "How MetaStudio signs its callbacks: MSS_A_HEAD (headers), MSS_A (query) or NONE. With MSS_A_HEAD a "
+        "URL that somebody saw in a log is not enough to send an event.",
+        "string",
+        "MSS_A_HEAD",
+    ),
+    "callback_auth_window": _option(
+        "How many seconds the time of a signed callback may differ from ours, in both directions.",
+        "integer",
+        "300",
+    ),
+    "callback_auth_forms": _option(
+        "Forms of the signed URI that are accepted, separated by commas, in order: `host-path-query` is the "
+        "published one (host, path, query sorted by name); `full-url` and `path-query` are plausible others, as "
+        "MetaStudio does not document the form for event callbacks.",
+        "string",
+        "host-path-query",
+    ),
+    "callback_max_body": _option(
+        "The largest callback body that is read, in bytes. MetaStudio's own are below 2 KiB.",
+        "integer",
+        "65536",
+    ),
+    "callback_rate_limit": _option(
+        "Verified events per minute and task instance that are folded into the callback table by one API server "
+        "process; more are answered with 429. A stream that flaps every second stays below it.",
+        "integer",
+        "600",
+    ),
+    "reconcile_interval": _option(
+        "Seconds between two questions to MetaStudio about the streams that wait, when callbacks are on: the "
+        "bound on how late an END is seen of which every callback was lost.",
+        "integer",
+        "300",
+    ),
+    "reconcile_interval_without_rtmp": _option(
+        "The same, in seconds, for jobs that have no RTMP output or no callbacks: for them asking is the only way "
+        "to see the end.",
+        "integer",
+        "60",
+    ),
+    "end_grace": _option(
+        "Seconds that MetaStudio gets to finish a job after the last RTMP link reported END, before we stop it.",
+        "integer",
+        "120",
+    ),
+    "stop_grace": _option(
+        "Seconds that a job gets to end after a stop request was accepted, before the stop counts as failed.",
+        "integer",
+        "120",
+    ),
+    "failure_budget": _option(
+        "Seconds for which MetaStudio may be unreachable while we wait, before the task fails. Any good answer "
+        "starts the budget anew.",
+        "integer",
+        "3600",
+    ),
+    "look_again_window": _option(
+        "Seconds for which a start with an unknown outcome is looked for in MetaStudio's listing before it is "
+        "sent again: the listing may lag behind.",
+        "integer",
+        "30",
+    ),
+    "max_live_duration": _option(
+        "Hours after which MetaStudio itself ends a job for which neither `stop_at` nor `max_duration` is given "
+        "(1 to 168). The backstop behind every owner: a job that nobody waits for any more ends here.",
+        "integer",
+        "24",
+    ),
+    "request_timeout": _option(
+        "Seconds that one request to MetaStudio may take.",
+        "integer",
+        "30",
+    ),
+    "request_attempts": _option(
+        "How often a request that may be repeated is sent before its error counts.",
+        "integer",
+        "4",
+    ),
+}
