@@ -1,0 +1,296 @@
+"""The callback URL of a task instance: making it, and recognising it again."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import ipaddress
+import json
+import re
+import secrets as randomness
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from urllib.parse import urlsplit
+
+from cryptography.fernet import Fernet
+from cryptography.fernet import InvalidToken as FernetInvalidToken
+
+from airflow_provider_smartlive.metastudio.callback_auth import AuthType
+
+#: Path below the base URL. The plugin mounts the receiver at the first segment.
+MOUNT_PATH = "/smartlive"
+CALLBACK_PATH = "/callbacks/"
+
+#: Longest callback URL that MetaStudio's schema takes (``live_event_type_callback_url``).
+MAX_URL_LENGTH = 2048
+
+#: Longest ``key`` of the callback configuration (schema). We use all of it.
+MSS_KEY_LENGTH = 32
+
+#: Below this many characters a secret is taken for a mistake rather than for a secret.
+MIN_SECRET_LENGTH = 32
+
+_TOKEN_VERSION = 1
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{100,%d}" % MAX_URL_LENGTH)
+_CALLBACK_URL = re.compile(
+    rf"https?://[^?#]*{MOUNT_PATH}{CALLBACK_PATH}(?P<token>[A-Za-z0-9_-]+)(?:[?#].*)?", re.DOTALL
+)
+_SUPPORTED_AUTH_TYPES = (AuthType.MSS_A_HEAD, AuthType.MSS_A, AuthType.NONE)
+
+
+class RouteError(ValueError):
+    """A callback URL cannot be issued. The text names the setting and the fix, never a secret."""
+
+
+class InvalidToken(ValueError):
+    """A token that none of our secrets opens, or whose content no release of ours wrote."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """
+    The task instance that owns a job, across its tries.
+
+    :param map_index: Index of a mapped task; -1 for a task that is not mapped, as in Airflow.
+    """
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int = -1
+
+
+@dataclass(frozen=True)
+class Route:
+    """
+    Where an event belongs: a task instance, and which of its lives.
+
+    :param generation: The task instance's ``max_tries`` at the start. A clear of a finished task raises it, a
+        retry does not.
+    """
+
+    identity: Identity
+    generation: int
+
+
+@dataclass(frozen=True)
+class IssuedRoute:
+    """
+    What goes into ``live_event_callback_config``, and what the owner keeps to compare with.
+
+    :param fingerprint_key: The key under which outputs appear in this route's callback table.
+    """
+
+    url: str = field(repr=False)
+    key: str = field(repr=False)
+    auth_type: AuthType
+    route: Route
+    fingerprint_key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class OpenedRoute:
+    """
+    A route that was read back from its token. Only we can have written it.
+
+    :param url: The URL as it was issued: what MetaStudio signs, whatever the request's ``Host`` says.
+    :param key: The key with which MetaStudio signs (``live_event_callback_config.key``).
+    :param auth_type: How MetaStudio was asked to sign. It comes from the token, so no caller can choose less.
+    """
+
+    route: Route
+    url: str = field(repr=False)
+    key: str = field(repr=False)
+    auth_type: AuthType
+    fingerprint_key: bytes = field(repr=False)
+
+
+def generate_secret() -> str:
+    """Return a new value for ``[smartlive] callback_secrets``: 32 random bytes, URL-safe."""
+    return randomness.token_urlsafe(32)
+
+
+def issue(route: Route, *, base_url: str, secrets: Sequence[str], auth_type: AuthType) -> IssuedRoute:
+    """
+    Make the callback URL and key of a task instance.
+
+    :param route: The task instance and its generation.
+    :param base_url: Where MetaStudio reaches the API server, with a path prefix if there is one. It is written
+        into the token, so that a later change of the setting breaks no stream that is already live.
+    :param secrets: ``[smartlive] callback_secrets``; the first one issues.
+    :param auth_type: How MetaStudio shall sign its callbacks.
+    :raises RouteError: if there is no usable secret, if the base URL is not https (except for a loopback
+        host) or not a plain base URL, if the authentication type is not ours to use, or if the URL would
+        exceed the 2,048 characters that MetaStudio takes.
+    """
+    if not secrets:
+        raise RouteError(
+            "[smartlive] callback_secrets is empty. Generate a secret with `airflow smartlive generate-secret` "
+            "and give workers and API servers the same value, or start the job with use_callbacks=False."
+        )
+    if auth_type not in _SUPPORTED_AUTH_TYPES:
+        raise RouteError(
+            f"[smartlive] callback_auth_type {auth_type.value} is not supported here; "
+            f"use one of {', '.join(supported.value for supported in _SUPPORTED_AUTH_TYPES)}."
+        )
+    base_url = _checked_base_url(base_url)
+    keys = _keys(secrets[0])
+    token = _unpadded(keys.token.encrypt(_payload(route, base_url, auth_type)))
+    url = _callback_url(base_url, token)
+    if len(url) > MAX_URL_LENGTH:
+        raise RouteError(
+            f"The callback URL would have {len(url)} characters and MetaStudio takes {MAX_URL_LENGTH}. "
+            "Shorten callback_base_url, or the dag id, run id or task id, all of which it carries."
+        )
+    return IssuedRoute(
+        url=url,
+        key=keys.mss_key(token),
+        auth_type=auth_type,
+        route=route,
+        fingerprint_key=keys.fingerprint,
+    )
+
+
+def open_token(token: str, *, secrets: Sequence[str]) -> OpenedRoute:
+    """
+    Read a token back.
+
+    :param token: The last path segment of a callback URL.
+    :param secrets: ``[smartlive] callback_secrets``; each one is tried, so that a rotation breaks no stream.
+    :raises InvalidToken: if no secret opens it.
+    """
+    if not _TOKEN.fullmatch(token):
+        raise InvalidToken("not a token")
+    padded = token + "=" * (-len(token) % 4)
+    for secret in secrets:
+        keys = _keys(secret)
+        try:
+            payload = keys.token.decrypt(padded)
+        except FernetInvalidToken:
+            continue
+        return _opened(payload, token, keys)
+    raise InvalidToken("no callback secret opens the token")
+
+
+def open_url(url: str, *, secrets: Sequence[str]) -> OpenedRoute | None:
+    """
+    Recognise one of our jobs by its callback URL.
+
+    :param url: ``live_event_type_callback_url`` as MetaStudio's listing gives it.
+    :param secrets: ``[smartlive] callback_secrets``.
+    :return: The route, or None for a URL that is not ours.
+    """
+    match = _CALLBACK_URL.fullmatch(url)
+    if match is None:
+        return None
+    try:
+        return open_token(match["token"], secrets=secrets)
+    except InvalidToken:
+        return None
+
+
+@dataclass(frozen=True)
+class _Keys:
+    """What is derived from one callback secret: one key per purpose."""
+
+    token: Fernet
+    mss: bytes
+    fingerprint: bytes
+
+    def mss_key(self, token: str) -> str:
+        # Hexadecimal, because MetaStudio does not say which characters a key may have and its own sample is
+        # alphanumeric. 32 of them are 128 bits.
+        return hmac.new(self.mss, token.encode(), hashlib.sha256).hexdigest()[:MSS_KEY_LENGTH]
+
+
+# Deriving costs more than verifying. The bound only guards against a list of secrets that keeps changing.
+@lru_cache(maxsize=32)
+def _keys(secret: str) -> _Keys:
+    if len(secret) < MIN_SECRET_LENGTH:
+        raise RouteError(
+            f"[smartlive] callback_secrets has a secret of fewer than {MIN_SECRET_LENGTH} characters. "
+            "Generate one with `airflow smartlive generate-secret`."
+        )
+
+    def derive(purpose: str) -> bytes:
+        return hmac.new(secret.encode(), f"airflow-provider-smartlive {purpose}".encode(), "sha256").digest()
+
+    return _Keys(
+        token=Fernet(base64.urlsafe_b64encode(derive("callback token"))),
+        mss=derive("callback key"),
+        fingerprint=derive("output fingerprint"),
+    )
+
+
+def _payload(route: Route, base_url: str, auth_type: AuthType) -> bytes:
+    identity = route.identity
+    content = {
+        "v": _TOKEN_VERSION,
+        "d": identity.dag_id,
+        "r": identity.run_id,
+        "t": identity.task_id,
+        "m": identity.map_index,
+        "g": route.generation,
+        "b": base_url,
+        "a": auth_type.value,
+    }
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _opened(payload: bytes, token: str, keys: _Keys) -> OpenedRoute:
+    try:
+        content = json.loads(payload)
+        if content["v"] != _TOKEN_VERSION:
+            raise InvalidToken("the token was written by a later release")
+        identity = Identity(content["d"], content["r"], content["t"], content["m"])
+        return OpenedRoute(
+            route=Route(identity, content["g"]),
+            url=_callback_url(content["b"], token),
+            key=keys.mss_key(token),
+            auth_type=AuthType(content["a"]),
+            fingerprint_key=keys.fingerprint,
+        )
+    except (KeyError, TypeError) as error:
+        raise InvalidToken("the token's content is not complete") from error
+
+
+def _callback_url(base_url: str, token: str) -> str:
+    return f"{base_url}{MOUNT_PATH}{CALLBACK_PATH}{token}"
+
+
+def _unpadded(token: bytes) -> str:
+    # "=" in a path may arrive as "%3D", and would then not match what was signed.
+    return token.decode("ascii").rstrip("=")
+
+
+def _checked_base_url(base_url: str) -> str:
+    option = "callback_base_url (of the connection, or of [smartlive])"
+    try:
+        parts = urlsplit(base_url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise RouteError(
+            f"{option} is not a URL. Write it like https://airflow.example.com/prefix."
+        ) from None
+    if not host or parts.scheme not in ("http", "https"):
+        raise RouteError(f"{option} is not an http(s) URL. Write it like https://airflow.example.com/prefix.")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise RouteError(
+            f"{option} must be scheme, host, port and path only. Remove user, query and fragment."
+        )
+    if parts.scheme != "https" and not _is_loopback(host):
+        raise RouteError(
+            f"{option} must be https: callbacks carry stream keys in clear. Only loopback may be http."
+        )
+    return base_url.rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

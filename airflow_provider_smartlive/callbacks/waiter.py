@@ -1,0 +1,100 @@
+"""What tasks that wait and the receiver say to each other: XCom keys, registrations, wake-ups. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Literal, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from airflow_provider_smartlive.metastudio.ids import normalise_id
+
+#: XCom of the starting task that holds the callback table (:mod:`~airflow_provider_smartlive.callbacks.table`).
+XCOM_TABLE_KEY = "smartlive_callbacks"
+
+#: XCom of the starting task that holds the id of its job, pushed before the task waits.
+JOB_ID_KEY = "job_id"
+
+#: A task that deferred less than this ago is not resumed by the receiver: Airflow may still be handling the
+#: exit of the worker that deferred it, and a resume in between fails the task (upstream issues 67287, 72716).
+#: The first read of its own trigger has to come later than this after the trigger's creation, and finds in
+#: the callback table what the receiver left to it.
+FRESH_DEFERRAL = timedelta(seconds=2)
+
+_WAITER_KEY_PREFIX = "smartlive_waiter/"
+
+
+def waiter_key(job_id: str) -> str:
+    """
+    Return the XCom key under which a task registers as a waiter for a job.
+
+    Airflow indexes XCom keys, so the receiver finds the waiters of a job by one indexed look-up, in all DAGs.
+    """
+    return f"{_WAITER_KEY_PREFIX}{normalise_id(job_id)}"
+
+
+class _Message(BaseModel):
+    """A versioned value that crosses processes as JSON. Fields of a later version are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    version: Literal[1] = 1
+
+    @classmethod
+    def load(cls, value: object) -> Self:
+        """
+        Read what :meth:`dump` wrote.
+
+        :raises ValueError: if the value is something else, or of a version that this release does not know.
+        """
+        return cls.model_validate(value)
+
+    def dump(self) -> dict[str, Any]:
+        """Return the value as JSON-able primitives."""
+        return self.model_dump(mode="json")
+
+
+class Waiter(_Message):
+    """
+    The registration of a waiting task, kept in an XCom of that task itself.
+
+    :param job_id: The job that the task waits for.
+    :param target_state: The stream state that it waits for.
+    :param needs_worker: Whether the task has to be resumed on a worker. Otherwise the receiver ends it on the
+        spot, which skips asset events, listeners and the task log.
+    """
+
+    job_id: str
+    target_state: str
+    needs_worker: bool = False
+
+
+class WakeSource(StrEnum):
+    """What woke a waiting task."""
+
+    CALLBACK = "callback"
+    FIRST_READ = "first-read"
+    RECONCILIATION = "reconciliation"
+    DEADLINE = "deadline"
+
+
+class Wake(_Message):
+    """
+    The payload of every event that resumes one of our tasks, from the receiver and from our triggers.
+
+    :param source: What woke the task: a :class:`WakeSource`, or one that only a later release knows.
+    :param job_id: The job that the wake-up is about; a task compares it with its own before it believes it.
+    :param state: The stream state that was reached, if the wake-up is about one.
+    :param at: When the event that woke the task was accepted, or the job was asked.
+    """
+
+    source: str
+    job_id: str
+    state: str | None = None
+    at: AwareDatetime
+
+
+def is_fresh(deferred_at: datetime, now: datetime) -> bool:
+    """Tell whether a task deferred so recently that it is left to the first read of its own trigger."""
+    return now - deferred_at < FRESH_DEFERRAL
