@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from airflow_provider_smartlive.metastudio.ids import normalise_id
 
-#: XCom of the starting task that holds the callback table (:mod:`~airflow_provider_smartlive.callbacks.table`).
+#: XCom of the starting task that holds the callback table, see :mod:`airflow_provider_smartlive.callbacks.table`.
 XCOM_TABLE_KEY = "smartlive_callbacks"
 
 #: XCom of the starting task that holds the id of its job, pushed before the task waits.
@@ -74,9 +74,17 @@ class WakeSource(StrEnum):
     """What woke a waiting task."""
 
     CALLBACK = "callback"
+    #: A callback too, found in the table by the trigger's first read.
     FIRST_READ = "first-read"
     RECONCILIATION = "reconciliation"
+    #: ``stop_at`` or ``max_duration``.
     DEADLINE = "deadline"
+    #: ``execution_timeout`` of an operator, ``timeout`` of a sensor.
+    TIMEOUT = "timeout"
+    #: MetaStudio did not finish the job within ``end_grace`` after END.
+    GRACE_OVER = "grace-over"
+    #: MetaStudio was unreachable, or refused us, for longer than ``failure_budget``.
+    BUDGET_OVER = "budget-over"
 
 
 class Wake(_Message):
