@@ -33,7 +33,7 @@ MSS_KEY_LENGTH = 32
 MIN_SECRET_LENGTH = 32
 
 _TOKEN_VERSION = 1
-_TOKEN = re.compile(r"[A-Za-z0-9_-]{100,%d}" % MAX_URL_LENGTH)
+_TOKEN = re.compile(rf"[A-Za-z0-9_-]{{100,{MAX_URL_LENGTH}}}")
 _CALLBACK_URL = re.compile(
     rf"https?://[^?#]*{MOUNT_PATH}{CALLBACK_PATH}(?P<token>[A-Za-z0-9_-]+)(?:[?#].*)?", re.DOTALL
 )
@@ -44,7 +44,7 @@ class RouteError(ValueError):
     """A callback URL cannot be issued. The text names the setting and the fix, never a secret."""
 
 
-class InvalidToken(ValueError):
+class InvalidToken(ValueError):  # noqa: N818 - the word that cryptography uses for the same thing
     """A token that none of our secrets opens, or whose content no release of ours wrote."""
 
 
@@ -117,8 +117,8 @@ def issue(route: Route, *, base_url: str, secrets: Sequence[str], auth_type: Aut
     Make the callback URL and key of a task instance.
 
     :param route: The task instance and its generation.
-    :param base_url: Where MetaStudio reaches the API server, with a path prefix if there is one. It is written
-        into the token, so that a later change of the setting breaks no stream that is already live.
+    :param base_url: Where MetaStudio reaches the API server, with a path prefix if there is one. It goes into
+        the token, so that a later change of the setting breaks no stream that is already live.
     :param secrets: ``[smartlive] callback_secrets``; the first one issues.
     :param auth_type: How MetaStudio shall sign its callbacks.
     :raises RouteError: if there is no usable secret, if the base URL is not https (except for a loopback
@@ -127,8 +127,8 @@ def issue(route: Route, *, base_url: str, secrets: Sequence[str], auth_type: Aut
     """
     if not secrets:
         raise RouteError(
-            "[smartlive] callback_secrets is empty. Generate a secret with `airflow smartlive generate-secret` "
-            "and give workers and API servers the same value, or start the job with use_callbacks=False."
+            "[smartlive] callback_secrets is empty. Make a secret with `airflow smartlive generate-secret`, give "
+            "workers and API servers the same value, or start the job with use_callbacks=False."
         )
     if auth_type not in _SUPPORTED_AUTH_TYPES:
         raise RouteError(
@@ -266,25 +266,22 @@ def _unpadded(token: bytes) -> str:
 
 
 def _checked_base_url(base_url: str) -> str:
-    option = "callback_base_url (of the connection, or of [smartlive])"
     try:
         parts = urlsplit(base_url)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        raise RouteError(
-            f"{option} is not a URL. Write it like https://airflow.example.com/prefix."
-        ) from None
+        host = None
     if not host or parts.scheme not in ("http", "https"):
-        raise RouteError(f"{option} is not an http(s) URL. Write it like https://airflow.example.com/prefix.")
+        raise _base_url_error("is not an http(s) URL. Write it like https://airflow.example.com/prefix.")
     if parts.username or parts.password or parts.query or parts.fragment:
-        raise RouteError(
-            f"{option} must be scheme, host, port and path only. Remove user, query and fragment."
-        )
+        raise _base_url_error("may have scheme, host, port and path only. Remove user, query and fragment.")
     if parts.scheme != "https" and not _is_loopback(host):
-        raise RouteError(
-            f"{option} must be https: callbacks carry stream keys in clear. Only loopback may be http."
-        )
+        raise _base_url_error("must be https: events carry stream keys. Only a loopback host may be http.")
     return base_url.rstrip("/")
+
+
+def _base_url_error(problem: str) -> RouteError:
+    return RouteError(f"callback_base_url (of the connection, or of [smartlive]) {problem}")
 
 
 def _is_loopback(host: str) -> bool:

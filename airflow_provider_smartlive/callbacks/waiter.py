@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from airflow_provider_smartlive.metastudio.ids import normalise_id
 
-#: XCom of the starting task that holds the callback table, see :mod:`airflow_provider_smartlive.callbacks.table`.
+#: XCom of the starting task that holds the callback table (see the module ``table``).
 XCOM_TABLE_KEY = "smartlive_callbacks"
 
 #: XCom of the starting task that holds the id of its job, pushed before the task waits.
