@@ -1,0 +1,56 @@
+# Everything a developer needs. `make` alone says what there is.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+# uv from PATH, else a copy of its own inside the project.
+UV := $(shell command -v uv || echo .uv/bin/uv)
+RUN := .venv/bin/
+READY := .venv/.ready
+TYPED := airflow_provider_smartlive dev dags
+
+# Use a Python that is there; never fetch one.
+export UV_PYTHON_DOWNLOADS := never
+# Compiled once here, instead of by every start of every Airflow process.
+export UV_COMPILE_BYTECODE := 1
+
+.PHONY: help install demo up test test-fast lint format clean
+
+help: ## Say what there is.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' \
+		| while IFS=$$'\t' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
+
+install: $(READY) ## Set up the environment in .venv (the other targets do it themselves).
+
+demo: $(READY) ## One livestream from DAG to END on this machine, with a summary.
+	@$(RUN)python -m dev.demo
+
+up: $(READY) ## The same, and stay until Ctrl-C, to look around in the browser.
+	@$(RUN)python -m dev.demo --stay
+
+test: $(READY) ## All tests. ARGS="..." goes to pytest.
+	$(RUN)python -m pytest $(ARGS)
+
+test-fast: $(READY) ## The tests that start no processes.
+	$(RUN)python -m pytest -m "not processes" $(ARGS)
+
+lint: $(READY) ## Style, types and import contracts.
+	$(RUN)ruff check
+	$(RUN)ruff format --check
+	$(RUN)mypy $(TYPED)
+	$(RUN)lint-imports
+
+format: $(READY) ## Put the code into the project's style.
+	$(RUN)ruff check --fix
+	$(RUN)ruff format
+
+clean: ## Remove everything that can be made again.
+	rm -rf .venv .uv .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build
+
+$(READY): pyproject.toml uv.lock | $(UV)
+	$(UV) sync --locked
+	@touch $@
+
+.uv/bin/uv:
+	python3 -m venv .uv
+	.uv/bin/pip install --quiet 'uv>=0.9,<1'
