@@ -12,7 +12,7 @@ import secrets as randomness
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from cryptography.fernet import Fernet
 from cryptography.fernet import InvalidToken as FernetInvalidToken
@@ -37,6 +37,7 @@ _TOKEN = re.compile(rf"[A-Za-z0-9_-]{{100,{MAX_URL_LENGTH}}}")
 _CALLBACK_URL = re.compile(
     rf"https?://[^?#]*{MOUNT_PATH}{CALLBACK_PATH}(?P<token>[A-Za-z0-9_-]+)(?:[?#].*)?", re.DOTALL
 )
+_VISIBLE_ASCII = re.compile(r"[!-~]+")
 _SUPPORTED_AUTH_TYPES = (AuthType.MSS_A_HEAD, AuthType.MSS_A, AuthType.NONE)
 
 
@@ -127,8 +128,8 @@ def issue(route: Route, *, base_url: str, secrets: Sequence[str], auth_type: Aut
     """
     if not secrets:
         raise RouteError(
-            "[smartlive] callback_secrets is empty. Make a secret with `airflow smartlive generate-secret`, give "
-            "workers and API servers the same value, or start the job with use_callbacks=False."
+            "[smartlive] callback_secrets is empty. Make one with `airflow smartlive generate-secret` for "
+            "workers and API servers alike, or start the job with use_callbacks=False."
         )
     if auth_type not in _SUPPORTED_AUTH_TYPES:
         raise RouteError(
@@ -275,9 +276,14 @@ def _checked_base_url(base_url: str) -> str:
         raise _base_url_error("is not an http(s) URL. Write it like https://airflow.example.com/prefix.")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise _base_url_error("may have scheme, host, port and path only. Remove user, query and fragment.")
+    if not _VISIBLE_ASCII.fullmatch(base_url):
+        raise _base_url_error(
+            "may have visible ASCII characters only. Percent-encode others, punycode the host."
+        )
     if parts.scheme != "https" and not _is_loopback(host):
         raise _base_url_error("must be https: events carry stream keys. Only a loopback host may be http.")
-    return base_url.rstrip("/")
+    # What MetaStudio signs and what we verify must be spelled alike, so the host is lower case.
+    return urlunsplit((parts.scheme, parts.netloc.lower(), parts.path.rstrip("/"), "", ""))
 
 
 def _base_url_error(problem: str) -> RouteError:

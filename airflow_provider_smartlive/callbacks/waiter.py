@@ -20,7 +20,7 @@ JOB_ID_KEY = "job_id"
 #: exit of the worker that deferred it, and a resume in between fails the task (upstream issues 67287, 72716).
 #: The first read of its own trigger has to come later than this after the trigger's creation, and finds in
 #: the callback table what the receiver left to it.
-FRESH_DEFERRAL = timedelta(seconds=2)
+FRESH_DEFERRAL = timedelta(seconds=1.5)
 
 _WAITER_KEY_PREFIX = "smartlive_waiter/"
 

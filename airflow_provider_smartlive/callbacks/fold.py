@@ -1,0 +1,286 @@
+"""
+How events change the callback table. Pure.
+
+Events carry no id, time or sequence number, so counters and timeline are as observed. What never depends on order
+or repetition is END: it is final for its stream. Whatever a week of events brings, the table keeps its bounds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from airflow_provider_smartlive.callbacks.table import (
+    CallbackTable,
+    JobCallbacks,
+    Replies,
+    Scripts,
+    StreamRow,
+    Unrecognised,
+    UnrecognisedEvent,
+)
+from airflow_provider_smartlive.metastudio.events import (
+    CallbackEvent,
+    ReplyFinished,
+    ScriptSwitch,
+    StreamState,
+    StreamStateChange,
+)
+from airflow_provider_smartlive.metastudio.ids import normalise_id
+from airflow_provider_smartlive.metastudio.outputs import describe_output
+
+#: Bounds of the table. One try of a task has one job, rarely two, and a job has one RTMP output today; what
+#: goes beyond the bounds is counted where that tells something, and never grows the value.
+MAX_JOBS = 4
+MAX_STREAMS = 8
+MAX_STATES = 8
+MAX_TRANSITIONS = 20
+MAX_REPLIES = 20
+MAX_UNRECOGNISED = 10
+MAX_DIGESTS = 64
+MAX_TEXT = 80
+MAX_LABEL = 120
+MAX_NAME = 64
+MAX_BYTES = 16 * 1024
+
+_T = TypeVar("_T")
+_NOT_VISIBLE_ASCII = re.compile(r"[^!-~]")
+
+#: Where states are counted for which a stream has no room left.
+OTHER_STATE = "OTHER"
+
+
+class OutcomeKind(StrEnum):
+    """What an event did to the table."""
+
+    FOLDED = "folded"
+    DUPLICATE = "duplicate"
+    LATE = "late"
+    UNRECOGNISED = "unrecognised"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """
+    What an event did, for those who decide whom to wake.
+
+    :param kind: What happened to it.
+    :param job_id: The job that it is about, normalised; None if it names none.
+    :param state: The stream state that it reported, if it is about a stream.
+    :param reached: The states that the job reached with this event and had not before. END is among them only
+        together with ``all_ended``.
+    :param all_ended: Whether this event ended the last output of the job that had not ended.
+    """
+
+    kind: OutcomeKind
+    job_id: str | None = None
+    state: str | None = None
+    reached: frozenset[str] = frozenset()
+    all_ended: bool = False
+
+
+def event_digest(signed_at: datetime | None, body: bytes) -> str | None:
+    """
+    Return the mark by which a repetition of an event is recognised.
+
+    Time and body together: the same body at another time is another observation. Without a signed time there
+    is no mark, because a link that reconnects twice sends the same bytes twice.
+    """
+    if signed_at is None:
+        return None
+    return hashlib.sha256(f"{int(signed_at.timestamp())}:".encode() + body).hexdigest()[:16]
+
+
+def fold(
+    table: CallbackTable,
+    event: CallbackEvent,
+    *,
+    at: datetime,
+    fingerprint_key: bytes,
+    signed_at: datetime | None = None,
+    digest: str | None = None,
+    current_job: str | None = None,
+) -> tuple[CallbackTable, Outcome]:
+    """
+    Take one event into the table.
+
+    :param table: The table before.
+    :param event: The event, verified and parsed.
+    :param at: When it was accepted.
+    :param fingerprint_key: The key of the route for the fingerprints of outputs.
+    :param signed_at: The time that MetaStudio signed; orders states, as events may overtake each other.
+    :param digest: :func:`event_digest` of the event.
+    :param current_job: The job that the task instance waits for, if that is known: it keeps its place in the
+        table whatever other jobs are reported.
+    """
+    if digest is not None and digest in table.digests:
+        return table, Outcome(OutcomeKind.DUPLICATE)
+    message = event.message
+    if not isinstance(message, StreamStateChange | ScriptSwitch | ReplyFinished):
+        return unrecognised(table, str(event.event_type), "unknown event type", at=at, digest=digest)
+
+    job_id, room_id = (normalise_id(_name(value)) for value in (message.job_id, message.room_id))
+    before = table.job(job_id) or JobCallbacks(job_id=job_id, first_at=at, last_at=at)
+    before = before.model_copy(update={"last_at": at, "room_id": room_id})
+    if isinstance(message, StreamStateChange):
+        after, outcome = _with_stream(before, message, at, signed_at, fingerprint_key)
+    elif isinstance(message, ScriptSwitch):
+        after, outcome = _with_script(before, message, at), Outcome(OutcomeKind.FOLDED, job_id)
+    else:
+        after, outcome = _with_reply(before, message), Outcome(OutcomeKind.FOLDED, job_id)
+
+    kept = job_id if current_job is None else normalise_id(current_job)
+    folded = _counted(table, at, digest).model_copy(update={"jobs": _placed(table.jobs, after, kept)})
+    return _fitted(folded, kept), outcome
+
+
+def unrecognised(
+    table: CallbackTable, event_type: str, problem: str, *, at: datetime, digest: str | None = None
+) -> tuple[CallbackTable, Outcome]:
+    """
+    Keep a note of a verified event that cannot be read.
+
+    :param event_type: Its type, or an empty text if not even that can be read.
+    :param problem: What is wrong with it. It must not repeat the event's values.
+    """
+    if digest is not None and digest in table.digests:
+        return table, Outcome(OutcomeKind.DUPLICATE)
+    note = UnrecognisedEvent(at=at, event_type=_name(event_type), problem=_text(problem))
+    old = table.unrecognised or Unrecognised()
+    new = Unrecognised(count=old.count + 1, recent=_latest(old.recent, note, MAX_UNRECOGNISED))
+    noted = _counted(table, at, digest).model_copy(update={"unrecognised": new})
+    return _fitted(noted, None), Outcome(OutcomeKind.UNRECOGNISED)
+
+
+def _counted(table: CallbackTable, at: datetime, digest: str | None) -> CallbackTable:
+    digests = table.digests if digest is None else _latest(table.digests, digest, MAX_DIGESTS)
+    return table.model_copy(update={"events": table.events + 1, "updated_at": at, "digests": digests})
+
+
+def _placed(jobs: list[JobCallbacks], job: JobCallbacks, kept: str) -> list[JobCallbacks]:
+    """Put a job back in its place; a new one goes last, and may push out the one that was silent longest."""
+    if any(other.job_id == job.job_id for other in jobs):
+        return [job if other.job_id == job.job_id else other for other in jobs]
+    if len(jobs) >= MAX_JOBS:
+        silent = min((other for other in jobs if other.job_id != kept), key=lambda other: other.last_at)
+        jobs = [other for other in jobs if other is not silent]
+    return [*jobs, job]
+
+
+def _with_stream(
+    job: JobCallbacks, message: StreamStateChange, at: datetime, signed_at: datetime | None, key: bytes
+) -> tuple[JobCallbacks, Outcome]:
+    state = _name(str(message.state))
+    output = describe_output(message.output_url, message.stream_key.get_secret_value(), key=key)
+    old = next((stream for stream in job.streams if stream.fingerprint == output.fingerprint), None)
+    if old is None and len(job.streams) >= MAX_STREAMS:
+        counted = job.model_copy(update={"omitted_streams": job.omitted_streams + 1})
+        return counted, Outcome(OutcomeKind.FOLDED, job.job_id, state)
+    if old is None:
+        label = _name(output.label, MAX_LABEL)
+        old = StreamRow(label=label, fingerprint=output.fingerprint, state="", first_at=at, last_at=at)
+        streams = [*job.streams, _with_state(old, state, at, signed_at)]
+    else:
+        changed = _with_state(old, state, at, signed_at)
+        streams = [changed if stream is old else stream for stream in job.streams]
+    after = job.model_copy(update={"streams": streams})
+
+    all_ended = after.ended() and not job.ended()
+    reached = {StreamState.END.value} if all_ended else set()
+    if state != StreamState.END and not job.has_reached(state):
+        reached.add(state)
+    kind = OutcomeKind.LATE if old.ended else OutcomeKind.FOLDED
+    return after, Outcome(kind, job.job_id, state, frozenset(reached), all_ended)
+
+
+def _with_state(stream: StreamRow, state: str, at: datetime, signed_at: datetime | None) -> StreamRow:
+    counted = state if state in stream.counts or len(stream.counts) < MAX_STATES else OTHER_STATE
+    changes: dict[str, Any] = {
+        "last_at": at,
+        "counts": {**stream.counts, counted: stream.counts.get(counted, 0) + 1},
+    }
+    is_end = state == StreamState.END
+    overtaken = signed_at is not None and stream.signed_at is not None and signed_at < stream.signed_at
+    if not stream.ended and (is_end or not overtaken):
+        changes |= {"state": state, "ended": is_end, "signed_at": signed_at or stream.signed_at}
+        if state != stream.state:
+            changes["transitions"] = _latest(stream.transitions, (state, at), MAX_TRANSITIONS)
+    return stream.model_copy(update=changes)
+
+
+def _with_script(job: JobCallbacks, message: ScriptSwitch, at: datetime) -> JobCallbacks:
+    scripts = Scripts(
+        scene=_text(message.scene_script_name),
+        sequence_no=_name(message.shoot_script_sequence_no),
+        title=_text(message.shoot_script_title),
+        at=at,
+        switches=1 + (job.scripts.switches if job.scripts else 0),
+    )
+    return job.model_copy(update={"scripts": scripts})
+
+
+def _with_reply(job: JobCallbacks, message: ReplyFinished) -> JobCallbacks:
+    old = job.replies or Replies()
+    recent = _latest(old.recent, _name(message.reply_id), MAX_REPLIES)
+    return job.model_copy(update={"replies": Replies(finished=old.finished + 1, recent=recent)})
+
+
+def _latest(items: list[_T], item: _T, bound: int) -> list[_T]:
+    return [*items[1 - bound :], item] if len(items) >= bound else [*items, item]
+
+
+def _name(value: str, bound: int = MAX_NAME) -> str:
+    """Cut what should be a plain word to size, and keep out what is not visible ASCII."""
+    return _NOT_VISIBLE_ASCII.sub("?", value[:bound])
+
+
+def _text(value: str) -> str:
+    """Cut a text for people to size, and keep out control characters (PostgreSQL refuses NUL in JSON)."""
+    return "".join(char if char.isprintable() else "?" for char in value[:MAX_TEXT])
+
+
+def _fitted(table: CallbackTable, kept: str | None) -> CallbackTable:
+    """Hold the table to :data:`MAX_BYTES`, giving up first what costs the reader least."""
+    steps: tuple[Callable[[CallbackTable], CallbackTable], ...] = (
+        lambda table: _with_transitions(table, MAX_TRANSITIONS // 4),
+        _without_lists,
+        lambda table: _with_transitions(table, 1),
+        lambda table: _with_one_job(table, kept),
+    )
+    for step in steps:
+        if len(json.dumps(table.dump())) <= MAX_BYTES:
+            break
+        table = step(table)
+    return table
+
+
+def _with_transitions(table: CallbackTable, bound: int) -> CallbackTable:
+    def shortened(stream: StreamRow) -> StreamRow:
+        return stream.model_copy(update={"transitions": stream.transitions[-bound:]})
+
+    jobs = [
+        job.model_copy(update={"streams": [shortened(stream) for stream in job.streams]})
+        for job in table.jobs
+    ]
+    return table.model_copy(update={"jobs": jobs})
+
+
+def _without_lists(table: CallbackTable) -> CallbackTable:
+    """Keep the counts of replies and of unrecognised events, not the latest of them."""
+    jobs = [
+        job.model_copy(update={"replies": job.replies and Replies(finished=job.replies.finished)})
+        for job in table.jobs
+    ]
+    notes = table.unrecognised and Unrecognised(count=table.unrecognised.count)
+    return table.model_copy(update={"jobs": jobs, "unrecognised": notes})
+
+
+def _with_one_job(table: CallbackTable, kept: str | None) -> CallbackTable:
+    latest = max(table.jobs, key=lambda job: (job.job_id == kept, job.last_at), default=None)
+    return table.model_copy(update={"jobs": [latest] if latest else []})

@@ -1,0 +1,164 @@
+"""
+The callback table: what MetaStudio reported about the jobs of one task instance.
+
+A small, bounded, versioned value, which Airflow shows as an XCom. It is a cache: it may be gone after a retry,
+and MetaStudio is then the truth. :mod:`~airflow_provider_smartlive.callbacks.fold` takes events into it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+
+from airflow_provider_smartlive.metastudio.events import StreamState
+from airflow_provider_smartlive.metastudio.ids import normalise_id
+
+
+class _Row(BaseModel):
+    # Extra fields come from a later release of the same version: readable, and lost at the next save.
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class StreamRow(_Row):
+    """
+    The RTMP link to one output.
+
+    :param label: The output as it may be shown: scheme, host and path without the last segment.
+    :param fingerprint: Tells apart outputs that look alike; keyed, so that it is no help to guess a stream key.
+    :param state: The last state, by the time that MetaStudio signed where there is one, else by arrival.
+    :param ended: Whether END was seen. Nothing takes it back.
+    :param first_at: When the first event about this link was accepted.
+    :param last_at: When the last one was.
+    :param signed_at: The signed time of the event that set ``state``; None if events are not signed.
+    :param counts: How often each state was reported.
+    :param transitions: The latest changes of the state, with the time of acceptance.
+    """
+
+    label: str
+    fingerprint: str
+    state: str
+    ended: bool = False
+    first_at: AwareDatetime
+    last_at: AwareDatetime
+    signed_at: AwareDatetime | None = None
+    counts: dict[str, int] = {}
+    transitions: list[tuple[str, AwareDatetime]] = []
+
+
+class Scripts(_Row):
+    """
+    Where the show is in its script.
+
+    :param scene: Name of the scene (``scene_script_name``).
+    :param sequence_no: Number of the paragraph, as the text that MetaStudio sends.
+    :param title: Title of the paragraph.
+    :param at: When the switch to it was accepted.
+    :param switches: How many switches were reported.
+    """
+
+    scene: str
+    sequence_no: str
+    title: str
+    at: AwareDatetime
+    switches: int = 0
+
+
+class Replies(_Row):
+    """
+    Replies to viewers that were spoken.
+
+    :param finished: How many were reported.
+    :param recent: The ids of the latest.
+    """
+
+    finished: int = 0
+    recent: list[str] = []
+
+
+class JobCallbacks(_Row):
+    """
+    What was reported about one job.
+
+    :param job_id: Normalised: lower case, no dashes.
+    :param omitted_streams: Events about outputs for which there was no room.
+    """
+
+    job_id: str
+    room_id: str = ""
+    first_at: AwareDatetime
+    last_at: AwareDatetime
+    streams: list[StreamRow] = []
+    omitted_streams: int = 0
+    scripts: Scripts | None = None
+    replies: Replies | None = None
+
+    def has_reached(self, state: str) -> bool:
+        """Tell whether a stream state was ever reported; for END, whether all known outputs ended."""
+        if state == StreamState.END:
+            return self.ended()
+        return any(stream.counts.get(state) for stream in self.streams)
+
+    def ended(self, expected_outputs: int = 1) -> bool:
+        """Tell whether every known output reported END, and at least as many as were asked for."""
+        return len(self.streams) >= max(expected_outputs, 1) and all(stream.ended for stream in self.streams)
+
+
+class UnrecognisedEvent(_Row):
+    """
+    A verified event that this release could not read.
+
+    :param problem: What is wrong with it, without its values.
+    """
+
+    at: AwareDatetime
+    event_type: str
+    problem: str
+
+
+class Unrecognised(_Row):
+    """How many verified events could not be read, and the latest of them."""
+
+    count: int = 0
+    recent: list[UnrecognisedEvent] = []
+
+
+class CallbackTable(_Row):
+    """
+    Everything that was reported to one task instance.
+
+    :param version: Of this format.
+    :param events: How many events were taken in, duplicates not counted.
+    :param jobs: The latest jobs, the oldest first.
+    :param digests: Marks of the latest signed events, by which repetitions are recognised.
+    """
+
+    version: Literal[1] = 1
+    events: int = 0
+    updated_at: AwareDatetime | None = None
+    jobs: list[JobCallbacks] = []
+    unrecognised: Unrecognised | None = None
+    digests: list[str] = []
+
+    @classmethod
+    def load(cls, value: object) -> Self:
+        """
+        Read an XCom's value. Nothing, and anything that is no table of this version, is an empty table.
+
+        A table that somebody overwrote or that a later release wrote must not stop events: it is a cache.
+        """
+        if value is None:
+            return cls()
+        try:
+            return cls.model_validate(value)
+        except ValidationError:
+            return cls()
+
+    def dump(self) -> dict[str, Any]:
+        """Return the table as JSON-able primitives."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+    def job(self, job_id: str) -> JobCallbacks | None:
+        """Return what was reported about a job, in whatever spelling its id comes."""
+        wanted = normalise_id(job_id)
+        return next((job for job in self.jobs if job.job_id == wanted), None)
