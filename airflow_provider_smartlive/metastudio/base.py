@@ -1,0 +1,93 @@
+"""What all models of the contract have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Self, TypeVar
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+
+_E = TypeVar("_E", bound=StrEnum)
+
+#: An enumeration of a response or event: a value that this version does not know stays a plain text.
+OpenEnum = Annotated[_E | str, Field(union_mode="left_to_right")]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a field that the StartSmartLive page does not list comes from; shown in ``docs/contract.md``."""
+
+    text: str
+
+
+class RequestModel(BaseModel):
+    """A part of a request: unknown fields are errors, and errors never repeat the input."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, validate_assignment=True)
+
+
+class ResponseModel(BaseModel):
+    """
+    A part of a response: unknown fields are kept, and null means the same as absent.
+
+    :ivar model_extra: the unknown fields; they stay out of ``repr``, as they may be secrets.
+    """
+
+    model_config = ConfigDict(extra="allow", hide_input_in_errors=True, frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            return {name: value for name, value in data.items() if value is not None}
+        return data
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        known = type(self).model_fields
+        return ((name, value) for name, value in super().__repr_args__() if name in known)
+
+
+class Response(ResponseModel):
+    """
+    The whole answer to a call.
+
+    :ivar request_id: the response header X-Request-Id, which Huawei's support asks for.
+    """
+
+    request_id: Annotated[str | None, Source("response header X-Request-Id")] = Field(None, exclude=True)
+
+    @classmethod
+    def from_body(cls, body: bytes, *, request_id: str | None = None) -> Self:
+        """
+        Read the body of a successful answer.
+
+        :param body: the bytes of the body.
+        :param request_id: the response header X-Request-Id.
+        :raises ValueError: if the body is not JSON or a field has the wrong type; the values are not repeated.
+        """
+        return cls.model_validate_json(body).model_copy(update={"request_id": request_id})
+
+
+_datetime: TypeAdapter[datetime] = TypeAdapter(datetime)
+
+
+def _lenient_time(value: Any) -> Any:
+    try:
+        return _datetime.validate_python(value)
+    except ValidationError:
+        return None
+
+
+#: An RFC 3339 time of a response, or None if it cannot be read: a job must not get lost for the spelling of a date.
+Time = Annotated[datetime | None, BeforeValidator(_lenient_time)]

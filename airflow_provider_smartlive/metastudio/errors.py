@@ -1,0 +1,279 @@
+"""
+Error answers of MetaStudio and of Huawei's API gateway as typed exceptions, one class per family.
+
+The code decides the family, and the HTTP status where the code is unknown. Sources: the StartSmartLive page, the
+ErrorCode and ICSError pages, the API signing guide. No document says which code start, stop or show answer with.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+#: Longest error text that is kept; MetaStudio's schema allows 256 characters, the gateway writes more.
+MAX_TEXT = 500
+
+#: Above this size, in bytes, an error body is not one of Huawei's.
+_MAX_BODY = 64 * 1024
+
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)([^\s\"'<>]+)")
+
+
+class MetaStudioError(Exception):
+    """
+    MetaStudio refused a call.
+
+    The text of the answer is kept without what may be secret: the canonical request that the gateway shows after a
+    wrong signature, and everything of a URL but scheme and host.
+
+    :ivar http_status: the HTTP status; None for an error that a job reports.
+    :ivar error_code: such as ``MSS.00000003`` or ``APIGW.0301``; None if the answer had none.
+    :ivar error_msg: the text of the answer.
+    :ivar request_id: the X-Request-Id, which Huawei's support asks for.
+    """
+
+    def __init__(
+        self,
+        error_msg: str,
+        *,
+        http_status: int | None = None,
+        error_code: str | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        self.http_status = http_status
+        self.error_code = error_code
+        self.error_msg = _harmless(error_msg)
+        self.request_id = request_id
+        super().__init__(self._text())
+
+    def _text(self) -> str:
+        known = [f"HTTP {self.http_status}"] if self.http_status is not None else []
+        if self.request_id:
+            known.append(f"request id {self.request_id}")
+        text = f"{self.error_code}: {self.error_msg}" if self.error_code else self.error_msg
+        return f"{text} ({', '.join(known)})" if known else text
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Airflow carries exceptions between processes; keyword-only arguments need this to survive pickling.
+        return (_rebuild, (type(self), self.error_msg, self.__dict__.copy()))
+
+    @property
+    def is_transient(self) -> bool:
+        """Tell whether the same call may succeed later without anybody changing anything."""
+        return False
+
+
+class AuthenticationError(MetaStudioError):
+    """The signature or token was refused (401)."""
+
+    @property
+    def token_expired(self) -> bool:
+        """Tell whether a new token is all that is needed (gateway code 0307)."""
+        return _gateway_number(self.error_code) == "0307"
+
+    @property
+    def key_locked(self) -> bool:
+        """Tell whether the access key is locked: more than 5 wrong signatures in a row lock it for 5 minutes."""
+        return "reach the limit" in self.error_msg
+
+
+class PermissionDenied(MetaStudioError):
+    """The account is known but not allowed (403)."""
+
+
+class InvalidRequest(MetaStudioError):
+    """The request is wrong, and will be wrong again (400, or an API that does not exist at this endpoint)."""
+
+
+class NotFound(MetaStudioError):
+    """MetaStudio knows no such room or job."""
+
+
+class Conflict(MetaStudioError):
+    """The state of the room or job does not allow this."""
+
+
+class QuotaExceeded(MetaStudioError):
+    """The account's quota or the service's resources are used up."""
+
+
+class Throttled(MetaStudioError):
+    """
+    Too many requests (429).
+
+    :ivar retry_after: seconds to wait, if the answer says so.
+    """
+
+    def __init__(self, error_msg: str, *, retry_after: float | None = None, **details: Any) -> None:
+        super().__init__(error_msg, **details)
+        self.retry_after = retry_after
+
+    @property
+    def is_transient(self) -> bool:
+        """Always: the rate will fall."""
+        return True
+
+
+class Blocked(MetaStudioError):
+    """Huawei's operations froze the job or room for compliance reasons."""
+
+
+class ServerError(MetaStudioError):
+    """MetaStudio or its gateway failed (5xx)."""
+
+    @property
+    def is_transient(self) -> bool:
+        """Always: it is not the request's fault."""
+        return True
+
+
+class UnexpectedResponse(MetaStudioError):
+    """The answer is not one that MetaStudio gives: a proxy, a wrong endpoint, or a body that cannot be read."""
+
+
+#: MetaStudio's own codes without their prefix: the ErrorCode page writes ``MSS.20010056``, the ICSError list ``20010056``.
+FAMILY_OF_CODE: dict[str, type[MetaStudioError]] = {
+    "00000001": AuthenticationError,  # Unauthorized
+    "00000002": InvalidRequest,  # Invalid body
+    "00000003": InvalidRequest,  # Invalid parameter
+    "00000004": ServerError,  # Internal Error
+    "00010003": InvalidRequest,  # api not found: not a missing room or job
+    "00010004": InvalidRequest,  # method not allowed
+    "00010008": AuthenticationError,  # invalid token in header
+    "00010009": AuthenticationError,  # the project of the URL is not that of the token
+    "10000002": InvalidRequest,  # body is not JSON
+    "10000003": InvalidRequest,  # parameter validation
+    "20010035": QuotaExceeded,  # no enough resource
+    "20010045": NotFound,  # room not found
+    "20010046": Conflict,  # the room has a job already
+    "20010053": InvalidRequest,  # invalid command
+    "20010056": QuotaExceeded,  # running jobs at the limit
+    "20010066": Conflict,  # a finished job cannot be changed
+    "20010074": NotFound,  # the job does not exist or is over
+    "20010075": QuotaExceeded,  # interaction quota
+    "20010076": QuotaExceeded,  # quota expired
+    "20010082": QuotaExceeded,  # next to them; its text was not found
+    "20010093": InvalidRequest,  # illegal URL, or no event callback configuration
+    "20020001": Conflict,  # the state does not allow the operation
+    "41000003": NotFound,  # job not found
+    "41000012": QuotaExceeded,  # too many jobs at once
+    "41000023": QuotaExceeded,  # not enough resources
+    "42000007": ServerError,  # inference error
+    "45000009": InvalidRequest,  # invalid RTMP URL
+}
+
+#: The gateway's codes without their prefix, which is written ``APIGW.`` and ``APIG.``. 0201 is missing on purpose: it comes
+#: with 400, 413, 502 and 504, and the status tells them apart.
+FAMILY_OF_GATEWAY_CODE: dict[str, type[MetaStudioError]] = {
+    "0101": InvalidRequest,  # no such API at this endpoint: a 404, but not a missing room or job
+    "0103": InvalidRequest,
+    "0104": InvalidRequest,
+    "0105": InvalidRequest,
+    "0106": InvalidRequest,
+    "0301": AuthenticationError,  # wrong signature, locked key
+    "0302": PermissionDenied,
+    "0306": PermissionDenied,
+    "0307": AuthenticationError,  # the token must be renewed
+    "0308": Throttled,
+}
+
+_FAMILY_OF_STATUS: dict[int, type[MetaStudioError]] = {
+    400: InvalidRequest,
+    401: AuthenticationError,
+    403: PermissionDenied,
+    404: NotFound,
+    405: InvalidRequest,
+    409: Conflict,
+    413: InvalidRequest,
+    429: Throttled,
+}
+
+
+def family(error_code: str | None, http_status: int | None = None) -> type[MetaStudioError]:
+    """
+    Return the class of an error.
+
+    :param error_code: the code of the answer, or of a job's ``error_info``.
+    :param http_status: the HTTP status, if there was one; 429 decides alone, as the code of a throttled GET gets lost.
+    """
+    if http_status == 429:
+        return Throttled
+    known = FAMILY_OF_GATEWAY_CODE.get(_gateway_number(error_code) or "")
+    known = known or FAMILY_OF_CODE.get((error_code or "").removeprefix("MSS."))
+    if known is not None:
+        return known
+    if http_status is not None and http_status >= 500:
+        return ServerError
+    if error_code is None:
+        # Without a code it is some proxy's word. Its 404 must not pass for MetaStudio's "no such job".
+        return {401: AuthenticationError, 403: PermissionDenied}.get(http_status or 0, UnexpectedResponse)
+    return _FAMILY_OF_STATUS.get(http_status or 0, MetaStudioError)
+
+
+def from_response(http_status: int, headers: Mapping[str, str], body: bytes) -> MetaStudioError:
+    """
+    Turn a refusal into the exception to raise.
+
+    :param http_status: the HTTP status.
+    :param headers: the headers of the answer, names in any case.
+    :param body: the body of the answer, whatever it is.
+    """
+    lower = {name.lower(): value for name, value in headers.items()}
+    error_code, error_msg = _code_and_text(body)
+    kind = family(error_code, http_status)
+    details: dict[str, Any] = {
+        "http_status": http_status,
+        "error_code": error_code,
+        "request_id": lower.get("x-request-id"),
+    }
+    if kind is Throttled:
+        return Throttled(error_msg, retry_after=_seconds(lower.get("retry-after")), **details)
+    return kind(error_msg, **details)
+
+
+def _code_and_text(body: bytes) -> tuple[str | None, str]:
+    """Read the spellings that Huawei's services use; IAM wraps its own into ``error``."""
+    try:
+        value = json.loads(body) if len(body) <= _MAX_BODY else None
+    except (ValueError, RecursionError):
+        value = None
+    if isinstance(value, dict) and isinstance(value.get("error"), dict):
+        value = value["error"]
+    if isinstance(value, dict):
+        for code_name, text_name in (
+            ("error_code", "error_msg"),
+            ("errorCode", "errorMsg"),
+            ("code", "message"),
+        ):
+            if code_name in value:
+                return str(value[code_name])[:MAX_TEXT], str(value.get(text_name, "no text"))
+    return None, "the answer is not one of MetaStudio's error answers; check the endpoint and the proxy"
+
+
+def _gateway_number(error_code: str | None) -> str | None:
+    prefix, _, number = (error_code or "").partition(".")
+    return number if prefix in ("APIGW", "APIG") else None
+
+
+def _harmless(text: str) -> str:
+    text = text.partition("canonicalRequest")[0].rstrip(" ,:")
+    return _URL.sub(_scheme_and_host, text)[:MAX_TEXT]
+
+
+def _scheme_and_host(match: re.Match[str]) -> str:
+    host = match[2].partition("/")[0].partition("?")[0].rpartition("@")[2]
+    return f"{match[1]}{host}/***"
+
+
+def _seconds(text: str | None) -> float | None:
+    """Read Retry-After in seconds; its other form, a date, is not worth a clock here."""
+    return float(text) if text and text.isascii() and text.isdigit() else None
+
+
+def _rebuild(kind: type[MetaStudioError], error_msg: str, state: dict[str, Any]) -> MetaStudioError:
+    error = kind(error_msg, http_status=state["http_status"], error_code=state["error_code"])
+    error.__dict__.update(state)
+    error.args = (error._text(),)
+    return error

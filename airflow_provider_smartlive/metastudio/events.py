@@ -1,0 +1,284 @@
+"""
+The events that MetaStudio reports: over HTTP (:class:`CallbackEvent`) and inside the RTC room (:class:`RtcMessage`).
+
+Source: the StartSmartLive page. Events carry no id, time or sequence number.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError
+
+from airflow_provider_smartlive.metastudio.base import OpenEnum
+
+#: How deeply an event may be nested. The documented ones need 2 levels.
+MAX_DEPTH = 16
+
+#: Ids have 1 to 64 characters in MetaStudio's schema.
+EventId = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+
+_STRUCTURE = re.compile(r'\\.|["\[\]{}]', re.DOTALL)
+
+
+class MalformedEvent(ValueError):  # noqa: N818 - it names what came, and is part of the public interface
+    """An event cannot be read. The text says what is wrong and repeats no value."""
+
+
+class EventType(StrEnum):
+    """The kinds of event that can be subscribed to."""
+
+    SHOOT_SCRIPT_SWITCH = "SHOOT_SCRIPT_SWITCH"
+    RTMP_STREAM_STATE_CHANGE = "RTMP_STREAM_STATE_CHANGE"
+    REPLY_COMMAND_FINISH = "REPLY_COMMAND_FINISH"
+
+
+class StreamState(StrEnum):
+    """The states of the RTMP link of one output."""
+
+    CONNECTING = "CONNECTING"
+    CONNECTED = "CONNECTED"
+    DISCONNECTED = "DISCONNECTED"
+    RECONNECTING = "RECONNECTING"
+    END = "END"
+
+    @property
+    def is_final(self) -> bool:
+        """Tell whether the link is over: MetaStudio will not connect again."""
+        return self is StreamState.END
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(
+        extra="ignore", frozen=True, hide_input_in_errors=True, coerce_numbers_to_str=True
+    )
+
+
+class _JobMessage(_Message):
+    room_id: EventId
+    job_id: EventId
+
+
+class StreamStateChange(_JobMessage):
+    """
+    RTMP_STREAM_STATE_CHANGE: the link of one output changed its state.
+
+    :ivar output_url: the ingest URL; it may contain a key.
+    :ivar stream_key: the stream key, which MetaStudio sends in clear.
+    :ivar state: a :class:`StreamState`, or the text of a state that this version does not know.
+    """
+
+    output_url: str = Field("", repr=False)
+    stream_key: SecretStr = SecretStr("")
+    state: OpenEnum[StreamState]
+
+
+class ScriptSwitch(_JobMessage):
+    """
+    SHOOT_SCRIPT_SWITCH: the next paragraph of the script began.
+
+    :ivar scene_script_name: the name of the scene.
+    :ivar shoot_script_sequence_no: the number of the paragraph, a text on this channel.
+    :ivar shoot_script_title: the title of the paragraph.
+    """
+
+    scene_script_name: str = ""
+    shoot_script_sequence_no: str = ""
+    shoot_script_title: str = ""
+
+
+class ReplyFinished(_JobMessage):
+    """
+    REPLY_COMMAND_FINISH: an inserted reply was spoken to its end.
+
+    :ivar reply_id: the id of the command that inserted it (inferred from the name; undocumented).
+    """
+
+    reply_id: EventId
+
+
+class UnknownMessage(_Message):
+    """
+    The message of an event that this version does not know.
+
+    :ivar data: the decoded message; hidden in ``repr``, as it may hold secrets.
+    """
+
+    room_id: EventId | None = None
+    job_id: EventId | None = None
+    data: dict[str, Any] = Field(default_factory=dict, repr=False)
+
+
+class CallbackEvent(BaseModel):
+    """
+    One event callback: ``{"event_type": "...", "message": "<JSON as a text>"}``.
+
+    :ivar event_type: an :class:`EventType`, or the text of a type that this version does not know.
+    :ivar message: the decoded message.
+    """
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    MESSAGES: ClassVar[dict[str, type[_Message]]] = {
+        EventType.RTMP_STREAM_STATE_CHANGE: StreamStateChange,
+        EventType.SHOOT_SCRIPT_SWITCH: ScriptSwitch,
+        EventType.REPLY_COMMAND_FINISH: ReplyFinished,
+    }
+
+    event_type: OpenEnum[EventType]
+    message: StreamStateChange | ScriptSwitch | ReplyFinished | UnknownMessage
+
+    @property
+    def room_id(self) -> str | None:
+        """The room, as MetaStudio spelled its id."""
+        return self.message.room_id
+
+    @property
+    def job_id(self) -> str | None:
+        """The job, as MetaStudio spelled its id."""
+        return self.message.job_id
+
+    @classmethod
+    def parse(cls, raw: bytes) -> Self:
+        """
+        Read the body of a callback.
+
+        :param raw: the body as it came; bounding its size is the caller's business.
+        :raises MalformedEvent: if it is no such event.
+        """
+        envelope = _json_object(raw, "the body")
+        event_type = _text(envelope, "event_type")
+        decoded = _json_object(_text(envelope, "message").encode(), "message")
+        return cls(event_type=event_type, message=_message(cls.MESSAGES.get(event_type), decoded))
+
+
+class LiveProgress(_Message):
+    """
+    ``live_progress_notify``: how far the script has come.
+
+    :ivar script_name: the name of the scene.
+    :ivar shoot_script_sequence_no: the number of the paragraph.
+    :ivar shoot_script_title: the title of the paragraph.
+    :ivar offset: a position in the paragraph, a text without a documented unit.
+    :ivar reply_id: the reply that is being spoken, if any.
+    """
+
+    script_name: str = ""
+    shoot_script_sequence_no: int | None = None
+    shoot_script_title: str = ""
+    offset: str = ""
+    reply_id: str | None = None
+
+
+class ReplyFinishNotify(_Message):
+    """
+    ``reply_command_finish_notify``: an inserted reply was spoken to its end.
+
+    :ivar reply_id: the id of the reply.
+    """
+
+    reply_id: EventId
+
+
+class RtcMessage(BaseModel):
+    """
+    One message of the RTC data channel: ``{"message_type": "...", "data": {...}}``.
+
+    :ivar message_type: the kind of message.
+    :ivar data: the decoded content.
+    """
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    MESSAGES: ClassVar[dict[str, type[_Message]]] = {
+        "live_progress_notify": LiveProgress,
+        "reply_command_finish_notify": ReplyFinishNotify,
+    }
+
+    message_type: str
+    data: LiveProgress | ReplyFinishNotify | UnknownMessage
+
+    @classmethod
+    def parse(cls, raw: bytes) -> Self:
+        """
+        Read a message of the RTC data channel.
+
+        The page shows ``data`` once as an object and once as a text with JSON inside; both are read.
+
+        :param raw: the message as it came.
+        :raises MalformedEvent: if it is no such message.
+        """
+        envelope = _json_object(raw, "the message")
+        message_type = _text(envelope, "message_type")
+        data = envelope.get("data")
+        if not isinstance(data, dict):
+            data = _json_object(_text(envelope, "data").encode(), "data")
+        return cls(message_type=message_type, data=_message(cls.MESSAGES.get(message_type), data))
+
+
+def _message(model: type[_Message] | None, decoded: dict[str, Any]) -> Any:
+    try:
+        if model is not None:
+            return model.model_validate(decoded)
+        ids = {name: decoded.get(name) for name in ("room_id", "job_id")}
+        return UnknownMessage.model_validate({**ids, "data": decoded})
+    except ValidationError as error:
+        problems = ", ".join(
+            f"{'.'.join(map(str, e['loc']))}: {e['type']}" for e in error.errors(include_input=False)
+        )
+        raise MalformedEvent(f"message: {problems}") from None
+
+
+def _text(envelope: dict[str, Any], name: str) -> str:
+    value = envelope.get(name)
+    if not isinstance(value, str) or not value:
+        raise MalformedEvent(f"{name} must be a text that is not empty")
+    return value
+
+
+def _json_object(raw: bytes, name: str) -> dict[str, Any]:
+    """Parse what may come from anybody: bounded depth, no repeated names, no NaN or infinity, no half characters."""
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        raise MalformedEvent(f"{name} is not UTF-8") from None
+    if _depth(text) > MAX_DEPTH:
+        raise MalformedEvent(f"{name} is nested too deeply")
+    try:
+        value = json.loads(text, object_pairs_hook=_without_repeats)
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except MalformedEvent:
+        raise
+    except UnicodeEncodeError:
+        raise MalformedEvent(f"{name} contains half of a surrogate pair") from None
+    except ValueError:
+        raise MalformedEvent(f"{name} is not valid JSON") from None
+    if not isinstance(value, dict):
+        raise MalformedEvent(f"{name} must be a JSON object")
+    return value
+
+
+def _depth(text: str) -> int:
+    """Return how deeply brackets are nested outside of texts; in one pass, whatever the text is."""
+    depth = deepest = 0
+    quoted = False
+    for match in _STRUCTURE.finditer(text):
+        token = match[0]
+        if token == '"':
+            quoted = not quoted
+        elif not quoted and token in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif not quoted and token in "]}":
+            depth -= 1
+    return deepest
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise MalformedEvent("a name occurs twice in one object")
+    return value
