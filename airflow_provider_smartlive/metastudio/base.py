@@ -74,7 +74,8 @@ class Response(ResponseModel):
 
         :param body: the bytes of the body.
         :param request_id: the response header X-Request-Id.
-        :raises ValueError: if the body is not JSON or a field has the wrong type; the values are not repeated.
+        :raises ValueError: if the body is not JSON or a field has the wrong type; the values are not
+            repeated.
         """
         return cls.model_validate_json(body).model_copy(update={"request_id": request_id})
 
@@ -89,5 +90,6 @@ def _lenient_time(value: Any) -> Any:
         return None
 
 
-#: An RFC 3339 time of a response, or None if it cannot be read: a job must not get lost for the spelling of a date.
+#: An RFC 3339 time of a response, or None if it cannot be read: a job must not get lost for the spelling of
+#: a date.
 Time = Annotated[datetime | None, BeforeValidator(_lenient_time)]

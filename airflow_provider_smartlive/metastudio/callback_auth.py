@@ -1,10 +1,11 @@
 """
 How MetaStudio signs its event callbacks (``auth_type``), both sides: :func:`sign` and :func:`verify`.
 
-Huawei's text is ``hwSecret = hmac_sha256(Key, URI(live_event_callback_url) + hwTime)`` with
-``hwTime = hex(timestamp)``. What "URI" means is documented by one worked example only, that of the live platforms
-(SDK model ``CustomPlatformAuthConfig``): host, path and sorted query, no scheme, and seconds in lower-case hex. That event
-callbacks use the same form is inferred; :class:`SignedForm` names the plausible ones. The body is not covered.
+Huawei's text is ``hwSecret = hmac_sha256(Key, URI(live_event_callback_url) + hwTime)`` with ``hwTime =
+hex(timestamp)``. What "URI" means is documented by one worked example only, that of the live platforms (SDK
+model ``CustomPlatformAuthConfig``): host, path and sorted query, no scheme, and seconds in lower-case hex.
+That event callbacks use the same form is inferred; :class:`SignedForm` names the plausible ones. The body
+is not covered.
 """
 
 from __future__ import annotations

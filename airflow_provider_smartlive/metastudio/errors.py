@@ -1,9 +1,13 @@
 """
 Error answers of MetaStudio and of Huawei's API gateway as typed exceptions, one class per family.
 
-The code decides the family, and the HTTP status where the code is unknown. Sources: the StartSmartLive page, the
-ErrorCode and ICSError pages, the API signing guide. No document says which code start, stop or show answer with.
+The code decides the family, and the HTTP status where the code is unknown. Sources: the StartSmartLive
+page, the ErrorCode and ICSError pages, the API signing guide. No document says which code start, stop or
+show answer with.
 """
+
+# ruff: noqa: N818
+# Families are named by what happened; an Error at the end of each would add nothing.
 
 from __future__ import annotations
 
@@ -25,8 +29,8 @@ class MetaStudioError(Exception):
     """
     MetaStudio refused a call.
 
-    The text of the answer is kept without what may be secret: the canonical request that the gateway shows after a
-    wrong signature, and everything of a URL but scheme and host.
+    The text of the answer is kept without what may be secret: the canonical request that the gateway shows
+    after a wrong signature, and everything of a URL but scheme and host.
 
     :ivar http_status: the HTTP status; None for an error that a job reports.
     :ivar error_code: such as ``MSS.00000003`` or ``APIGW.0301``; None if the answer had none.
@@ -46,18 +50,14 @@ class MetaStudioError(Exception):
         self.error_code = error_code
         self.error_msg = _harmless(error_msg)
         self.request_id = request_id
-        super().__init__(self._text())
+        super().__init__(self.error_msg)
 
-    def _text(self) -> str:
+    def __str__(self) -> str:
         known = [f"HTTP {self.http_status}"] if self.http_status is not None else []
         if self.request_id:
             known.append(f"request id {self.request_id}")
         text = f"{self.error_code}: {self.error_msg}" if self.error_code else self.error_msg
         return f"{text} ({', '.join(known)})" if known else text
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # Airflow carries exceptions between processes; keyword-only arguments need this to survive pickling.
-        return (_rebuild, (type(self), self.error_msg, self.__dict__.copy()))
 
     @property
     def is_transient(self) -> bool:
@@ -75,7 +75,7 @@ class AuthenticationError(MetaStudioError):
 
     @property
     def key_locked(self) -> bool:
-        """Tell whether the access key is locked: more than 5 wrong signatures in a row lock it for 5 minutes."""
+        """Tell whether the access key is locked, as 5 wrong signatures in a row do for 5 minutes."""
         return "reach the limit" in self.error_msg
 
 
@@ -130,10 +130,11 @@ class ServerError(MetaStudioError):
 
 
 class UnexpectedResponse(MetaStudioError):
-    """The answer is not one that MetaStudio gives: a proxy, a wrong endpoint, or a body that cannot be read."""
+    """The answer is not one of MetaStudio's: a proxy, a wrong endpoint, or an unreadable body."""
 
 
-#: MetaStudio's own codes without their prefix: the ErrorCode page writes ``MSS.20010056``, the ICSError list ``20010056``.
+#: MetaStudio's own codes without their prefix: the ErrorCode page writes ``MSS.20010056``, the ICSError
+#: list ``20010056``.
 FAMILY_OF_CODE: dict[str, type[MetaStudioError]] = {
     "00000001": AuthenticationError,  # Unauthorized
     "00000002": InvalidRequest,  # Invalid body
@@ -164,8 +165,8 @@ FAMILY_OF_CODE: dict[str, type[MetaStudioError]] = {
     "45000009": InvalidRequest,  # invalid RTMP URL
 }
 
-#: The gateway's codes without their prefix, which is written ``APIGW.`` and ``APIG.``. 0201 is missing on purpose: it comes
-#: with 400, 413, 502 and 504, and the status tells them apart.
+#: The gateway's codes without their prefix, which is written ``APIGW.`` and ``APIG.``. 0201 is missing on
+#: purpose: it comes with 400, 413, 502 and 504, and the status tells them apart.
 FAMILY_OF_GATEWAY_CODE: dict[str, type[MetaStudioError]] = {
     "0101": InvalidRequest,  # no such API at this endpoint: a 404, but not a missing room or job
     "0103": InvalidRequest,
@@ -196,7 +197,8 @@ def family(error_code: str | None, http_status: int | None = None) -> type[MetaS
     Return the class of an error.
 
     :param error_code: the code of the answer, or of a job's ``error_info``.
-    :param http_status: the HTTP status, if there was one; 429 decides alone, as the code of a throttled GET gets lost.
+    :param http_status: the HTTP status, if there was one; 429 decides alone, as the code of a throttled GET
+        gets lost.
     """
     if http_status == 429:
         return Throttled
@@ -270,10 +272,3 @@ def _scheme_and_host(match: re.Match[str]) -> str:
 def _seconds(text: str | None) -> float | None:
     """Read Retry-After in seconds; its other form, a date, is not worth a clock here."""
     return float(text) if text and text.isascii() and text.isdigit() else None
-
-
-def _rebuild(kind: type[MetaStudioError], error_msg: str, state: dict[str, Any]) -> MetaStudioError:
-    error = kind(error_msg, http_status=state["http_status"], error_code=state["error_code"])
-    error.__dict__.update(state)
-    error.args = (error._text(),)
-    return error

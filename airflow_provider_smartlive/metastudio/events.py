@@ -1,5 +1,6 @@
 """
-The events that MetaStudio reports: over HTTP (:class:`CallbackEvent`) and inside the RTC room (:class:`RtcMessage`).
+The events that MetaStudio reports: over HTTP (:class:`CallbackEvent`) and inside the RTC room
+(:class:`RtcMessage`).
 
 Source: the StartSmartLive page. Events carry no id, time or sequence number.
 """
@@ -240,7 +241,7 @@ def _text(envelope: dict[str, Any], name: str) -> str:
 
 
 def _json_object(raw: bytes, name: str) -> dict[str, Any]:
-    """Parse what may come from anybody: bounded depth, no repeated names, no NaN or infinity, no half characters."""
+    """Parse what may come from anybody: bounded depth, no repeated names, no NaN, no half characters."""
     try:
         text = raw.decode()
     except UnicodeDecodeError:
@@ -266,13 +267,13 @@ def _depth(text: str) -> int:
     depth = deepest = 0
     quoted = False
     for match in _STRUCTURE.finditer(text):
-        token = match[0]
-        if token == '"':
+        mark = match[0]
+        if mark == '"':
             quoted = not quoted
-        elif not quoted and token in "[{":
+        elif not quoted and mark in "[{":
             depth += 1
             deepest = max(deepest, depth)
-        elif not quoted and token in "]}":
+        elif not quoted and mark in "]}":
             depth -= 1
     return deepest
 

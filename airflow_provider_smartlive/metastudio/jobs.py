@@ -1,8 +1,8 @@
 """
 Livestream jobs: the request that starts one, and the answers to start, show, list and live-warning-info.
 
-Sources: the StartSmartLive page; the schema that Huawei publishes with its SDKs for ranges. Where the two differ, the
-wider range is enforced and :meth:`StartJobRequest.warnings` speaks for the narrower one.
+Sources: the StartSmartLive page; the schema that Huawei publishes with its SDKs for ranges. Where the two
+differ, the wider range is enforced and :meth:`StartJobRequest.warnings` speaks for the narrower one.
 """
 
 from __future__ import annotations
@@ -60,9 +60,9 @@ __all__ = [
     "ErrorInfo",
     "FrameRate",
     "JobList",
+    "JobLog",
     "JobRunConfig",
     "JobState",
-    "JobLog",
     "LiveEventCallbackConfig",
     "LiveExitConfig",
     "LiveWarning",
@@ -191,7 +191,7 @@ class StartJobRequest(RequestModel):
         return self.model_dump_json(exclude_none=True).encode()
 
     def warnings(self) -> list[str]:
-        """Return one sentence per field that MetaStudio's schema allows but its texts rule out, naming the field."""
+        """Return a sentence per field that MetaStudio's schema allows but its texts rule out."""
         return [f"{name}: {text}" for name, text in self._warnings()]
 
     def _warnings(self) -> Iterator[tuple[str, str]]:
@@ -278,7 +278,8 @@ class SmartLiveJob(Response):
     """
     A job as show and list report it (SDK model ShowSmartLiveResponse).
 
-    ``duration`` and ``stream_duration`` are seconds; ``stream_duration`` above 0 means that the RTMP link was up.
+    ``duration`` and ``stream_duration`` are seconds; ``stream_duration`` above 0 means that the RTMP link
+    was up.
     """
 
     job_id: str = Field(min_length=1)
@@ -314,7 +315,8 @@ class SmartLiveJob(Response):
         """
         Tell whether the job may still stream and cost money.
 
-        A state that this version does not know counts as active: giving up on a running job is the worse mistake.
+        A state that this version does not know counts as active: giving up on a running job is the worse
+        mistake.
         """
         return not self.is_final
 

@@ -15,8 +15,8 @@ class Output(NamedTuple):
     """
     An RTMP output, safe to show.
 
-    ``label`` is scheme, host and path without its last segment, which may be a stream key; ``fingerprint`` tells outputs
-    with the same label apart.
+    ``label`` is scheme, host and path without its last segment, which may be a stream key; ``fingerprint``
+    tells outputs with the same label apart.
     """
 
     label: str

@@ -1,4 +1,4 @@
-"""How the script of a livestream is played and when the livestream ends: ``play_policy`` of a start request."""
+"""How a livestream's script is played and when it ends: ``play_policy`` of a start request."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class LiveExitConfig(RequestModel):
         None,
         ge=0,
         le=60,
-        description="Minutes for which an interrupted livestream may try to go on; unset: 3 (may vary); 0: for ever.",
+        description="Minutes for which an interrupted livestream tries to go on; unset: 3 (may vary); 0: for ever.",
     )
 
     def warnings(self) -> Iterator[tuple[str, str]]:
@@ -66,7 +66,7 @@ class LiveExitConfig(RequestModel):
         if self.max_exception_waiting_duration == 0:
             yield (
                 "max_exception_waiting_duration",
-                "0 waits for ever: an interrupted livestream is billed until somebody stops it; use 1 to 60 minutes",
+                "0 waits for ever: an interrupted livestream is billed until it is stopped; use 1 to 60 minutes",
             )
 
 

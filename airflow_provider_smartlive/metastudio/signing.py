@@ -1,8 +1,8 @@
 """
 AK/SK request signing (``SDK-HMAC-SHA256``), both sides: :func:`sign` and :func:`verify`.
 
-Pure functions over what goes on the wire. Sources: Huawei's API signing guide (devg-apisign) and the behaviour
-of ``huaweicloudsdkcore``'s signer, against which the tests compare byte by byte.
+Pure functions over what goes on the wire. Sources: Huawei's API signing guide (devg-apisign) and the
+behaviour of ``huaweicloudsdkcore``'s signer, against which the tests compare byte by byte.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ CLOCK_WINDOW = timedelta(minutes=15)
 _SIGNED_CONTENT_TYPES = ("application/json", "application/bson")
 
 _AUTHORIZATION = re.compile(
-    r"SDK-HMAC-SHA256 Access=(?P<access>[^\s,]+), *SignedHeaders=(?P<names>[^\s,]+), *Signature=(?P<mac>[0-9a-f]{64})"
+    r"SDK-HMAC-SHA256 Access=(?P<access>[^\s,]+), *"
+    r"SignedHeaders=(?P<names>[^\s,]+), *Signature=(?P<mac>[0-9a-f]{64})"
 )
 _DATE = re.compile(r"\d{8}T\d{6}Z")
 
@@ -73,8 +74,8 @@ class SignatureError(ValueError):
     A request is not signed as it must be.
 
     :ivar reason: what is wrong.
-    :ivar canonical_request: on a mismatch, what the verifier signed (Huawei's gateway shows it to the caller).
-        It may hold a security token and is not part of the message.
+    :ivar canonical_request: on a mismatch, what the verifier signed (Huawei's gateway shows it to the
+        caller). It may hold a security token and is not part of the message.
     """
 
     def __init__(self, reason: SignatureProblem, detail: str, canonical_request: str | None = None) -> None:
@@ -121,8 +122,9 @@ def sign(
     signed_names = sorted(name for name in known if "_" not in name)
     canonical = canonical_request(method, url, known, body, signed_names)
     mac = _mac(credentials.secret_key, string_to_sign(canonical, added["X-Sdk-Date"]))
+    names = ";".join(signed_names)
     added["Authorization"] = (
-        f"{ALGORITHM} Access={credentials.access_key}, SignedHeaders={';'.join(signed_names)}, Signature={mac}"
+        f"{ALGORITHM} Access={credentials.access_key}, SignedHeaders={names}, Signature={mac}"
     )
     return added
 
@@ -139,7 +141,8 @@ def verify(
     """
     Check a signed request as the gateway does and return the access key that signed it.
 
-    The canonical request is rebuilt from the request's own SignedHeaders, as signers differ in what they cover.
+    The canonical request is rebuilt from the request's own SignedHeaders, as signers differ in what they
+    cover.
 
     :param method: the HTTP method.
     :param url: the URL as it came: path and query still encoded.
