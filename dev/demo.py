@@ -2,8 +2,8 @@
 What ``make demo`` and ``make up`` run: one livestream from DAG to END, on this machine only.
 
 Nothing is simulated between the parts: Airflow's four processes run the example DAG, the sandbox sends video
-over RTMP to a server, and calls back what becomes of that link. The reconciliation interval stays at its default
-of 300 seconds, so only a callback can wake the task in time.
+over RTMP to a server, and calls back what becomes of that link. The reconciliation interval stays at its
+default of 300 seconds, so only a callback can wake the task in time.
 """
 
 from __future__ import annotations
