@@ -1,8 +1,8 @@
 """
 How events change the callback table. Pure.
 
-Events carry no id, time or sequence number, so counters and timeline are as observed. What never depends on order
-or repetition is END: it is final for its stream. Whatever a week of events brings, the table keeps its bounds.
+Events carry no id, time or sequence number, so counters and timeline are as observed. What never depends on
+order or repetition is END: it is final for its stream. Whatever a week of events brings, it stays small.
 """
 
 from __future__ import annotations

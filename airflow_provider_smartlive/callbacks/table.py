@@ -1,8 +1,8 @@
 """
 The callback table: what MetaStudio reported about the jobs of one task instance.
 
-A small, bounded, versioned value, which Airflow shows as an XCom. It is a cache: it may be gone after a retry,
-and MetaStudio is then the truth. :mod:`~airflow_provider_smartlive.callbacks.fold` takes events into it.
+A small, bounded, versioned value, which Airflow shows as an XCom. It is a cache: it may be gone after a
+retry, and MetaStudio is then the truth. The module ``fold`` takes events into it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class StreamRow(_Row):
     The RTMP link to one output.
 
     :param label: The output as it may be shown: scheme, host and path without the last segment.
-    :param fingerprint: Tells apart outputs that look alike; keyed, so that it is no help to guess a stream key.
+    :param fingerprint: Tells apart outputs that look alike; keyed, so that it does not help to guess a key.
     :param state: The last state, by the time that MetaStudio signed where there is one, else by arrival.
     :param ended: Whether END was seen. Nothing takes it back.
     :param first_at: When the first event about this link was accepted.

@@ -1,0 +1,344 @@
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from callback_events import JOB, OTHER_JOB, ROOM, body, reply, script, stream, stream_body
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_smartlive.callbacks.fold import (
+    MAX_BYTES,
+    MAX_DIGESTS,
+    MAX_JOBS,
+    MAX_STREAMS,
+    MAX_TRANSITIONS,
+    OutcomeKind,
+    event_digest,
+    fold,
+    unrecognised,
+)
+from airflow_provider_smartlive.callbacks.table import CallbackTable
+from airflow_provider_smartlive.metastudio.events import CallbackEvent, StreamState
+
+AT = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
+KEY = b"fake-fingerprint-key"
+
+
+def _fold(table, event, *, second=0, **more):
+    return fold(table, event, at=AT + timedelta(seconds=second), fingerprint_key=KEY, **more)
+
+
+def _folded(*events, table=None):
+    table = table or CallbackTable()
+    for second, event in enumerate(events):
+        table, outcome = _fold(table, event, second=second)
+    return table, outcome
+
+
+def _size(table):
+    return len(json.dumps(table.dump()))
+
+
+def test_the_way_of_a_stream_is_told():
+    table, _ = _folded(
+        *(stream(state) for state in ("CONNECTING", "CONNECTED", "DISCONNECTED", "RECONNECTING"))
+    )
+    table, outcome = _fold(table, stream("END"), second=60)
+
+    job = table.job(JOB)
+    (row,) = job.streams
+    assert [state for state, _ in row.transitions] == [
+        "CONNECTING",
+        "CONNECTED",
+        "DISCONNECTED",
+        "RECONNECTING",
+        "END",
+    ]
+    assert row.transitions[-1][1] == AT + timedelta(seconds=60)
+    assert (row.state, row.ended, row.first_at, row.last_at) == ("END", True, AT, AT + timedelta(seconds=60))
+    assert row.counts == dict.fromkeys(row.counts, 1)
+    assert job.room_id == ROOM
+    assert outcome.all_ended
+    assert outcome.reached == {"END"}
+    assert (outcome.kind, outcome.job_id, outcome.state) == (OutcomeKind.FOLDED, JOB, "END")
+
+
+def test_each_state_is_reached_once():
+    table, first = _folded(stream("CONNECTED"))
+    _, second = _folded(stream("CONNECTED"), table=table)
+
+    assert first.reached == {"CONNECTED"}
+    assert second.reached == frozenset()
+
+
+def test_a_repeated_state_is_counted_but_is_no_transition():
+    table, _ = _folded(stream("RECONNECTING"), stream("RECONNECTING"), stream("RECONNECTING"))
+
+    (row,) = table.job(JOB).streams
+    assert row.counts == {"RECONNECTING": 3}
+    assert len(row.transitions) == 1
+
+
+def test_no_secret_of_an_output_is_in_the_table():
+    table, _ = _folded(stream("CONNECTED"))
+    text = json.dumps(table.dump())
+
+    assert "fake-stream-key" not in text
+    assert "fake-separate-key" not in text
+    assert "rtmp://push.example.com/live/***" in text
+
+
+def test_end_is_final_for_its_stream():
+    table, _ = _folded(stream("CONNECTED"), stream("END"))
+    later, outcome = _folded(stream("RECONNECTING"), stream("CONNECTED"), table=table)
+
+    (row,) = later.job(JOB).streams
+    assert (row.state, row.ended) == ("END", True)
+    assert row.counts == {"CONNECTED": 2, "END": 1, "RECONNECTING": 1}
+    assert outcome.kind is OutcomeKind.LATE
+    assert not outcome.all_ended
+
+
+def test_a_second_end_wakes_nobody():
+    table, _ = _folded(stream("END"))
+    _, outcome = _folded(stream("END"), table=table)
+
+    assert not outcome.all_ended
+    assert outcome.reached == frozenset()
+
+
+def test_a_connected_that_end_overtook_was_still_reached():
+    table, outcome = _folded(stream("END"), stream("CONNECTED"))
+
+    assert outcome.reached == {"CONNECTED"}
+    assert table.job(JOB).has_reached("CONNECTED")
+
+
+def test_two_outputs_end_when_both_ended():
+    one, two = "rtmp://a.example.com/live/fake-1", "rtmp://b.example.com/live/fake-2"
+    table, first = _folded(
+        stream("CONNECTED", output=one), stream("CONNECTED", output=two), stream("END", output=one)
+    )
+    ended, second = _folded(stream("END", output=two), table=table)
+
+    assert (first.all_ended, second.all_ended) == (False, True)
+    assert not table.job(JOB).has_reached("END")
+    assert ended.job(JOB).ended(2)
+    assert not ended.job(JOB).ended(3)
+
+
+def test_outputs_with_the_same_label_are_told_apart():
+    table, _ = _folded(stream("CONNECTED", stream_key="fake-1"), stream("END", stream_key="fake-2"))
+
+    rows = table.job(JOB).streams
+    assert len({row.label for row in rows}) == 1
+    assert [row.state for row in rows] == ["CONNECTED", "END"]
+
+
+def test_jobs_are_kept_apart_whatever_the_spelling_of_their_ids():
+    dashed = "26F06524-4f75-4b3a-a853-b649a21aaf66"
+    table, _ = _folded(
+        stream("CONNECTED"), stream("END", job_id=OTHER_JOB), stream("RECONNECTING", job_id=dashed)
+    )
+
+    assert [job.job_id for job in table.jobs] == [JOB, OTHER_JOB]
+    assert table.job(dashed).streams[0].state == "RECONNECTING"
+    assert table.job("another") is None
+
+
+def test_states_are_ordered_by_the_signed_time():
+    table, _ = _fold(CallbackTable(), stream("CONNECTED"), signed_at=AT + timedelta(seconds=5))
+    overtaken, _ = _fold(table, stream("CONNECTING"), signed_at=AT + timedelta(seconds=4))
+    same_second, _ = _fold(table, stream("DISCONNECTED"), signed_at=AT + timedelta(seconds=5))
+
+    assert overtaken.job(JOB).streams[0].state == "CONNECTED"
+    assert overtaken.job(JOB).has_reached("CONNECTING")
+    assert same_second.job(JOB).streams[0].state == "DISCONNECTED"
+
+
+def test_end_counts_however_old_its_signature_is():
+    table, _ = _fold(CallbackTable(), stream("CONNECTED"), signed_at=AT + timedelta(seconds=5))
+    _, outcome = _fold(table, stream("END"), signed_at=AT)
+
+    assert outcome.all_ended
+
+
+def test_the_same_event_again_changes_nothing():
+    digest = event_digest(AT, stream_body("CONNECTED"))
+    table, _ = _fold(CallbackTable(), stream("CONNECTED"), signed_at=AT, digest=digest)
+    again, outcome = _fold(table, stream("CONNECTED"), second=9, signed_at=AT, digest=digest)
+
+    assert outcome.kind is OutcomeKind.DUPLICATE
+    assert again == table
+
+
+def test_a_digest_is_of_time_and_body():
+    first = event_digest(AT, b"{}")
+
+    assert first == event_digest(AT, b"{}")
+    assert first != event_digest(AT + timedelta(seconds=1), b"{}")
+    assert first != event_digest(AT, b"{ }")
+    assert event_digest(None, b"{}") is None
+
+
+def test_a_replay_from_before_the_remembered_digests_still_turns_no_state_back():
+    table, _ = _fold(CallbackTable(), stream("CONNECTED"), signed_at=AT, digest="the-replayed-one")
+    for second in range(1, MAX_DIGESTS + 2):
+        signed_at = AT + timedelta(seconds=second)
+        table, _ = _fold(table, stream("RECONNECTING"), signed_at=signed_at, digest=f"digest-{second}")
+    replayed, outcome = _fold(table, stream("CONNECTED"), signed_at=AT, digest="the-replayed-one")
+
+    assert outcome.kind is OutcomeKind.FOLDED
+    assert outcome.reached == frozenset()
+    assert replayed.job(JOB).streams[0].state == "RECONNECTING"
+
+
+def test_scripts_and_replies_are_kept():
+    table, outcome = _folded(script(1), script(2), reply("r-1"), reply("r-2"))
+
+    job = table.job(JOB)
+    assert (job.scripts.scene, job.scripts.sequence_no, job.scripts.title) == ("开场", "2", "Hello")
+    assert (job.scripts.switches, job.scripts.at) == (2, AT + timedelta(seconds=1))
+    assert (job.replies.finished, job.replies.recent) == (2, ["r-1", "r-2"])
+    assert outcome.reached == frozenset()
+    assert not job.ended()
+
+
+def test_an_event_of_an_unknown_type_is_noted_without_its_content():
+    event = CallbackEvent.parse(body("PLATFORM_BANNED", secret="fake-secret"))
+    table, outcome = _folded(event)
+
+    assert outcome.kind is OutcomeKind.UNRECOGNISED
+    assert table.unrecognised.count == 1
+    assert table.unrecognised.recent[0].event_type == "PLATFORM_BANNED"
+    assert "fake-secret" not in json.dumps(table.dump())
+    assert table.jobs == []
+
+
+def test_an_unknown_state_passes_through():
+    table, outcome = _folded(stream("PAUSED"))
+
+    assert table.job(JOB).streams[0].state == "PAUSED"
+    assert outcome.reached == {"PAUSED"}
+
+
+def test_more_unknown_states_than_fit_are_counted_together():
+    table, _ = _folded(*(stream(f"STATE_{number}") for number in range(20)))
+
+    counts = table.job(JOB).streams[0].counts
+    assert len(counts) == 9
+    assert counts["OTHER"] == 12
+
+
+def test_bounds_hold_and_the_current_job_keeps_its_place():
+    table, _ = _folded(stream("CONNECTED"))
+    for number in range(3 * MAX_JOBS):
+        for output in range(2 * MAX_STREAMS):
+            event = stream("CONNECTED", job_id=f"{number:032x}", output=f"rtmp://x.example.com/a/{output}")
+            table, _ = _fold(table, event, second=number, current_job=JOB)
+
+    assert len(table.jobs) <= MAX_JOBS
+    assert table.job(JOB) is not None
+    assert max(len(job.streams) for job in table.jobs) == MAX_STREAMS
+    assert table.jobs[-1].omitted_streams == MAX_STREAMS
+    assert _size(table) <= MAX_BYTES
+
+
+def test_control_characters_do_not_reach_the_database():
+    table, _ = _folded(script(1, shoot_script_title="a\x00b\x1b[31m"), stream("CONN\x00ECTED"))
+
+    assert table.job(JOB).scripts.title == "a?b?[31m"
+    assert table.job(JOB).streams[0].state == "CONN?ECTED"
+
+
+def test_a_table_survives_the_way_through_an_xcom():
+    table, _ = _folded(stream("CONNECTED"), script(1), reply("r"), stream("END"))
+
+    assert CallbackTable.load(json.loads(json.dumps(table.dump()))) == table
+
+
+@pytest.mark.parametrize("value", [None, "", 3, [], {"version": 2}, {"jobs": "none"}])
+def test_what_is_no_table_is_an_empty_one(value):
+    assert CallbackTable.load(value) == CallbackTable()
+
+
+def test_ten_thousand_events_stay_small_and_cost_no_more_than_ten():
+    states = ("CONNECTING", "CONNECTED", "DISCONNECTED", "RECONNECTING")
+    events = [stream(state) for state in states]
+
+    def cost(table, number):
+        started = time.perf_counter()
+        for step in range(number):
+            signed_at = AT + timedelta(seconds=step)
+            table, _ = _fold(table, events[step % 4], second=step, signed_at=signed_at, digest=f"{step:016x}")
+        return table, (time.perf_counter() - started) / number
+
+    warm, _ = cost(CallbackTable(), 100)
+    table, _ = cost(warm, 10_000)
+
+    assert _size(table) <= MAX_BYTES
+    assert table.events == 10_100
+    assert len(table.job(JOB).streams[0].transitions) == MAX_TRANSITIONS
+    # A generous bound, against growth with the number of events; the benchmark measures the ratio.
+    assert min(cost(table, 50)[1] for _ in range(5)) < 3 * min(cost(warm, 50)[1] for _ in range(5))
+
+
+_texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
+_events = st.one_of(
+    st.builds(
+        lambda state, job, output: stream(
+            state, job_id=f"{job:032x}", output=f"rtmp://{'x' * 200}/live/{output}"
+        ),
+        st.sampled_from([*StreamState, "PAUSED", "S" * 200]),
+        st.integers(0, 6),
+        st.integers(0, 12),
+    ),
+    st.builds(
+        lambda title, job: script(1, scene_script_name=title, shoot_script_title=title, job_id=job),
+        _texts,
+        st.text(min_size=1, max_size=64),
+    ),
+    st.builds(reply, st.text(min_size=1, max_size=64)),
+    st.builds(lambda name: CallbackEvent.parse(body("X" + name)), _texts),
+)
+
+
+@given(st.lists(_events, max_size=150))
+@settings(max_examples=25, deadline=None)
+def test_whatever_comes_the_table_keeps_its_bound_and_reads_back(events):
+    table = CallbackTable()
+    for second, event in enumerate(events):
+        table, _ = _fold(table, event, second=second, digest=f"{second:016x}", signed_at=AT)
+
+        assert _size(table) <= MAX_BYTES
+    assert CallbackTable.load(json.loads(json.dumps(table.dump()))) == table
+
+
+@given(
+    st.permutations(
+        [("CONNECTING", 1), ("CONNECTED", 1), ("END", 1), ("CONNECTED", 2), ("END", 2), ("RECONNECTING", 2)]
+    )
+)
+def test_whatever_the_order_both_ends_are_seen(events):
+    table, all_ended = CallbackTable(), 0
+    for second, (state, output) in enumerate(events):
+        table, outcome = _fold(table, stream(state, output=f"rtmp://x.example.com/a/{output}"), second=second)
+        all_ended += outcome.all_ended
+
+    assert table.job(JOB).ended(2)
+    assert {row.state for row in table.job(JOB).streams} == {"END"}
+    assert 1 <= all_ended <= 2  # twice if the second output shows up after the first one ended
+
+
+def test_a_note_is_bounded_and_keeps_no_control_characters():
+    table = CallbackTable()
+    for _ in range(100):
+        table, _ = unrecognised(table, "t" * 500, "p\x00" * 500, at=AT)
+
+    assert table.unrecognised.count == 100
+    assert len(table.unrecognised.recent) == 10
+    assert _size(table) <= MAX_BYTES
+    assert "\\u0000" not in json.dumps(table.dump())

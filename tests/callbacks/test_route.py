@@ -1,0 +1,236 @@
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_smartlive.callbacks import route as routes
+from airflow_provider_smartlive.callbacks.route import (
+    MAX_URL_LENGTH,
+    MSS_KEY_LENGTH,
+    Identity,
+    InvalidToken,
+    Route,
+    RouteError,
+    generate_secret,
+    issue,
+    open_token,
+    open_url,
+)
+from airflow_provider_smartlive.metastudio.callback_auth import AuthType
+
+BASE = "https://airflow.example.com/prefix"
+OLD = "fake-old-secret-0000000000000000000000000"
+NEW = "fake-new-secret-1111111111111111111111111"
+ROUTE = Route(Identity("nightly", "scheduled__2026-11-22T20:00:00+00:00", "go_live", 3), generation=2)
+
+
+def _issue(**changes):
+    return issue(
+        **{"route": ROUTE, "base_url": BASE, "secrets": [OLD], "auth_type": AuthType.MSS_A_HEAD} | changes
+    )
+
+
+def _token(url: str) -> str:
+    return url.rpartition("/")[2]
+
+
+def test_an_issued_url_opens_to_what_was_issued():
+    issued = _issue()
+
+    opened = open_url(issued.url, secrets=[OLD])
+
+    assert opened is not None
+    assert opened.route == ROUTE
+    assert opened.url == issued.url
+    assert opened.key == issued.key
+    assert opened.auth_type is AuthType.MSS_A_HEAD
+    assert opened.fingerprint_key == issued.fingerprint_key
+
+
+def test_the_url_shows_nothing_of_the_task():
+    url = _issue().url
+    padded = _token(url) + "=="
+
+    assert url.startswith(f"{BASE}/smartlive/callbacks/")
+    for word in ("nightly", "go_live", "2026"):
+        assert word not in url
+        assert word.encode() not in base64.urlsafe_b64decode(padded[: len(padded) // 4 * 4])
+
+
+def test_two_issues_of_one_route_differ_in_url_and_key_and_both_open():
+    first, second = _issue(), _issue()
+
+    assert first.url != second.url
+    assert first.key != second.key
+    assert open_url(first.url, secrets=[OLD]).route == open_url(second.url, secrets=[OLD]).route
+
+
+def test_the_key_has_exactly_the_length_that_the_api_takes():
+    assert len(_issue().key) == MSS_KEY_LENGTH
+
+
+def test_rotation_the_newest_secret_issues_and_all_open():
+    before = _issue()
+    after = _issue(secrets=[NEW, OLD])
+
+    assert open_url(before.url, secrets=[NEW, OLD]).key == before.key
+    assert open_url(after.url, secrets=[NEW]).key == after.key
+    assert open_url(after.url, secrets=[OLD]) is None
+    assert open_url(before.url, secrets=[NEW]) is None
+
+
+def test_a_changed_base_url_breaks_no_stream_that_is_live():
+    issued = _issue(base_url="https://old.example.com")
+
+    assert open_url(issued.url.replace("old.example.com", "10.0.0.1:8080/x"), secrets=[OLD]).url == issued.url
+
+
+def test_a_url_is_recognised_with_the_query_that_mss_a_appends():
+    assert open_url(f"{_issue().url}?hwSecret=00&hwTime=66df9308", secrets=[OLD]).route == ROUTE
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "https://elsewhere.example.com/hooks/metastudio",
+        "https://airflow.example.com/smartlive/callbacks/",
+        "https://airflow.example.com/smartlive/callbacks/abc",
+        "ftp://airflow.example.com/smartlive/callbacks/" + "A" * 200,
+    ],
+)
+def test_a_foreign_url_is_not_ours(url):
+    assert open_url(url, secrets=[OLD]) is None
+
+
+@given(st.text())
+def test_whatever_stands_in_for_a_token_is_refused(token):
+    with pytest.raises(InvalidToken):
+        open_token(token, secrets=[OLD, NEW])
+
+
+@given(st.data())
+def test_no_changed_character_passes(data):
+    token = _token(_issue().url)
+    position = data.draw(st.integers(0, len(token) - 2))  # the last character has bits that mean nothing
+    character = data.draw(
+        st.sampled_from("ABCDEFGHabcdefgh0123456789-_").filter(lambda c: c != token[position])
+    )
+    changed = token[:position] + character + token[position + 1 :]
+
+    with pytest.raises(InvalidToken):
+        open_token(changed, secrets=[OLD])
+
+
+def test_the_key_depends_on_the_exact_spelling_of_the_token():
+    # The last base64 character has spare bits, so a second spelling can open; it must not share the MSS key.
+    token = _token(_issue().url)
+    keys = set()
+    for character in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_":
+        try:
+            keys.add((token[:-1] + character, open_token(token[:-1] + character, secrets=[OLD]).key))
+        except InvalidToken:
+            continue
+
+    assert len({key for _, key in keys}) == len(keys)
+
+
+@pytest.mark.parametrize(
+    "content", [{"v": 2}, {"v": 1}, [], {"v": 1, "d": "x", "r": "y", "t": "z", "m": -1, "g": 0}]
+)
+def test_a_token_of_another_version_or_without_all_fields_is_refused(content):
+    raw = json.dumps(content).encode() + b" " * 80
+    token = routes._unpadded(routes._keys(OLD).token.encrypt(raw))
+
+    with pytest.raises(InvalidToken):
+        open_token(token, secrets=[OLD])
+
+
+def test_without_a_secret_nothing_is_issued_or_opened():
+    url = _issue().url
+
+    with pytest.raises(RouteError, match=r"\[smartlive\] callback_secrets is empty.*generate-secret"):
+        _issue(secrets=[])
+    assert open_url(url, secrets=[]) is None
+
+
+def test_a_short_secret_is_refused_without_repeating_it():
+    with pytest.raises(RouteError, match="fewer than 32") as refusal:
+        _issue(secrets=["fake-short"])
+    assert "fake-short" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "problem"),
+    [
+        ("", "not an http"),
+        ("airflow.example.com", "not an http"),
+        ("ftp://airflow.example.com", "not an http"),
+        ("https://[::1", "not an http"),
+        ("https://airflow.example.com:port", "not an http"),
+        ("http://airflow.example.com", "must be https"),
+        ("http://127.0.0.1.example.com", "must be https"),
+        ("http://localhost.example.com", "must be https"),
+        ("https://user:fake-password@airflow.example.com", "Remove user"),
+        ("https://airflow.example.com?x=1", "Remove user, query"),
+        ("https://airflow.example.com/a b", "visible ASCII"),
+        ("https://airflow.exämple.com", "visible ASCII"),
+    ],
+)
+def test_a_base_url_that_cannot_serve_is_refused_before_the_start(base_url, problem):
+    with pytest.raises(RouteError, match=problem) as refusal:
+        _issue(base_url=base_url)
+    assert "callback_base_url" in str(refusal.value)
+    assert "fake-password" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8080", "127.9.9.9", "localhost", "[::1]:9000"])
+def test_plain_http_is_for_loopback(host):
+    assert _issue(base_url=f"http://{host}/").url.startswith(f"http://{host}/smartlive/callbacks/")
+
+
+def test_the_host_is_written_in_lower_case():
+    assert _issue(base_url="HTTPS://Airflow.Example.COM/Prefix/").url.startswith(
+        "https://airflow.example.com/Prefix/smartlive/"
+    )
+
+
+def test_the_longest_ids_of_airflow_fit():
+    longest = Route(Identity("d" * 250, "r" * 250, "t" * 250, 100_000), generation=1000)
+
+    assert len(_issue(route=longest).url) <= MAX_URL_LENGTH
+
+
+def test_a_url_that_the_api_would_refuse_is_refused_here():
+    route = replace(ROUTE, identity=replace(ROUTE.identity, run_id="ß" * 800))
+
+    with pytest.raises(RouteError, match=r"MetaStudio takes 2048.*Shorten"):
+        _issue(route=route)
+
+
+def test_the_platform_of_meituan_is_not_ours():
+    with pytest.raises(RouteError, match="callback_auth_type MEITUAN_DEFAULT"):
+        _issue(auth_type=AuthType.MEITUAN_DEFAULT)
+
+
+def test_repr_hides_url_and_keys():
+    issued = _issue()
+    opened = open_url(issued.url, secrets=[OLD])
+
+    for text in (repr(issued), repr(opened)):
+        assert _token(issued.url) not in text
+        assert issued.key not in text
+        assert repr(issued.fingerprint_key) not in text
+        assert "go_live" in text
+
+
+def test_a_generated_secret_is_usable_and_new():
+    first, second = generate_secret(), generate_secret()
+
+    assert first != second
+    assert open_url(_issue(secrets=[first]).url, secrets=[second, first]).route == ROUTE
