@@ -136,6 +136,14 @@ class Program:
         :param grace: seconds between the two.
         """
         self.ask_to_stop()
+        self.see_it_end(grace)
+
+    def see_it_end(self, grace: float) -> None:
+        """
+        Wait for the end of a program that was asked to stop, and kill what then still lives.
+
+        :param grace: seconds to wait.
+        """
         if self._process is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(grace)
@@ -168,7 +176,8 @@ def stop_all(programs: Iterable[Program], grace: float = STOP_GRACE) -> None:
     for program in programs:
         program.ask_to_stop()
     for program in programs:
-        program.stop(max(0.0, deadline - time.monotonic()))
+        # Not stop(): a second SIGTERM makes Airflow give up its orderly end.
+        program.see_it_end(max(0.0, deadline - time.monotonic()))
 
 
 def marked_processes(markers: set[str] | None = None) -> list[psutil.Process]:
