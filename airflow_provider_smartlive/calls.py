@@ -1,0 +1,207 @@
+"""
+The operations of MetaStudio: which request each one is, and how its answer is read. Both hooks share them.
+
+Source of paths, parameters and success codes: the StartSmartLive page and the SDK.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Set
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Generic, TypedDict, TypeVar
+from urllib.parse import quote
+
+from airflow_provider_smartlive.metastudio.jobs import (
+    JobList,
+    SmartLiveJob,
+    StartJobRequest,
+    StartJobResponse,
+)
+
+T = TypeVar("T")
+
+#: The largest page that the listings give (SDK schema).
+PAGE_SIZE = 100
+
+
+@dataclass(frozen=True)
+class Answer:
+    """
+    A complete answer from the wire.
+
+    :param headers: names in any case.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+    def header(self, name: str) -> str | None:
+        """Return a header, whatever the case of its name."""
+        return next((value for known, value in self.headers.items() if known.lower() == name.lower()), None)
+
+    @property
+    def request_id(self) -> str | None:
+        """What Huawei's support asks for."""
+        return self.header("X-Request-Id")
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """
+    One operation with its arguments.
+
+    :param operation: its name, for logs and messages.
+    :param target: path and query below ``/v1/{project_id}``, encoded; or a complete URL. No part of ``repr``,
+        as a complete URL may be pre-signed.
+    :param parse: reads a successful answer; raises ``ValueError`` if it is not what was announced.
+    :param body: the exact bytes to send.
+    :param repeatable: doing it twice does no harm. Others are sent again only if they surely did not arrive.
+    :param starts_job: an answer that leaves it open whether a job runs now is an ``AmbiguousStart``.
+    :param self_authorised: the target or the body carries its own authorisation; ours must not go along.
+    """
+
+    operation: str
+    method: str
+    target: str = field(repr=False)
+    parse: Callable[[Answer], T] = field(repr=False)
+    body: bytes = field(default=b"", repr=False)
+    repeatable: bool = False
+    starts_job: bool = False
+    self_authorised: bool = False
+
+
+class JobFilters(TypedDict, total=False):
+    """
+    What a listing of jobs can be narrowed to.
+
+    ``state``: one or several job states; ``sort_key``: ``create_time`` (default) or ``update_time``;
+    ``sort_dir``: ``asc`` (default) or ``desc``; ``create_since``, ``create_until``: aware datetimes, or
+    RFC 3339 text.
+    """
+
+    state: str | Iterable[str]
+    sort_key: str
+    sort_dir: str
+    create_since: datetime | str
+    create_until: datetime | str
+
+
+class AllJobsFilters(JobFilters, total=False):
+    """The filters of the listing across rooms: also ``room_name``, a part of the room's name."""
+
+    room_name: str
+
+
+def start_job(room_id: str, request: StartJobRequest | Mapping[str, Any]) -> Call[StartJobResponse]:
+    """Start a job: every accepted one is a new, billed livestream. The API knows no idempotency key."""
+    return Call(
+        "start_job",
+        "POST",
+        _path("smart-live-rooms", room_id, "smart-live-jobs"),
+        lambda answer: StartJobResponse.from_body(answer.body, request_id=answer.request_id),
+        StartJobRequest.model_validate(request).to_body(),
+        starts_job=True,
+    )
+
+
+def show_job(room_id: str, job_id: str) -> Call[SmartLiveJob]:
+    """Ask for one job."""
+    return Call(
+        "show_job",
+        "GET",
+        _path("smart-live-rooms", room_id, "smart-live-jobs", job_id),
+        lambda answer: SmartLiveJob.from_body(answer.body, request_id=answer.request_id),
+        repeatable=True,
+    )
+
+
+def stop_job(room_id: str, job_id: str) -> Call[None]:
+    """Ask a job to end. A second request for the same job cannot stop anything else."""
+    return Call(
+        "stop_job",
+        "POST",
+        _path("smart-live-rooms", room_id, "smart-live-jobs", job_id, "stop"),
+        lambda answer: None,
+        repeatable=True,
+    )
+
+
+def list_room_jobs(room_id: str, offset: int, filters: JobFilters, limit: int = PAGE_SIZE) -> Call[JobList]:
+    """List a page of the jobs of one room."""
+    path = _path("smart-live-rooms", room_id, "smart-live-jobs")
+    return _list_jobs("list_room_jobs", path, offset, limit, filters, JobFilters.__optional_keys__)
+
+
+def list_jobs(offset: int, filters: AllJobsFilters, limit: int = PAGE_SIZE) -> Call[JobList]:
+    """List a page of the jobs of all rooms."""
+    return _list_jobs(
+        "list_jobs", _path("smart-live-jobs"), offset, limit, filters, AllJobsFilters.__optional_keys__
+    )
+
+
+def next_offset(offset: int, found: int, count: int) -> int | None:
+    """
+    Return where the next page starts, or None after the last one.
+
+    :param offset: where this page started.
+    :param found: how many entries it held.
+    :param count: how many there are altogether, by MetaStudio's word.
+    """
+    following = offset + found
+    return following if found and following < count else None
+
+
+def _list_jobs(
+    operation: str, path: str, offset: int, limit: int, filters: Mapping[str, Any], known: Set[str]
+) -> Call[JobList]:
+    return Call(
+        operation,
+        "GET",
+        path + _query({"offset": offset, "limit": limit, **_known(filters, known)}),
+        lambda answer: JobList.from_body(answer.body, request_id=answer.request_id),
+        repeatable=True,
+    )
+
+
+def _path(*segments: str) -> str:
+    return "".join(f"/{quote(_segment(segment), safe='')}" for segment in segments)
+
+
+def _segment(value: str) -> str:
+    """
+    Check an id that becomes a part of a path.
+
+    :raises ValueError: if MetaStudio's schema refuses it (1 to 64 characters), or if URL libraries would
+        resolve it like a folder.
+    """
+    if not isinstance(value, str) or not 1 <= len(value) <= 64 or value in (".", ".."):
+        raise ValueError("room_id, job_id: an id has 1 to 64 characters.")
+    return value
+
+
+def _known(filters: Mapping[str, Any], names: Set[str]) -> Mapping[str, Any]:
+    unknown = filters.keys() - names
+    if unknown:
+        raise TypeError(f"Unknown filter {', '.join(sorted(unknown))}; there are {', '.join(sorted(names))}.")
+    return filters
+
+
+def _query(parameters: Mapping[str, Any]) -> str:
+    """Return an encoded query in the form that is signed: sorted, and nothing left to re-encode."""
+    pairs = ((name, _text(value)) for name, value in sorted(parameters.items()) if value is not None)
+    query = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in pairs)
+    return f"?{query}" if query else ""
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise ValueError("A time without a time zone is ambiguous: give an aware datetime.")
+        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    if isinstance(value, str | int):
+        return str(value)
+    return ",".join(str(item) for item in value)

@@ -1,0 +1,195 @@
+"""Calling out to MetaStudio: :class:`SmartLiveHook` for tasks, :class:`SmartLiveAsyncHook` for triggers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import Any, TypeVar, Unpack
+
+import requests
+from airflow.providers.http.hooks.http import HttpHook
+from airflow.sdk.log import mask_secret
+
+from airflow_provider_smartlive import calls, settings
+from airflow_provider_smartlive.async_hook import SmartLiveAsyncHook
+from airflow_provider_smartlive.calls import AllJobsFilters, Answer, Call, JobFilters
+from airflow_provider_smartlive.connection import DEFAULT_CONN_ID, ConnectionProfile, InvalidConnectionError
+from airflow_provider_smartlive.diagnosis import explain
+from airflow_provider_smartlive.exchange import (
+    AmbiguousStart,
+    Exchange,
+    Steps,
+    Unreachable,
+    refusal,
+    utc_now,
+)
+from airflow_provider_smartlive.metastudio.errors import MetaStudioError
+from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob, StartJobRequest, StartJobResponse
+from airflow_provider_smartlive.tokens import TOKENS
+from airflow_provider_smartlive.transport import RequestsAuth, open_requests, send_with_requests
+
+__all__ = ["AmbiguousStart", "InvalidConnectionError", "SmartLiveAsyncHook", "SmartLiveHook", "Unreachable"]
+
+T = TypeVar("T")
+
+
+class SmartLiveHook(HttpHook):
+    """
+    Talk to MetaStudio from a task.
+
+    From :class:`~airflow.providers.http.hooks.http.HttpHook` come the keep-alive adapter and ``run``, the way to
+    operations that have no method here (its endpoints are relative to ``/v1/{project_id}``). Unlike there,
+    redirects are not followed, everything has a timeout, and ``extra`` never becomes a header.
+
+    :param smartlive_conn_id: the connection.
+    :param method: the HTTP method of ``run``; the operations bring their own.
+    :param sleep: waits between two attempts, in seconds.
+    :param now: the clock, aware.
+    """
+
+    conn_name_attr = "smartlive_conn_id"
+    default_conn_name = DEFAULT_CONN_ID
+    conn_type = "smartlive"
+    hook_name = "MetaStudio smart live"
+
+    def __init__(
+        self,
+        smartlive_conn_id: str = DEFAULT_CONN_ID,
+        *,
+        method: str = "GET",
+        sleep: Callable[[float], None] = time.sleep,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        super().__init__(method=method, http_conn_id=smartlive_conn_id)
+        self.smartlive_conn_id = smartlive_conn_id
+        self._sleep = sleep
+        self._now = now
+        self._profile: ConnectionProfile | None = None
+
+    def profile(self) -> ConnectionProfile:
+        """
+        Return the parsed connection.
+
+        :raises InvalidConnectionError: if a field is missing or malformed.
+        """
+        if self._profile is None:
+            self._profile = ConnectionProfile.from_connection(self.get_connection(self.smartlive_conn_id))
+            for secret in self._profile.secrets:
+                mask_secret(secret)
+        return self._profile
+
+    def reload(self) -> bool:
+        """Read the connection again; tell whether it has changed."""
+        before, self._profile = self._profile, None
+        return self.profile() != before
+
+    def start_job(self, room_id: str, request: StartJobRequest | Mapping[str, Any]) -> StartJobResponse:
+        """
+        Start a livestream.
+
+        It is sent again only if it surely did not arrive (no connection) or was throttled.
+
+        :raises AmbiguousStart: if the job may run: no answer, a server error, or an unreadable answer.
+        :raises MetaStudioError: if MetaStudio refused.
+        """
+        return self._perform(calls.start_job(room_id, request))
+
+    def show_job(self, room_id: str, job_id: str) -> SmartLiveJob:
+        """
+        Return a job as it is now.
+
+        :raises NotFound: if MetaStudio does not know it (any more).
+        """
+        return self._perform(calls.show_job(room_id, job_id))
+
+    def stop_job(self, room_id: str, job_id: str) -> None:
+        """
+        Ask MetaStudio to end a job. That it has ended shows in :meth:`show_job` only.
+
+        :raises Conflict, NotFound: what MetaStudio says about a job that has ended already is not documented;
+            these two are the candidates, and are passed on.
+        """
+        self._perform(calls.stop_job(room_id, job_id))
+
+    def list_room_jobs(self, room_id: str, **filters: Unpack[JobFilters]) -> Iterator[SmartLiveJob]:
+        """
+        Return the jobs of a room, page by page as they are consumed.
+
+        A job that changes between two pages can be seen twice or not at all; ask :meth:`show_job` before
+        concluding that one is gone.
+        """
+        offset: int | None = 0
+        while offset is not None:
+            page = self._perform(calls.list_room_jobs(room_id, offset, filters))
+            yield from page.smart_live_jobs
+            offset = calls.next_offset(offset, len(page.smart_live_jobs), page.count)
+
+    def list_jobs(self, **filters: Unpack[AllJobsFilters]) -> Iterator[SmartLiveJob]:
+        """Return the jobs of all rooms, page by page as they are consumed (see :meth:`list_room_jobs`)."""
+        offset: int | None = 0
+        while offset is not None:
+            page = self._perform(calls.list_jobs(offset, filters))
+            yield from page.smart_live_jobs
+            offset = calls.next_offset(offset, len(page.smart_live_jobs), page.count)
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Ask for one job and say in words what is wrong (the form's Test button)."""
+        try:
+            exchange = self._exchange(attempts=1)
+            with self._open() as session:
+                self._drive(session, exchange.conduct(calls.list_jobs(0, {}, limit=1)))
+        except (InvalidConnectionError, MetaStudioError) as error:
+            return False, explain(error)
+        return True, "MetaStudio accepts this connection."
+
+    def get_conn(
+        self, headers: dict[Any, Any] | None = None, extra_options: dict[str, Any] | None = None
+    ) -> requests.Session:
+        """Return a session that authorises whatever is sent through it (for :meth:`run`)."""
+        session = self._open()
+        session.auth = RequestsAuth(self._drive(session, self._exchange().authorisation()))
+        session.headers.update(self.profile().headers)
+        session.headers.update(headers or {})
+        timeout = settings.number("request_timeout")
+        self.merged_extra = {"timeout": timeout, **(extra_options or {}), "allow_redirects": False}
+        return session
+
+    def check_response(self, response: requests.Response) -> None:
+        """Raise MetaStudio's error for any answer but 2xx (for :meth:`run`)."""
+        if not 200 <= response.status_code < 300:
+            raise refusal(Answer(response.status_code, response.headers, response.content))
+
+    def _set_base_url(self, connection: object) -> None:
+        self.base_url = self.profile().base_url
+        self._base_url_initialized = True
+
+    def _open(self) -> requests.Session:
+        """Return a session without authorisation; one per operation, so that none meets a stale socket."""
+        self._set_base_url(None)
+        return self._configure_session_from_mount_adapters(open_requests(self.profile()))
+
+    def _exchange(self, attempts: int | None = None) -> Exchange:
+        return Exchange(
+            self.profile(),
+            attempts=attempts or settings.number("request_attempts"),
+            tokens=TOKENS,
+            now=self._now,
+            log=self.log,
+        )
+
+    def _perform(self, call: Call[T]) -> T:
+        with self._open() as session:
+            return self._drive(session, self._exchange().conduct(call))
+
+    def _drive(self, session: requests.Session, steps: Steps[T]) -> T:
+        timeout = settings.number("request_timeout")
+        try:
+            step = next(steps)
+            while True:
+                if step.pause:
+                    self._sleep(step.pause)
+                step = steps.send(send_with_requests(session, step, timeout))
+        except StopIteration as done:
+            result: T = done.value
+            return result
