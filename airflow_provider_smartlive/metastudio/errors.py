@@ -19,6 +19,9 @@ from typing import Any
 #: Longest error text that is kept; MetaStudio's schema allows 256 characters, the gateway writes more.
 MAX_TEXT = 500
 
+#: Longest error code that is kept; the schema allows 32 characters.
+MAX_CODE = 64
+
 #: Above this size, in bytes, an error body is not one of Huawei's.
 _MAX_BODY = 64 * 1024
 
@@ -75,7 +78,7 @@ class AuthenticationError(MetaStudioError):
 
     @property
     def key_locked(self) -> bool:
-        """Tell whether the access key is locked, as 5 wrong signatures in a row do for 5 minutes."""
+        """Tell whether the access key is locked, as more than 5 wrong signatures do for 5 minutes."""
         return "reach the limit" in self.error_msg
 
 
@@ -250,7 +253,7 @@ def _code_and_text(body: bytes) -> tuple[str | None, str]:
             ("code", "message"),
         ):
             if code_name in value:
-                return str(value[code_name])[:MAX_TEXT], str(value.get(text_name, "no text"))
+                return str(value[code_name])[:MAX_CODE], str(value.get(text_name, "no text"))
     return None, "the answer is not one of MetaStudio's error answers; check the endpoint and the proxy"
 
 
@@ -260,8 +263,8 @@ def _gateway_number(error_code: str | None) -> str | None:
 
 
 def _harmless(text: str) -> str:
-    text = text.partition("canonicalRequest")[0].rstrip(" ,:")
-    return _URL.sub(_scheme_and_host, text)[:MAX_TEXT]
+    text = text.partition("canonicalRequest")[0].rstrip(" ,:")[:MAX_TEXT]
+    return _URL.sub(_scheme_and_host, text)
 
 
 def _scheme_and_host(match: re.Match[str]) -> str:

@@ -58,7 +58,7 @@ class LiveExitConfig(RequestModel):
         None,
         ge=0,
         le=60,
-        description="Minutes for which an interrupted livestream tries to go on; unset: 3 (may vary); 0: for ever.",
+        description="Minutes of trying to go on after an interruption; unset: 3, may vary; 0: for ever.",
     )
 
     def warnings(self) -> Iterator[tuple[str, str]]:
@@ -66,7 +66,7 @@ class LiveExitConfig(RequestModel):
         if self.max_exception_waiting_duration == 0:
             yield (
                 "max_exception_waiting_duration",
-                "0 waits for ever: an interrupted livestream is billed until it is stopped; use 1 to 60 minutes",
+                "0 waits for ever: an interrupted livestream costs money until it is stopped; use 1 to 60",
             )
 
 
