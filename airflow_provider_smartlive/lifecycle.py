@@ -1,8 +1,9 @@
 """
 What a signal means: the policy of the whole provider, as one pure table.
 
-A *signal* is what woke the owner of a job (the task that started it). A *sight* is what MetaStudio says about the
-job at that moment. :func:`decide` maps both to what the owner does; nothing else in the package decides that.
+A *signal* is what woke the owner of a job (the task that started it). A *sight* is what MetaStudio says about
+the job at that moment. :func:`decide` maps both to what the owner does; nothing else in the package decides
+that.
 """
 
 from __future__ import annotations
@@ -28,6 +29,34 @@ class Signal(StrEnum):
     KILL = "kill"
     #: The trigger was cancelled although its task still waits: a hand-over, a restart, a stall.
     HAND_OVER = "hand_over"
+
+
+class WakeSource(StrEnum):
+    """What woke a waiting task, as it stands in the event that resumes it and in the task's result."""
+
+    CALLBACK = "callback"
+    #: A callback too, found in the table by the trigger's first read.
+    FIRST_READ = "first-read"
+    RECONCILIATION = "reconciliation"
+    DEADLINE = "deadline"
+    TIMEOUT = "timeout"
+    GRACE_OVER = "grace-over"
+    #: MetaStudio was unreachable, or refused us, for longer than ``failure_budget``.
+    BUDGET_OVER = "budget-over"
+
+    @property
+    def signal(self) -> Signal:
+        """What it means to the owner."""
+        return _SIGNALS.get(self, Signal.RECONCILIATION)
+
+
+_SIGNALS = {
+    WakeSource.CALLBACK: Signal.END,
+    WakeSource.FIRST_READ: Signal.END,
+    WakeSource.DEADLINE: Signal.DEADLINE,
+    WakeSource.TIMEOUT: Signal.TIMEOUT,
+    WakeSource.GRACE_OVER: Signal.GRACE_OVER,
+}
 
 
 class Sight(StrEnum):
@@ -154,6 +183,7 @@ def signal_of_cancel(task_state: str | None) -> Signal:
     """
     Tell a kill from a hand-over when a waiting trigger or process is cancelled.
 
-    :param task_state: the state of the own task instance, or None if there is none any more or it was cleared.
+    :param task_state: the state of the own task instance, or None if there is none any more or it was
+        cleared.
     """
     return Signal.HAND_OVER if task_state in WANTED_TASK_STATES else Signal.KILL

@@ -18,15 +18,106 @@ def _option(
     }
 
 
+def _field(label: str, description: str, **schema: Any) -> dict[str, Any]:
+    return {"label": label, "description": description, "schema": {"type": ["string", "null"], **schema}}
+
+
 def get_provider_info() -> dict[str, Any]:
     """Return the provider's metadata, in the form of Airflow's provider schema."""
     return {
         "package-name": "airflow-provider-smartlive",
         "name": "MetaStudio smart live",
         "description": "Scheduled virtual-human livestreams on Huawei Cloud MetaStudio.",
+        "connection-types": [CONNECTION_TYPE],
         "config": {"smartlive": {"description": "Livestreams on MetaStudio.", "options": OPTIONS}},
     }
 
+
+#: The form of a ``smartlive`` connection. :mod:`airflow_provider_smartlive.connection` reads what it saves.
+CONNECTION_TYPE: dict[str, Any] = {
+    "connection-type": "smartlive",
+    "hook-name": "MetaStudio smart live",
+    "hook-class-name": "airflow_provider_smartlive.hooks.SmartLiveHook",
+    "ui-field-behaviour": {
+        "hidden-fields": ["schema", "extra"],
+        "relabeling": {
+            "host": "Endpoint",
+            "login": "Access key (AK) or IAM user",
+            "password": "Secret key (SK) or password",
+        },
+        "placeholders": {
+            "host": "empty: the endpoint of the region",
+            "login": "AK; for auth=password the name of the IAM user",
+            "password": "SK; for auth=password the password of the IAM user",
+        },
+    },
+    "conn-fields": {
+        "region": _field(
+            "Region",
+            "Decides the endpoint unless one is given, for example cn-north-4. Rooms do not cross regions.",
+            pattern="^$|^[a-z0-9]+(-[a-z0-9]+)+$",
+        ),
+        "project_id": _field(
+            "Project ID",
+            "The project of that region (console: My Credentials, API Credentials). Needed.",
+            maxLength=64,
+        ),
+        "auth": _field(
+            "Authentication",
+            "aksk: access key and secret key, permanent or temporary. token: the token below. password: the "
+            "password of an IAM user is exchanged for tokens, which are renewed. Huawei recommends aksk.",
+            default="aksk",
+            enum=["aksk", "token", "password"],
+        ),
+        "security_token": _field(
+            "Security token",
+            "Belongs to a temporary access key and expires with it (X-Security-Token).",
+            format="password",
+        ),
+        "auth_token": _field(
+            "Token",
+            "For authentication by token: a user token of IAM (X-Auth-Token). It expires after 24 hours.",
+            format="password",
+        ),
+        "iam_domain": _field(
+            "IAM account",
+            "For authentication by password: the name of the account that the IAM user belongs to.",
+        ),
+        "iam_endpoint": _field(
+            "IAM endpoint",
+            "For authentication by password. Empty: https://iam.REGION.myhuaweicloud.com.",
+        ),
+        "app_user_id": _field(
+            "Third-party user ID",
+            "Sent as X-App-UserId with every request; no Chinese characters.",
+            maxLength=256,
+        ),
+        "proxy": _field(
+            "Proxy",
+            "URL of the HTTP proxy on the way to MetaStudio. Empty: what the environment says.",
+            format="password",
+        ),
+        "ca_bundle": _field(
+            "CA bundle",
+            "File with the CA certificates to trust, on the workers, the triggerer and the API server. "
+            "Empty: the usual ones. Certificates are always checked.",
+        ),
+        "callback_base_url": _field(
+            "Callback base URL",
+            "How MetaStudio reaches this deployment's API server. Empty: [smartlive] callback_base_url.",
+        ),
+        "callback_auth_type": _field(
+            "Callback authentication",
+            "How MetaStudio signs its callbacks. Empty: [smartlive] callback_auth_type.",
+            enum=["", "MSS_A_HEAD", "MSS_A", "NONE"],
+        ),
+        "console_url": _field(
+            "Console URL",
+            "Where the extra link of a task leads. May hold {room_id}, {job_id}, {region} and {project_id}. "
+            "Empty: the console's overview page, as Huawei documents no link to a room.",
+        ),
+    },
+}
 
 #: The ``[smartlive]`` section. :mod:`airflow_provider_smartlive.settings` reads it and takes its defaults
 #: from here, so that the documentation and the code cannot differ.

@@ -1,0 +1,21 @@
+"""How a livestream can end badly, in Airflow's terms: whether a retry may help decides the base class."""
+
+from __future__ import annotations
+
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+
+class SmartLiveJobFailedError(AirflowException):
+    """The job failed, vanished, or its end could not be learned. A retry starts a new one."""
+
+
+class SmartLiveJobBlockedError(AirflowFailException):
+    """MetaStudio blocked the job (compliance), or refuses the credentials: a retry cannot help."""
+
+
+class SmartLiveTimeoutError(AirflowException):
+    """``execution_timeout`` was reached; the job was stopped."""
+
+
+class SmartLiveKilledError(AirflowException):
+    """The task was ended from outside while it was running."""

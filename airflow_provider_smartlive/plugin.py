@@ -1,0 +1,26 @@
+"""What Airflow loads into every process; only the API server ever asks it for the receiver."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.plugins_manager import AirflowPlugin
+
+
+class SmartLivePlugin(AirflowPlugin):
+    """Mounts the callback receiver at ``/smartlive`` in Airflow's API server."""
+
+    name = "smartlive"
+
+    @property
+    def fastapi_apps(self) -> list[dict[str, Any]]:
+        """
+        Return the receiver.
+
+        A property, because Airflow imports every plugin in every process: workers, the triggerer and the scheduler
+        never read it, and so never pay for FastAPI and the database layer.
+        """
+        from airflow_provider_smartlive.callbacks.receiver import create_app
+        from airflow_provider_smartlive.callbacks.route import MOUNT_PATH
+
+        return [{"name": "smartlive callbacks", "app": create_app(), "url_prefix": MOUNT_PATH}]

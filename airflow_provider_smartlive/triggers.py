@@ -1,0 +1,201 @@
+"""
+What waits while no worker does.
+
+A callback resumes a waiting task from the API server, past its trigger. The triggers here are what stands
+behind that: they read the callback table once, shortly after they start, keep the deadlines, ask MetaStudio
+now and then through the shared reconciler, and stop the job when the task is killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.timezone import utcnow
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider_smartlive.callbacks.table import CallbackTable, JobCallbacks
+from airflow_provider_smartlive.callbacks.waiter import FRESH_DEFERRAL, XCOM_TABLE_KEY, Wake
+from airflow_provider_smartlive.lifecycle import Action, Signal, WakeSource, decide, signal_of_cancel
+from airflow_provider_smartlive.sighting import Sighting
+
+if TYPE_CHECKING:
+    from airflow_provider_smartlive.own_task import TaskInstanceKey
+
+#: Seconds after which a trigger reads the callback table. An END that came between the operator's last look
+#: and the moment its task was deferred, or that found the task too freshly deferred to be resumed, waits for
+#: this.
+FIRST_READ = FRESH_DEFERRAL.total_seconds() + 0.5
+
+#: Seconds between two questions while a job that has ended its stream is finishing.
+ENDING_INTERVAL = 5.0
+
+
+class SmartLiveJobTrigger(BaseTrigger):
+    """
+    Wait until there is something for the owner of a job to decide.
+
+    :param smartlive_conn_id: the connection to MetaStudio.
+    :param room_id: the room of the job.
+    :param job_id: the job.
+    :param interval: seconds between two questions to MetaStudio.
+    :param deadline: when the job is to be stopped as planned.
+    :param timeout_at: when the task's ``execution_timeout`` is over.
+    :param grace_until: END was seen; how long MetaStudio may take to finish the job.
+    :param expected_outputs: how many RTMP outputs the job was started with.
+    :param failure_budget: seconds for which MetaStudio may be unreachable.
+    :param cancel_on_kill: whether the job is stopped when the task is killed.
+    :param version: of these arguments; triggers of an older release may be waiting during an upgrade.
+    """
+
+    def __init__(
+        self,
+        *,
+        smartlive_conn_id: str,
+        room_id: str,
+        job_id: str,
+        interval: float,
+        deadline: datetime | None = None,
+        timeout_at: datetime | None = None,
+        grace_until: datetime | None = None,
+        expected_outputs: int = 1,
+        failure_budget: float = 3600,
+        cancel_on_kill: bool = True,
+        version: int = 1,
+    ) -> None:
+        super().__init__()
+        self.smartlive_conn_id = smartlive_conn_id
+        self.room_id = room_id
+        self.job_id = job_id
+        self.interval = interval
+        self.deadline = deadline
+        self.timeout_at = timeout_at
+        self.grace_until = grace_until
+        self.expected_outputs = expected_outputs
+        self.failure_budget = failure_budget
+        self.cancel_on_kill = cancel_on_kill
+        self.version = version
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class and the arguments; none of them is a secret."""
+        names = (
+            "smartlive_conn_id",
+            "room_id",
+            "job_id",
+            "interval",
+            "deadline",
+            "timeout_at",
+            "grace_until",
+            "expected_outputs",
+            "failure_budget",
+            "cancel_on_kill",
+            "version",
+        )
+        return f"{__name__}.{type(self).__name__}", {name: getattr(self, name) for name in names}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Yield one event, whose payload is a :class:`~.callbacks.waiter.Wake`."""
+        yield TriggerEvent((await self._wait()).dump())
+
+    async def _wait(self) -> Wake:
+        from airflow_provider_smartlive.reconciler import watching
+
+        ending = self.grace_until is not None
+        if not ending and await self._ended_already():
+            return self._wake(WakeSource.FIRST_READ, state="END")
+        interval = ENDING_INTERVAL if ending else self.interval
+        lost_since: datetime | None = None
+        said = ""
+        async with watching(
+            self.smartlive_conn_id, job_id=self.job_id, room_id=self.room_id, interval=interval
+        ) as watch:
+            while True:
+                try:
+                    async with asyncio.timeout(self._seconds_left()):
+                        sighting = await watch.next()
+                except TimeoutError:
+                    return self._wake(self._moments()[0][1])
+                if str(sighting) != said:
+                    said = str(sighting)
+                    self.log.info("Job %s: MetaStudio says %s.", self.job_id, said)
+                lost_since = None if sighting.error is None else lost_since or utcnow()
+                if source := self._source(sighting, lost_since):
+                    return self._wake(source, state=str(sighting.sight))
+
+    async def _ended_already(self) -> bool:
+        await asyncio.sleep(max(0.0, min(FIRST_READ, self._seconds_left() or FIRST_READ)))
+        callbacks = await _callbacks(self.job_id, _own_task(self))
+        return callbacks is not None and callbacks.ended(self.expected_outputs)
+
+    def _source(self, sighting: Sighting, lost_since: datetime | None) -> WakeSource | None:
+        """Return why the owner is to be woken, or None to keep waiting."""
+        over = lost_since is not None and utcnow() - lost_since >= timedelta(seconds=self.failure_budget)
+        ended = self.grace_until is not None
+        verdict = decide(Signal.RECONCILIATION, sighting.sight, ended=ended, budget_over=over)
+        if verdict.action in (Action.WAIT, Action.WAIT_FOR_FINISH):
+            return None
+        return WakeSource.BUDGET_OVER if over else WakeSource.RECONCILIATION
+
+    def _moments(self) -> list[tuple[datetime, WakeSource]]:
+        moments = (
+            (self.timeout_at, WakeSource.TIMEOUT),
+            (self.deadline, WakeSource.DEADLINE),
+            (self.grace_until, WakeSource.GRACE_OVER),
+        )
+        return sorted((at, source) for at, source in moments if at is not None)
+
+    def _seconds_left(self) -> float | None:
+        moments = self._moments()
+        return max(0.0, (moments[0][0] - utcnow()).total_seconds()) if moments else None
+
+    def _wake(self, source: WakeSource, state: str | None = None) -> Wake:
+        return Wake(source=source, job_id=self.job_id, state=state, at=utcnow())
+
+    async def on_kill(self) -> None:
+        """
+        Stop the job if the task was ended from outside, and only then.
+
+        Airflow also calls this for a task that a callback resumed, and on every trigger of a triggerer that
+        stalled and lost them to another one: the state of the own task instance tells them apart.
+        """
+        if not self.cancel_on_kill:
+            return
+        state = await _own_state(_own_task(self))
+        if signal_of_cancel(state) is Signal.HAND_OVER:
+            return
+        self.log.info("Task is %s: stopping job %s.", state or "gone", self.job_id)
+        from airflow_provider_smartlive.stop import stop_and_confirm_async
+
+        await stop_and_confirm_async(self.smartlive_conn_id, self.room_id, self.job_id)
+
+
+def _own_task(trigger: BaseTrigger) -> TaskInstanceKey:
+    """The triggerer gives every trigger of a task its task instance before it runs."""
+    ti: Any = trigger.task_instance
+    key: TaskInstanceKey = ti
+    return key
+
+
+async def _callbacks(job_id: str, starter: TaskInstanceKey) -> JobCallbacks | None:
+    """Read what was called back about a job from the table of the task that started it."""
+    from airflow.sdk.execution_time.xcom import XCom
+
+    value = await XCom.aget_one(
+        key=XCOM_TABLE_KEY,
+        dag_id=starter.dag_id,
+        run_id=starter.run_id,
+        task_id=starter.task_id,
+        map_index=-1 if starter.map_index is None else starter.map_index,
+    )
+    return CallbackTable.load(value).job(job_id)
+
+
+async def _own_state(ti: TaskInstanceKey) -> str | None:
+    """Airflow asks for states synchronously only, which must not run on the event loop: a thread asks."""
+    from asgiref.sync import sync_to_async
+
+    from airflow_provider_smartlive.own_task import own_state
+
+    return await sync_to_async(own_state)(ti)
