@@ -2,9 +2,9 @@
 The only module that opens a session of Airflow's metadata database. Load, fold, save, wake: one transaction.
 
 The transaction begins with a write to the task instance's row. That is what makes two events of one task wait
-for each other: SQLite has no ``SELECT ... FOR UPDATE``, and a transaction that reads before it writes loses events
-on both databases. Locks are taken in one order, the starter's row first and then those of waiters sorted by name,
-so that two events cannot wait for each other in a circle.
+for each other: SQLite has no ``SELECT ... FOR UPDATE``, and a transaction that reads before it writes loses
+events on both. Locks are taken in one order, the starter's row first and then those of waiters sorted
+by name, so that two events cannot wait for each other in a circle.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ from airflow_provider_smartlive.callbacks.fold import Outcome, OutcomeKind, fold
 from airflow_provider_smartlive.callbacks.route import Identity, OpenedRoute
 from airflow_provider_smartlive.callbacks.table import CallbackTable, JobCallbacks
 from airflow_provider_smartlive.callbacks.waiter import (
+    CALLBACK,
     JOB_ID_KEY,
     XCOM_TABLE_KEY,
     Waiter,
     Wake,
-    WakeSource,
     is_fresh,
     waiter_key,
 )
@@ -212,7 +212,7 @@ class Store:
     def _resume_owner(self, session: Session, owner: _LockedTask, job: JobCallbacks, at: datetime) -> bool:
         if not self._may_resume(session, owner):
             return False
-        _resume(session, owner, Wake(source=WakeSource.CALLBACK, job_id=job.job_id, state="END", at=at))
+        _resume(session, owner, Wake(source=CALLBACK, job_id=job.job_id, state="END", at=at))
         return True
 
     def _may_resume(self, session: Session, task: _LockedTask) -> bool:
@@ -246,7 +246,7 @@ class Store:
         task = _lock(session, identity)
         if task is None or not self._may_resume(session, task):
             return False
-        wake = Wake(source=WakeSource.CALLBACK, job_id=job.job_id, state=waiter.target_state, at=at)
+        wake = Wake(source=CALLBACK, job_id=job.job_id, state=waiter.target_state, at=at)
         if waiter.needs_worker:
             _resume(session, task, wake)
         else:
@@ -343,7 +343,7 @@ def _resume(session: Session, task: _LockedTask, wake: Wake) -> None:
 
 
 def _succeed(session: Session, task: _LockedTask, identity: Identity, wake: Wake) -> None:
-    """End a deferred task without a worker. Not by the event's ``xcoms``: they commit before the rest is done."""
+    """End a deferred task without a worker. Not by the event's ``xcoms``: those commit before the rest."""
     _save(session, task, identity, XCOM_RETURN_KEY, wake.dump(), wake.at)
     handle_event_submit(
         TaskSuccessEvent(), task_instance=session.get_one(TaskInstance, task.id), session=session

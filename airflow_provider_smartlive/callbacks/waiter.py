@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
@@ -16,11 +15,17 @@ XCOM_TABLE_KEY = "smartlive_callbacks"
 #: XCom of the starting task that holds the id of its job, pushed before the task waits.
 JOB_ID_KEY = "job_id"
 
+#: XCom of the starting task that holds the room of its job.
+ROOM_ID_KEY = "room_id"
+
 #: A task that deferred less than this ago is not resumed by the receiver: Airflow may still be handling the
 #: exit of the worker that deferred it, and a resume in between fails the task (upstream issues 67287, 72716).
 #: The first read of its own trigger has to come later than this after the trigger's creation, and finds in
 #: the callback table what the receiver left to it.
 FRESH_DEFERRAL = timedelta(seconds=1.5)
+
+#: Source of the wake-ups that come from the receiver.
+CALLBACK = "callback"
 
 _WAITER_KEY_PREFIX = "smartlive_waiter/"
 
@@ -70,28 +75,11 @@ class Waiter(_Message):
     needs_worker: bool = False
 
 
-class WakeSource(StrEnum):
-    """What woke a waiting task."""
-
-    CALLBACK = "callback"
-    #: A callback too, found in the table by the trigger's first read.
-    FIRST_READ = "first-read"
-    RECONCILIATION = "reconciliation"
-    #: ``stop_at`` or ``max_duration``.
-    DEADLINE = "deadline"
-    #: ``execution_timeout`` of an operator, ``timeout`` of a sensor.
-    TIMEOUT = "timeout"
-    #: MetaStudio did not finish the job within ``end_grace`` after END.
-    GRACE_OVER = "grace-over"
-    #: MetaStudio was unreachable, or refused us, for longer than ``failure_budget``.
-    BUDGET_OVER = "budget-over"
-
-
 class Wake(_Message):
     """
     The payload of every event that resumes one of our tasks, from the receiver and from our triggers.
 
-    :param source: What woke the task: a :class:`WakeSource`, or one that only a later release knows.
+    :param source: What woke the task: :data:`CALLBACK`, or the reason that its trigger gives.
     :param job_id: The job that the wake-up is about; a task compares it with its own before it believes it.
     :param state: The stream state that was reached, if the wake-up is about one.
     :param at: When the event that woke the task was accepted, or the job was asked.

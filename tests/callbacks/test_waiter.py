@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from airflow_provider_smartlive.callbacks.waiter import (
+    CALLBACK,
     FRESH_DEFERRAL,
     Waiter,
     Wake,
-    WakeSource,
     is_fresh,
     waiter_key,
 )
@@ -29,7 +29,7 @@ def test_a_registration_survives_the_way_through_an_xcom():
 
 
 def test_a_wake_up_survives_the_way_through_airflow():
-    wake = Wake(source=WakeSource.CALLBACK, job_id="26f06524", state="END", at=AT)
+    wake = Wake(source=CALLBACK, job_id="26f06524", state="END", at=AT)
 
     assert wake.dump() == {
         "version": 1,

@@ -1,0 +1,328 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from callback_events import JOB, OTHER_JOB, stream
+
+from airflow_provider_smartlive.callbacks.fold import OutcomeKind
+from airflow_provider_smartlive.callbacks.route import Identity, OpenedRoute, Route
+from airflow_provider_smartlive.callbacks.store import Gone, Store, Unavailable
+from airflow_provider_smartlive.callbacks.table import CallbackTable
+from airflow_provider_smartlive.callbacks.waiter import (
+    JOB_ID_KEY,
+    XCOM_TABLE_KEY,
+    Waiter,
+    Wake,
+    waiter_key,
+)
+from airflow_provider_smartlive.metastudio.callback_auth import AuthType
+
+AT = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
+DASHED_JOB = "26f06524-4f75-4b3a-a853-b649a21aaf66"
+
+
+def _opened(identity: Identity, generation: int = 0) -> OpenedRoute:
+    return OpenedRoute(Route(identity, generation), "https://fake", "fake-key", AuthType.NONE, b"fake")
+
+
+def _record(database, identity, event, *, generation=0, at=AT, signed_at=None, digest=None):
+    store = Store(sessions=database.sessions, sleep=lambda seconds: None)
+    return store.record(_opened(identity, generation), event, at=at, signed_at=signed_at, digest=digest)
+
+
+def _table(database, identity):
+    return CallbackTable.load(database.xcom(identity, XCOM_TABLE_KEY))
+
+
+def _wait(database, identity, target="END", job=DASHED_JOB, **more):
+    waiter = Waiter(job_id=job, target_state=target, **more)
+    database.push(identity, waiter_key(job), waiter.dump())
+
+
+@pytest.fixture
+def owner(database):
+    return database.task(xcoms={JOB_ID_KEY: DASHED_JOB})
+
+
+def test_events_add_up_in_the_xcom(database, owner):
+    _record(database, owner, stream("CONNECTING"))
+    _record(database, owner, stream("CONNECTED"))
+
+    table = _table(database, owner)
+    assert table.events == 2
+    assert table.job(JOB).streams[0].state == "CONNECTED"
+
+
+def test_nothing_but_the_xcom_changes_while_the_stream_goes_on(database, owner):
+    before = database.row(owner)
+    receipt = _record(database, owner, stream("CONNECTED"))
+    after = database.row(owner)
+
+    assert not receipt.owner_resumed
+    columns = [attribute.key for attribute in before.__mapper__.column_attrs]
+    assert {name: getattr(after, name) for name in columns} == {
+        name: getattr(before, name) for name in columns
+    }
+
+
+def test_end_resumes_the_owner_with_a_wake_up(database, owner):
+    receipt = _record(database, owner, stream("END"))
+
+    row = database.row(owner)
+    assert receipt.owner_resumed
+    assert (row.state, row.trigger_id) == ("scheduled", None)
+    wake = Wake.load(row.next_kwargs["event"])
+    assert (wake.source, wake.job_id, wake.state, wake.at) == ("callback", JOB, "END", AT)
+
+
+def test_what_the_task_deferred_with_is_still_there_when_it_resumes(database):
+    owner = database.task(xcoms={JOB_ID_KEY: JOB}, next_kwargs={"started": 7})
+    _record(database, owner, stream("END"))
+
+    assert database.row(owner).next_kwargs["started"] == 7
+
+
+def test_the_second_of_two_outputs_resumes(database, owner):
+    one, two = "rtmp://a.example.com/live/fake-1", "rtmp://b.example.com/live/fake-2"
+    for state, output in (("CONNECTED", one), ("CONNECTED", two), ("END", one)):
+        assert not _record(database, owner, stream(state, output=output)).owner_resumed
+    assert _record(database, owner, stream("END", output=two)).owner_resumed
+
+
+def test_the_end_of_another_job_wakes_nobody(database, owner):
+    waiter = database.task("watch")
+    _wait(database, waiter, job=OTHER_JOB)
+    receipt = _record(database, owner, stream("END", job_id=OTHER_JOB))
+
+    assert (receipt.owner_resumed, receipt.waiters_woken) == (False, 0)
+    assert database.row(owner).state == "deferred"
+    assert database.row(waiter).state == "deferred"
+    assert _table(database, owner).job(OTHER_JOB).ended()
+
+
+def test_before_the_job_id_is_known_end_resumes_the_owner_but_no_waiter(database):
+    owner, waiter = database.task(), database.task("watch")
+    _wait(database, waiter)
+    receipt = _record(database, owner, stream("END"))
+
+    assert (receipt.owner_resumed, receipt.waiters_woken) == (True, 0)
+
+
+@pytest.mark.parametrize(
+    "state", ["running", "scheduled", "queued", "success", "failed", "up_for_retry", None]
+)
+def test_an_owner_that_is_not_deferred_is_not_touched_but_the_event_is_kept(database, state):
+    owner = database.task(state=state, xcoms={JOB_ID_KEY: JOB})
+    receipt = _record(database, owner, stream("END"))
+
+    assert not receipt.owner_resumed
+    assert database.row(owner).state == state
+    assert _table(database, owner).job(JOB).ended()
+
+
+def test_an_owner_that_deferred_just_now_is_left_to_its_triggers_first_read(database):
+    owner = database.task(deferred_for=timedelta(seconds=0.5), xcoms={JOB_ID_KEY: JOB})
+    receipt = _record(database, owner, stream("END"))
+
+    assert not receipt.owner_resumed
+    assert database.row(owner).state == "deferred"
+    assert _table(database, owner).job(JOB).ended()
+
+
+@pytest.mark.parametrize("generation", [0, 2])
+def test_another_generation_changes_nothing(database, generation):
+    owner = database.task(max_tries=1, xcoms={JOB_ID_KEY: JOB})
+
+    with pytest.raises(Gone):
+        _record(database, owner, stream("END"), generation=generation)
+    assert database.row(owner).state == "deferred"
+    assert database.xcom(owner, XCOM_TABLE_KEY) is None
+
+
+def test_a_run_that_was_deleted_is_gone(database, owner):
+    database.remove_run(owner)
+
+    with pytest.raises(Gone):
+        _record(database, owner, stream("END"))
+
+
+def test_mapped_tasks_are_told_apart(database, owner):
+    mapped = [
+        database.task("mapped", like=owner, map_index=index, xcoms={JOB_ID_KEY: JOB}) for index in range(2)
+    ]
+    _record(database, mapped[1], stream("END"))
+
+    assert [database.row(identity).state for identity in mapped] == ["deferred", "scheduled"]
+    assert database.xcom(mapped[0], XCOM_TABLE_KEY) is None
+
+
+def test_a_replayed_end_changes_nothing(database, owner):
+    _record(database, owner, stream("END"), signed_at=AT, digest="d")
+    before = database.xcom(owner, XCOM_TABLE_KEY)
+    database.change(owner, state="deferred")
+    receipt = _record(database, owner, stream("END"), at=AT + timedelta(1), signed_at=AT, digest="d")
+
+    assert receipt.outcome.kind is OutcomeKind.DUPLICATE
+    assert database.row(owner).state == "deferred"
+    assert database.xcom(owner, XCOM_TABLE_KEY) == before
+
+
+def test_a_waiter_ends_without_a_worker(database, owner):
+    waiter = database.task("watch")
+    _wait(database, waiter)
+    receipt = _record(database, owner, stream("END"))
+
+    row = database.row(waiter)
+    assert receipt.waiters_woken == 1
+    assert (row.state, row.trigger_id) == ("success", None)
+    assert row.end_date is not None
+    wake = Wake.load(database.xcom(waiter, "return_value"))
+    assert (wake.source, wake.job_id, wake.state) == ("callback", JOB, "END")
+
+
+def test_a_waiter_that_needs_a_worker_is_resumed_on_one(database, owner):
+    waiter = database.task("watch")
+    _wait(database, waiter, needs_worker=True)
+    _record(database, owner, stream("END"))
+
+    row = database.row(waiter)
+    assert row.state == "scheduled"
+    assert Wake.load(row.next_kwargs["event"]).state == "END"
+    assert database.xcom(waiter, "return_value") is None
+
+
+def test_a_waiter_is_woken_by_the_state_that_it_waits_for(database, owner):
+    connected, ended = database.task("a"), database.task("b")
+    _wait(database, connected, "CONNECTED")
+    _wait(database, ended, "END")
+
+    _record(database, owner, stream("CONNECTING"))
+    assert [database.row(waiter).state for waiter in (connected, ended)] == ["deferred", "deferred"]
+    _record(database, owner, stream("CONNECTED"))
+    assert [database.row(waiter).state for waiter in (connected, ended)] == ["success", "deferred"]
+    _record(database, owner, stream("END"))
+    assert [database.row(waiter).state for waiter in (connected, ended)] == ["success", "success"]
+
+
+def test_a_waiter_of_another_dag_is_found_and_one_of_another_job_is_not(database, owner):
+    ours, theirs = database.task("watch"), database.task("watch")
+    _wait(database, ours)
+    _wait(database, theirs, job=OTHER_JOB)
+    _record(database, owner, stream("END"))
+
+    assert database.row(ours).state == "success"
+    assert database.row(theirs).state == "deferred"
+
+
+@pytest.mark.parametrize("changes", [{"state": "running"}, {"deferred_for": timedelta(seconds=0.5)}])
+def test_a_waiter_that_is_not_settled_is_left_to_itself(database, owner, changes):
+    waiter = database.task("watch", **changes)
+    _wait(database, waiter)
+
+    assert _record(database, owner, stream("END")).waiters_woken == 0
+    assert database.row(waiter).state == changes.get("state", "deferred")
+
+
+@pytest.mark.parametrize("registration", [None, "END", {"version": 2}, {"job_id": JOB}])
+def test_a_broken_registration_costs_neither_the_others_nor_the_event(database, owner, registration):
+    broken, sound = database.task("a"), database.task("b")
+    database.push(broken, waiter_key(JOB), registration)
+    _wait(database, sound)
+    receipt = _record(database, owner, stream("END"))
+
+    assert (receipt.owner_resumed, receipt.waiters_woken) == (True, 1)
+    assert database.row(broken).state == "deferred"
+    assert database.row(sound).state == "success"
+
+
+def test_a_waiter_whose_end_fails_half_way_is_left_whole(database, owner):
+    from airflow.models.dag import DagModel
+    from sqlalchemy import update
+
+    broken, sound = database.task("a"), database.task("b")
+    _wait(database, broken)
+    _wait(database, sound)
+    with database.sessions() as session:  # Airflow raises for such a row, after the result was written
+        session.execute(
+            update(DagModel).where(DagModel.dag_id == broken.dag_id).values(relative_fileloc=None)
+        )
+    receipt = _record(database, owner, stream("END"))
+
+    assert (receipt.owner_resumed, receipt.waiters_woken) == (True, 1)
+    assert database.row(broken).state == "deferred"
+    assert database.xcom(broken, "return_value") is None
+    assert database.row(sound).state == "success"
+
+
+def test_a_table_that_somebody_overwrote_is_begun_anew(database):
+    owner = database.task(xcoms={XCOM_TABLE_KEY: "scribble", JOB_ID_KEY: JOB})
+
+    assert _record(database, owner, stream("END")).owner_resumed
+    assert _table(database, owner).events == 1
+
+
+def test_a_note_of_an_unreadable_event_is_kept(database, owner):
+    receipt = Store(sessions=database.sessions).note(_opened(owner), "not JSON", at=AT, digest=None)
+
+    assert receipt.outcome.kind is OutcomeKind.UNRECOGNISED
+    assert _table(database, owner).unrecognised.recent[0].problem == "not JSON"
+
+
+def test_the_task_reads_the_table_as_the_execution_api_gives_it(database, owner):
+    from airflow.models.xcom import XComModel
+    from airflow.sdk.serde import deserialize
+    from sqlalchemy import select
+
+    _record(database, owner, stream("CONNECTED"))
+    with database.sessions() as session:
+        value = session.scalars(
+            select(XComModel).where(XComModel.run_id == owner.run_id, XComModel.key == XCOM_TABLE_KEY)
+        ).one()
+
+    assert CallbackTable.load(deserialize(XComModel.deserialize_value(value))) == _table(database, owner)
+
+
+class _Refusing:
+    """Sessions that fail as a database does, a number of times."""
+
+    def __init__(self, database, error, times):
+        self.database, self.error, self.left = database, error, times
+
+    def __call__(self):
+        if self.left:
+            self.left -= 1
+            raise self.error
+        return self.database.sessions()
+
+
+def _conflict():
+    from sqlalchemy.exc import OperationalError
+
+    return OperationalError("UPDATE", {}, Exception("database is locked"))
+
+
+def test_a_conflict_is_tried_again(database, owner):
+    naps = []
+    store = Store(sessions=_Refusing(database, _conflict(), 2), sleep=naps.append)
+    store.record(_opened(owner), stream("END"), at=AT, signed_at=None, digest=None)
+
+    assert len(naps) == 2
+    assert _table(database, owner).job(JOB).ended()
+
+
+def test_a_conflict_that_does_not_end_is_unavailable(database, owner):
+    store = Store(sessions=_Refusing(database, _conflict(), 1000), sleep=lambda seconds: None)
+
+    with pytest.raises(Unavailable, match="OperationalError"):
+        store.record(_opened(owner), stream("END"), at=AT, signed_at=None, digest=None)
+    assert database.xcom(owner, XCOM_TABLE_KEY) is None
+
+
+def test_a_database_that_is_away_is_not_asked_again(database, owner):
+    from sqlalchemy.exc import OperationalError
+
+    sessions = _Refusing(database, OperationalError("SELECT", {}, Exception("connection refused")), 1000)
+    with pytest.raises(Unavailable):
+        Store(sessions=sessions).record(_opened(owner), stream("END"), at=AT, signed_at=None, digest=None)
+    assert sessions.left == 999
