@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -32,17 +32,34 @@ class Source:
 
 
 class RequestModel(BaseModel):
-    """A part of a request: unknown fields are errors, and errors never repeat the input."""
+    """
+    A part of a request: unknown fields are errors, and errors never repeat the input.
+
+    :cvar SOURCE: where a model that the StartSmartLive page does not describe comes from.
+    """
+
+    SOURCE: ClassVar[str | None] = None
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, validate_assignment=True)
+
+
+class Request(RequestModel):
+    """The whole body of a request."""
+
+    def to_body(self) -> bytes:
+        """Return the exact JSON bytes that are signed and sent; fields without a value are left out."""
+        return self.model_dump_json(exclude_none=True).encode()
 
 
 class ResponseModel(BaseModel):
     """
     A part of a response: unknown fields are kept, and null means the same as absent.
 
+    :cvar SOURCE: where a model that the StartSmartLive page does not describe comes from.
     :ivar model_extra: the unknown fields; they stay out of ``repr``, as they may be secrets.
     """
+
+    SOURCE: ClassVar[str | None] = None
 
     model_config = ConfigDict(extra="allow", hide_input_in_errors=True, frozen=True)
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field
 
 from airflow_provider_smartlive.metastudio.base import (
     OpenEnum,
@@ -30,6 +30,7 @@ from airflow_provider_smartlive.metastudio.play import (
     RandomPlayMode,
 )
 from airflow_provider_smartlive.metastudio.rtc import RtcRoomInfo, RtcUser, RtcUserType
+from airflow_provider_smartlive.metastudio.rtmp import RtmpRequest
 from airflow_provider_smartlive.metastudio.subscriptions import (
     LiveEventCallbackConfig,
     LiveEventCallbackEcho,
@@ -132,19 +133,17 @@ class WarningType(StrEnum):
 class JobRunConfig(RequestModel):
     """Under which conditions a job may run."""
 
-    allow_resource_type: Annotated[ResourceType | None, Source("SDK LiveJobRunConfig")] = Field(
+    SOURCE = "SDK LiveJobRunConfig"
+
+    allow_resource_type: ResourceType | None = Field(
         None, description="Which kind of purchase the job may use; default UNLIMITED."
     )
-    single_job_in_room: Annotated[bool | None, Source("SDK LiveJobRunConfig")] = Field(
+    single_job_in_room: bool | None = Field(
         None, description="Refuse the start if the room has a running job; default false."
     )
 
 
-_OutputUrl = Annotated[str, StringConstraints(max_length=1024, pattern=r"^rtmps?://[^/\s]+")]
-_StreamKey = Annotated[str, StringConstraints(max_length=1024)]
-
-
-class StartJobRequest(RequestModel):
+class StartJobRequest(RtmpRequest):
     """
     What a livestream is started with. Everything is optional; what is left out comes from the room.
 
@@ -153,12 +152,6 @@ class StartJobRequest(RequestModel):
 
     video_config: VideoConfig | None = Field(None, description="The output picture.")
     play_policy: PlayPolicy | None = Field(None, description="How the script is played.")
-    output_urls: list[_OutputUrl] | None = Field(
-        None, repr=False, description="RTMP ingest URLs; MetaStudio supports one."
-    )
-    stream_keys: list[_StreamKey] | None = Field(
-        None, repr=False, description="Stream keys, one per output URL in the same order; empty: in the URL."
-    )
     interaction_callback_url: str | None = Field(
         None, max_length=2048, repr=False, description="Where interaction rules with reply mode CALLBACK ask."
     )
@@ -175,20 +168,6 @@ class StartJobRequest(RequestModel):
     job_run_config: Annotated[JobRunConfig | None, Source("SDK StartSmartLiveReq")] = Field(
         None, description="Under which conditions the job may run."
     )
-
-    @model_validator(mode="after")
-    def _keys_belong_to_urls(self) -> Self:
-        urls, keys = len(self.output_urls or ()), len(self.stream_keys or ())
-        if keys and keys != urls:
-            raise ValueError(
-                f"stream_keys has {keys} entries for {urls} output_urls: give one key per URL in the same "
-                'order, "" where the URL holds the key'
-            )
-        return self
-
-    def to_body(self) -> bytes:
-        """Return the exact JSON bytes that are signed and sent; fields without a value are left out."""
-        return self.model_dump_json(exclude_none=True).encode()
 
     def warnings(self) -> list[str]:
         """Return a sentence per field that MetaStudio's schema allows but its texts rule out."""
@@ -253,6 +232,8 @@ class StartJobResponse(Response):
 class LiveWarningInfo(Response):
     """The answer to live-warning-info: the risks of starting a room as it is now."""
 
+    SOURCE = "SDK ShowLiveWarningInfoResponse"
+
     live_warning_info: list[LiveWarning] = Field(default_factory=list)
     limit_duration: int | None = None
 
@@ -260,12 +241,16 @@ class LiveWarningInfo(Response):
 class ErrorInfo(ResponseModel):
     """Why a job failed."""
 
+    SOURCE = "SDK ErrorResponse in SmartLiveJob"
+
     error_code: str | None = None
     error_msg: str | None = None
 
 
 class JobLog(ResponseModel):
     """Where the records of a finished job are; every URL is a secret. The misspelt name is MetaStudio's."""
+
+    SOURCE = "SDK LiveJobLog"
 
     interaction_records_url: str | None = Field(None, repr=False)
     job_config_records_url: str | None = Field(None, repr=False)
@@ -281,6 +266,8 @@ class SmartLiveJob(Response):
     ``duration`` and ``stream_duration`` are seconds; ``stream_duration`` above 0 means that the RTMP link
     was up.
     """
+
+    SOURCE = "SDK SmartLiveJob, ShowSmartLiveResponse"
 
     job_id: str = Field(min_length=1)
     room_id: str | None = None
@@ -327,6 +314,8 @@ class JobList(Response):
 
     :ivar count: how many jobs there are in all pages.
     """
+
+    SOURCE = "SDK ListSmartLiveResponse"
 
     count: int
     smart_live_jobs: list[SmartLiveJob] = Field(default_factory=list)

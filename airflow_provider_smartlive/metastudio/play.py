@@ -44,6 +44,8 @@ class LiveExitConfig(RequestModel):
     Also the parameters of the command RESET_EXIT_CONFIG.
     """
 
+    SOURCE = "SDK LiveExitConfig, since 3.1.138"
+
     max_live_duration: int | None = Field(
         None,
         ge=0,

@@ -31,6 +31,7 @@ _AUTHORIZATION = re.compile(
     r"SDK-HMAC-SHA256 Access=(?P<access>[^\s,]+), *"
     r"SignedHeaders=(?P<names>[^\s,]+), *Signature=(?P<mac>[0-9a-f]{64})"
 )
+_VISIBLE = re.compile(r"[!-~]+")
 _DATE = re.compile(r"\d{8}T\d{6}Z")
 
 
@@ -42,7 +43,7 @@ class Credentials:
     :param access_key: the AK; it is sent in clear.
     :param secret_key: the SK; it is never sent.
     :param security_token: the token that belongs to a temporary pair, sent as ``X-Security-Token``.
-    :raises ValueError: if a part is empty or holds blanks or control characters.
+    :raises ValueError: if a part is empty or holds anything but visible ASCII characters.
     """
 
     access_key: str
@@ -52,11 +53,11 @@ class Credentials:
     def __post_init__(self) -> None:
         for name in ("access_key", "secret_key", "security_token"):
             value = getattr(self, name)
-            if value is None and name == "security_token":
-                continue
-            if not value or not value.isprintable() or " " in value:
+            if value is not None and not _VISIBLE.fullmatch(value):
                 # A pasted line break is the usual cause, and would end up inside a header.
-                raise ValueError(f"{name} must not be empty or contain blanks or control characters.")
+                raise ValueError(f"{name} must be visible ASCII characters without blanks, and not empty.")
+        if "," in self.access_key:
+            raise ValueError("access_key must not contain a comma: it would end it inside Authorization.")
 
 
 class SignatureProblem(StrEnum):

@@ -53,4 +53,6 @@ class LiveEventCallbackEcho(ResponseModel):
 class RtcCallbackEcho(ResponseModel):
     """The RTC subscription as MetaStudio reports it."""
 
+    SOURCE = "SDK SmartLiveJob.rtc_callback_config"
+
     rtc_callback_event_type: list[OpenEnum[RtcEventType]] = Field(default_factory=list)

@@ -40,6 +40,8 @@ class CoStreamerConfig(RequestModel):
 class VoiceEcho(ResponseModel):
     """A voice as MetaStudio reports it."""
 
+    SOURCE = "SDK SmartLiveJob.co_streamer_config"
+
     voice_asset_id: str | None = None
     speed: int | None = None
     pitch: int | None = None
@@ -48,6 +50,8 @@ class VoiceEcho(ResponseModel):
 
 class CoStreamerEcho(ResponseModel):
     """The second voice as MetaStudio reports it."""
+
+    SOURCE = "SDK SmartLiveJob.co_streamer_config"
 
     voice_config: VoiceEcho | None = None
     streamer_action: OpenEnum[StreamerAction] | None = None

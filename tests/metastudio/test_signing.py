@@ -163,6 +163,7 @@ def test_ambiguous_headers_are_refused(headers: dict[str, str]) -> None:
         (("fake-key", ""), "secret_key"),
         (("fake-key", "fake-secret\n"), "secret_key"),
         (("fake key", "fake-secret"), "access_key"),
+        (("fake,key", "fake-secret"), "access_key"),
         (("fake-key", "fake-secret", ""), "security_token"),
         (("fake-key", "fake-secret", "fake\r\ntoken"), "security_token"),
     ],
