@@ -187,3 +187,35 @@ def signal_of_cancel(task_state: str | None) -> Signal:
         cleared.
     """
     return Signal.HAND_OVER if task_state in WANTED_TASK_STATES else Signal.KILL
+
+
+class Progress(StrEnum):
+    """Where a task stands that waits for a state of the stream."""
+
+    REACHED = "reached"
+    WAITING = "waiting"
+    #: The job is over and the state was not seen: it will never come.
+    MISSED = "missed"
+
+
+def progress(target_state: str, sight: Sight, *, seen: bool, streamed: bool) -> Progress:
+    """
+    Judge the wait for a state of the stream.
+
+    MetaStudio's own answers know jobs, not links: of the states of a link they tell that it was up (CONNECTING and
+    CONNECTED lie behind it) and that it must be over. Any other state is only ever seen by callback.
+
+    :param target_state: CONNECTING, CONNECTED, DISCONNECTED, RECONNECTING or END.
+    :param sight: what MetaStudio says about the job.
+    :param seen: whether callbacks have shown the state.
+    :param streamed: whether MetaStudio says that video was pushed (``stream_duration`` above 0).
+    """
+    if seen:
+        return Progress.REACHED
+    over = sight in _OVER
+    if target_state == "END":
+        if over and sight is not Sight.NOT_FOUND and (streamed or sight is Sight.SUCCEED):
+            return Progress.REACHED
+    elif target_state in ("CONNECTING", "CONNECTED") and streamed:
+        return Progress.REACHED
+    return Progress.MISSED if over else Progress.WAITING

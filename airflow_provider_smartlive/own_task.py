@@ -6,14 +6,16 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_smartlive.callbacks.route import Identity, Route
-from airflow_provider_smartlive.callbacks.table import CallbackTable, JobCallbacks
-from airflow_provider_smartlive.callbacks.waiter import JOB_ID_KEY, ROOM_ID_KEY, XCOM_TABLE_KEY
+from airflow_provider_smartlive.callbacks.waiter import JOB_ID_KEY, ROOM_ID_KEY
 from airflow_provider_smartlive.lifecycle import Signal, signal_of_cancel
 from airflow_provider_smartlive.links import SmartLiveRoomLink
 from airflow_provider_smartlive.record import JobRecord
+from airflow_provider_smartlive.starter import Starter
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from airflow_provider_smartlive.callbacks.table import JobCallbacks
 
 #: Key in Airflow's task state store, which outlives a try and a clear.
 STORE_KEY = "smartlive_job"
@@ -64,9 +66,7 @@ class OwnTask:
 
     def callbacks(self, job_id: str) -> JobCallbacks | None:
         """Return what was called back about a job; None if nothing was, in this try."""
-        ti = self._ti
-        value = ti.xcom_pull(key=XCOM_TABLE_KEY, task_ids=ti.task_id, map_indexes=ti.map_index)
-        return CallbackTable.load(value).job(job_id)
+        return Starter(**vars(self.route.identity)).callbacks(job_id)
 
     def publish(self, job_id: str, room_id: str, link: str) -> None:
         """Make the job known before the task waits: to sensors, to tear-downs, to people."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.plugins_manager import AirflowPlugin
+from airflow.sdk.plugins_manager import AirflowPlugin
 
 
 class SmartLivePlugin(AirflowPlugin):
@@ -13,7 +13,7 @@ class SmartLivePlugin(AirflowPlugin):
     name = "smartlive"
 
     @property
-    def fastapi_apps(self) -> list[dict[str, Any]]:
+    def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]  # declared as a plain attribute
         """
         Return the receiver.
 

@@ -45,6 +45,11 @@ class Sighting:
             return cls(Sight.REFUSED, error=error)
         return cls(Sight.UNKNOWN, error=error)
 
+    @property
+    def streamed(self) -> bool:
+        """Whether MetaStudio says that video was pushed."""
+        return self.job is not None and (self.job.stream_duration or 0) > 0
+
     def __str__(self) -> str:
         """Return what MetaStudio said, for the log."""
         if self.job is not None:

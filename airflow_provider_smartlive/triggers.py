@@ -10,16 +10,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 from datetime import datetime, timedelta
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
+from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.timezone import utcnow
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
-from airflow_provider_smartlive.callbacks.table import CallbackTable, JobCallbacks
-from airflow_provider_smartlive.callbacks.waiter import FRESH_DEFERRAL, XCOM_TABLE_KEY, Wake
-from airflow_provider_smartlive.lifecycle import Action, Signal, WakeSource, decide, signal_of_cancel
+from airflow_provider_smartlive.callbacks.waiter import FRESH_DEFERRAL, Waiter, Wake, waiter_key
+from airflow_provider_smartlive.lifecycle import (
+    Action,
+    Progress,
+    Signal,
+    WakeSource,
+    decide,
+    progress,
+    signal_of_cancel,
+)
 from airflow_provider_smartlive.sighting import Sighting
+from airflow_provider_smartlive.starter import Starter
 
 if TYPE_CHECKING:
     from airflow_provider_smartlive.own_task import TaskInstanceKey
@@ -31,6 +42,9 @@ FIRST_READ = FRESH_DEFERRAL.total_seconds() + 0.5
 
 #: Seconds between two questions while a job that has ended its stream is finishing.
 ENDING_INTERVAL = 5.0
+
+#: Most seconds between two looks for the job of a starter that has none yet.
+MAX_STARTER_PAUSE = 60.0
 
 
 class SmartLiveJobTrigger(BaseTrigger):
@@ -80,20 +94,7 @@ class SmartLiveJobTrigger(BaseTrigger):
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class and the arguments; none of them is a secret."""
-        names = (
-            "smartlive_conn_id",
-            "room_id",
-            "job_id",
-            "interval",
-            "deadline",
-            "timeout_at",
-            "grace_until",
-            "expected_outputs",
-            "failure_budget",
-            "cancel_on_kill",
-            "version",
-        )
-        return f"{__name__}.{type(self).__name__}", {name: getattr(self, name) for name in names}
+        return _serialized(self)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event, whose payload is a :class:`~.callbacks.waiter.Wake`."""
@@ -126,7 +127,7 @@ class SmartLiveJobTrigger(BaseTrigger):
 
     async def _ended_already(self) -> bool:
         await asyncio.sleep(max(0.0, min(FIRST_READ, self._seconds_left() or FIRST_READ)))
-        callbacks = await _callbacks(self.job_id, _own_task(self))
+        callbacks = await _as_starter(_own_task(self)).callbacks_async(self.job_id)
         return callbacks is not None and callbacks.ended(self.expected_outputs)
 
     def _source(self, sighting: Sighting, lost_since: datetime | None) -> WakeSource | None:
@@ -171,6 +172,135 @@ class SmartLiveJobTrigger(BaseTrigger):
         await stop_and_confirm_async(self.smartlive_conn_id, self.room_id, self.job_id)
 
 
+class SmartLiveStreamTrigger(BaseTrigger):
+    """
+    Wait until the stream of a job has reached a state.
+
+    It registers its task as a waiter, so that the receiver ends or resumes the task when the state is called
+    back; by itself it sees what was called back before, and what MetaStudio's own answers tell.
+
+    :param smartlive_conn_id: the connection to MetaStudio.
+    :param target_state: the state.
+    :param job_id: the job; None: whatever job the starter has.
+    :param room_id: its room, if it is known.
+    :param starter: the task instance that starts the job (fields of :class:`~.starter.Starter`).
+    :param interval: seconds between two questions to MetaStudio.
+    :param timeout_at: when the sensor's time is over.
+    :param failure_budget: seconds for which MetaStudio may be unreachable.
+    :param needs_worker: whether the task has to be resumed on a worker.
+    :param believe_callbacks: whether a callback is enough; if not, only MetaStudio's own word counts.
+    :param version: of these arguments; triggers of an older release may be waiting during an upgrade.
+    """
+
+    def __init__(
+        self,
+        *,
+        smartlive_conn_id: str,
+        target_state: str,
+        job_id: str | None,
+        room_id: str | None,
+        starter: dict[str, Any] | None,
+        interval: float,
+        timeout_at: datetime,
+        failure_budget: float = 3600,
+        needs_worker: bool = False,
+        believe_callbacks: bool = True,
+        version: int = 1,
+    ) -> None:
+        super().__init__()
+        self.smartlive_conn_id = smartlive_conn_id
+        self.target_state = target_state
+        self.job_id = job_id
+        self.room_id = room_id
+        self.starter = starter
+        self.interval = interval
+        self.timeout_at = timeout_at
+        self.failure_budget = failure_budget
+        self.needs_worker = needs_worker
+        self.believe_callbacks = believe_callbacks
+        self.version = version
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class and the arguments; none of them is a secret."""
+        return _serialized(self)
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Yield one event: the task's success, or a :class:`~.callbacks.waiter.Wake` for the worker."""
+        try:
+            async with asyncio.timeout(max(0.0, (self.timeout_at - utcnow()).total_seconds())):
+                wake = await self._wait()
+        except TimeoutError:
+            wake = self._wake(WakeSource.TIMEOUT)
+        if wake.state == self.target_state and not self.needs_worker:
+            await self._leave(BaseXCom.XCOM_RETURN_KEY, wake.dump())
+            yield TaskSuccessEvent()
+        else:
+            yield TriggerEvent(wake.dump())
+
+    async def _wait(self) -> Wake:
+        from airflow_provider_smartlive.reconciler import watching
+
+        job_id = self.job_id = self.job_id or await self._wait_for_job()
+        if self.believe_callbacks:
+            await self._register(job_id)
+            await asyncio.sleep(FIRST_READ)
+            if await self._seen(job_id):
+                return self._wake(WakeSource.FIRST_READ, self.target_state)
+        lost_since: datetime | None = None
+        async with watching(
+            self.smartlive_conn_id, job_id=job_id, room_id=self.room_id, interval=self.interval
+        ) as watch:
+            while True:
+                sighting = await watch.next()
+                lost_since = None if sighting.error is None else lost_since or utcnow()
+                if wake := self._judge(sighting, lost_since):
+                    return wake
+
+    async def _wait_for_job(self) -> str:
+        """Wait until the starter has a job, asking ever less often."""
+        pause = FIRST_READ
+        starter = Starter(**(self.starter or {}))
+        while (job_id := await starter.job_id_async()) is None:
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, MAX_STARTER_PAUSE)
+        self.room_id = self.room_id or await starter.room_id_async()
+        return job_id
+
+    async def _register(self, job_id: str) -> None:
+        waiter = Waiter(job_id=job_id, target_state=self.target_state, needs_worker=self.needs_worker)
+        await self._leave(waiter_key(job_id), waiter.dump())
+
+    async def _seen(self, job_id: str) -> bool:
+        if self.starter is None:
+            return False
+        callbacks = await Starter(**self.starter).callbacks_async(job_id)
+        return callbacks is not None and callbacks.has_reached(self.target_state)
+
+    def _judge(self, sighting: Sighting, lost_since: datetime | None) -> Wake | None:
+        if lost_since is not None and utcnow() - lost_since >= timedelta(seconds=self.failure_budget):
+            return self._wake(WakeSource.BUDGET_OVER)
+        state = progress(self.target_state, sighting.sight, seen=False, streamed=sighting.streamed)
+        if state is Progress.WAITING:
+            return None
+        reached = state is Progress.REACHED
+        return self._wake(WakeSource.RECONCILIATION, self.target_state if reached else None)
+
+    def _wake(self, source: WakeSource, state: str | None = None) -> Wake:
+        return Wake(source=source, job_id=self.job_id or "", state=state, at=utcnow())
+
+    async def _leave(self, key: str, value: dict[str, Any]) -> None:
+        """Write an XCom of the own task instance."""
+        from airflow.sdk.execution_time.xcom import XCom
+
+        await XCom.aset(key, value, **asdict(_as_starter(_own_task(self))))
+
+
+def _serialized(trigger: BaseTrigger) -> tuple[str, dict[str, Any]]:
+    """The arguments of our triggers are kept under their own names."""
+    names = list(signature(type(trigger).__init__).parameters)[1:]
+    return f"{__name__}.{type(trigger).__name__}", {name: getattr(trigger, name) for name in names}
+
+
 def _own_task(trigger: BaseTrigger) -> TaskInstanceKey:
     """The triggerer gives every trigger of a task its task instance before it runs."""
     ti: Any = trigger.task_instance
@@ -178,18 +308,8 @@ def _own_task(trigger: BaseTrigger) -> TaskInstanceKey:
     return key
 
 
-async def _callbacks(job_id: str, starter: TaskInstanceKey) -> JobCallbacks | None:
-    """Read what was called back about a job from the table of the task that started it."""
-    from airflow.sdk.execution_time.xcom import XCom
-
-    value = await XCom.aget_one(
-        key=XCOM_TABLE_KEY,
-        dag_id=starter.dag_id,
-        run_id=starter.run_id,
-        task_id=starter.task_id,
-        map_index=-1 if starter.map_index is None else starter.map_index,
-    )
-    return CallbackTable.load(value).job(job_id)
+def _as_starter(ti: TaskInstanceKey) -> Starter:
+    return Starter(ti.dag_id, ti.run_id, ti.task_id, -1 if ti.map_index is None else ti.map_index)
 
 
 async def _own_state(ti: TaskInstanceKey) -> str | None:
