@@ -12,12 +12,15 @@ from datetime import UTC, datetime
 from typing import Any, Generic, TypedDict, TypeVar
 from urllib.parse import quote
 
+from airflow_provider_smartlive.metastudio.iam import TOKEN_PATH, Token, TokenRequest
 from airflow_provider_smartlive.metastudio.jobs import (
     JobList,
+    LiveWarningInfo,
     SmartLiveJob,
     StartJobRequest,
     StartJobResponse,
 )
+from airflow_provider_smartlive.metastudio.reports import EventReport, ReportResponse
 
 T = TypeVar("T")
 
@@ -138,6 +141,47 @@ def list_jobs(offset: int, filters: AllJobsFilters, limit: int = PAGE_SIZE) -> C
     """List a page of the jobs of all rooms."""
     return _list_jobs(
         "list_jobs", _path("smart-live-jobs"), offset, limit, filters, AllJobsFilters.__optional_keys__
+    )
+
+
+def live_warnings(room_id: str) -> Call[LiveWarningInfo]:
+    """Ask what may make a platform take the room's livestream for a recording."""
+    return Call(
+        "live_warnings",
+        "GET",
+        _path("smart-live-rooms", room_id, "live-warning-info"),
+        lambda answer: LiveWarningInfo.from_body(answer.body, request_id=answer.request_id),
+        repeatable=True,
+    )
+
+
+def report_events(
+    room_id: str, job_id: str, report: EventReport, *, report_url: str | None, refresh_url: bool
+) -> Call[ReportResponse]:
+    """Report up to 1000 live events, by the job's pre-signed URL or, without one, signed like the rest."""
+    target = report_url or _path("smart-live-rooms", room_id, "smart-live-jobs", job_id, "live-event-report")
+    if refresh_url:
+        target += f"{'&' if '?' in target else '?'}refresh_url=true"
+    return Call(
+        "report_events",
+        "POST",
+        target,
+        lambda answer: ReportResponse.from_body(answer.body, request_id=answer.request_id),
+        report.to_body(),
+        self_authorised=report_url is not None,
+    )
+
+
+def obtain_token(endpoint: str, request: TokenRequest) -> Call[Token]:
+    """Exchange a password for a token. A second token does not invalidate the first (IAM page)."""
+    return Call(
+        "obtain_token",
+        "POST",
+        f"{endpoint}{TOKEN_PATH}",
+        lambda answer: Token.from_answer(answer.headers, answer.body),
+        request.to_body(),
+        repeatable=True,
+        self_authorised=True,
     )
 
 

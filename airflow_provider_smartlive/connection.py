@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import ip_address
 from typing import Any, Protocol, Self
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
+from airflow_provider_smartlive.metastudio.iam import TokenRequest
 from airflow_provider_smartlive.metastudio.signing import Credentials
 
 DEFAULT_CONN_ID = "smartlive_default"
@@ -47,12 +48,10 @@ class StaticToken:
 
 @dataclass(frozen=True)
 class IamLogin:
-    """An IAM user whose password is exchanged for tokens."""
+    """An IAM user whose password is exchanged for tokens at an endpoint."""
 
     endpoint: str
-    domain: str
-    user: str
-    password: str = field(repr=False)
+    request: TokenRequest
 
 
 class ConnectionFields(Protocol):
@@ -119,7 +118,7 @@ class ConnectionProfile:
             conn_id=str(connection.conn_id),
             endpoint=_endpoint(fields, region),
             project_id=project_id,
-            authentication=_authentication(fields, region),
+            authentication=_authentication(fields, region, project_id),
             region=region,
             app_user_id=_app_user_id(fields),
             proxy=_proxy(fields),
@@ -142,6 +141,19 @@ class ConnectionProfile:
             headers["X-App-UserId"] = self.app_user_id
         return headers
 
+    def console_link(self, room_id: str, job_id: str) -> str:
+        """Return the address of a room in MetaStudio's console."""
+        known = {
+            "{room_id}": room_id,
+            "{job_id}": job_id,
+            "{region}": self.region or "",
+            "{project_id}": self.project_id,
+        }
+        link = self.console_url
+        for placeholder, value in known.items():
+            link = link.replace(placeholder, quote(value, safe=""))
+        return link
+
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must be masked in logs: Airflow masks the password itself, but not the parts of ``extra``."""
@@ -150,8 +162,8 @@ class ConnectionProfile:
                 secrets = (credentials.secret_key, credentials.security_token)
             case StaticToken(value=token):
                 secrets = (token, None)
-            case IamLogin(password=password):
-                secrets = (password, None)
+            case IamLogin(request=request):
+                secrets = (request.password, None)
         return tuple(secret for secret in (*secrets, self.proxy) if secret)
 
 
@@ -250,7 +262,9 @@ def _endpoint(fields: _Fields, region: str | None) -> str:
     return parts.geturl()
 
 
-def _authentication(fields: _Fields, region: str | None) -> Credentials | StaticToken | IamLogin:
+def _authentication(
+    fields: _Fields, region: str | None, project_id: str
+) -> Credentials | StaticToken | IamLogin:
     value = fields.text("auth") or Auth.AKSK
     try:
         auth = Auth(value)
@@ -262,7 +276,7 @@ def _authentication(fields: _Fields, region: str | None) -> Credentials | Static
         case Auth.TOKEN:
             return _static_token(fields)
         case Auth.PASSWORD:
-            return _iam_login(fields, region)
+            return _iam_login(fields, region, project_id)
 
 
 def _access_key(fields: _Fields) -> Credentials:
@@ -286,7 +300,7 @@ def _static_token(fields: _Fields) -> StaticToken:
     return StaticToken(token)
 
 
-def _iam_login(fields: _Fields, region: str | None) -> IamLogin:
+def _iam_login(fields: _Fields, region: str | None, project_id: str) -> IamLogin:
     user, password = fields.standard("login"), fields.connection.password
     domain = fields.text("iam_domain")
     for name, value, meaning in (
@@ -299,9 +313,7 @@ def _iam_login(fields: _Fields, region: str | None) -> IamLogin:
     regional = f"https://iam.{region}.myhuaweicloud.com" if region else "https://iam.myhuaweicloud.com"
     return IamLogin(
         endpoint=fields.url("iam_endpoint") or regional,
-        domain=domain or "",
-        user=user or "",
-        password=password,
+        request=TokenRequest(domain=domain or "", user=user or "", password=password, project_id=project_id),
     )
 
 

@@ -186,10 +186,10 @@ class Exchange:
             case StaticToken(value=value):
                 return _with_token(value)
             case IamLogin() as login:
-                token = self._tokens.get(login, self.profile.project_id, self._now())
+                token = self._tokens.get(login, self._now())
                 if token is None:
-                    token = yield from self.conduct(calls.obtain_token(login, self.profile.project_id))
-                    self._tokens.put(login, self.profile.project_id, token)
+                    token = yield from self.conduct(calls.obtain_token(login.endpoint, login.request))
+                    self._tokens.put(login, token)
                 return _with_token(token.value)
             case credentials:
                 return self._signing_with(credentials)
@@ -247,7 +247,7 @@ class Exchange:
             and error.token_expired
         ):
             return False
-        self._tokens.forget(login, self.profile.project_id)
+        self._tokens.forget(login)
         return True
 
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from airflow_provider_smartlive.connection import IamLogin
-
-if TYPE_CHECKING:
-    from airflow_provider_smartlive.metastudio.iam import Token
+from airflow_provider_smartlive.metastudio.iam import Token
 
 #: How long before its end a token is no longer used: it must not expire on the way.
 MARGIN = timedelta(minutes=10)
@@ -22,20 +19,20 @@ class TokenCache:
     """
 
     def __init__(self) -> None:
-        self._tokens: dict[tuple[IamLogin, str], Token] = {}
+        self._tokens: dict[IamLogin, Token] = {}
 
-    def get(self, login: IamLogin, project_id: str, now: datetime) -> Token | None:
+    def get(self, login: IamLogin, now: datetime) -> Token | None:
         """Return a token that is still good."""
-        token = self._tokens.get((login, project_id))
+        token = self._tokens.get(login)
         return token if token and now < token.expires_at - MARGIN else None
 
-    def put(self, login: IamLogin, project_id: str, token: Token) -> None:
-        """Keep a new token. It is good for one project only."""
-        self._tokens[login, project_id] = token
+    def put(self, login: IamLogin, token: Token) -> None:
+        """Keep a new token."""
+        self._tokens[login] = token
 
-    def forget(self, login: IamLogin, project_id: str) -> None:
+    def forget(self, login: IamLogin) -> None:
         """Make way for a new token."""
-        self._tokens.pop((login, project_id), None)
+        self._tokens.pop(login, None)
 
 
 #: The tokens of this process: they are good for every hook that uses the same login.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -100,9 +101,13 @@ def reset(connection: socket.socket) -> None:
 
 
 class RecordingServer:
-    """One connection after the other; every one carries one request."""
+    """Every connection carries one request.
 
-    def __init__(self) -> None:
+    :param context: speak TLS.
+    """
+
+    def __init__(self, context: ssl.SSLContext | None = None) -> None:
+        self._context = context
         self.requests: list[Recorded] = []
         self.script: deque[Behaviour] = deque()
         self.stalled = threading.Event()  # set when a test that let us stall is over
@@ -113,7 +118,7 @@ class RecordingServer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self._context else 'http'}://127.0.0.1:{self.port}"
 
     def will(self, *behaviours: Behaviour) -> None:
         self.script.extend(behaviours)
@@ -135,14 +140,20 @@ class RecordingServer:
                 connection, _ = self._listener.accept()
             except OSError:
                 return  # closed
-            with connection, suppress(OSError):
-                connection.settimeout(5)
-                request = _read_request(connection)
-                if request is None:
-                    continue
-                self.requests.append(request)
-                behaviour = self.script.popleft() if self.script else answer(500, b"nothing scripted")
-                behaviour(connection)
+            threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
+
+    def _talk(self, connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            connection.settimeout(5)
+            if self._context:
+                connection = self._context.wrap_socket(connection, server_side=True)
+            request = _read_request(connection)
+            if request is None:
+                return
+            self.requests.append(request)
+            behaviour = self.script.popleft() if self.script else answer(500, b"nothing scripted")
+            behaviour(connection)
+            connection.close()
 
 
 def _read_request(connection: socket.socket) -> Recorded | None:
@@ -162,8 +173,8 @@ def _read_request(connection: socket.socket) -> Recorded | None:
 
 
 @contextmanager
-def recording_server() -> Iterator[RecordingServer]:
-    server = RecordingServer()
+def recording_server(context: ssl.SSLContext | None = None) -> Iterator[RecordingServer]:
+    server = RecordingServer(context)
     try:
         yield server
     finally:

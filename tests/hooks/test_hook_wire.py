@@ -91,7 +91,11 @@ def test_headers_of_the_page(server, driver, connect):
     server.will(answer(200, JOB))
     driver("show_job", "room-1", "job-1")
     (request,) = server.requests
-    expected = {"x-project-id": PROJECT_ID, "x-app-userid": "user-7", "x-security-token": "fake-security-token"}
+    expected = {
+        "x-project-id": PROJECT_ID,
+        "x-app-userid": "user-7",
+        "x-security-token": "fake-security-token",
+    }
     assert expected.items() <= request.headers.items()
     assert {*expected, "content-type", "host", "x-sdk-date"} == set(request.signed_names)
     assert request.accepted_by_us()
