@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from airflow_provider_smartlive.callbacks.route import Route, open_url
 from airflow_provider_smartlive.lifecycle import Sight
+from airflow_provider_smartlive.ownership import callback_url_of, route_of
 from airflow_provider_smartlive.record import JobRecord
 from airflow_provider_smartlive.sighting import Sighting
 from airflow_provider_smartlive.stop import is_over, look, stop_and_confirm
@@ -175,8 +175,8 @@ class JobStart:
         """Stop what an older life of the task left running, and claim the job of this one, if there is one."""
         claimable: list[tuple[str, Sighting]] = []
         for job in jobs:
-            route = self._route_of(job)
-            if route is None or route.identity != self.route.identity or job.job_id is None:
+            route = route_of(job, self.secrets)
+            if route is None or route.identity != self.route.identity:
                 continue
             if route.generation != self.route.generation or record.is_stopped(job.job_id):
                 self._stop(self.room_id, job.job_id, Sighting.of(job))
@@ -246,21 +246,12 @@ class JobStart:
             )
         )
 
-    def _route_of(self, job: SmartLiveJob) -> Route | None:
-        config = job.live_event_callback_config
-        url = config.live_event_type_callback_url if config else None
-        opened = open_url(url, secrets=self.secrets) if url else None
-        return opened.route if opened else None
-
     def _can_tell(self, jobs: Iterable[SmartLiveJob]) -> bool:
         """Whether a job of ours would have been recognised: the listing is empty, or it does carry callback URLs."""
         run_config = self.request.job_run_config
         if run_config is not None and run_config.single_job_in_room:
             return True
-        urls = [
-            job.live_event_callback_config and job.live_event_callback_config.live_event_type_callback_url
-            for job in jobs
-        ]
+        urls = [callback_url_of(job) for job in jobs]
         return bool(self.secrets) and (not urls or any(urls))
 
     def _stop(self, room_id: str, job_id: str, sighting: Sighting) -> None:

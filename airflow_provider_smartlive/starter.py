@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_smartlive.callbacks.route import Identity
 from airflow_provider_smartlive.callbacks.table import CallbackTable, JobCallbacks
 from airflow_provider_smartlive.callbacks.waiter import JOB_ID_KEY, ROOM_ID_KEY, XCOM_TABLE_KEY
 
@@ -42,6 +43,11 @@ class Starter:
         if map_index is None:
             map_index = -1 if ti.map_index is None else ti.map_index
         return cls(dag_id or ti.dag_id, run_id or ti.run_id, task_id, map_index)
+
+    @property
+    def identity(self) -> Identity:
+        """Return it as callback URLs carry it."""
+        return Identity(**asdict(self))
 
     def job_id(self) -> str | None:
         """Return the id of its job, on a worker."""
