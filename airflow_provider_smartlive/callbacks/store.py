@@ -57,6 +57,10 @@ ATTEMPTS = 4
 #: Seconds after which it is not tried again: the sender waits, and it is better off with a 503 in time.
 PATIENCE = 5.0
 
+#: How many transactions one process runs at once on PostgreSQL. More only wait for Python and for each other, and
+#: take connections from Airflow's own pool (5, and 10 in need).
+CONCURRENCY = 4
+
 #: How long PostgreSQL may wait for a row, in milliseconds. SQLite has its own busy timeout of 5 seconds.
 LOCK_TIMEOUT_MS = 3000
 
@@ -125,6 +129,12 @@ class Store:
         self._sessions = sessions
         self._now = now
         self._sleep = sleep
+
+    @property
+    def concurrency(self) -> int:
+        """How many transactions one process should run at once: SQLite has one writer."""
+        with self._sessions() as session:
+            return 1 if session.get_bind().dialect.name == "sqlite" else CONCURRENCY
 
     def record(
         self,

@@ -1,0 +1,161 @@
+"""Who gets in: the check of a request before anything is read or looked up for it. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Self
+
+from airflow_provider_smartlive import settings
+from airflow_provider_smartlive.callbacks.route import (
+    InvalidToken,
+    OpenedRoute,
+    Route,
+    RouteError,
+    open_token,
+)
+from airflow_provider_smartlive.metastudio.callback_auth import (
+    CallbackAuthError,
+    CallbackAuthProblem,
+    SignedForm,
+    verify,
+)
+
+
+class Refusal(StrEnum):
+    """Why a request was refused. For the log and the metrics; the caller does not learn it."""
+
+    NOT_CONFIGURED = "not_configured"
+    MISCONFIGURED = "misconfigured"
+    TOKEN = "token"  # noqa: S105 - a reason, not a token
+    SIGNATURE_MISSING = "signature_missing"
+    SIGNATURE_TIME = "signature_malformed_time"
+    SIGNATURE_EXPIRED = "signature_expired"
+    SIGNATURE_FUTURE = "signature_from_the_future"
+    SIGNATURE_MISMATCH = "signature_mismatch"
+
+
+_BY_SIGNATURE = {
+    CallbackAuthProblem.MISSING: Refusal.SIGNATURE_MISSING,
+    CallbackAuthProblem.MALFORMED_TIME: Refusal.SIGNATURE_TIME,
+    CallbackAuthProblem.EXPIRED: Refusal.SIGNATURE_EXPIRED,
+    CallbackAuthProblem.FROM_THE_FUTURE: Refusal.SIGNATURE_FUTURE,
+    CallbackAuthProblem.MISMATCH: Refusal.SIGNATURE_MISMATCH,
+}
+
+
+class Refused(Exception):  # noqa: N818 - the word for what happens at a gate
+    """
+    A request is not let in.
+
+    :param reason: For the log and the metrics.
+    :param route: Where the request was for, if its token could be opened.
+    :param hint: What to do about it, if it is for us to do.
+    """
+
+    def __init__(self, reason: Refusal, *, route: Route | None = None, hint: str = "") -> None:
+        super().__init__(reason.value)
+        self.reason = reason
+        self.route = route
+        self.hint = hint
+
+
+@dataclass(frozen=True)
+class Rules:
+    """
+    What ``[smartlive]`` says about callbacks.
+
+    :param window: How far the signed time may be from ours, both ways.
+    :param forms: The accepted forms of the signed URL.
+    :param max_body: The largest body that is read, in bytes.
+    :param rate_limit: Verified events per minute and task instance.
+    """
+
+    window: timedelta
+    forms: tuple[SignedForm, ...]
+    max_body: int
+    rate_limit: int
+
+    @classmethod
+    def read(cls) -> Self:
+        """
+        Read the configuration.
+
+        :raises ValueError: if an option has no usable value, with its name.
+        """
+        words = [word.strip() for word in settings.text("callback_auth_forms").split(",") if word.strip()]
+        known = [form.value for form in SignedForm]
+        if not words or not set(words) <= set(known):
+            raise ValueError(f"[smartlive] callback_auth_forms must be a list of {', '.join(known)}.")
+        return cls(
+            window=timedelta(seconds=_positive("callback_auth_window")),
+            forms=tuple(SignedForm(word) for word in words),
+            max_body=_positive("callback_max_body"),
+            rate_limit=_positive("callback_rate_limit"),
+        )
+
+
+@dataclass(frozen=True)
+class Admission:
+    """
+    A request that MetaStudio sent.
+
+    :param signed_at: The time that MetaStudio signed; None if it was asked not to sign.
+    """
+
+    opened: OpenedRoute
+    signed_at: datetime | None
+
+
+def admit(
+    token: str,
+    *,
+    query: str,
+    headers: Mapping[str, str],
+    secrets: Sequence[str],
+    rules: Rules,
+    now: datetime,
+) -> Admission:
+    """
+    Let a request in or refuse it, by its URL and headers alone.
+
+    :param token: The last segment of the path.
+    :param query: The query, as it came.
+    :param secrets: ``[smartlive] callback_secrets``.
+    :param now: An aware datetime.
+    :raises Refused: with the reason.
+    """
+    if not secrets:
+        raise Refused(
+            Refusal.NOT_CONFIGURED,
+            hint="[smartlive] callback_secrets is empty here. API servers need the same value as workers.",
+        )
+    try:
+        opened = open_token(token, secrets=secrets)
+    except InvalidToken:
+        raise Refused(Refusal.TOKEN) from None
+    except RouteError as error:
+        raise Refused(Refusal.MISCONFIGURED, hint=str(error)) from None
+    try:
+        signed_at = verify(
+            opened.url,
+            auth_type=opened.auth_type,
+            key=opened.key,
+            query=query,
+            headers=headers,
+            now=now,
+            window=rules.window,
+            forms=rules.forms,
+        )
+    except CallbackAuthError as error:
+        raise Refused(_BY_SIGNATURE[error.reason], route=opened.route) from None
+    return Admission(opened, signed_at)
+
+
+def _positive(option: str) -> int:
+    value = settings.number(option)
+    if value < 1:
+        raise ValueError(f"[smartlive] {option} must be at least 1, not {value}.")
+    return value

@@ -1,0 +1,56 @@
+"""Bounds on what one sender can make us do, with bounded memory. In one process: several API servers add up."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+
+_MINUTE = 60.0
+
+
+class RateLimit:
+    """
+    So many per minute for each key, counted in windows of one minute that begin with the first.
+
+    :param clock: Seconds, monotonic.
+    :param max_keys: How many keys are remembered; the one that was used longest ago is forgotten first.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic, max_keys: int = 10_000) -> None:
+        self._clock = clock
+        self._max_keys = max_keys
+        self._windows: OrderedDict[Hashable, tuple[float, int]] = OrderedDict()
+
+    def allows(self, key: Hashable, per_minute: int) -> bool:
+        """Count one use of a key, and tell whether it is within the limit."""
+        now = self._clock()
+        began, used = self._windows.pop(key, (now, 0))
+        if now - began >= _MINUTE:
+            began, used = now, 0
+        self._windows[key] = (began, used + 1)
+        if len(self._windows) > self._max_keys:
+            self._windows.popitem(last=False)
+        return used < per_minute
+
+
+class Rarely:
+    """
+    Lets one line per minute and kind through to the log, and counts the rest.
+
+    The kinds must be few and our own: nothing that a stranger chooses.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._last: dict[str, tuple[float, int]] = {}
+
+    def lets_through(self, kind: str) -> int | None:
+        """Return how many were held back since the last line, or None if this one is to be held back too."""
+        now = self._clock()
+        last, held_back = self._last.get(kind, (-_MINUTE, 0))
+        if kind in self._last and now - last < _MINUTE:
+            self._last[kind] = (last, held_back + 1)
+            return None
+        self._last[kind] = (now, 0)
+        return held_back

@@ -1,0 +1,263 @@
+"""
+The app that MetaStudio calls. Airflow mounts it without any authentication, so it protects itself.
+
+Order of work: route, token, signature, rate limit; then the body, within its limit; then one transaction; then the
+answer. Until the signature is verified nothing is read, looked up or written, and every refusal looks the same from
+outside. An event is acknowledged only after it was committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from functools import partial
+
+from airflow.sdk.timezone import utcnow
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route as PathRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from airflow_provider_smartlive.callbacks.fold import event_digest
+from airflow_provider_smartlive.callbacks.gate import Admission, Refusal, Refused, Rules, admit
+from airflow_provider_smartlive.callbacks.keyring import Keyring
+from airflow_provider_smartlive.callbacks.limits import RateLimit
+from airflow_provider_smartlive.callbacks.route import CALLBACK_PATH
+from airflow_provider_smartlive.callbacks.store import (
+    Gone,
+    Receipt,
+    Store,
+    Unavailable,
+    UnsupportedDatabase,
+)
+from airflow_provider_smartlive.callbacks.telemetry import Telemetry
+from airflow_provider_smartlive.metastudio.events import CallbackEvent, EventType, MalformedEvent
+
+#: Seconds for a verified sender to deliver a body that fits into one packet or two.
+BODY_TIMEOUT = 10.0
+
+#: Seconds that an event waits for its turn at the database before the sender is told to come back.
+TURN_TIMEOUT = 5.0
+
+#: Seconds after which a sender may come back, when the database is away.
+RETRY_AFTER = 5
+
+#: MetaStudio does not document the content type of its callbacks, so every one that can hold JSON is read, and
+#: none at all. Forms are what a browser can be made to send.
+_REFUSED_TYPES = ("multipart/form-data", "application/x-www-form-urlencoded")
+
+_NO_STORE = {"Cache-Control": "no-store"}
+
+
+class _Problem(Exception):  # noqa: N818 - an answer, not a failure of ours
+    """What is wrong with a verified request, told to its sender."""
+
+    def __init__(self, status: int, reason: str, detail: str, *, retry_after: int | None = None) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+        self.detail = detail
+        self.retry_after = retry_after
+
+
+class Receiver:
+    """
+    Verifies, parses, stores, answers.
+
+    :param store: Where events go.
+    :param keyring: Where the secrets come from.
+    :param now: The clock against which signatures are judged.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store | None = None,
+        keyring: Keyring | None = None,
+        rate: RateLimit | None = None,
+        telemetry: Telemetry | None = None,
+        now: Callable[[], datetime] = utcnow,
+    ) -> None:
+        self._store = store or Store()
+        self._keyring = keyring or Keyring()
+        self._rate = rate or RateLimit()
+        self._telemetry = telemetry or Telemetry()
+        self._now = now
+        self._rules: Rules | None = None
+        # Threads of our own: a burst of events must not take all those that serve Airflow's own pages. More of
+        # them than the database works on at once would only wait in line.
+        workers = self._store.concurrency
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="smartlive-callbacks")
+        self._turns = asyncio.Semaphore(workers)
+
+    async def callback(self, request: Request) -> Response:
+        """Answer ``POST /callbacks/{token}``."""
+        self._telemetry.received()
+        try:
+            rules = self._read_rules()
+            admission = await self._admit(request, rules)
+        except Refused as refused:
+            self._telemetry.refused(refused)
+            return refusal()
+        identity = admission.opened.route.identity
+        try:
+            return await self._take(request, admission, rules)
+        except _Problem as problem:
+            self._telemetry.rejected(problem.reason, identity)
+            return _answer(problem.status, {"error": problem.detail}, problem.retry_after)
+        except Gone:
+            self._telemetry.rejected("gone", identity)
+            return _answer(410, {"error": "the task instance is gone, or was cleared"})
+        except Unavailable as error:
+            self._telemetry.failed("unavailable", identity, error)
+        except UnsupportedDatabase as error:
+            self._telemetry.failed("unsupported_database", identity, error)
+        except Exception as error:
+            # Nothing was committed. The sender may try again, and we find the reason in the log.
+            self._telemetry.failed("error", identity, error)
+        return _answer(503, {"error": "not stored, try again"}, RETRY_AFTER)
+
+    def _read_rules(self) -> Rules:
+        if self._rules is None:
+            try:
+                self._rules = Rules.read()
+            except ValueError as error:
+                raise Refused(Refusal.MISCONFIGURED, hint=str(error)) from None
+        return self._rules
+
+    async def _admit(self, request: Request, rules: Rules) -> Admission:
+        return admit(
+            request.path_params["token"],
+            query=request.scope["query_string"].decode("latin-1"),  # whatever bytes a stranger sends
+            headers=request.headers,
+            secrets=await self._keyring.secrets(),
+            rules=rules,
+            now=self._now(),
+        )
+
+    async def _take(self, request: Request, admission: Admission, rules: Rules) -> Response:
+        if not self._rate.allows(admission.opened.route, rules.rate_limit):
+            raise _Problem(429, "rate_limit", "too many events for this task", retry_after=60)
+        _check_type(request)
+        body = await _body(request, rules.max_body)
+        at = self._now()
+        digest = event_digest(admission.signed_at, body)
+        try:
+            event = CallbackEvent.parse(body)
+        except MalformedEvent as error:
+            note = partial(self._store.note, admission.opened, str(error), at=at, digest=digest)
+            self._report(await self._in_turn(note), "", admission)
+            raise _Problem(400, "malformed", str(error)) from None
+        record = partial(
+            self._store.record,
+            admission.opened,
+            event,
+            at=at,
+            signed_at=admission.signed_at,
+            digest=digest,
+        )
+        receipt = await self._in_turn(record)
+        known = event.event_type if isinstance(event.event_type, EventType) else "unknown"
+        self._report(receipt, known, admission)
+        return _answer(200, {"result": receipt.outcome.kind.value})
+
+    async def _in_turn(self, transaction: Callable[[], Receipt]) -> Receipt:
+        try:
+            async with asyncio.timeout(TURN_TIMEOUT):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise Unavailable("the events before this one take too long") from None
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, transaction)
+        finally:
+            self._turns.release()
+
+    def _report(self, receipt: Receipt, event_type: str, admission: Admission) -> None:
+        identity = admission.opened.route.identity
+        self._telemetry.stored(receipt, event_type, identity, signed_at=admission.signed_at, now=self._now())
+
+
+def create_app(receiver: Receiver | None = None) -> Starlette:
+    """
+    Return the app that the plugin mounts at ``/smartlive`` in the API server.
+
+    ``POST /callbacks/{token}`` takes events, ``GET /health`` says that the app is there. Everything else, and every
+    request that is not let in, gets the one answer of :func:`refusal`.
+
+    :param receiver: For tests.
+    """
+    receiver = receiver or Receiver()
+    app = Starlette(
+        routes=[
+            PathRoute("/health", _health, methods=["GET"]),
+            PathRoute(CALLBACK_PATH + "{token}", receiver.callback, methods=["POST"]),
+        ],
+        exception_handlers={HTTPException: _refuse},
+        middleware=[Middleware(_TokenOutOfLogs)],
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+def refusal() -> Response:
+    """Return the one answer that strangers get, whatever the reason."""
+    return _answer(404, {"error": "not found"})
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    return refusal()
+
+
+async def _health(request: Request) -> Response:
+    return PlainTextResponse("ok", headers=_NO_STORE)
+
+
+def _answer(status: int, content: dict[str, str], retry_after: int | None = None) -> Response:
+    headers = _NO_STORE if retry_after is None else {**_NO_STORE, "Retry-After": str(retry_after)}
+    return JSONResponse(content, status, headers)
+
+
+def _check_type(request: Request) -> None:
+    kind, _, parameters = request.headers.get("content-type", "").lower().partition(";")
+    charset = parameters.partition("charset=")[2].strip(' "') or "utf-8"
+    if kind.strip() in _REFUSED_TYPES or charset not in ("utf-8", "utf8"):
+        raise _Problem(415, "content_type", "the body must be JSON in UTF-8")
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise _Problem(415, "content_encoding", "the body must not be compressed")
+
+
+async def _body(request: Request, limit: int) -> bytes:
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > limit:
+                    raise _Problem(413, "too_large", f"the body may have {limit} bytes")
+    except (TimeoutError, ClientDisconnect):
+        raise _Problem(408, "incomplete", "the body did not arrive in time") from None
+    return bytes(body)
+
+
+class _TokenOutOfLogs:
+    """
+    Hides the token from Airflow's access log, which reads the path from the scope after the request was served.
+
+    Not by masking the value as a secret: strangers could fill the masker with tokens of their own.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            if scope["type"] == "http":
+                before, found, _ = scope["path"].partition(CALLBACK_PATH)
+                scope["path"] = f"{before}{CALLBACK_PATH}***" if found else scope["path"]
