@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
@@ -17,7 +17,14 @@ from airflow_provider_smartlive import calls, settings
 from airflow_provider_smartlive.calls import AllJobsFilters, Call, JobFilters
 from airflow_provider_smartlive.connection import DEFAULT_CONN_ID, ConnectionProfile
 from airflow_provider_smartlive.exchange import Exchange, utc_now
-from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob, StartJobRequest, StartJobResponse
+from airflow_provider_smartlive.metastudio.errors import MetaStudioError
+from airflow_provider_smartlive.metastudio.jobs import (
+    LiveWarningInfo,
+    SmartLiveJob,
+    StartJobRequest,
+    StartJobResponse,
+)
+from airflow_provider_smartlive.metastudio.reports import LiveEvent, reports
 from airflow_provider_smartlive.tokens import TOKENS
 from airflow_provider_smartlive.transport import open_aiohttp, send_with_aiohttp
 
@@ -126,6 +133,33 @@ class SmartLiveAsyncHook(BaseHook):
             for job in page.smart_live_jobs:
                 yield job
             offset = calls.next_offset(offset, len(page.smart_live_jobs), page.count)
+
+    async def live_warnings(self, room_id: str) -> LiveWarningInfo:
+        """Return what may make a platform take the room's livestream for a recording."""
+        return await self._perform(calls.live_warnings(room_id))
+
+    async def report_events(
+        self,
+        room_id: str,
+        job_id: str,
+        events: Iterable[LiveEvent],
+        *,
+        report_url: str | None = None,
+        refresh_url: bool = False,
+    ) -> str | None:
+        """Report live events (chat, gifts, ...), in order and 1000 at a time; none is sent twice."""
+        reported = 0
+        for report in reports(events):
+            call = calls.report_events(
+                room_id, job_id, report, report_url=report_url, refresh_url=refresh_url
+            )
+            try:
+                report_url = (await self._perform(call)).live_event_report_url or report_url
+            except MetaStudioError as error:
+                error.add_note(f"{reported} live events were reported before.")
+                raise
+            reported += report.total
+        return report_url
 
     async def _perform(self, call: Call[T]) -> T:
         if self._session is None:

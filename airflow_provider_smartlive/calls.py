@@ -158,7 +158,13 @@ def live_warnings(room_id: str) -> Call[LiveWarningInfo]:
 def report_events(
     room_id: str, job_id: str, report: EventReport, *, report_url: str | None, refresh_url: bool
 ) -> Call[ReportResponse]:
-    """Report up to 1000 live events, by the job's pre-signed URL or, without one, signed like the rest."""
+    """
+    Report up to 1000 live events, by the job's pre-signed URL or, without one, signed like the rest.
+
+    :raises ValueError: if the URL is none.
+    """
+    if report_url is not None and not report_url.startswith(("https://", "http://")):
+        raise ValueError("report_url must be a live_event_report_url of MetaStudio.")
     target = report_url or _path("smart-live-rooms", room_id, "smart-live-jobs", job_id, "live-event-report")
     if refresh_url:
         target += f"{'&' if '?' in target else '?'}refresh_url=true"

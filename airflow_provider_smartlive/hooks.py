@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, TypeVar, Unpack
 
@@ -25,7 +25,13 @@ from airflow_provider_smartlive.exchange import (
     utc_now,
 )
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError
-from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob, StartJobRequest, StartJobResponse
+from airflow_provider_smartlive.metastudio.jobs import (
+    LiveWarningInfo,
+    SmartLiveJob,
+    StartJobRequest,
+    StartJobResponse,
+)
+from airflow_provider_smartlive.metastudio.reports import LiveEvent, reports
 from airflow_provider_smartlive.tokens import TOKENS
 from airflow_provider_smartlive.transport import RequestsAuth, open_requests, send_with_requests
 
@@ -132,6 +138,41 @@ class SmartLiveHook(HttpHook):
             page = self._perform(calls.list_jobs(offset, filters))
             yield from page.smart_live_jobs
             offset = calls.next_offset(offset, len(page.smart_live_jobs), page.count)
+
+    def live_warnings(self, room_id: str) -> LiveWarningInfo:
+        """Return what may make a platform take the room's livestream for a recording, before it is started."""
+        return self._perform(calls.live_warnings(room_id))
+
+    def report_events(
+        self,
+        room_id: str,
+        job_id: str,
+        events: Iterable[LiveEvent],
+        *,
+        report_url: str | None = None,
+        refresh_url: bool = False,
+    ) -> str | None:
+        """
+        Report live events (chat, gifts, ...), in order and 1000 at a time; none is sent twice.
+
+        :param report_url: the job's ``live_event_report_url``, which carries its own authorisation; without it the
+            report is signed like every other request.
+        :param refresh_url: ask for a new URL.
+        :returns: the newest URL. It is a secret.
+        :raises MetaStudioError: if a call failed; a note says how many events were reported before it.
+        """
+        reported = 0
+        for report in reports(events):
+            call = calls.report_events(
+                room_id, job_id, report, report_url=report_url, refresh_url=refresh_url
+            )
+            try:
+                report_url = self._perform(call).live_event_report_url or report_url
+            except MetaStudioError as error:
+                error.add_note(f"{reported} live events were reported before.")
+                raise
+            reported += report.total
+        return report_url
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask for one job and say in words what is wrong (the form's Test button)."""
