@@ -1,0 +1,196 @@
+"""Operations on jobs: start, show, stop, list."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from datetime import datetime, timedelta
+from itertools import zip_longest
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from airflow_provider_smartlive.metastudio.jobs import StartJobRequest
+from airflow_provider_smartlive.sandbox.answers import Answer, ApiError, invalid
+from airflow_provider_smartlive.sandbox.call import Call, Operation
+from airflow_provider_smartlive.sandbox.jobs import JobRecord
+from airflow_provider_smartlive.sandbox.ledger import fingerprint
+from airflow_provider_smartlive.sandbox.paging import listing, select_jobs, text
+from airflow_provider_smartlive.sandbox.publisher import join_output
+from airflow_provider_smartlive.sandbox.rooms import Room
+from airflow_provider_smartlive.sandbox.validation import validate
+
+#: How long a live_event_report_url is valid: longer than the longest livestream.
+_REPORT_LIFE = timedelta(days=8)
+
+#: What a job takes over from its room when the request says nothing.
+_INHERITED = (
+    "video_config",
+    "play_policy",
+    "rtc_callback_config",
+    "view_mode",
+    "co_streamer_config",
+    "live_event_callback_config",
+    "relation_live_platform_info",
+)
+
+
+async def start(call: Call) -> Answer:
+    """Start a job (202)."""
+    request = _read_request(call)
+    room = _room_to_start_in(call)
+    settings = _settings(call, room, request)
+    _check_callback(call, settings.get("live_event_callback_config") or {})
+    _check_places(call, room, settings)
+    job = call.services.engine.start(room, settings)
+    callback = job.callback.get("live_event_type_callback_url")
+    call.noted.update(job_id=job.job_id, url_hash=fingerprint(callback), outputs=len(job.outputs))
+    return Answer(202, job.started(report_url=report_url(call, job), echo=call.echoes))
+
+
+async def show(call: Call) -> Answer:
+    """Show a job."""
+    return Answer(200, _view(call, call.job()))
+
+
+async def stop(call: Call) -> Answer:
+    """Stop a job."""
+    job = call.job()
+    if job.is_active:
+        await call.services.engine.stop(job)
+    elif call.services.assumptions.stop_finished != "200":
+        raise ApiError.of(call.services.assumptions.stop_finished)
+    return Answer(200)
+
+
+async def list_in_room(call: Call) -> Answer:
+    """List the jobs of a room."""
+    if call.services.rooms.get(call.path["room_id"]) is None and call.services.any_room:
+        return _listing(call, [])
+    room = call.room()
+    key = call.services.rooms.key(room.room_id)
+    jobs = [job for job in call.services.engine.jobs() if call.services.rooms.key(job.room_id) == key]
+    return _listing(call, jobs)
+
+
+async def list_all(call: Call) -> Answer:
+    """List the jobs of the project."""
+    wanted = text(call.query, "room_name", 128).lower()
+    return _listing(call, [job for job in call.services.engine.jobs() if wanted in job.room_name.lower()])
+
+
+def report_url(call: Call, job: JobRecord, *, at: datetime | None = None) -> str:
+    """
+    Return the pre-signed URL to which live events of a job are reported.
+
+    :param at: from when it is valid; default: the job's creation, so that the URL stays the same.
+    """
+    expires = int(((at or job.create_time) + _REPORT_LIFE).timestamp() * 1000)
+    project = call.services.account.project_id
+    path = f"/v1/{project}/smart-live-rooms/{job.room_id}/smart-live-jobs/{job.job_id}/live-event-report"
+    query = urlencode({"auth_key": report_signature(job, expires), "expires_time": expires})
+    return f"{call.base_url}{path}?{query}"
+
+
+def report_signature(job: JobRecord, expires: int) -> str:
+    """
+    Return the ``auth_key`` of a report URL. MetaStudio's own algorithm is not published.
+
+    :param expires: the ``expires_time``, in milliseconds since 1970.
+    """
+    return hmac.new(job.report_key.encode(), f"{job.job_id}/{expires}".encode(), hashlib.sha256).hexdigest()
+
+
+def _read_request(call: Call) -> StartJobRequest:
+    assumptions = call.services.assumptions
+    request = validate(StartJobRequest, call.json(), refuse_unknown=assumptions.refuse_unknown_fields)
+    if len(request.output_urls or ()) > assumptions.max_outputs:
+        raise invalid(f"output_urls must not have more than {assumptions.max_outputs} items")
+    for url, key in zip_longest(request.output_urls or (), request.stream_keys or ()):
+        _check_output(url, key)
+    warnings = request.warnings() if assumptions.refuse_live_limits else []
+    if warnings:
+        raise invalid(warnings[0])
+    return request
+
+
+def _check_output(url: str, key: str | None) -> None:
+    try:
+        join_output(url, key)
+    except ValueError:
+        raise ApiError(400, "MSS.45000009") from None
+
+
+def _room_to_start_in(call: Call) -> Room:
+    services = call.services
+    room_id = call.path["room_id"]
+    if services.any_room and services.rooms.get(room_id) is None and len(room_id) <= 64:
+        services.rooms.create({"room_name": f"Room {room_id}"}, room_id=room_id)
+    room = call.room()
+    if room.state != "ENABLE":
+        raise ApiError.of(services.assumptions.blocked_room)
+    return room
+
+
+def _settings(call: Call, room: Room, request: StartJobRequest) -> dict[str, Any]:
+    """Complete the request: what it leaves out comes from the room, and what that leaves out from the tenant."""
+    asked = request.model_dump(mode="json", exclude_none=True)
+    inherited = {name: room.body[name] for name in _INHERITED if room.body.get(name) is not None}
+    if "output_urls" not in asked:
+        inherited |= {name: room.body[name] for name in ("output_urls", "stream_keys") if name in room.body}
+    tenant = call.services.tenant.config()
+    inherited.setdefault("live_event_callback_config", tenant.get("live_event_callback_config"))
+    settings = {name: value for name, value in {**inherited, **asked}.items() if value is not None}
+    if tenant.get("live_exit_config"):
+        policy = settings.setdefault("play_policy", {})
+        settings["play_policy"] = {"live_exit_config": tenant["live_exit_config"], **policy}
+    return settings
+
+
+def _check_callback(call: Call, config: dict[str, Any]) -> None:
+    url = config.get("live_event_type_callback_url")
+    if not url:
+        return
+    try:
+        parts = urlsplit(url)
+        is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_url = False
+    if not is_url or (call.services.assumptions.callback_requires_https and parts.scheme != "https"):
+        raise ApiError(400, "MSS.20010093")
+
+
+def _check_places(call: Call, room: Room, settings: dict[str, Any]) -> None:
+    services = call.services
+    is_single = (settings.get("job_run_config") or {}).get("single_job_in_room")
+    if is_single and services.engine.active(room):
+        raise ApiError.of(services.assumptions.second_job)
+    most = services.assumptions.max_running_jobs
+    if most and len(services.engine.active()) >= most:
+        raise ApiError.of(services.assumptions.quota)
+
+
+def _view(call: Call, job: JobRecord) -> dict[str, Any]:
+    shown = call.services.clock.shown()
+    return job.view(shown, report_url=report_url(call, job), echo=call.echoes)
+
+
+def _listing(call: Call, jobs: list[JobRecord]) -> Answer:
+    latest = call.services.clock.now() - timedelta(seconds=call.lag)
+    visible = [job for job in jobs if job.create_time <= latest]
+    found = select_jobs(call.query, visible)
+    empty = call.services.assumptions.empty_lists
+    content = listing("smart_live_jobs", call.query, found, empty=empty)
+    if "smart_live_jobs" in content:
+        content["smart_live_jobs"] = [_view(call, job) for job in content["smart_live_jobs"]]
+    return Answer(200, content)
+
+
+_ROOM = "/v1/{project_id}/smart-live-rooms/{room_id}"
+
+OPERATIONS = (
+    Operation("start", "POST", f"{_ROOM}/smart-live-jobs", start, writes=True),
+    Operation("list", "GET", f"{_ROOM}/smart-live-jobs", list_in_room),
+    Operation("show", "GET", f"{_ROOM}/smart-live-jobs/{{job_id}}", show),
+    Operation("stop", "POST", f"{_ROOM}/smart-live-jobs/{{job_id}}/stop", stop, writes=True),
+    Operation("list_all", "GET", "/v1/{project_id}/smart-live-jobs", list_all),
+)

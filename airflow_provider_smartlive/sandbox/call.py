@@ -1,0 +1,115 @@
+"""One call of the API, as the operations see it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_smartlive.sandbox.answers import Answer, ApiError, invalid
+from airflow_provider_smartlive.sandbox.faults import Fault
+from airflow_provider_smartlive.sandbox.jobs import JobRecord
+from airflow_provider_smartlive.sandbox.rooms import Room
+
+if TYPE_CHECKING:
+    from airflow_provider_smartlive.sandbox.services import Services
+
+
+@dataclass
+class Call:
+    """
+    A call that was let in.
+
+    :param path: the parameters of the path.
+    :param query: the parameters of the query.
+    :param base_url: scheme and host as the caller wrote them.
+    :param faults: what goes wrong with this call.
+    :param noted: more facts for the ledger; never secrets.
+    """
+
+    services: Services
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    base_url: str
+    faults: Sequence[Fault] = ()
+    noted: dict[str, Any] = field(default_factory=dict)
+
+    def json(self) -> dict[str, Any]:
+        """
+        Read the body.
+
+        :raises ApiError: if it is no JSON object.
+        """
+        try:
+            content = json.loads(self.body)
+        except ValueError:
+            raise ApiError(400, "MSS.00000002") from None
+        if not isinstance(content, dict):
+            raise ApiError(400, "MSS.00000002")
+        return content
+
+    def fault(self, action: str) -> Fault | None:
+        """Return the fault of this kind that happens to the call, if any."""
+        return next((fault for fault in self.faults if fault.action == action), None)
+
+    @property
+    def echoes(self) -> bool:
+        """Whether the answer holds the callback configuration."""
+        return self.services.assumptions.echo_callback_config and self.fault("no_echo") is None
+
+    @property
+    def lag(self) -> float:
+        """Seconds after its start in which a job is missing from the listing."""
+        fault = self.fault("lag")
+        return self.services.assumptions.listing_lag_seconds if fault is None else fault.seconds or 0.0
+
+    def room(self) -> Room:
+        """
+        Return the room of the path.
+
+        :raises ApiError: if there is none.
+        """
+        room_id = self.path["room_id"]
+        if not 1 <= len(room_id) <= 64:
+            raise invalid("room_id must have 1 to 64 characters")
+        room = self.services.rooms.get(room_id)
+        if room is None:
+            raise ApiError.of(self.services.assumptions.unknown_room)
+        return room
+
+    def job(self) -> JobRecord:
+        """
+        Return the job of the path.
+
+        :raises ApiError: if there is none in the room of the path.
+        """
+        job = self.services.engine.get(self.path["job_id"])
+        if job is None or self.services.rooms.key(job.room_id) != self.services.rooms.key(
+            self.path["room_id"]
+        ):
+            raise ApiError.of(self.services.assumptions.unknown_job)
+        return job
+
+
+Handler = Callable[[Call], Awaitable[Answer]]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """
+    An operation of the API.
+
+    :param name: its short name, for faults and the ledger.
+    :param writes: whether it counts as a creating call for throttling.
+    :param admits: lets a caller in who is not the account, such as the holder of a pre-signed URL.
+    """
+
+    name: str
+    method: str
+    path: str
+    handler: Handler
+    writes: bool = False
+    admits: Callable[[Call], bool] = lambda _: False

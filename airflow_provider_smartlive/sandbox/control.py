@@ -1,0 +1,274 @@
+"""The sandbox's own API under ``/sandbox``: what happened, what goes wrong, what time it is. It holds no secrets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from airflow_provider_smartlive.metastudio.jobs import JobState
+from airflow_provider_smartlive.metastudio.outputs import describe_output
+from airflow_provider_smartlive.sandbox.config import explain
+from airflow_provider_smartlive.sandbox.faults import Fault
+from airflow_provider_smartlive.sandbox.jobs import JobRecord
+from airflow_provider_smartlive.sandbox.ledger import Kind, fingerprint
+from airflow_provider_smartlive.sandbox.run import Ending, JobRun
+from airflow_provider_smartlive.sandbox.services import Services
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+#: Most entries of the ledger in one answer.
+_MOST_ENTRIES = 10_000
+
+
+class ClockChange(BaseModel):
+    """
+    A change of the clock.
+
+    :param rate: show seconds per second.
+    :param step: show seconds to jump forward.
+    :param skew: seconds by which the sandbox's time of day is off.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    rate: float | None = Field(None, ge=0)
+    step: float | None = Field(None, ge=0)
+    skew: float | None = None
+
+
+class JobAction(BaseModel):
+    """What happens to a running job: see :data:`_ACTIONS`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    code: str = "MSS.00000004"
+    message: str | None = None
+
+
+class PlatformAction(BaseModel):
+    """
+    What the built-in platform does.
+
+    :param job: whose stream is kicked.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    job: str | None = None
+
+
+class Control:
+    """The endpoints of ``/sandbox``."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def routes(self) -> list[Route]:
+        """Return the routes, without the prefix."""
+        return [
+            Route("/health", self._health, methods=["GET"]),
+            Route("/ledger", self._ledger, methods=["GET"]),
+            Route("/jobs", self._jobs, methods=["GET"]),
+            Route("/jobs/{job_id}/{action}", self._act_on_job, methods=["POST"]),
+            Route("/faults", self._faults, methods=["GET", "POST", "PUT", "DELETE"]),
+            Route("/faults/{rule_id}", self._remove_fault, methods=["DELETE"]),
+            Route("/clock", self._clock, methods=["GET", "PUT"]),
+            Route("/platform", self._platform, methods=["GET"]),
+            Route("/platform/{action}", self._act_on_platform, methods=["POST"]),
+            Route("/assumptions", self._assumptions, methods=["GET"]),
+        ]
+
+    async def _health(self, request: Request) -> Response:
+        return JSONResponse({"status": "ok", "active_jobs": len(self._services.engine.active())})
+
+    async def _ledger(self, request: Request) -> Response:
+        query = request.query_params
+        job = self._services.engine.get(query["job"]) if "job" in query else None
+        entries = self._services.ledger.read(
+            kind=query.get("kind"),
+            job_id=job.job_id if job else query.get("job"),
+            room_id=query.get("room"),
+            after=_number(query.get("after"), 0),
+            limit=min(_number(query.get("limit"), 1000), _MOST_ENTRIES),
+        )
+        return JSONResponse({"entries": list(entries)})
+
+    async def _jobs(self, request: Request) -> Response:
+        return JSONResponse({"jobs": [self._describe(job) for job in self._services.engine.jobs()]})
+
+    def _describe(self, job: JobRecord) -> dict[str, Any]:
+        view = job.view(self._services.clock.shown(), report_url="", echo=False)
+        kept = (
+            "job_id",
+            "room_id",
+            "room_name",
+            "state",
+            "create_time",
+            "start_time",
+            "end_time",
+            "error_info",
+        )
+        callback = job.callback.get("live_event_type_callback_url")
+        return {
+            **{name: view[name] for name in (*kept, "duration", "stream_duration") if name in view},
+            "block_reason": job.block_reason,
+            "outputs": [
+                {
+                    "output": describe_output(o.url, o.stream_key, key=job.report_key.encode()).label,
+                    "key_hash": fingerprint(o.stream_key),
+                    "state": o.state,
+                    "connects": o.connects,
+                }
+                for o in job.outputs
+            ],
+            "callback_url_hash": fingerprint(callback),
+            "auth_type": job.callback.get("auth_type"),
+            "now_playing": job.now_playing.model_dump() if job.now_playing else None,
+            "faults": [fault.id for fault in job.faults],
+        }
+
+    async def _act_on_job(self, request: Request) -> Response:
+        job = self._services.engine.get(request.path_params["job_id"])
+        run = self._services.engine.run_of(job) if job else None
+        act = _ACTIONS.get(request.path_params["action"])
+        if job is None or act is None:
+            raise HTTPException(404, "there is no such job or action")
+        if run is None:
+            raise HTTPException(409, "the job is over")
+        done = act(run, await _read(request, JobAction))
+        return JSONResponse({"done": done, "job": self._describe(job)})
+
+    async def _faults(self, request: Request) -> Response:
+        book = self._services.faults
+        if request.method in ("PUT", "DELETE"):
+            book.clear()
+        if request.method in ("PUT", "POST"):
+            content = await _json(request)
+            for rule in content if isinstance(content, list) else [content]:
+                self._add_fault(rule)
+        return JSONResponse({"seed": book.seed, "faults": book.describe()})
+
+    def _add_fault(self, content: Any) -> None:
+        try:
+            self._services.faults.add(Fault.model_validate(content))
+        except ValidationError as error:
+            raise HTTPException(422, explain(error)) from error
+        except ValueError as error:
+            raise HTTPException(422, str(error)) from error
+
+    async def _remove_fault(self, request: Request) -> Response:
+        if not self._services.faults.remove(request.path_params["rule_id"]):
+            raise HTTPException(404, "there is no such fault")
+        return JSONResponse({"faults": self._services.faults.describe()})
+
+    async def _clock(self, request: Request) -> Response:
+        clock = self._services.clock
+        if request.method == "PUT":
+            change = await _read(request, ClockChange)
+            if change.rate is not None:
+                clock.rate = change.rate
+            if change.step is not None:
+                clock.step(change.step)
+            if change.skew is not None:
+                clock.skew = timedelta(seconds=change.skew)
+            self._services.ledger.add(Kind.SANDBOX, what="clock", **change.model_dump(exclude_none=True))
+        state = {"rate": clock.rate, "shown": clock.shown(), "skew": clock.skew.total_seconds()}
+        return JSONResponse({**state, "now": clock.now().isoformat()})
+
+    async def _platform(self, request: Request) -> Response:
+        platform = self._services.platform
+        return JSONResponse(platform.describe() if platform else {"url": None, "streams": []})
+
+    async def _act_on_platform(self, request: Request) -> Response:
+        platform = self._services.platform
+        if platform is None:
+            raise HTTPException(409, "this sandbox has no built-in platform: start it with --with-rtmp")
+        action = request.path_params["action"]
+        if action == "kick":
+            change = await _read(request, PlatformAction)
+            job = self._services.engine.get(change.job or "")
+            run = self._services.engine.run_of(job) if job else None
+            if run is None:
+                raise HTTPException(404, "name an active job")
+            return JSONResponse({"kicked": run.broadcast.kick()})
+        simple: dict[str, Callable[[], None]] = {
+            "freeze": platform.server.freeze,
+            "thaw": platform.server.thaw,
+            "refuse": lambda: platform.server.refuse(True),
+            "admit": lambda: platform.server.refuse(False),
+        }
+        if action not in simple:
+            raise HTTPException(404, f"the platform can {', '.join(['kick', *simple])}")
+        simple[action]()
+        return JSONResponse(platform.describe())
+
+    async def _assumptions(self, request: Request) -> Response:
+        fields = type(self._services.assumptions).model_fields
+        values = self._services.assumptions.model_dump()
+        shown = [
+            {"name": name, "value": values[name], "default": field.default, "description": field.description}
+            for name, field in fields.items()
+        ]
+        return JSONResponse({"assumptions": shown})
+
+
+def _block(run: JobRun, action: JobAction) -> bool:
+    return run.end(Ending(JobState.BLOCKED, "blocked by hand", message=action.message))
+
+
+def _fail(run: JobRun, action: JobAction) -> bool:
+    message = action.message or "Internal Error"
+    return run.end(Ending(JobState.FAILED, "failed by hand", action.code, message))
+
+
+def _finish(run: JobRun, action: JobAction) -> bool:
+    return run.end(Ending(JobState.SUCCEED, "finished by hand"))
+
+
+def _play(run: JobRun, action: JobAction) -> bool:
+    run.play_start()
+    return True
+
+
+_ACTIONS: dict[str, Callable[[JobRun, JobAction], bool]] = {
+    "block": _block,
+    "fail": _fail,
+    "finish": _finish,
+    "play": _play,
+}
+
+
+async def refuse(request: Request, error: Exception) -> Response:
+    """Answer a wrong call of ``/sandbox``."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    text = error.detail if isinstance(error, HTTPException) else "the sandbox failed; see its log"
+    return JSONResponse({"error": text}, status)
+
+
+async def _json(request: Request) -> Any:
+    try:
+        return json.loads(await request.body() or b"{}")
+    except ValueError:
+        raise HTTPException(400, "the body is not JSON") from None
+
+
+async def _read(request: Request, model: type[_Model]) -> _Model:
+    try:
+        return model.model_validate(await _json(request))
+    except ValidationError as error:
+        raise HTTPException(422, explain(error)) from error
+
+
+def _number(text: str | None, default: int) -> int:
+    try:
+        return default if text is None else int(text)
+    except ValueError:
+        raise HTTPException(400, "after and limit must be numbers") from None

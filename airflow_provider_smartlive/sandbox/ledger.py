@@ -1,0 +1,88 @@
+"""The ledger: what was asked, what happened to each job, and what became of each callback."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from airflow_provider_smartlive.sandbox.store import Store
+
+
+class Kind(StrEnum):
+    """What an entry is about."""
+
+    SANDBOX = "sandbox"
+    REQUEST = "request"
+    JOB = "job"
+    LINK = "link"
+    CALLBACK = "callback"
+    FAULT = "fault"
+
+
+def fingerprint(secret: str | None) -> str | None:
+    """
+    Return a short hash that tells whether two secrets (callback URLs, keys) are the same, and nothing else.
+
+    The values are long and random, so a plain hash gives nothing away.
+    """
+    return hashlib.sha256(secret.encode()).hexdigest()[:16] if secret else None
+
+
+class Ledger:
+    """
+    An append-only list of entries; the newest ones are kept.
+
+    :param store: where the entries are kept.
+    :param now: tells the time of day.
+    :param limit: how many entries are kept.
+    """
+
+    def __init__(self, store: Store, now: Callable[[], datetime], *, limit: int = 200_000) -> None:
+        self._store = store
+        self._now = now
+        self._limit = limit
+        self._listeners: list[Callable[[dict[str, Any]], None]] = []
+
+    def add(self, kind: Kind, *, job_id: str | None = None, room_id: str | None = None, **facts: Any) -> None:
+        """
+        Write one entry down.
+
+        :param kind: what it is about.
+        :param job_id: the job that it belongs to.
+        :param room_id: the room that it belongs to.
+        :param facts: what happened; never a secret. Empty facts are left out.
+        """
+        entry = {name: value for name, value in facts.items() if value is not None}
+        at = self._now().isoformat(timespec="milliseconds")
+        number = self._store.append(kind, at, job_id, room_id, entry)
+        if number % 1000 == 0:
+            self._store.forget_before(number - self._limit)
+        for listener in self._listeners:
+            listener({"seq": number, "kind": kind, "at": at, "job_id": job_id, "room_id": room_id, **entry})
+
+    def listen(self, listener: Callable[[dict[str, Any]], None]) -> None:
+        """Call the listener with every new entry."""
+        self._listeners.append(listener)
+
+    def read(
+        self,
+        *,
+        kind: str | None = None,
+        job_id: str | None = None,
+        room_id: str | None = None,
+        after: int = 0,
+        limit: int = 1000,
+    ) -> Iterator[dict[str, Any]]:
+        """
+        Read entries, the oldest first.
+
+        :param kind: only entries of this kind.
+        :param job_id: only entries of this job.
+        :param room_id: only entries of this room.
+        :param after: only entries with a higher number.
+        :param limit: at most so many.
+        """
+        return self._store.entries(kind=kind, job_id=job_id, room_id=room_id, after=after, limit=limit)

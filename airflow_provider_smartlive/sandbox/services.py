@@ -1,0 +1,92 @@
+"""The parts of the sandbox, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from airflow_provider_smartlive.sandbox.auth import Doorkeeper, Throttle
+from airflow_provider_smartlive.sandbox.callbacks import Caller, Post
+from airflow_provider_smartlive.sandbox.clock import Clock
+from airflow_provider_smartlive.sandbox.config import Config
+from airflow_provider_smartlive.sandbox.engine import Engine
+from airflow_provider_smartlive.sandbox.faults import FaultBook
+from airflow_provider_smartlive.sandbox.ledger import Kind, Ledger
+from airflow_provider_smartlive.sandbox.links import LinkFactory
+from airflow_provider_smartlive.sandbox.platform import Platform
+from airflow_provider_smartlive.sandbox.rooms import Rooms
+from airflow_provider_smartlive.sandbox.store import Store
+from airflow_provider_smartlive.sandbox.tenant import Tenant
+
+
+class Services:
+    """
+    Everything that a running sandbox consists of, without the web server.
+
+    :param config: how it is set up.
+    :param operations: the names of the API's operations.
+    :param open_link: opens RTMP links.
+    :param post: sends one callback.
+    :param platform: the built-in platform, if there is one.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        operations: Iterable[str],
+        *,
+        store: Store,
+        clock: Clock,
+        open_link: LinkFactory,
+        post: Post,
+        platform: Platform | None = None,
+    ) -> None:
+        self.config = config
+        self.account = config.account
+        self.assumptions = config.assumptions
+        self.store = store
+        self.clock = clock
+        self.platform = platform
+        self.ledger = Ledger(store, clock.now)
+        self.faults = FaultBook(store, self.ledger, operations, seed=config.seed)
+        self.rooms = Rooms(store, clock.now)
+        self.tenant = Tenant(store)
+        self.doorkeeper = Doorkeeper(config.account, clock, config.assumptions)
+        self.throttle_create = Throttle(config.assumptions.throttle_create)
+        self.throttle_query = Throttle(config.assumptions.throttle_query)
+        self.caller = Caller(
+            post, clock=clock, ledger=self.ledger, faults=self.faults, assumptions=config.assumptions
+        )
+        self.engine = Engine(
+            clock=clock,
+            store=store,
+            ledger=self.ledger,
+            faults=self.faults,
+            rooms=self.rooms,
+            assumptions=config.assumptions,
+            open_link=open_link,
+            notify=self.caller.notify,
+            kick=platform.kick if platform else lambda url, key: False,
+        )
+        self._seed()
+        self.any_room = config.any_room if config.any_room is not None else not config.rooms
+
+    def _seed(self) -> None:
+        for seed in self.config.rooms:
+            if self.rooms.get(seed.room_id) is None:
+                self.rooms.create(seed.body(), room_id=seed.room_id, seconds=seed.seconds)
+        for number, fault in enumerate(self.config.faults, start=1):
+            named = fault.model_copy(update={"id": fault.id or f"scenario-{number}"})
+            if not self.faults.knows(named.id):  # a restart goes on counting
+                self.faults.add(named)
+
+    def start(self) -> None:
+        """Begin: jobs that were active when the sandbox stopped go on."""
+        self.ledger.add(Kind.SANDBOX, what="started", rate=self.clock.rate, seed=self.config.seed)
+        self.engine.resume()
+
+    async def close(self) -> None:
+        """Stop everything; active jobs stay active in the state file."""
+        await self.engine.close()
+        await self.caller.close()
+        self.ledger.add(Kind.SANDBOX, what="stopped")
+        self.store.close()
