@@ -14,9 +14,10 @@ from airflow.sdk import BaseHook
 from airflow.sdk.log import amask_secret
 
 from airflow_provider_smartlive import calls, settings
-from airflow_provider_smartlive.calls import AllJobsFilters, Call, JobFilters
+from airflow_provider_smartlive.calls import AllJobsFilters, Call, JobFilters, RoomFilters
 from airflow_provider_smartlive.connection import DEFAULT_CONN_ID, ConnectionProfile
 from airflow_provider_smartlive.exchange import Exchange, utc_now
+from airflow_provider_smartlive.metastudio.commands import CommandRequest, CommandResponse
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError
 from airflow_provider_smartlive.metastudio.jobs import (
     LiveWarningInfo,
@@ -25,6 +26,7 @@ from airflow_provider_smartlive.metastudio.jobs import (
     StartJobResponse,
 )
 from airflow_provider_smartlive.metastudio.reports import LiveEvent, reports
+from airflow_provider_smartlive.metastudio.rooms import CreateRoomRequest, CreateRoomResponse, Room
 from airflow_provider_smartlive.tokens import TOKENS
 from airflow_provider_smartlive.transport import open_aiohttp, send_with_aiohttp
 
@@ -133,6 +135,29 @@ class SmartLiveAsyncHook(BaseHook):
             for job in page.smart_live_jobs:
                 yield job
             offset = calls.next_offset(offset, len(page.smart_live_jobs), page.count)
+
+    async def execute_command(
+        self, room_id: str, job_id: str, command: CommandRequest | Mapping[str, Any]
+    ) -> CommandResponse:
+        """Give a command to a running job, such as something to say."""
+        return await self._perform(calls.execute_command(room_id, job_id, command))
+
+    async def list_rooms(self, **filters: Unpack[RoomFilters]) -> AsyncIterator[Room]:
+        """Return the rooms, page by page as they are consumed."""
+        offset: int | None = 0
+        while offset is not None:
+            page = await self._perform(calls.list_rooms(offset, filters))
+            for room in page.smart_live_rooms:
+                yield room
+            offset = calls.next_offset(offset, len(page.smart_live_rooms), page.count)
+
+    async def show_room(self, room_id: str) -> Room:
+        """Return a room."""
+        return await self._perform(calls.show_room(room_id))
+
+    async def create_room(self, request: CreateRoomRequest | Mapping[str, Any]) -> CreateRoomResponse:
+        """Make a room."""
+        return await self._perform(calls.create_room(request))
 
     async def live_warnings(self, room_id: str) -> LiveWarningInfo:
         """Return what may make a platform take the room's livestream for a recording."""

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Generic, TypedDict, TypeVar
 from urllib.parse import quote
 
+from airflow_provider_smartlive.metastudio.commands import Command, CommandRequest, CommandResponse
 from airflow_provider_smartlive.metastudio.iam import TOKEN_PATH, Token, TokenRequest
 from airflow_provider_smartlive.metastudio.jobs import (
     JobList,
@@ -21,8 +22,12 @@ from airflow_provider_smartlive.metastudio.jobs import (
     StartJobResponse,
 )
 from airflow_provider_smartlive.metastudio.reports import EventReport, ReportResponse
+from airflow_provider_smartlive.metastudio.rooms import CreateRoomRequest, CreateRoomResponse, Room, RoomList
 
 T = TypeVar("T")
+
+#: Commands that change nothing.
+_QUESTIONS = frozenset({Command.GET_CURRENT_PLAYING_SCRIPTS, Command.GET_LIVE_JOB_CONFIG_INFO})
 
 #: The largest page that the listings give (SDK schema).
 PAGE_SIZE = 100
@@ -97,6 +102,26 @@ class AllJobsFilters(JobFilters, total=False):
     room_name: str
 
 
+class RoomFilters(TypedDict, total=False):
+    """
+    What a listing of rooms can be narrowed to.
+
+    ``room_name``: a part of the name; ``dh_id`` and ``model_name``: id and name of the virtual human;
+    ``live_state``: WAITING, PROCESSING, SUCCESS, FAILED, CANCELED or NULL (the SDK's spelling, which is not that of
+    jobs); ``start_time``, ``end_time``: aware datetimes, or RFC 3339 text; ``room_type``: NORMAL, TEMP or TEMPLATE.
+    """
+
+    room_name: str
+    dh_id: str
+    model_name: str
+    live_state: str
+    start_time: datetime | str
+    end_time: datetime | str
+    room_type: str
+    template_own_type: str
+    confirm_state: str
+
+
 def start_job(room_id: str, request: StartJobRequest | Mapping[str, Any]) -> Call[StartJobResponse]:
     """Start a job: every accepted one is a new, billed livestream. The API knows no idempotency key."""
     return Call(
@@ -141,6 +166,55 @@ def list_jobs(offset: int, filters: AllJobsFilters, limit: int = PAGE_SIZE) -> C
     """List a page of the jobs of all rooms."""
     return _list_jobs(
         "list_jobs", _path("smart-live-jobs"), offset, limit, filters, AllJobsFilters.__optional_keys__
+    )
+
+
+def execute_command(
+    room_id: str, job_id: str, command: CommandRequest | Mapping[str, Any]
+) -> Call[CommandResponse]:
+    """Give a command to a running job. Said twice, a text is spoken twice; only a question may be repeated."""
+    request = CommandRequest.model_validate(command)
+    return Call(
+        "execute_command",
+        "POST",
+        _path("smart-live-rooms", room_id, "smart-live-jobs", job_id, "command"),
+        lambda answer: CommandResponse.from_body(answer.body, request_id=answer.request_id),
+        request.to_body(),
+        repeatable=request.command in _QUESTIONS,
+    )
+
+
+def list_rooms(offset: int, filters: RoomFilters) -> Call[RoomList]:
+    """List a page of the rooms."""
+    known = _known(filters, RoomFilters.__optional_keys__)
+    return Call(
+        "list_rooms",
+        "GET",
+        _path("smart-live-rooms") + _query({"offset": offset, "limit": PAGE_SIZE, **known}),
+        lambda answer: RoomList.from_body(answer.body, request_id=answer.request_id),
+        repeatable=True,
+    )
+
+
+def show_room(room_id: str) -> Call[Room]:
+    """Ask for one room."""
+    return Call(
+        "show_room",
+        "GET",
+        _path("smart-live-rooms", room_id),
+        lambda answer: Room.from_body(answer.body, request_id=answer.request_id),
+        repeatable=True,
+    )
+
+
+def create_room(request: CreateRoomRequest | Mapping[str, Any]) -> Call[CreateRoomResponse]:
+    """Make a room. Two rooms may have the same name, so this is not repeated."""
+    return Call(
+        "create_room",
+        "POST",
+        _path("smart-live-rooms"),
+        lambda answer: CreateRoomResponse.from_body(answer.body, request_id=answer.request_id),
+        CreateRoomRequest.model_validate(request).to_body(),
     )
 
 

@@ -13,7 +13,7 @@ from airflow.sdk.log import mask_secret
 
 from airflow_provider_smartlive import calls, settings
 from airflow_provider_smartlive.async_hook import SmartLiveAsyncHook
-from airflow_provider_smartlive.calls import AllJobsFilters, Answer, Call, JobFilters
+from airflow_provider_smartlive.calls import AllJobsFilters, Answer, Call, JobFilters, RoomFilters
 from airflow_provider_smartlive.connection import DEFAULT_CONN_ID, ConnectionProfile, InvalidConnectionError
 from airflow_provider_smartlive.diagnosis import explain
 from airflow_provider_smartlive.exchange import (
@@ -24,6 +24,7 @@ from airflow_provider_smartlive.exchange import (
     refusal,
     utc_now,
 )
+from airflow_provider_smartlive.metastudio.commands import CommandRequest, CommandResponse
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError
 from airflow_provider_smartlive.metastudio.jobs import (
     LiveWarningInfo,
@@ -32,6 +33,7 @@ from airflow_provider_smartlive.metastudio.jobs import (
     StartJobResponse,
 )
 from airflow_provider_smartlive.metastudio.reports import LiveEvent, reports
+from airflow_provider_smartlive.metastudio.rooms import CreateRoomRequest, CreateRoomResponse, Room
 from airflow_provider_smartlive.tokens import TOKENS
 from airflow_provider_smartlive.transport import RequestsAuth, open_requests, send_with_requests
 
@@ -138,6 +140,36 @@ class SmartLiveHook(HttpHook):
             page = self._perform(calls.list_jobs(offset, filters))
             yield from page.smart_live_jobs
             offset = calls.next_offset(offset, len(page.smart_live_jobs), page.count)
+
+    def execute_command(
+        self, room_id: str, job_id: str, command: CommandRequest | Mapping[str, Any]
+    ) -> CommandResponse:
+        """
+        Give a command to a running job, such as something to say.
+
+        Only the two commands that ask for something are repeated after a failure.
+        """
+        return self._perform(calls.execute_command(room_id, job_id, command))
+
+    def list_rooms(self, **filters: Unpack[RoomFilters]) -> Iterator[Room]:
+        """Return the rooms, page by page as they are consumed."""
+        offset: int | None = 0
+        while offset is not None:
+            page = self._perform(calls.list_rooms(offset, filters))
+            yield from page.smart_live_rooms
+            offset = calls.next_offset(offset, len(page.smart_live_rooms), page.count)
+
+    def show_room(self, room_id: str) -> Room:
+        """
+        Return a room.
+
+        :raises NotFound: if there is none.
+        """
+        return self._perform(calls.show_room(room_id))
+
+    def create_room(self, request: CreateRoomRequest | Mapping[str, Any]) -> CreateRoomResponse:
+        """Make a room. It is sent again only if it surely did not arrive, as two rooms may have the same name."""
+        return self._perform(calls.create_room(request))
 
     def live_warnings(self, room_id: str) -> LiveWarningInfo:
         """Return what may make a platform take the room's livestream for a recording, before it is started."""

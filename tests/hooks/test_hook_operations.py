@@ -94,6 +94,57 @@ def test_a_naive_time_is_refused(driver):
         driver("list_jobs", create_since=datetime(2026, 11, 22))
 
 
+COMMAND = {"command": "INSERT_PLAY_SCRIPT", "params": {"text_config": {"text": "你好"}}}
+
+
+def test_command(server, driver):
+    server.will(answer(200, {"command_id": "command-1", "command": "INSERT_PLAY_SCRIPT"}))
+    assert driver("execute_command", "room-1", "job-1", COMMAND).command_id == "command-1"
+    assert server.requests[0].target == f"{JOBS_OF_ROOM}/job-1/command"
+    assert server.requests[0].json == COMMAND
+
+
+def test_a_command_is_not_given_twice(server, driver):
+    server.will(answer(500, b""))
+    with pytest.raises(ServerError):
+        driver("execute_command", "room-1", "job-1", COMMAND)
+    assert len(server.requests) == 1
+
+
+def test_a_command_that_only_asks_is_repeated(server, driver):
+    server.will(answer(500, b""), answer(200, {"result": "{}"}))
+    driver("execute_command", "room-1", "job-1", {"command": "GET_CURRENT_PLAYING_SCRIPTS"})
+    assert len(server.requests) == 2
+
+
+def test_rooms(server, driver):
+    server.will(
+        answer(200, {"room_id": "room-1"}),
+        answer(200, {"room_id": "room-1", "room_name": "夜"}),
+        answer(200, {"count": 1, "smart_live_rooms": [{"room_id": "room-1"}]}),
+        answer(404, {"error_code": "MSS.20010045", "error_msg": "roomInfo not found."}),
+    )
+    assert driver("create_room", {"room_name": "夜"}).room_id == "room-1"
+    assert driver("show_room", "room-1").room_name == "夜"
+    assert [room.room_id for room in driver("list_rooms", room_name="夜")] == ["room-1"]
+    with pytest.raises(NotFound):
+        driver("show_room", "room-2")
+    assert [(request.method, urlsplit(request.target).path) for request in server.requests] == [
+        ("POST", f"/v1/{PROJECT_ID}/smart-live-rooms"),
+        ("GET", f"/v1/{PROJECT_ID}/smart-live-rooms/room-1"),
+        ("GET", f"/v1/{PROJECT_ID}/smart-live-rooms"),
+        ("GET", f"/v1/{PROJECT_ID}/smart-live-rooms/room-2"),
+    ]
+    assert all(request.accepted_by_huawei() for request in server.requests)
+
+
+def test_a_room_is_not_made_twice(server, driver):
+    server.will(answer(500, b""))
+    with pytest.raises(ServerError):
+        driver("create_room", {"room_name": "夜"})
+    assert len(server.requests) == 1
+
+
 def test_live_warnings(server, driver):
     server.will(
         answer(200, {"live_warning_info": [{"warning_type": "TOO_SHORT_SCRIPT_TIME"}], "limit_duration": 2})
