@@ -125,7 +125,7 @@ class ConnectionProfile:
             ca_bundle=fields.text("ca_bundle"),
             callback_base_url=fields.url("callback_base_url"),
             callback_auth_type=_callback_auth_type(fields),
-            console_url=fields.text("console_url") or DEFAULT_CONSOLE_URL,
+            console_url=_console_url(fields),
         )
 
     @property
@@ -185,7 +185,7 @@ class _Fields:
 
     def standard(self, name: str) -> str | None:
         """Return one of the connection's own fields without surrounding blanks (a pasted line break, say)."""
-        return (getattr(self.connection, name) or "").strip() or None
+        return str(getattr(self.connection, name) or "").strip() or None
 
     def text(self, name: str) -> str | None:
         """Return a field of ``extra``; what the form leaves empty counts as not given."""
@@ -205,11 +205,11 @@ class _Fields:
     def url(self, name: str) -> str | None:
         """Return an address of ``extra`` without its trailing slash."""
         value = self.text(name)
-        return None if value is None else self.address(name, value).geturl()
+        return None if value is None else _address(self.split(name, value))
 
-    def address(self, name: str, value: str) -> SplitResult:
+    def split(self, name: str, value: str) -> SplitResult:
         """
-        Take an address apart.
+        Take an address apart and check it.
 
         Plain http is for this machine only: a signed request can be replayed for 15 minutes by whoever
         reads it, a token or a callback key for longer.
@@ -237,6 +237,12 @@ class _Fields:
         return parts
 
 
+def _address(parts: SplitResult) -> str:
+    """Put an address together, in the spelling that HTTP libraries give the Host header: it is signed."""
+    default_port = {"http": ":80", "https": ":443"}[parts.scheme]
+    return parts._replace(netloc=parts.netloc.lower().removesuffix(default_port)).geturl()
+
+
 def _is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
@@ -253,13 +259,13 @@ def _endpoint(fields: _Fields, region: str | None) -> str:
             raise fields.wrong("host", "and region are both missing. Give the region, for example cn-north-4")
         return f"https://metastudio.{region}.myhuaweicloud.com"
     scheme = fields.standard("schema") or "https"
-    parts = fields.address("host", host if "://" in host else f"{scheme}://{host}")
+    parts = fields.split("host", host if "://" in host else f"{scheme}://{host}")
     port = fields.connection.port
     if port and parts.port is None:
-        parts = fields.address("port", parts._replace(netloc=f"{parts.netloc}:{port}").geturl())
+        parts = fields.split("port", parts._replace(netloc=f"{parts.netloc}:{port}").geturl())
     elif port and parts.port != port:
         raise fields.wrong("port", f"is {port}, but host says {parts.port}. Give it once")
-    return parts.geturl()
+    return _address(parts)
 
 
 def _authentication(
@@ -289,6 +295,8 @@ def _access_key(fields: _Fields) -> Credentials:
         raise fields.wrong(
             "login", "is no access key (AK): it holds a blank, a comma or a non-ASCII character"
         )
+    if not _VISIBLE.fullmatch(secret_key):
+        raise fields.wrong("password", "is no secret key (SK): it holds a blank or a non-ASCII character")
     token = fields.matching("security_token", _VISIBLE, "visible ASCII characters only")
     return Credentials(access_key, secret_key, token)
 
@@ -335,6 +343,14 @@ def _proxy(fields: _Fields) -> str | None:
         usable = False
     if not usable:
         raise fields.wrong("proxy", "must be an address such as http://proxy.example.com:3128")
+    return value
+
+
+def _console_url(fields: _Fields) -> str:
+    # It becomes a link in Airflow's UI, where other schemes could run a script.
+    value = fields.text("console_url") or DEFAULT_CONSOLE_URL
+    if not value.startswith(("https://", "http://")):
+        raise fields.wrong("console_url", "must start with https://")
     return value
 
 
