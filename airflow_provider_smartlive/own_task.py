@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_smartlive.callbacks.route import Identity, Route
 from airflow_provider_smartlive.callbacks.waiter import JOB_ID_KEY, ROOM_ID_KEY
@@ -84,31 +84,20 @@ class OwnTask:
         A worker that shuts down leaves the job to the retry; without a retry left nobody would own it. A task
         that is cleared while it runs is ``restarting``: it wants to start anew.
         """
-        state = own_state(self._ti)
+        state = own_state(self.route.identity)
         if state == "restarting" or (state == "running" and self._ti.try_number > self._ti.max_tries):
             return True
         return signal_of_cancel(state) is Signal.KILL
 
 
-class TaskInstanceKey(Protocol):
-    """What a task instance is found by, on a worker and in the triggerer."""
-
-    dag_id: str
-    run_id: str
-    task_id: str
-    map_index: int | None
-
-
-def own_state(ti: TaskInstanceKey) -> str | None:
+def own_state(task: Identity) -> str | None:
     """Return the state of a task instance; None if it is cleared or gone."""
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
-    mapped: dict[str, Any] = {}
-    if ti.map_index is not None and ti.map_index >= 0:
-        mapped["map_index"] = ti.map_index
+    mapped: dict[str, Any] = {"map_index": task.map_index} if task.map_index >= 0 else {}
     states = RuntimeTaskInstance.get_task_states(
-        dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], **mapped
+        dag_id=task.dag_id, task_ids=[task.task_id], run_ids=[task.run_id], **mapped
     )
-    of_run = states.get(ti.run_id, {})
-    state = of_run.get(f"{ti.task_id}_{ti.map_index}" if mapped else ti.task_id)
+    of_run = states.get(task.run_id, {})
+    state = of_run.get(f"{task.task_id}_{task.map_index}" if mapped else task.task_id)
     return str(getattr(state, "value", state)) if state is not None else None

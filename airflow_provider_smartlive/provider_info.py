@@ -29,6 +29,8 @@ def get_provider_info() -> dict[str, Any]:
         "name": "MetaStudio smart live",
         "description": "Scheduled virtual-human livestreams on Huawei Cloud MetaStudio.",
         "connection-types": [CONNECTION_TYPE],
+        "cli": ["airflow_provider_smartlive.cli.definition.get_commands"],
+        "extra-links": ["airflow_provider_smartlive.links.SmartLiveRoomLink"],
         "config": {"smartlive": {"description": "Livestreams on MetaStudio.", "options": OPTIONS}},
     }
 

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from inspect import signature
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.timezone import utcnow
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
+from airflow_provider_smartlive.callbacks.route import Identity
 from airflow_provider_smartlive.callbacks.waiter import FRESH_DEFERRAL, Waiter, Wake, waiter_key
 from airflow_provider_smartlive.lifecycle import (
     Action,
@@ -31,9 +31,6 @@ from airflow_provider_smartlive.lifecycle import (
 )
 from airflow_provider_smartlive.sighting import Sighting
 from airflow_provider_smartlive.starter import Starter
-
-if TYPE_CHECKING:
-    from airflow_provider_smartlive.own_task import TaskInstanceKey
 
 #: Seconds after which a trigger reads the callback table. An END that came between the operator's last look
 #: and the moment its task was deferred, or that found the task too freshly deferred to be resumed, waits for
@@ -127,7 +124,7 @@ class SmartLiveJobTrigger(BaseTrigger):
 
     async def _ended_already(self) -> bool:
         await asyncio.sleep(max(0.0, min(FIRST_READ, self._seconds_left() or FIRST_READ)))
-        callbacks = await _as_starter(_own_task(self)).callbacks_async(self.job_id)
+        callbacks = await Starter(**vars(_own_task(self))).callbacks_async(self.job_id)
         return callbacks is not None and callbacks.ended(self.expected_outputs)
 
     def _source(self, sighting: Sighting, lost_since: datetime | None) -> WakeSource | None:
@@ -292,7 +289,7 @@ class SmartLiveStreamTrigger(BaseTrigger):
         """Write an XCom of the own task instance."""
         from airflow.sdk.execution_time.xcom import XCom
 
-        await XCom.aset(key, value, **asdict(_as_starter(_own_task(self))))
+        await XCom.aset(key, value, **vars(_own_task(self)))
 
 
 def _serialized(trigger: BaseTrigger) -> tuple[str, dict[str, Any]]:
@@ -301,21 +298,16 @@ def _serialized(trigger: BaseTrigger) -> tuple[str, dict[str, Any]]:
     return f"{__name__}.{type(trigger).__name__}", {name: getattr(trigger, name) for name in names}
 
 
-def _own_task(trigger: BaseTrigger) -> TaskInstanceKey:
+def _own_task(trigger: BaseTrigger) -> Identity:
     """The triggerer gives every trigger of a task its task instance before it runs."""
     ti: Any = trigger.task_instance
-    key: TaskInstanceKey = ti
-    return key
+    return Identity(ti.dag_id, ti.run_id, ti.task_id, -1 if ti.map_index is None else ti.map_index)
 
 
-def _as_starter(ti: TaskInstanceKey) -> Starter:
-    return Starter(ti.dag_id, ti.run_id, ti.task_id, -1 if ti.map_index is None else ti.map_index)
-
-
-async def _own_state(ti: TaskInstanceKey) -> str | None:
+async def _own_state(task: Identity) -> str | None:
     """Airflow asks for states synchronously only, which must not run on the event loop: a thread asks."""
     from asgiref.sync import sync_to_async
 
     from airflow_provider_smartlive.own_task import own_state
 
-    return await sync_to_async(own_state)(ti)
+    return await sync_to_async(own_state)(task)

@@ -27,13 +27,14 @@ from airflow.models.xcom import XCOM_RETURN_KEY, XComModel
 from airflow.sdk.timezone import utcnow
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 from airflow.utils.session import create_session
-from airflow.utils.state import TaskInstanceState
+from airflow.utils.state import State, TaskInstanceState
 from sqlalchemy import ColumnElement, and_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
+from airflow_provider_smartlive.callbacks.facts import TaskFacts
 from airflow_provider_smartlive.callbacks.fold import Outcome, OutcomeKind, fold, unrecognised
 from airflow_provider_smartlive.callbacks.route import Identity, OpenedRoute
 from airflow_provider_smartlive.callbacks.table import CallbackTable, JobCallbacks
@@ -262,6 +263,32 @@ class Store:
         else:
             _succeed(session, task, identity, wake)
         return True
+
+
+def find_task(identity: Identity) -> TaskFacts | None:
+    """Look up, for the sweep, the task instance in whose name a job runs; None if there is none."""
+    statement = (
+        select(TaskInstance.state, TaskInstance.max_tries, DagRun.state, XComModel.value)
+        .join(DagRun, and_(DagRun.dag_id == TaskInstance.dag_id, DagRun.run_id == TaskInstance.run_id))
+        .outerjoin(
+            XComModel,
+            and_(
+                XComModel.dag_run_id == DagRun.id,
+                XComModel.task_id == TaskInstance.task_id,
+                XComModel.map_index == TaskInstance.map_index,
+                XComModel.key == JOB_ID_KEY,
+            ),
+        )
+        .where(_is(identity))
+    )
+    with _own_session() as session:
+        row = session.execute(statement).one_or_none()
+    if row is None:
+        return None
+    state, generation, run_state, job_id = row
+    return TaskFacts(
+        state, run_goes_on=run_state in State.unfinished_dr_states, generation=generation, job_id=job_id
+    )
 
 
 @contextmanager

@@ -1,8 +1,9 @@
-"""Operators: start a livestream and wait for its end; stop one; speak into one."""
+"""Operators: start a livestream and wait for its end; stop one; sweep up what nobody owns."""
 
 from __future__ import annotations
 
 from airflow_provider_smartlive.operators.start import StartSmartLiveJobOperator
 from airflow_provider_smartlive.operators.stop import StopSmartLiveJobOperator
+from airflow_provider_smartlive.operators.sweep import SmartLiveSweepOperator
 
-__all__ = ["StartSmartLiveJobOperator", "StopSmartLiveJobOperator"]
+__all__ = ["SmartLiveSweepOperator", "StartSmartLiveJobOperator", "StopSmartLiveJobOperator"]

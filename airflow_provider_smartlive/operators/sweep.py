@@ -1,0 +1,92 @@
+"""The last backstop as a task: stop what no task wants any more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from airflow_provider_smartlive import settings
+from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_smartlive.callbacks.facts import TaskFacts
+    from airflow_provider_smartlive.callbacks.route import Identity
+
+
+class SmartLiveSweepOperator(BaseOperator):
+    """
+    Stop the running jobs that a task of this deployment started and that no task wants any more.
+
+    Behind every owner of a job stands its own stop on a kill, and MetaStudio's ``max_live_duration``. This is
+    for what falls between them: a triggerer that died while its task was killed, a deleted run, a ``kill
+    -9``.
+
+    :param smartlive_conn_id: connection to MetaStudio. Templated.
+    :param only_report: whether to only say what would be stopped.
+    """
+
+    template_fields: Sequence[str] = ("smartlive_conn_id",)
+    ui_color = "#ffe3e0"
+
+    def __init__(
+        self, *, smartlive_conn_id: str = "smartlive_default", only_report: bool = False, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.smartlive_conn_id = smartlive_conn_id
+        self.only_report = only_report
+
+    def execute(self, context: Context) -> list[dict[str, str]]:
+        """
+        Sweep.
+
+        :return: the jobs that were found, each with the reason.
+        :raises SmartLiveJobFailedError: if one of them still runs after ``[smartlive] stop_grace``.
+        """
+        from airflow_provider_smartlive.hooks import SmartLiveHook
+        from airflow_provider_smartlive.sighting import ACTIVE_STATES
+        from airflow_provider_smartlive.stop import is_over, stop_and_confirm
+        from airflow_provider_smartlive.sweep import unwanted
+
+        hook = SmartLiveHook(smartlive_conn_id=self.smartlive_conn_id)
+        found = list(
+            unwanted(
+                hook.list_jobs(state=ACTIVE_STATES), secrets=settings.callback_secrets(), find_task=_find_task
+            )
+        )
+        running = []
+        for job, reason in found:
+            self.log.warning("Job %s in room %s runs unwanted: %s.", job.job_id, job.room_id, reason)
+            if self.only_report or job.room_id is None:
+                continue
+            grace = settings.number("stop_grace")
+            if not is_over(stop_and_confirm(hook, job.room_id, job.job_id, grace=grace)):
+                running.append(job.job_id)
+        if running:
+            raise SmartLiveJobFailedError(
+                f"These jobs were told to stop and still run: {', '.join(running)}."
+            )
+        return [
+            {"job_id": job.job_id, "room_id": job.room_id or "", "reason": reason} for job, reason in found
+        ]
+
+
+def _find_task(identity: Identity) -> TaskFacts | None:
+    """Look a task instance up by what a worker may ask Airflow."""
+    from airflow.sdk.exceptions import AirflowRuntimeError
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    from airflow_provider_smartlive.callbacks.facts import TaskFacts
+    from airflow_provider_smartlive.own_task import own_state
+    from airflow_provider_smartlive.starter import Starter
+
+    starter = Starter(identity.dag_id, identity.run_id, identity.task_id, identity.map_index)
+    try:
+        run_state = RuntimeTaskInstance.get_dagrun_state(identity.dag_id, identity.run_id)
+    except AirflowRuntimeError:
+        return None
+    run_goes_on = str(getattr(run_state, "value", run_state)) in ("queued", "running")
+    return TaskFacts(own_state(identity), run_goes_on=run_goes_on, job_id=starter.job_id())
