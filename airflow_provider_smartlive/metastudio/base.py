@@ -76,13 +76,11 @@ class ResponseModel(BaseModel):
 
 
 class Response(ResponseModel):
-    """
-    The whole answer to a call.
+    """The whole answer to a call."""
 
-    :ivar request_id: the response header X-Request-Id, which Huawei's support asks for.
-    """
-
-    request_id: Annotated[str | None, Source("response header X-Request-Id")] = Field(None, exclude=True)
+    request_id: Annotated[str | None, Source("response header X-Request-Id")] = Field(
+        None, exclude=True, description="What Huawei's support asks for."
+    )
 
     @classmethod
     def from_body(cls, body: bytes, *, request_id: str | None = None) -> Self:

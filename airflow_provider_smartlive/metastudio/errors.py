@@ -41,6 +41,11 @@ class MetaStudioError(Exception):
     :ivar request_id: the X-Request-Id, which Huawei's support asks for.
     """
 
+    http_status: int | None
+    error_code: str | None
+    error_msg: str
+    request_id: str | None
+
     def __init__(
         self,
         error_msg: str,

@@ -53,73 +53,53 @@ class StreamState(StrEnum):
 
 
 class _Message(BaseModel):
+    SOURCE: ClassVar[str | None] = None
+
     model_config = ConfigDict(
         extra="ignore", frozen=True, hide_input_in_errors=True, coerce_numbers_to_str=True
     )
 
 
 class _JobMessage(_Message):
-    room_id: EventId
-    job_id: EventId
+    room_id: EventId = Field(description="The room.")
+    job_id: EventId = Field(description="The job, usually without dashes.")
 
 
 class StreamStateChange(_JobMessage):
-    """
-    RTMP_STREAM_STATE_CHANGE: the link of one output changed its state.
+    """RTMP_STREAM_STATE_CHANGE: the link of one output changed its state."""
 
-    :ivar output_url: the ingest URL; it may contain a key.
-    :ivar stream_key: the stream key, which MetaStudio sends in clear.
-    :ivar state: a :class:`StreamState`, or the text of a state that this version does not know.
-    """
-
-    output_url: str = Field("", repr=False)
-    stream_key: SecretStr = SecretStr("")
-    state: OpenEnum[StreamState]
+    output_url: str = Field("", repr=False, description="The ingest URL; it may contain a key.")
+    stream_key: SecretStr = Field(SecretStr(""), description="The stream key, which is sent in clear.")
+    state: OpenEnum[StreamState] = Field(description="The state; one that is not known stays a text.")
 
 
 class ScriptSwitch(_JobMessage):
-    """
-    SHOOT_SCRIPT_SWITCH: the next paragraph of the script began.
+    """SHOOT_SCRIPT_SWITCH: the next paragraph of the script began."""
 
-    :ivar scene_script_name: the name of the scene.
-    :ivar shoot_script_sequence_no: the number of the paragraph, a text on this channel.
-    :ivar shoot_script_title: the title of the paragraph.
-    """
-
-    scene_script_name: str = ""
-    shoot_script_sequence_no: str = ""
-    shoot_script_title: str = ""
+    scene_script_name: str = Field("", description="The scene.")
+    shoot_script_sequence_no: str = Field("", description="The paragraph's number, a text here.")
+    shoot_script_title: str = Field("", description="The paragraph's title.")
 
 
 class ReplyFinished(_JobMessage):
-    """
-    REPLY_COMMAND_FINISH: an inserted reply was spoken to its end.
+    """REPLY_COMMAND_FINISH: an inserted reply was spoken to its end."""
 
-    :ivar reply_id: the id of the command that inserted it (inferred from the name; undocumented).
-    """
-
-    reply_id: EventId
+    reply_id: EventId = Field(description="The id of the command that inserted it (inferred).")
 
 
 class UnknownMessage(_Message):
-    """
-    The message of an event that this version does not know.
+    """The message of an event that this version does not know."""
 
-    :ivar data: the decoded message; hidden in ``repr``, as it may hold secrets.
-    """
+    SOURCE = "our own: whatever comes"
 
     room_id: EventId | None = None
     job_id: EventId | None = None
+    #: The decoded message; not shown, as it may hold secrets.
     data: dict[str, Any] = Field(default_factory=dict, repr=False)
 
 
 class CallbackEvent(BaseModel):
-    """
-    One event callback: ``{"event_type": "...", "message": "<JSON as a text>"}``.
-
-    :ivar event_type: an :class:`EventType`, or the text of a type that this version does not know.
-    :ivar message: the decoded message.
-    """
+    """One event callback: ``{"event_type": "...", "message": "<JSON as a text>"}``."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
@@ -129,8 +109,10 @@ class CallbackEvent(BaseModel):
         EventType.REPLY_COMMAND_FINISH: ReplyFinished,
     }
 
-    event_type: OpenEnum[EventType]
-    message: StreamStateChange | ScriptSwitch | ReplyFinished | UnknownMessage
+    event_type: OpenEnum[EventType] = Field(description="The kind; one that is not known stays a text.")
+    message: StreamStateChange | ScriptSwitch | ReplyFinished | UnknownMessage = Field(
+        description="The decoded message."
+    )
 
     @property
     def room_id(self) -> str | None:
@@ -157,40 +139,23 @@ class CallbackEvent(BaseModel):
 
 
 class LiveProgress(_Message):
-    """
-    ``live_progress_notify``: how far the script has come.
+    """``live_progress_notify``: how far the script has come."""
 
-    :ivar script_name: the name of the scene.
-    :ivar shoot_script_sequence_no: the number of the paragraph.
-    :ivar shoot_script_title: the title of the paragraph.
-    :ivar offset: a position in the paragraph, a text without a documented unit.
-    :ivar reply_id: the reply that is being spoken, if any.
-    """
-
-    script_name: str = ""
-    shoot_script_sequence_no: int | None = None
-    shoot_script_title: str = ""
-    offset: str = ""
-    reply_id: str | None = None
+    script_name: str = Field("", description="The scene.")
+    shoot_script_sequence_no: int | None = Field(None, description="The paragraph's number.")
+    shoot_script_title: str = Field("", description="The paragraph's title.")
+    offset: str = Field("", description="The position in it, without a documented unit.")
+    reply_id: str | None = Field(None, description="The reply that is being spoken, if any.")
 
 
 class ReplyFinishNotify(_Message):
-    """
-    ``reply_command_finish_notify``: an inserted reply was spoken to its end.
+    """``reply_command_finish_notify``: an inserted reply was spoken to its end."""
 
-    :ivar reply_id: the id of the reply.
-    """
-
-    reply_id: EventId
+    reply_id: EventId = Field(description="The id of the reply.")
 
 
 class RtcMessage(BaseModel):
-    """
-    One message of the RTC data channel: ``{"message_type": "...", "data": {...}}``.
-
-    :ivar message_type: the kind of message.
-    :ivar data: the decoded content.
-    """
+    """One message of the RTC data channel: ``{"message_type": "...", "data": {...}}``."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
@@ -199,8 +164,8 @@ class RtcMessage(BaseModel):
         "reply_command_finish_notify": ReplyFinishNotify,
     }
 
-    message_type: str
-    data: LiveProgress | ReplyFinishNotify | UnknownMessage
+    message_type: str = Field(description="The kind.")
+    data: LiveProgress | ReplyFinishNotify | UnknownMessage = Field(description="The decoded content.")
 
     @classmethod
     def parse(cls, raw: bytes) -> Self:

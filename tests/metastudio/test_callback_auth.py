@@ -119,7 +119,9 @@ def test_missing(headers: dict[str, str], query: str, auth_type: AuthType) -> No
     assert caught.value.reason is CallbackAuthProblem.MISSING
 
 
-@pytest.mark.parametrize("time", ["x", "0x66df9308", "-1", " 66df9308", "6" * 17, "f" * 16, "\uff16\uff16df9308"])
+@pytest.mark.parametrize(
+    "time", ["x", "0x66df9308", "-1", " 66df9308", "6" * 17, "f" * 16, "\uff16\uff16df9308"]
+)
 def test_malformed_time(time: str) -> None:
     with pytest.raises(CallbackAuthError) as caught:
         check(headers={SECRET_HEADER: OURS, TIME_HEADER: time})
