@@ -13,7 +13,7 @@ from airflow_provider_smartlive.metastudio.errors import (
 )
 
 _ADVICE: dict[type[MetaStudioError], str] = {
-    AuthenticationError: "The credentials were refused: check access key and secret key, or the token.",
+    AuthenticationError: "The credentials were refused: check them, and that they belong to project_id.",
     PermissionDenied: "These credentials may not use MetaStudio here: check project_id and permissions.",
     NotFound: "There is no MetaStudio or no such project here: check region or host, and project_id.",
     InvalidRequest: "MetaStudio did not accept the request: check region or host, and project_id.",

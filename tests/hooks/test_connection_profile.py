@@ -25,16 +25,9 @@ SECRETS = {
 }
 
 
-def _profile(extras: object = None, **fields: object) -> ConnectionProfile:
-    merged = {"project_id": "fake-project", "region": "cn-north-4"} | (
-        extra if isinstance(extra, dict) else {}
-    )
-    values = {
-        "login": "FAKEACCESSKEY",
-        "password": SECRETS["password"],
-        "extra": json.dumps(merged),
-        **fields,
-    }
+def _profile(extras: dict[str, object] | None = None, **fields: object) -> ConnectionProfile:
+    extra = json.dumps({"project_id": "fake-project", "region": "cn-north-4"} | (extras or {}))
+    values = {"login": "FAKEACCESSKEY", "password": SECRETS["password"], "extra": extra} | fields
     return ConnectionProfile.from_connection(Connection(conn_id="live", conn_type="smartlive", **values))
 
 
