@@ -103,14 +103,10 @@ class EncoderJob:
 
 
 class Link(Protocol):
-    """An open, or opening, connection of an engine to an RTMP server."""
+    """A connection of an engine to an RTMP server that has accepted the stream."""
 
     frames: int
     sent_bytes: int
-
-    @property
-    def connected(self) -> bool:
-        """Whether the server has accepted the stream."""
 
     def send(self, planes: tuple[bytes, bytes, bytes], index: int) -> None:
         """

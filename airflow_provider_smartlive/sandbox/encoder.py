@@ -1,0 +1,181 @@
+"""
+The encoder process: ``python -m airflow_provider_smartlive.sandbox.encoder``.
+
+Its first line of standard input is an :class:`EncoderJob`; the following ones are ``{"script_title": TEXT}`` and
+``{"stop": true}``. When standard input ends, its owner is gone, and it ends too. On standard output it reports, one
+JSON object a line: ``connecting``, ``connected``, ``stats`` (frames, bytes, fps), ``closed``, ``failed`` (fault).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow_provider_smartlive.sandbox.encoder_job import (
+    EncoderJob,
+    Engine,
+    Link,
+    LinkError,
+    LinkFault,
+    MissingEngineError,
+    require,
+)
+
+#: Seconds between two reports of progress.
+REPORT_EVERY = 0.5
+
+#: Seconds of being late after which pictures are left out rather than sent too late.
+MAX_LAG = 0.5
+
+
+class Control:
+    """
+    What the owner wants, read from standard input in a thread of its own.
+
+    :param script_title: the title until another one comes.
+    """
+
+    def __init__(self, script_title: str) -> None:
+        self.script_title = script_title
+        self.stop = threading.Event()
+
+    def listen(self) -> None:
+        """Obey the owner until it is gone."""
+        for line in sys.stdin:
+            command = json.loads(line)
+            self.script_title = command.get("script_title", self.script_title)
+            if command.get("stop"):
+                self.stop.set()
+        self.stop.set()
+
+
+class Pace:
+    """
+    Keeps pictures on time.
+
+    :param rate: pictures per second.
+    """
+
+    def __init__(self, rate: int) -> None:
+        self._rate = rate
+        self._start = time.monotonic()
+        self._index = 0
+
+    def next(self, stop: threading.Event) -> int | None:
+        """Wait for the next picture's time and return its number; None when it is time to stop."""
+        late = time.monotonic() - self._start - self._index / self._rate
+        if late > MAX_LAG:
+            self._index += int(late * self._rate)
+        if stop.wait(max(0.0, -late)):
+            return None
+        index = self._index
+        self._index += 1
+        return index
+
+
+class Reporter:
+    """Writes reports, and measures pictures per second between them."""
+
+    def __init__(self) -> None:
+        self._at = time.monotonic()
+        self._frames = 0
+
+    def say(self, event: str, **facts: Any) -> None:
+        """Write a report. If the owner is gone, so is the process."""
+        try:
+            print(json.dumps({"event": event, **facts}), flush=True)
+        except BrokenPipeError:
+            os._exit(1)
+
+    def stats(self, link: Link, *, at_once: bool = False) -> None:
+        """Report progress if it is time for it."""
+        passed = time.monotonic() - self._at
+        if passed < REPORT_EVERY and not at_once:
+            return
+        fps = (link.frames - self._frames) / max(passed, 0.001)
+        self.say("stats", frames=link.frames, bytes=link.sent_bytes, fps=round(fps, 1))
+        self._at, self._frames = time.monotonic(), link.frames
+
+
+def publish(job: EncoderJob, control: Control, reporter: Reporter) -> None:
+    """
+    Publish until the owner wants no more.
+
+    :raises LinkError: if the link cannot be opened, or breaks.
+    :raises MissingEngineError: if the engine is not installed.
+    """
+    require(job.engine)
+    reporter.say("connecting")
+    _live_on(job)
+    link = _open(job)
+    reporter.say("connected")
+    _play(job, link, control, reporter)
+    _live_on(job)
+    link.close()
+    reporter.stats(link, at_once=True)
+    reporter.say("closed")
+
+
+def _play(job: EncoderJob, link: Link, control: Control, reporter: Reporter) -> None:
+    # Here, because Pillow is part of an extra whose absence `require` explains.
+    from airflow_provider_smartlive.sandbox.picture import Picture
+
+    picture = Picture(job.width, job.height, room_name=job.room_name)
+    pace = Pace(job.frame_rate)
+    while (index := pace.next(control.stop)) is not None:
+        _live_on(job)
+        picture.script_title = control.script_title
+        link.send(picture.planes(datetime.now(UTC), index / job.frame_rate), index)
+        reporter.stats(link)
+
+
+def _live_on(job: EncoderJob) -> None:
+    """
+    Let the kernel end this process if it does not come here again in time.
+
+    FFmpeg's libraries know no time limit for a server that does not answer or read, and hold the interpreter's lock
+    while they connect: then no thread, and no signal handler in Python, could do it.
+    """
+    signal.setitimer(signal.ITIMER_REAL, job.stuck_after)
+
+
+def _open(job: EncoderJob) -> Link:
+    # Here, because each engine brings its own imports, and PyAV may be missing.
+    if job.engine is Engine.FFMPEG:
+        from airflow_provider_smartlive.sandbox.encoder_ffmpeg import FfmpegLink
+
+        return FfmpegLink(job)
+    from airflow_provider_smartlive.sandbox.encoder_pyav import PyavLink
+
+    return PyavLink(job)
+
+
+def main() -> None:
+    """Do the job that stands on standard input."""
+    reporter = Reporter()
+    status = 1
+    try:
+        job = EncoderJob.load(sys.stdin.readline())
+        control = Control(job.script_title)
+        threading.Thread(target=control.listen, daemon=True).start()
+        publish(job, control, reporter)
+        status = 0
+    except LinkError as error:
+        reporter.say("failed", fault=error.fault)
+    except MissingEngineError as error:
+        reporter.say("failed", fault=LinkFault.UNAVAILABLE, text=str(error))
+    except Exception as error:
+        # The name of the type only: texts of libraries quote the URL with the key.
+        reporter.say("failed", fault=LinkFault.UNAVAILABLE, text=type(error).__name__)
+    # Not by way of destructors: FFmpeg's would try to say goodbye over a broken link.
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    main()
