@@ -20,12 +20,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from dev.process import ProgramError
-from dev.rtmp_platform import RtmpPlatform
 from dev.stack import AirflowStack
-from dev.stage import PROJECT, Stage
+from dev.stage import COUNT_INTERVAL, PROJECT, Stage
 
 DAG_ID = "smartlive_nightly"
 STARTER = "go_live"
+
+#: The room of the DAG and how long its show takes; any other room is made when a DAG names it.
+SHOW = ("--room", "24bad716-87b1-45e5-8912-6102f7693265=Evening show:12", "--any-room")
 
 #: Seconds that the DAG run may take. The show itself takes about 15.
 RUN_TIMEOUT = 120.0
@@ -130,7 +132,7 @@ class Demo:
                 raise ProgramError(f"The DAG run did not end within {RUN_TIMEOUT:.0f} s.")
             time.sleep(LOOK_INTERVAL)
         self._look(airflow, run_id)
-        return self._summary(airflow, stage.platform, stage.stream_key, run_id, state)
+        return self._summary(stage, run_id, state)
 
     def _look(self, airflow: AirflowStack, run_id: str) -> None:
         for task in airflow.api.task_instances(DAG_ID, run_id):
@@ -143,21 +145,21 @@ class Demo:
             self._told[key] = news
             self.tell(label or key, news)
 
-    def _summary(
-        self, airflow: AirflowStack, platform: RtmpPlatform, stream_key: str, run_id: str, state: str
-    ) -> Summary:
-        result = airflow.api.xcom(DAG_ID, run_id, STARTER, "return_value") or {}
-        states = [(name, datetime.fromisoformat(at)) for name, at in _transitions(airflow, run_id)]
-        arrived = platform.stats(stream_key)
+    def _summary(self, stage: Stage, run_id: str, state: str) -> Summary:
+        api = stage.airflow.api
+        result = api.xcom(DAG_ID, run_id, STARTER, "return_value") or {}
+        states = [(name, datetime.fromisoformat(at)) for name, at in _transitions(stage.airflow, run_id)]
+        time.sleep(COUNT_INTERVAL)  # for the platform's last count
+        arrived = stage.arrived()
         return Summary(
             run_state=state,
-            job_id=airflow.api.xcom(DAG_ID, run_id, STARTER, "job_id"),
+            job_id=api.xcom(DAG_ID, run_id, STARTER, "job_id"),
             job_state=result.get("state"),
             states=states,
-            video_frames=arrived.video_frames,
-            video_bytes=arrived.bytes,
+            video_frames=sum(stream["video_frames"] for stream in arrived),
+            video_bytes=sum(stream["bytes"] for stream in arrived),
             woken_by=result.get("woken_by"),
-            resumed_after=_resumed_after(airflow.api.task_log(DAG_ID, run_id, STARTER), states),
+            resumed_after=_resumed_after(api.task_log(DAG_ID, run_id, STARTER), states),
             seconds=round(self.seconds(), 1),
         )
 
@@ -212,7 +214,7 @@ def main() -> int:
     demo = Demo(time.monotonic())
     print(f"One livestream from DAG to END, on this machine only. Logs: {arguments.home}", flush=True)
     try:
-        with Stage(arguments.home, tell=demo.tell) as stage:
+        with Stage(arguments.home, sandbox_arguments=SHOW, tell=demo.tell) as stage:
             summary = demo.play(stage)
             print(f"\nThe livestream\n{summary.text()}\n", flush=True)
             if arguments.stay:

@@ -41,7 +41,7 @@ class AirflowStack:
     :param executor: the executor's name.
     :param connections: Airflow connections, by id, as URI or as a dict of the JSON form. They may be added to
         until :meth:`start`.
-    :param env: more environment variables for all processes; they come before the settings here.
+    :param env: more environment variables for all processes; they overrule the settings here.
     :param parallelism: tasks that run at the same time.
     """
 
@@ -85,7 +85,9 @@ class AirflowStack:
                 "secret_key": secrets.token_hex(16),
             },
             "api_auth": {"jwt_secret": secrets.token_hex(32)},
-            "scheduler": {"scheduler_idle_sleep_time": "0.5"},
+            # Nothing runs by its schedule here: a nightly DAG that is unpaused shortly after its hour would
+            # go live at once.
+            "scheduler": {"scheduler_idle_sleep_time": "0.5", "use_job_schedule": "False"},
             "dag_processor": {
                 "refresh_interval": "5",
                 "bundle_refresh_check_interval": "1",

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import secrets
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from dev.process import Program, wait_until
-from dev.rtmp_platform import RtmpPlatform
 from dev.stack import AirflowStack
 
 PROJECT = Path(__file__).resolve().parent.parent
 DAGS = PROJECT / "dags"
 
-#: What the example DAGs call their connections to the outputs, one for each platform account.
+#: What the example DAGs call the connection to their RTMP output.
 OUTPUT_CONN_ID = "smartlive_output"
 
-#: Seconds for the sandbox to listen; it takes about one.
-SANDBOX_TIMEOUT = 60.0
+#: Seconds for a sandbox program to listen; it takes about one.
+LISTEN_TIMEOUT = 60.0
 
-_LISTENING = re.compile(r"^listening on (http://\S+)$", re.MULTILINE)
+#: Seconds between two counts that the platform prints.
+COUNT_INTERVAL = 0.5
+
+_LISTENING = re.compile(r"^listening on (\S+)$", re.MULTILINE)
 
 
 class Stage:
@@ -34,7 +37,6 @@ class Stage:
     A stage for livestreams; a context manager that stops what it has started.
 
     :param home: where all files go. What an earlier stage left there is removed.
-    :param env: more environment variables for Airflow.
     :param sandbox_arguments: more arguments of ``smartlive-sandbox serve``.
     :param tell: is called with (what, where) as parts become ready.
     :param airflow_options: more arguments of :class:`~dev.stack.AirflowStack`.
@@ -44,21 +46,23 @@ class Stage:
         self,
         home: Path,
         *,
-        env: Mapping[str, str] | None = None,
-        sandbox_arguments: tuple[str, ...] = (),
+        sandbox_arguments: Sequence[str] = (),
         tell: Callable[[str, str], None] = lambda what, where: None,
-        **airflow_options: Any,
+        airflow_options: Mapping[str, Any] | None = None,
     ) -> None:
         self.home = home.resolve()
-        self.platform = RtmpPlatform()
-        self.stream_key = self.platform.issue_key()
+        self.stream_key = f"fake-stream-key-{secrets.token_hex(8)}"
         self.access_key = f"FAKEAK{secrets.token_hex(7).upper()}"
         self.secret_key = f"fake-secret-key-{secrets.token_hex(12)}"
         self.project_id = secrets.token_hex(16)
-        self.sandbox = self._sandbox_program(sandbox_arguments)
         self.sandbox_url = ""
-        options = {"dags_folder": DAGS, **airflow_options}
-        self.airflow = AirflowStack(self.home / "airflow", env=env, **options)
+        self.platform_url = ""
+        account = ["--access-key", self.access_key, "--project-id", self.project_id]
+        self.sandbox = self._program("sandbox", "serve", *account, *sandbox_arguments)
+        self.platform = self._program(
+            "platform", "rtmp", "--key", self.stream_key, "--every", f"{COUNT_INTERVAL}"
+        )
+        self.airflow = AirflowStack(self.home / "airflow", **{"dags_folder": DAGS, **(airflow_options or {})})
         self._tell = tell
         self._exits = ExitStack()
 
@@ -84,47 +88,45 @@ class Stage:
                 "password": self.secret_key,
                 "extra": {"project_id": self.project_id},
             },
-            OUTPUT_CONN_ID: {"conn_type": "generic", "host": self.platform.url, "password": self.stream_key},
+            OUTPUT_CONN_ID: {"conn_type": "generic", "host": self.platform_url, "password": self.stream_key},
         }
+
+    def arrived(self) -> list[dict[str, Any]]:
+        """Return the platform's latest counts (``video_frames``, ``bytes``, ...), one dict for each stream."""
+        counts = [line for line in self.platform.log_text().splitlines() if line.startswith("{")]
+        return list(json.loads(counts[-1])["streams"]) if counts else []
 
     def _start(self, exits: ExitStack) -> None:
         """Start the small parts while the database is migrated, then Airflow, which needs their addresses."""
         # Left in the opposite order: Airflow first, which still wants something of the others.
-        exits.enter_context(self.platform)
+        exits.callback(self.platform.stop)
         exits.callback(self.sandbox.stop)
         exits.enter_context(self.airflow)
         self.airflow.begin_migration()
+        self.platform.start()
         self.sandbox.start()
-        self._tell("RTMP platform", self.platform.url)
-        wait_until(self._sandbox_listens, "sandbox", timeout=SANDBOX_TIMEOUT, needs=[self.sandbox])
+        self.platform_url = _wait_for_address(self.platform)
+        self._tell("RTMP platform", self.platform_url)
+        self.sandbox_url = _wait_for_address(self.sandbox)
         self._tell("local MetaStudio", self.sandbox_url)
         self.airflow.connections.update(self.connections())
         self._tell("Airflow", "starting its four processes, about 15 s")
         self.airflow.start()
         self._tell("Airflow", f"{self.airflow.base_url} (no login needed)")
 
-    def _sandbox_program(self, more: tuple[str, ...]) -> Program:
-        argv = [
-            str(Path(sys.executable).parent / "smartlive-sandbox"),
-            "serve",
-            "--host",
-            "127.0.0.1",
-            "--port",
-            "0",
-        ]
-        argv += [
-            "--access-key",
-            self.access_key,
-            "--secret-key",
-            self.secret_key,
-            "--project-id",
-            self.project_id,
-        ]
-        return Program(
-            "sandbox", [*argv, *more], env={**os.environ, "PYTHONUNBUFFERED": "1"}, log_folder=self.home
-        )
+    def _program(self, name: str, command: str, *arguments: str) -> Program:
+        sandbox = Path(sys.executable).parent / "smartlive-sandbox"
+        argv = [str(sandbox), command, "--host", "127.0.0.1", "--port", "0", *arguments]
+        env = {**os.environ, "SMARTLIVE_SANDBOX_SECRET_KEY": self.secret_key}
+        return Program(name, argv, env=env, log_folder=self.home)
 
-    def _sandbox_listens(self) -> bool:
-        if match := _LISTENING.search(self.sandbox.log_text()):
-            self.sandbox_url = match.group(1)
-        return bool(self.sandbox_url)
+
+def _wait_for_address(program: Program) -> str:
+    wait_until(
+        lambda: _LISTENING.search(program.log_text()) is not None,
+        f"address of the {program.name}",
+        timeout=LISTEN_TIMEOUT,
+        needs=[program],
+    )
+    match = _LISTENING.search(program.log_text())
+    return match.group(1) if match else ""
