@@ -9,7 +9,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
-from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout
 from airflow.sdk.timezone import utcnow
 
@@ -85,7 +84,7 @@ class SmartLiveStreamStateSensor(BaseSensorOperator):
         starter_map_index: int | None = None,
         target_state: str = "END",
         smartlive_conn_id: str = "smartlive_default",
-        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=True),
+        deferrable: bool = True,
         needs_worker: bool = False,
         confirm: bool = False,
         reconcile_interval: float | None = None,

@@ -9,7 +9,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow.sdk import BaseOperator, Connection
-from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, AirflowTaskTimeout
 from airflow.sdk.timezone import parse, utcnow
 
@@ -121,7 +120,7 @@ class StartSmartLiveJobOperator(BaseOperator):
         use_callbacks: bool = True,
         callback_event_types: Sequence[str] | None = None,
         wait_for_termination: bool = True,
-        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=True),
+        deferrable: bool = True,
         stop_at: datetime | str | None = None,
         max_duration: timedelta | None = None,
         start_window: timedelta | None = timedelta(hours=1),
