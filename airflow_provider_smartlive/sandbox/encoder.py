@@ -167,7 +167,7 @@ def main() -> None:
         publish(job, control, reporter)
         status = 0
     except LinkError as error:
-        reporter.say("failed", fault=error.fault)
+        reporter.say("failed", fault=error.fault, text="")
     except MissingEngineError as error:
         reporter.say("failed", fault=LinkFault.UNAVAILABLE, text=str(error))
     except Exception as error:

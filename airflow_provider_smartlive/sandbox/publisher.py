@@ -230,6 +230,8 @@ class Publisher:
             if not following.done():
                 self._encoder.finish()
                 await asyncio.wait({following}, timeout=STOP_GRACE)
+            if following.done():
+                self.fault = following.result()
         finally:
             following.cancel()
             over.cancel()
@@ -237,27 +239,30 @@ class Publisher:
             await self._encoder.kill()
             self._encoder = None
 
-    async def _follow(self, encoder: Encoder) -> None:
-        """Act on the encoder's reports until it ends or makes no progress."""
-        frames, size = self.stats.frames, self.stats.bytes
+    async def _follow(self, encoder: Encoder) -> LinkFault | None:
+        """Act on the encoder's reports until it ends or makes no progress, and return why that was."""
+        frames_before, bytes_before = self.stats.frames, self.stats.bytes
         while True:
             try:
                 async with asyncio.timeout(self._watchdog):
                     report = await encoder.report()
             except TimeoutError:
-                self.fault = LinkFault.FROZEN
-                return
-            if report is None:
-                return
-            kind = report.get("event")
-            if kind == "connected":
-                await self._connected()
-            elif kind == "failed":
-                self.fault = LinkFault(report["fault"])
-            elif kind == "stats":
-                self.stats.frames = frames + int(report["frames"])
-                self.stats.bytes = size + int(report["bytes"])
-                self.stats.fps = float(report["fps"])
+                return LinkFault.FROZEN
+            match report:
+                case {"event": "connected"}:
+                    await self._connected()
+                case {"event": "stats", "frames": int(frames), "bytes": int(size), "fps": float(fps)}:
+                    self.stats.frames = frames_before + frames
+                    self.stats.bytes = bytes_before + size
+                    self.stats.fps = fps
+                case {"event": "closed"}:
+                    return None
+                case {"event": "failed", "fault": str(fault), "text": str(text)}:
+                    if text:
+                        log.warning("the encoder failed: %s", text)
+                    return LinkFault(fault)
+                case None:
+                    return LinkFault.UNAVAILABLE
 
     async def _connected(self) -> None:
         self._go_on()

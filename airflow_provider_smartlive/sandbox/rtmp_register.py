@@ -100,7 +100,7 @@ class StreamRegister:
 
     def admit(self, publisher: Publishing, app: str, name: str) -> bool:
         """Say whether somebody may publish under a name, and note that it does."""
-        if self.refusing or (self._authorise is not None and not self._authorise(app, name)):
+        if self.refusing or not self._may_publish(app, name):
             self._tell(ServerEvent.DENIED, app, name)
             return False
         before = self._publishers.get((app, name))
@@ -140,6 +140,16 @@ class StreamRegister:
                 del self._publishers[key]
                 self._stats["/".join(key)].live = False
                 self._tell(event, *key)
+
+    def _may_publish(self, app: str, name: str) -> bool:
+        if self._authorise is None:
+            return True
+        try:
+            return self._authorise(app, name)
+        except Exception as error:
+            # Not its text, which might quote the name.
+            log.warning("authorise failed: %s", type(error).__name__)
+            return False
 
     def _forget(self) -> None:
         if len(self._stats) > MAX_STREAMS:
