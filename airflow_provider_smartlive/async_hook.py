@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
+from urllib.parse import urlsplit
 
 import aiohttp
 from airflow.providers.common.compat.connection import get_async_connection
@@ -175,6 +176,8 @@ class SmartLiveAsyncHook(BaseHook):
         """Report live events (chat, gifts, ...), in order and 1000 at a time; none is sent twice."""
         reported = 0
         for report in reports(events):
+            if report_url is not None:
+                await amask_secret(urlsplit(report_url).query)
             call = calls.report_events(
                 room_id, job_id, report, report_url=report_url, refresh_url=refresh_url
             )

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, TypeVar, Unpack
+from urllib.parse import urlsplit
 
 import requests
 from airflow.providers.http.hooks.http import HttpHook
@@ -195,6 +196,8 @@ class SmartLiveHook(HttpHook):
         """
         reported = 0
         for report in reports(events):
+            if report_url is not None:
+                mask_secret(urlsplit(report_url).query)  # urllib3 logs paths and queries at debug level
             call = calls.report_events(
                 room_id, job_id, report, report_url=report_url, refresh_url=refresh_url
             )

@@ -1,0 +1,118 @@
+"""Whatever happens on the way, no secret reaches a log, an exception or a repr."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+
+import pytest
+from airflow.sdk.log import redact
+from conftest import CONN_ID
+from recording_server import SECRET_KEY, answer, hang_up
+
+from airflow_provider_smartlive.metastudio.errors import MetaStudioError
+from airflow_provider_smartlive.metastudio.reports import LiveEvent
+
+STREAM_KEY = "fake-stream-key-1"
+CALLBACK_KEY = "fake-callback-key-1"
+REPORT_KEY = "fake-report-auth-key-1"
+SECURITY_TOKEN = "fake-security-token-1"
+RTC_SIGNATURE = "fake-rtc-signature-1"
+SECRETS = (SECRET_KEY, STREAM_KEY, CALLBACK_KEY, REPORT_KEY, SECURITY_TOKEN, RTC_SIGNATURE)
+
+REQUEST = {
+    "output_urls": ["rtmp://push.example.com/live"],
+    "stream_keys": [STREAM_KEY],
+    "live_event_callback_config": {
+        "live_event_type_callback_url": f"https://airflow.example.com/{CALLBACK_KEY}",
+        "auth_type": "MSS_A_HEAD",
+        "key": CALLBACK_KEY,
+        "callback_event_type": ["RTMP_STREAM_STATE_CHANGE"],
+    },
+}
+STARTED = {
+    "job_id": "job-1",
+    "live_event_report_url": f"https://metastudio.example.com/report?auth_key={REPORT_KEY}",
+    "rtc_room_info": {"users": [{"user_type": "PLAYER", "user_id": "u", "signature": RTC_SIGNATURE}]},
+    "live_event_callback_config": REQUEST["live_event_callback_config"],
+}
+ECHO = {
+    "error_code": "APIGW.0301",
+    "error_msg": f"verify fail,canonicalRequest:POST|x-security-token:{SECURITY_TOKEN}",
+}
+
+OUTCOMES = {
+    "accepted": answer(202, STARTED),
+    "accepted, unreadable": answer(202, {**STARTED, "job_id": [STREAM_KEY]}),
+    "signature echoed": answer(401, ECHO),
+    "request echoed": answer(
+        400, {"error_code": "MSS.45000009", "error_msg": f"bad rtmp://h/app/{STREAM_KEY}"}
+    ),
+    "server error": answer(500, STARTED),
+    "lost": hang_up,
+}
+
+
+@pytest.fixture
+def everything(caplog, capfd):
+    """Turn all logging on, that of the HTTP libraries too; afterwards return all that was said."""
+    for name in ("", "urllib3", "aiohttp", "airflow.task.hooks", "asyncio"):
+        caplog.set_level(logging.DEBUG, logger=name)
+
+    def said() -> str:
+        out, err = capfd.readouterr()
+        return caplog.text + out + err
+
+    return said
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES)
+def test_a_start(server, driver, connect, everything, outcome):
+    connect(extra={"security_token": SECURITY_TOKEN})
+    server.will(OUTCOMES[outcome])
+    try:
+        told = repr(driver("start_job", "room-1", REQUEST))
+    except MetaStudioError as error:
+        told = f"{error!r} {''.join(traceback.format_exception(error))} {error.__dict__}"
+    told += everything()
+    assert len(server.requests) == 1
+    assert "start_job" in told, "or nothing was recorded here"
+    assert not [secret for secret in SECRETS if secret in told]
+
+
+@pytest.mark.parametrize("outcome", [answer(500, b""), hang_up])
+def test_a_report_by_presigned_url(server, driver, everything, outcome):
+    server.will(outcome)
+    url = f"{server.url}/report?auth_key={REPORT_KEY}"
+    with pytest.raises(MetaStudioError) as caught:
+        driver("report_events", "room-1", "job-1", [LiveEvent(timestamp=1)], report_url=url)
+    assert REPORT_KEY not in "".join(traceback.format_exception(caught.value))
+    # urllib3 writes paths and queries into its debug log, which only Airflow's masker can clean.
+    assert REPORT_KEY not in redact(everything())
+
+
+def test_an_unreachable_presigned_url(driver, everything):
+    """HTTP libraries write the whole URL into their own exceptions."""
+    url = f"http://127.0.0.1:1/report?auth_key={REPORT_KEY}"
+    with pytest.raises(MetaStudioError) as caught:
+        driver("report_events", "room-1", "job-1", [LiveEvent(timestamp=1)], report_url=url)
+    told = "".join(traceback.format_exception(caught.value)) + everything()
+    assert "127.0.0.1:1" in told
+    assert REPORT_KEY not in told
+
+
+def test_the_hooks_themselves(connect):
+    from airflow_provider_smartlive.hooks import SmartLiveHook
+
+    connect(extra={"security_token": SECURITY_TOKEN})
+    hook = SmartLiveHook(CONN_ID)
+    told = f"{hook!r} {hook.profile()!r} {hook.profile().authentication!s}"
+    assert not [secret for secret in SECRETS if secret in told]
+
+
+def test_parts_of_extra_are_registered_with_airflows_masker(connect):
+    from airflow_provider_smartlive.hooks import SmartLiveHook
+
+    connect(extra={"security_token": SECURITY_TOKEN})
+    SmartLiveHook(CONN_ID).profile()
+    assert redact(f"a line with {SECURITY_TOKEN} in it") == "a line with *** in it"
