@@ -94,7 +94,10 @@ class Broadcast:
         output.connects += state is StreamState.CONNECTED
         self._count_streaming()
         self._stage.save(self._job)
-        self._stage.note(Kind.LINK, self._job, output=self._number(output), state=state.value)
+        fault = next((link.fault for known, link in self._links if known is output), None)
+        self._stage.note(
+            Kind.LINK, self._job, output=self._number(output), state=state.value, fault=fault and fault.value
+        )
         message = {"output_url": output.url, "stream_key": output.stream_key, "state": state.value}
         self._stage.notify(self._job, EventType.RTMP_STREAM_STATE_CHANGE, message)
         self._watch(output, state)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 import uuid
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -59,6 +60,21 @@ class Event:
     config: dict[str, Any] = field(repr=False)
 
 
+@dataclass
+class Counts:
+    """
+    What became of the callbacks of a job since the sandbox was started.
+
+    :param events: what there was to tell.
+    :param attempts: how often something was sent.
+    :param answered: what was answered with a 2xx status.
+    """
+
+    events: int = 0
+    attempts: int = 0
+    answered: int = 0
+
+
 class Caller:
     """
     Calls events back.
@@ -84,6 +100,7 @@ class Caller:
         self._assumptions = assumptions
         self._pause = pause
         self._number = 0
+        self._counts: dict[str, Counts] = defaultdict(Counts)
         self._last: dict[str, asyncio.Task[None]] = {}
         self._held: dict[str, asyncio.Event] = {}
 
@@ -97,8 +114,8 @@ class Caller:
         if not job.callback.get("live_event_type_callback_url") or event_type not in wanted:
             return
         ids = {"room_id": self._spell(job.room_id), "job_id": self._spell(job.job_id)}
-        body = json.dumps({"event_type": event_type, "message": json.dumps({**ids, **message})}).encode()
         self._number += 1
+        self._counts[job.job_id].events += 1
         self._enqueue(
             Event(
                 number=self._number,
@@ -106,15 +123,19 @@ class Caller:
                 room_id=job.room_id,
                 event_type=event_type,
                 state=message.get("state"),
-                body=body,
+                body=encode_event(event_type, {**ids, **message}),
                 config=job.callback,
             )
         )
 
-    async def drain(self) -> None:
-        """Wait until everything is delivered or given up."""
-        while self._last:
-            await asyncio.gather(*self._last.values(), return_exceptions=True)
+    def counts(self, job: JobRecord) -> Counts:
+        """Return what became of the callbacks of a job."""
+        return replace(self._counts[job.job_id]) if job.job_id in self._counts else Counts()
+
+    async def drain(self, job: JobRecord) -> None:
+        """Wait until the callbacks of a job are delivered or given up."""
+        while (last := self._last.get(job.job_id)) is not None:
+            await asyncio.wait({last})
 
     async def close(self) -> None:
         """Give up what is not delivered yet."""
@@ -207,7 +228,10 @@ class Caller:
         took = round((time.monotonic() - started) * 1000, 1)
         done = ",".join(sorted(faults)) or None
         self._note(event, attempt=attempt, outcome=outcome, status=status, ms=took, faults=done)
-        return status is not None and 200 <= status < 300
+        is_answered = status is not None and 200 <= status < 300
+        self._counts[event.job_id].attempts += 1
+        self._counts[event.job_id].answered += is_answered
+        return is_answered
 
     def _signed(self, event: Event, faults: dict[str, Fault]) -> tuple[str, dict[str, str]]:
         url: str = event.config["live_event_type_callback_url"]
@@ -233,6 +257,11 @@ class Caller:
             url_hash=fingerprint(event.config["live_event_type_callback_url"]),
             **facts,
         )
+
+
+def encode_event(event_type: str, message: dict[str, str]) -> bytes:
+    """Return the body of a callback: the message is JSON inside JSON."""
+    return json.dumps({"event_type": event_type, "message": json.dumps(message)}).encode()
 
 
 def _malform(body: bytes, form: str) -> bytes:

@@ -8,9 +8,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-#: Exit codes, for scripts.
-OK, FAILED, USAGE, UNREACHABLE = 0, 1, 2, 3
-
 #: Where ``serve`` listens by default, and where the other commands look for it.
 DEFAULT_PORT = 8380
 

@@ -11,7 +11,6 @@ import sys
 from typing import Any
 
 from airflow_provider_smartlive.sandbox.auth import Account
-from airflow_provider_smartlive.sandbox.cli import OK, USAGE
 from airflow_provider_smartlive.sandbox.config import (
     Config,
     ConfigError,
@@ -20,6 +19,7 @@ from airflow_provider_smartlive.sandbox.config import (
     parse_assumptions,
 )
 from airflow_provider_smartlive.sandbox.encoder_job import Audio, Engine, MissingEngineError
+from airflow_provider_smartlive.sandbox.exit_codes import OK, USAGE
 from airflow_provider_smartlive.sandbox.platform import Platform
 from airflow_provider_smartlive.sandbox.server import Sandbox
 from airflow_provider_smartlive.sandbox.store import StateError

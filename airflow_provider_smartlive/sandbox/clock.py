@@ -133,10 +133,13 @@ class ManualClock(Clock):
     A clock that moves only when it is told to: for tests.
 
     :param start: the time of day at show second 0.
+    :param shown: show seconds that have already passed.
     """
 
-    def __init__(self, start: datetime = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)) -> None:
-        super().__init__(0.0, monotonic=lambda: 0.0)
+    def __init__(
+        self, start: datetime = datetime(2026, 11, 23, 12, 0, tzinfo=UTC), *, shown: float = 0.0
+    ) -> None:
+        super().__init__(0.0, shown=shown, monotonic=lambda: 0.0)
         self._start = start
 
     def now(self) -> datetime:

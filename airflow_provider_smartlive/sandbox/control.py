@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import timedelta
+from itertools import zip_longest
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -13,12 +15,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from airflow_provider_smartlive.metastudio.events import EventType
 from airflow_provider_smartlive.metastudio.jobs import JobState
 from airflow_provider_smartlive.metastudio.outputs import describe_output
-from airflow_provider_smartlive.sandbox.config import explain
+from airflow_provider_smartlive.sandbox.config import Scenario, explain
 from airflow_provider_smartlive.sandbox.faults import Fault
 from airflow_provider_smartlive.sandbox.jobs import JobRecord
-from airflow_provider_smartlive.sandbox.ledger import Kind, fingerprint
+from airflow_provider_smartlive.sandbox.ledger import Kind, fingerprint, key_hash
 from airflow_provider_smartlive.sandbox.run import Ending, JobRun
 from airflow_provider_smartlive.sandbox.services import Services
 
@@ -53,6 +56,19 @@ class JobAction(BaseModel):
     message: str | None = None
 
 
+class EventByHand(BaseModel):
+    """
+    An event that is sent on demand.
+
+    :param message: its fields, besides the ids (and, for a state of the link, the output).
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    event_type: EventType
+    message: dict[str, str] = Field(default_factory=dict)
+
+
 class PlatformAction(BaseModel):
     """
     What the built-in platform does.
@@ -77,9 +93,11 @@ class Control:
             Route("/health", self._health, methods=["GET"]),
             Route("/ledger", self._ledger, methods=["GET"]),
             Route("/jobs", self._jobs, methods=["GET"]),
+            Route("/jobs/{job_id}/event", self._send_event, methods=["POST"]),
             Route("/jobs/{job_id}/{action}", self._act_on_job, methods=["POST"]),
             Route("/faults", self._faults, methods=["GET", "POST", "PUT", "DELETE"]),
             Route("/faults/{rule_id}", self._remove_fault, methods=["DELETE"]),
+            Route("/scenario", self._load_scenario, methods=["POST"]),
             Route("/clock", self._clock, methods=["GET", "PUT"]),
             Route("/platform", self._platform, methods=["GET"]),
             Route("/platform/{action}", self._act_on_platform, methods=["POST"]),
@@ -120,20 +138,54 @@ class Control:
         return {
             **{name: view[name] for name in (*kept, "duration", "stream_duration") if name in view},
             "block_reason": job.block_reason,
-            "outputs": [
-                {
-                    "output": describe_output(o.url, o.stream_key, key=job.report_key.encode()).label,
-                    "key_hash": fingerprint(o.stream_key),
-                    "state": o.state,
-                    "connects": o.connects,
-                }
-                for o in job.outputs
-            ],
+            "outputs": self._describe_outputs(job),
+            "callbacks": asdict(self._services.caller.counts(job)),
             "callback_url_hash": fingerprint(callback),
             "auth_type": job.callback.get("auth_type"),
             "now_playing": job.now_playing.model_dump() if job.now_playing else None,
             "faults": [fault.id for fault in job.faults],
         }
+
+    def _describe_outputs(self, job: JobRecord) -> list[dict[str, Any]]:
+        run = self._services.engine.run_of(job)
+        stats = run.broadcast.stats() if run else []
+        return [
+            {
+                "output": describe_output(output.url, output.stream_key, key=b"").label,
+                "key_hash": key_hash(output.stream_key),
+                "state": output.state,
+                "connects": output.connects,
+                "fps": stat.fps if stat else 0.0,
+                "frames": stat.frames if stat else 0,
+            }
+            for output, stat in zip_longest(job.outputs, stats[: len(job.outputs)])
+        ]
+
+    async def _send_event(self, request: Request) -> Response:
+        job = self._services.engine.get(request.path_params["job_id"])
+        if job is None:
+            raise HTTPException(404, "there is no such job")
+        event = await _read(request, EventByHand)
+        if not job.callback.get("live_event_type_callback_url"):
+            raise HTTPException(409, "the job asked for no callbacks")
+        first = job.outputs[0] if job.outputs else None
+        output = {"output_url": first.url, "stream_key": first.stream_key} if first else {}
+        is_state = event.event_type is EventType.RTMP_STREAM_STATE_CHANGE
+        self._services.caller.notify(job, event.event_type, {**(output if is_state else {}), **event.message})
+        await self._services.caller.drain(job)
+        return JSONResponse({"callbacks": asdict(self._services.caller.counts(job))})
+
+    async def _load_scenario(self, request: Request) -> Response:
+        scenario = await _read(request, Scenario)
+        if scenario.assumptions or scenario.seed is not None:
+            raise HTTPException(409, "assumptions and seed are fixed at the start: use serve --scenario")
+        for seed in scenario.rooms:
+            self._services.rooms.create(seed.body(), room_id=seed.room_id, seconds=seed.seconds)
+        for rule in scenario.faults:
+            self._add_fault(rule.model_dump())
+        if scenario.time_scale is not None:
+            self._services.clock.rate = scenario.time_scale
+        return JSONResponse({"rooms": len(scenario.rooms), "faults": len(scenario.faults)})
 
     async def _act_on_job(self, request: Request) -> Response:
         job = self._services.engine.get(request.path_params["job_id"])

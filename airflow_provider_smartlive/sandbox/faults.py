@@ -34,7 +34,7 @@ class Fault(BaseModel):
     """
     One rule.
 
-    :param on: ``callback``, ``job``, ``request`` (every operation) or the name of one, like ``start``.
+    :param target: ``callback``, ``job``, ``request`` (every operation) or the name of one, like ``start``.
     :param action: what goes wrong, see :data:`ACTIONS`.
     :param room: only in this room.
     :param job: only for this job.
@@ -56,7 +56,7 @@ class Fault(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str = ""
-    on: str
+    target: str
     action: str
     room: str | None = None
     job: str | None = None
@@ -81,10 +81,10 @@ class Fault(BaseModel):
 
     @model_validator(mode="after")
     def _fits(self) -> Fault:
-        group = self.on if self.on in ACTIONS else ANY_REQUEST
+        group = self.target if self.target in ACTIONS else ANY_REQUEST
         if self.action not in ACTIONS[group]:
             raise ValueError(
-                f"action {self.action!r} is none of {', '.join(sorted(ACTIONS[group]))} (on {self.on!r})"
+                f"action {self.action!r} is none of {', '.join(sorted(ACTIONS[group]))} (on {self.target!r})"
             )
         if self.action in _NEED_SECONDS and self.seconds is None:
             raise ValueError(f"action {self.action!r} needs seconds")
@@ -93,9 +93,9 @@ class Fault(BaseModel):
 
 @dataclass(frozen=True)
 class Subject:
-    """What is about to happen; ``on`` is ``callback``, ``job`` or the name of an operation."""
+    """What is about to happen; ``target`` is ``callback``, ``job`` or the name of an operation."""
 
-    on: str
+    target: str
     room_id: str | None = None
     job_id: str | None = None
     event: str | None = None
@@ -135,8 +135,8 @@ class FaultBook:
 
         :raises ValueError: if there is no such operation.
         """
-        if rule.on not in self._known:
-            raise ValueError(f"on {rule.on!r} is none of {', '.join(sorted(self._known))}")
+        if rule.target not in self._known:
+            raise ValueError(f"target {rule.target!r} is none of {', '.join(sorted(self._known))}")
         if not rule.id:
             free = (f"fault-{number}" for number in itertools.count(1))
             rule = rule.model_copy(update={"id": next(name for name in free if name not in self._states)})
@@ -191,7 +191,7 @@ class FaultBook:
                 job_id=subject.job_id,
                 room_id=subject.room_id,
                 rule=rule.id,
-                on=subject.on,
+                target=subject.target,
                 event=subject.event,
                 state=subject.state,
                 action=rule.action,
@@ -210,7 +210,7 @@ class FaultBook:
 
 
 def _matches(rule: Fault, subject: Subject) -> bool:
-    if rule.on != subject.on and not (rule.on == ANY_REQUEST and subject.on not in ACTIONS):
+    if rule.target != subject.target and not (rule.target == ANY_REQUEST and subject.target not in ACTIONS):
         return False
     if rule.room is not None and not (subject.room_id and same_id(rule.room, subject.room_id)):
         return False

@@ -44,7 +44,6 @@ class JobRecord(BaseModel):
     A job. Times of day are for the API; ``*_shown`` are seconds of the show clock.
 
     :param settings: the request, completed by the room's and the tenant's settings.
-    :param inherited: the parts of the settings that the request did not bring itself.
     :param script: what is played.
     :param ready_shown: when the job leaves WAITING.
     :param processing_shown: when it became PROCESSING.
@@ -83,7 +82,6 @@ class JobRecord(BaseModel):
     now_playing: Paragraph | None = None
     commands: list[InsertedCommand] = Field(default_factory=list)
     faults: list[Fault] = Field(default_factory=list)
-    scene_number: int = 0
 
     @property
     def is_active(self) -> bool:

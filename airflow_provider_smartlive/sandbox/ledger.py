@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
+import secrets
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from airflow_provider_smartlive.sandbox.store import Store
+
+_SALT = secrets.token_bytes(16)
 
 
 class Kind(StrEnum):
@@ -22,13 +26,22 @@ class Kind(StrEnum):
     FAULT = "fault"
 
 
-def fingerprint(secret: str | None) -> str | None:
+def fingerprint(url: str | None) -> str | None:
     """
-    Return a short hash that tells whether two secrets (callback URLs, keys) are the same, and nothing else.
+    Return a short hash that tells whether two callback URLs are the same, and nothing else.
 
-    The values are long and random, so a plain hash gives nothing away.
+    They are long and random, so a plain hash, which others can compute as well, gives nothing away.
     """
-    return hashlib.sha256(secret.encode()).hexdigest()[:16] if secret else None
+    return hashlib.sha256(url.encode()).hexdigest()[:16] if url else None
+
+
+def key_hash(stream_key: str) -> str | None:
+    """
+    Return a hash that tells, within one run of the sandbox, whether two stream keys are the same.
+
+    Stream keys may be short, so the hash is salted: nobody can try them out.
+    """
+    return hmac.new(_SALT, stream_key.encode(), hashlib.sha256).hexdigest()[:12] if stream_key else None
 
 
 class Ledger:

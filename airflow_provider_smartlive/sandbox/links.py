@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from airflow_provider_smartlive.metastudio.events import StreamState
-from airflow_provider_smartlive.sandbox.publisher import Audio, Engine, Publisher, PublisherStats
+from airflow_provider_smartlive.sandbox.publisher import Audio, Engine, LinkFault, Publisher, PublisherStats
 
 #: The picture of a job that does not ask for one: a fraction of what MetaStudio would send.
 _SMALL: dict[str, Any] = {"width": 270, "height": 480, "frame_rate": "15", "bitrate": 500}
@@ -34,6 +34,7 @@ class Link(Protocol):
     """A link that publishes until it is stopped; a lost one reconnects for ever."""
 
     stats: PublisherStats
+    fault: LinkFault | None
 
     async def start(self) -> None:
         """Begin to connect; returns without waiting for the connection."""
@@ -55,6 +56,7 @@ class SimulatedLink:
         self._tell = spec.on_state
         self._ended = False
         self.stats = PublisherStats()
+        self.fault: LinkFault | None = None
 
     async def start(self) -> None:
         """Claim to be connected."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_smartlive.metastudio.outputs import HIDDEN
-from airflow_provider_smartlive.sandbox.ledger import fingerprint
+from airflow_provider_smartlive.sandbox.ledger import key_hash
 from airflow_provider_smartlive.sandbox.publisher import join_output
 from airflow_provider_smartlive.sandbox.rtmp_server import RtmpServer, StreamStats
 
@@ -45,7 +45,7 @@ def _describe(name: str, stats: StreamStats) -> dict[str, Any]:
     app = name.rpartition("/")[0]
     return {
         "stream": f"{app}/{HIDDEN}",
-        "key_hash": fingerprint(name.rpartition("/")[2]),
+        "key_hash": key_hash(name.rpartition("/")[2]),
         "live": stats.live,
         "connections": stats.connections,
         "video_frames": stats.video_frames,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
 
 from airflow_provider_smartlive.sandbox.auth import Doorkeeper, Throttle
 from airflow_provider_smartlive.sandbox.callbacks import Caller, Post
@@ -27,6 +28,7 @@ class Services:
     :param open_link: opens RTMP links.
     :param post: sends one callback.
     :param platform: the built-in platform, if there is one.
+    :param pause: waits for real seconds.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Services:
         open_link: LinkFactory,
         post: Post,
         platform: Platform | None = None,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.config = config
         self.account = config.account
@@ -54,7 +57,12 @@ class Services:
         self.throttle_create = Throttle(config.assumptions.throttle_create)
         self.throttle_query = Throttle(config.assumptions.throttle_query)
         self.caller = Caller(
-            post, clock=clock, ledger=self.ledger, faults=self.faults, assumptions=config.assumptions
+            post,
+            clock=clock,
+            ledger=self.ledger,
+            faults=self.faults,
+            assumptions=config.assumptions,
+            pause=pause,
         )
         self.engine = Engine(
             clock=clock,
