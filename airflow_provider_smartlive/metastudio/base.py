@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import (
+    AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -95,7 +96,7 @@ class Response(ResponseModel):
         return cls.model_validate_json(body).model_copy(update={"request_id": request_id})
 
 
-_datetime: TypeAdapter[datetime] = TypeAdapter(datetime)
+_datetime: TypeAdapter[datetime] = TypeAdapter(AwareDatetime)
 
 
 def _lenient_time(value: Any) -> Any:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 #: Below the IAM endpoint. Without the service catalogue the answer is a tenth of the size.
 TOKEN_PATH = "/v3/auth/tokens?nocatalog=true"  # noqa: S105 - a path
@@ -76,7 +76,7 @@ class Token:
 class _Expiry(BaseModel):
     model_config = ConfigDict(hide_input_in_errors=True)
 
-    expires_at: datetime
+    expires_at: AwareDatetime
 
 
 class _Body(BaseModel):

@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from airflow_provider_smartlive.metastudio.base import Request
 
-OutputUrl = Annotated[str, StringConstraints(max_length=1024, pattern=r"^rtmps?://[^/\s]+")]
+OutputUrl = Annotated[str, StringConstraints(max_length=1024, pattern=r"^rtmps?://[^/\s]+(/\S*)?$")]
 StreamKey = Annotated[str, StringConstraints(max_length=1024)]
 
 

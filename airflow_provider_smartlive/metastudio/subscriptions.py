@@ -35,7 +35,7 @@ class RtcCallbackConfig(RequestModel):
     """What MetaStudio reports on the RTC data channel."""
 
     rtc_callback_event_type: list[RtcEventType] | None = Field(
-        None, description="The kinds of event to report; default LIVE_PROGRESS."
+        None, min_length=1, max_length=10, description="The kinds of event to report; default LIVE_PROGRESS."
     )
 
 

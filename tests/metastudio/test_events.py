@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_smartlive.metastudio.events import (
+    MAX_DEPTH,
+    CallbackEvent,
+    EventType,
+    LiveProgress,
+    MalformedEvent,
+    ReplyFinished,
+    ReplyFinishNotify,
+    RtcMessage,
+    ScriptSwitch,
+    StreamState,
+    StreamStateChange,
+    UnknownMessage,
+)
+
+SAMPLES = Path(__file__).parent / "samples"
+ROOM = "26f065244f754b3aa853b649a21aaf66"
+JOB = "e87104f76d7546ce8a46ac6b04c49c3c"
+STATE_CHANGE = {
+    "room_id": ROOM,
+    "job_id": JOB,
+    "output_url": "rtmp://push.example.com/live/fake-url-key",
+    "stream_key": "fake-stream-key",
+    "state": "END",
+}
+
+
+def sample(name: str) -> bytes:
+    return (SAMPLES / name).read_bytes()
+
+
+def callback(message: object, event_type: str = "RTMP_STREAM_STATE_CHANGE") -> bytes:
+    return json.dumps({"event_type": event_type, "message": json.dumps(message)}).encode()
+
+
+def test_sample_stream_state_change() -> None:
+    event = CallbackEvent.parse(sample("callback-rtmp-stream-state-change.json"))
+    assert event.event_type is EventType.RTMP_STREAM_STATE_CHANGE
+    assert (event.room_id, event.job_id) == (ROOM, JOB)
+    assert isinstance(event.message, StreamStateChange)
+    assert event.message.state is StreamState.CONNECTED
+    assert event.message.output_url == "rtmp://xxx/xx/xx"
+    assert event.message.stream_key.get_secret_value() == "xxxxx"
+
+
+def test_sample_script_switch() -> None:
+    event = CallbackEvent.parse(sample("callback-shoot-script-switch.json"))
+    assert event.message == ScriptSwitch(
+        room_id=ROOM,
+        job_id=JOB,
+        scene_script_name="Product 1",
+        shoot_script_sequence_no="2",
+        shoot_script_title="Paragraph 2",
+    )
+
+
+def test_sample_reply_finished_is_malformed_as_printed() -> None:
+    with pytest.raises(MalformedEvent, match="body is not valid JSON"):
+        CallbackEvent.parse(sample("callback-reply-command-finish.as-printed.txt"))
+    event = CallbackEvent.parse(sample("callback-reply-command-finish.corrected.json"))
+    assert event.message == ReplyFinished(room_id=ROOM, job_id=JOB, reply_id=JOB)
+
+
+def test_sample_live_progress() -> None:
+    message = RtcMessage.parse(sample("rtc-live-progress-notify.json"))
+    assert message.message_type == "live_progress_notify"
+    assert message.data == LiveProgress(
+        script_name="Scene 1",
+        shoot_script_sequence_no=2,
+        shoot_script_title="Greeting",
+        offset="247",
+        reply_id=JOB,
+    )
+
+
+def test_sample_reply_finish_notify_is_malformed_as_printed() -> None:
+    with pytest.raises(MalformedEvent, match="message is not valid JSON"):
+        RtcMessage.parse(sample("rtc-reply-command-finish-notify.as-printed.txt"))
+    message = RtcMessage.parse(sample("rtc-reply-command-finish-notify.corrected.json"))
+    assert message.data == ReplyFinishNotify(reply_id=JOB)
+    assert (
+        RtcMessage.parse(
+            json.dumps({"message_type": "reply_command_finish_notify", "data": {"reply_id": JOB}}).encode()
+        )
+        == message
+    )
+
+
+@pytest.mark.parametrize("state", list(StreamState))
+def test_states(state: StreamState) -> None:
+    event = CallbackEvent.parse(callback({**STATE_CHANGE, "state": state.value}))
+    assert isinstance(event.message, StreamStateChange)
+    assert event.message.state is state
+    assert state.is_final is (state.value == "END")
+
+
+def test_what_is_not_known_is_kept() -> None:
+    event = CallbackEvent.parse(callback({**STATE_CHANGE, "state": "PAUSED", "new": 1}))
+    assert isinstance(event.message, StreamStateChange)
+    assert event.message.state == "PAUSED"
+
+    event = CallbackEvent.parse(callback({"job_id": JOB, "gift": {"n": 1}}, "GIFT"))
+    assert event.event_type == "GIFT"
+    assert (event.room_id, event.job_id) == (None, JOB)
+    assert isinstance(event.message, UnknownMessage)
+    assert event.message.data == {"job_id": JOB, "gift": {"n": 1}}
+
+    message = RtcMessage.parse(b'{"message_type": "new", "data": {"a": 1}}')
+    assert isinstance(message.data, UnknownMessage)
+
+
+def test_numbers_where_texts_are_documented_are_read() -> None:
+    event = CallbackEvent.parse(
+        callback({"room_id": 1, "job_id": 2, "shoot_script_sequence_no": 3}, "SHOOT_SCRIPT_SWITCH")
+    )
+    assert event.message == ScriptSwitch(room_id="1", job_id="2", shoot_script_sequence_no="3")
+
+
+def test_secrets_are_not_shown() -> None:
+    known = CallbackEvent.parse(callback(STATE_CHANGE))
+    unknown = CallbackEvent.parse(callback({"key": "fake-key"}, "NEW"))
+    for shown in (repr(known), str(known), repr(unknown), str(unknown)):
+        assert "fake" not in shown
+
+
+DEEP = "[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1)
+
+
+@pytest.mark.parametrize(
+    ("raw", "problem"),
+    [
+        (b"", "body is not valid JSON"),
+        (b"\xff\xfe", "body is not UTF-8"),
+        ('{"event_type": "X", "message": "{}"}'.encode("utf-16"), "body is not UTF-8"),
+        (b"[]", "body must be a JSON object"),
+        (b"null", "body must be a JSON object"),
+        (b"{}", "event_type must be a text"),
+        (b'{"event_type": 1, "message": "{}"}', "event_type must be a text"),
+        (b'{"event_type": "", "message": "{}"}', "event_type must be a text"),
+        (b'{"event_type": "X"}', "message must be a text"),
+        (b'{"event_type": "X", "message": {}}', "message must be a text"),
+        (b'{"event_type": "X", "message": ""}', "message must be a text"),
+        (b'{"event_type": "X", "message": "fake"}', "message is not valid JSON"),
+        (b'{"event_type": "X", "message": "[]"}', "message must be a JSON object"),
+        (b'{"event_type": "X", "message": "{}"} fake', "body is not valid JSON"),
+        (b'{"event_type": "X", "event_type": "Y", "message": "{}"}', "a name occurs twice"),
+        (rb'{"event_type": "X", "message": "{\"a\": 1, \"a\": 2}"}', "a name occurs twice"),
+        (b'{"event_type": "X", "message": "{}", "a": NaN}', "body is not valid JSON"),
+        (b'{"event_type": "X", "message": "{}", "a": 1e999}', "body is not valid JSON"),
+        (rb'{"event_type": "X", "message": "{\"a\": -Infinity}"}', "message is not valid JSON"),
+        (rb'{"event_type": "\ud800", "message": "{}"}', "half of a surrogate pair"),
+        (rb'{"event_type": "X", "message": "{\"\\udc00\": 1}"}', "half of a surrogate pair"),
+        (f'{{"event_type": "X", "message": "{{}}", "a": {DEEP}}}'.encode(), "body is nested too deeply"),
+        (json.dumps({"event_type": "X", "message": DEEP}).encode(), "message is nested too deeply"),
+        (b'{"a":' * 100_000, "body is nested too deeply"),
+        (b"[" * 100_000, "body is nested too deeply"),
+        (b'{"event_type": "X", "message": "{}", "a": ' + b"9" * 5000 + b"}", "body is not valid JSON"),
+        (callback({**STATE_CHANGE, "job_id": ""}), "job_id: string_too_short"),
+        (callback({**STATE_CHANGE, "job_id": "x" * 65}), "job_id: string_too_long"),
+        (callback({**STATE_CHANGE, "room_id": None}), "room_id: string_type"),
+        (callback({**STATE_CHANGE, "stream_key": []}), "stream_key: string_type"),
+        (callback({**STATE_CHANGE, "state": {}}), "state"),
+        (callback({"job_id": JOB, "room_id": ROOM}, "REPLY_COMMAND_FINISH"), "reply_id: missing"),
+    ],
+)
+def test_malformed(raw: bytes, problem: str) -> None:
+    with pytest.raises(MalformedEvent, match=problem) as caught:
+        CallbackEvent.parse(raw)
+    assert isinstance(caught.value, ValueError)
+    assert "fake" not in str(caught.value)
+    assert len(str(caught.value)) < 200
+
+
+def test_brackets_inside_of_texts_are_no_nesting() -> None:
+    title = '[{"\\' * 100
+    event = CallbackEvent.parse(
+        callback({"room_id": ROOM, "job_id": JOB, "shoot_script_title": title}, "SHOOT_SCRIPT_SWITCH")
+    )
+    assert isinstance(event.message, ScriptSwitch)
+    assert event.message.shoot_script_title == title
+
+
+@settings(max_examples=500, derandomize=True, database=None)
+@given(
+    st.one_of(
+        st.binary(max_size=200),
+        st.builds(
+            lambda a, b: json.dumps({"event_type": a, "message": json.dumps(b)}).encode(),
+            st.sampled_from([*EventType, "NEW"]),
+            st.recursive(
+                st.none() | st.booleans() | st.integers() | st.text(max_size=10),
+                lambda inner: (
+                    st.lists(inner, max_size=3)
+                    | st.dictionaries(
+                        st.sampled_from(["room_id", "job_id", "state", "stream_key", "x"]), inner
+                    )
+                ),
+                max_leaves=10,
+            ),
+        ),
+    )
+)
+def test_nothing_but_malformed_comes_out_of_bad_input(raw: bytes) -> None:
+    try:
+        event = CallbackEvent.parse(raw)
+    except MalformedEvent:
+        return
+    assert event.event_type
