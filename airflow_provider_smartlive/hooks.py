@@ -88,11 +88,6 @@ class SmartLiveHook(HttpHook):
                 mask_secret(secret)
         return self._profile
 
-    def reload(self) -> bool:
-        """Read the connection again; tell whether it has changed."""
-        before, self._profile = self._profile, None
-        return self.profile() != before
-
     def start_job(self, room_id: str, request: StartJobRequest | Mapping[str, Any]) -> StartJobResponse:
         """
         Start a livestream.

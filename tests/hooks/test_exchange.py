@@ -1,0 +1,176 @@
+"""The rules of an exchange, driven by hand: no wire, no clock, no chance."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+
+import pytest
+
+from airflow_provider_smartlive.calls import Answer, Call
+from airflow_provider_smartlive.connection import ConnectionProfile
+from airflow_provider_smartlive.exchange import (
+    LONGEST_PAUSE,
+    AmbiguousStart,
+    Exchange,
+    Outgoing,
+    Trouble,
+    Unreachable,
+)
+from airflow_provider_smartlive.metastudio.errors import MetaStudioError, ServerError, Throttled
+from airflow_provider_smartlive.metastudio.signing import Credentials
+from airflow_provider_smartlive.tokens import TokenCache
+
+PROFILE = ConnectionProfile(
+    conn_id="live",
+    endpoint="https://metastudio.example.com",
+    project_id="fake-project",
+    authentication=Credentials("FAKEACCESSKEY", "fake-secret-key"),
+)
+GOOD = Answer(200, {}, b"good")
+READ = Call("read", "GET", "/thing", lambda answer: answer.body, repeatable=True)
+WRITE = Call("write", "POST", "/thing", lambda answer: answer.body)
+START = Call("start", "POST", "/thing", lambda answer: answer.body, starts_job=True)
+
+
+def _answer(status: int, **headers: str) -> Answer:
+    return Answer(status, {name.replace("_", "-"): value for name, value in headers.items()}, b"")
+
+
+def _conduct(call: Call, *replies: Answer | Trouble, attempts: int = 4, uniform=max):
+    """Play an exchange; return what it came to and what was sent."""
+    exchange = Exchange(
+        PROFILE,
+        attempts=attempts,
+        tokens=TokenCache(),
+        now=lambda: datetime(2026, 11, 22, 12, tzinfo=UTC),
+        log=logging.getLogger("test"),
+        uniform=uniform,
+    )
+    steps = exchange.conduct(call)
+    sent: list[Outgoing] = [next(steps)]
+    try:
+        for reply in replies:
+            sent += [steps.send(reply)]
+    except StopIteration as done:
+        return done.value, sent
+    except MetaStudioError as error:
+        return error, sent
+    pytest.fail("The exchange wants to go on.")
+
+
+REPEATED = {
+    # what came: (a read, a write, a start) is sent again
+    Trouble.NAME: (True, True, True),
+    Trouble.CONNECT: (True, True, True),
+    Trouble.PROXY: (True, True, True),
+    Trouble.TLS: (False, False, False),
+    Trouble.TIMEOUT: (True, False, False),
+    Trouble.LOST: (True, False, False),
+    429: (True, True, True),
+    500: (True, False, False),
+    502: (True, False, False),
+    503: (True, False, False),
+    504: (True, False, False),
+    400: (False, False, False),
+    401: (False, False, False),
+    403: (False, False, False),
+    404: (False, False, False),
+    302: (False, False, False),
+}
+
+
+@pytest.mark.parametrize("came", REPEATED, ids=str)
+@pytest.mark.parametrize(
+    ("which", "call"), [(0, READ), (1, WRITE), (2, START)], ids=["read", "write", "start"]
+)
+def test_what_is_sent_again(came, which, call):
+    reply = came if isinstance(came, Trouble) else _answer(came)
+    if REPEATED[came][which]:
+        result, sent = _conduct(call, reply, GOOD)
+        assert (result, len(sent)) == (b"good", 2)
+    else:
+        result, sent = _conduct(call, reply)
+        assert isinstance(result, MetaStudioError)
+        assert len(sent) == 1
+
+
+def test_every_trouble_is_in_the_table():
+    assert set(Trouble) <= REPEATED.keys()
+
+
+OPEN = [Trouble.TIMEOUT, Trouble.LOST, _answer(500), _answer(502), _answer(503), _answer(504)]
+CLEAR = [Trouble.TLS, _answer(302), _answer(400), _answer(401), _answer(403), _answer(404), _answer(409)]
+
+
+@pytest.mark.parametrize("reply", OPEN, ids=str)
+def test_an_open_start(reply):
+    assert isinstance(_conduct(START, reply)[0], AmbiguousStart)
+
+
+@pytest.mark.parametrize("reply", CLEAR, ids=str)
+def test_a_clear_start(reply):
+    assert not isinstance(_conduct(START, reply)[0], AmbiguousStart)
+
+
+@pytest.mark.parametrize("reply", OPEN + CLEAR, ids=str)
+def test_only_a_start_can_be_open(reply):
+    assert not isinstance(_conduct(WRITE, reply)[0], AmbiguousStart)
+
+
+def test_a_start_stays_open_when_its_last_attempt_was():
+    result, sent = _conduct(START, Trouble.CONNECT, _answer(429), Trouble.TIMEOUT)
+    assert isinstance(result, AmbiguousStart)
+    assert len(sent) == 3
+
+
+def test_a_start_that_never_arrived_is_clear():
+    result, sent = _conduct(START, *[Trouble.CONNECT] * 4)
+    assert isinstance(result, Unreachable)
+    assert len(sent) == 4
+
+
+def test_the_last_error_counts():
+    result, sent = _conduct(READ, Trouble.LOST, _answer(429), _answer(500), attempts=3)
+    assert isinstance(result, ServerError)
+    assert len(sent) == 3
+
+
+def test_pauses_grow_and_are_bounded():
+    _, sent = _conduct(READ, *[_answer(500)] * 9, attempts=9)
+    assert [step.pause for step in sent] == [0, 1, 2, 4, 8, 16, LONGEST_PAUSE, LONGEST_PAUSE, LONGEST_PAUSE]
+
+
+def test_jitter_is_full():
+    """The whole range down to nothing: half of a fleet that failed together comes back in the first half."""
+    _, sent = _conduct(READ, _answer(500), GOOD, uniform=min)
+    assert sent[1].pause == 0
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_retry_after_comes_before_the_jitter(status):
+    _, sent = _conduct(READ, _answer(status, Retry_After="30"), GOOD)
+    assert sent[1].pause == 31
+
+
+@pytest.mark.parametrize("text", ["", "soon", "-1", "1.5", "Sun, 22 Nov 2026 12:00:30 GMT", "\u0661"])
+def test_a_retry_after_that_is_no_number_of_seconds_is_ignored(text):
+    _, sent = _conduct(READ, _answer(503, Retry_After=text), GOOD)
+    assert sent[1].pause == 1
+
+
+@pytest.mark.parametrize("call", [READ, START])
+def test_a_server_that_asks_for_much_patience(call):
+    result, sent = _conduct(call, _answer(429, Retry_After="61"))
+    assert isinstance(result, Throttled)
+    assert len(sent) == 1
+
+
+def test_messages_name_host_and_port_only():
+    call = Call(
+        "report", "POST", "https://u:fake-secret@h.example.com:8443/p?auth_key=fake-secret", lambda a: None
+    )
+    call = Call(call.operation, call.method, call.target, call.parse, self_authorised=True)
+    result, _ = _conduct(call, Trouble.LOST)
+    assert "h.example.com:8443" in str(result)
+    assert "fake-secret" not in f"{result} {result!r}"
