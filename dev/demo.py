@@ -136,7 +136,8 @@ class Demo:
 
     def _look(self, airflow: AirflowStack, run_id: str) -> None:
         for task in airflow.api.task_instances(DAG_ID, run_id):
-            self._tell_change(f"task {task['task_id']}", task["state"] or "waiting for its turn")
+            if task["state"]:
+                self._tell_change(f"task {task['task_id']}", task["state"])
         for state, at in _transitions(airflow, run_id):
             self._tell_change(f"RTMP link at {at}", state, label="RTMP link")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -14,8 +13,9 @@ from dev.stage import Stage
 @pytest.fixture(scope="session")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """Everything that the example DAGs need, once for all tests of the session."""
-    home: Path = tmp_path_factory.mktemp("stage")
-    with Stage(home) as stage:
+    # Short shows in a small picture: the tests are about what Airflow does with them.
+    show = ("--picture", "small", "--assume", "show_seconds=8")
+    with Stage(tmp_path_factory.mktemp("stage"), sandbox_arguments=show) as stage:
         yield stage
 
 
