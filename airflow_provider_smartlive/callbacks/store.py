@@ -45,6 +45,7 @@ from airflow_provider_smartlive.callbacks.waiter import (
     Waiter,
     Wake,
     is_fresh,
+    starter_waiter_key,
     waiter_key,
 )
 from airflow_provider_smartlive.metastudio.events import CallbackEvent
@@ -217,7 +218,7 @@ class Store:
         return Receipt(
             outcome,
             owner_resumed=outcome.all_ended and self._resume_owner(session, owner, job, at),
-            waiters_woken=self._wake_waiters(session, job, at) if current_job else 0,
+            waiters_woken=self._wake_waiters(session, identity, job, at) if current_job else 0,
         )
 
     def _resume_owner(self, session: Session, owner: _LockedTask, job: JobCallbacks, at: datetime) -> bool:
@@ -232,8 +233,8 @@ class Store:
         deferred_at = session.scalar(select(Trigger.created_date).where(Trigger.id == task.trigger_id))
         return deferred_at is None or not is_fresh(deferred_at, self._now())
 
-    def _wake_waiters(self, session: Session, job: JobCallbacks, at: datetime) -> int:
-        key = waiter_key(job.job_id)
+    def _wake_waiters(self, session: Session, starter: Identity, job: JobCallbacks, at: datetime) -> int:
+        keys = [waiter_key(job.job_id), starter_waiter_key(starter)]
         columns = (
             XComModel.dag_id,
             XComModel.run_id,
@@ -241,7 +242,7 @@ class Store:
             XComModel.map_index,
             XComModel.value,
         )
-        found = session.execute(select(*columns).where(XComModel.key == key).order_by(*columns[:4])).all()
+        found = session.execute(select(*columns).where(XComModel.key.in_(keys)).order_by(*columns[:4])).all()
         woken = 0
         for *names, value in found:
             identity = Identity(*names)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from datetime import datetime, timedelta
 from typing import Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from airflow_provider_smartlive.callbacks.route import Identity
 from airflow_provider_smartlive.metastudio.ids import normalise_id
 
 #: XCom of the starting task that holds the callback table (see the module ``table``).
@@ -39,6 +42,16 @@ def waiter_key(job_id: str) -> str:
     return f"{_WAITER_KEY_PREFIX}{normalise_id(job_id)}"
 
 
+def starter_waiter_key(starter: Identity) -> str:
+    """
+    Return the XCom key under which a task registers as a waiter for whatever job another task starts.
+
+    That task may not have a job yet. Hashed, as the names may together be longer than an XCom's key.
+    """
+    names = json.dumps([starter.dag_id, starter.run_id, starter.task_id, starter.map_index])
+    return f"{_WAITER_KEY_PREFIX}{hashlib.sha256(names.encode()).hexdigest()}"
+
+
 class _Message(BaseModel):
     """A versioned value that crosses processes as JSON. Fields of a later version are ignored."""
 
@@ -64,13 +77,13 @@ class Waiter(_Message):
     """
     The registration of a waiting task, kept in an XCom of that task itself.
 
-    :param job_id: The job that the task waits for.
+    :param job_id: The job that the task waits for; None for whatever job its starter has.
     :param target_state: The stream state that it waits for.
     :param needs_worker: Whether the task has to be resumed on a worker. Otherwise the receiver ends it on the
         spot, which skips asset events, listeners and the task log.
     """
 
-    job_id: str
+    job_id: str | None = None
     target_state: str
     needs_worker: bool = False
 

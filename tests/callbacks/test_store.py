@@ -14,6 +14,7 @@ from airflow_provider_smartlive.callbacks.waiter import (
     XCOM_TABLE_KEY,
     Waiter,
     Wake,
+    starter_waiter_key,
     waiter_key,
 )
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
@@ -179,6 +180,18 @@ def test_a_waiter_ends_without_a_worker(database, owner):
     assert row.end_date is not None
     wake = Wake.load(database.xcom(waiter, "return_value"))
     assert (wake.source, wake.job_id, wake.state) == ("callback", JOB, "END")
+
+
+def test_a_waiter_for_whatever_job_its_starter_has_is_found_without_the_job_id(database, owner):
+    waiter, other = database.task("watch"), database.task("other")
+    registration = Waiter(target_state="END").dump()
+    database.push(waiter, starter_waiter_key(owner), registration)
+    database.push(other, starter_waiter_key(Identity("dag", "another run", "go_live")), registration)
+
+    receipt = _record(database, owner, stream("END"))
+
+    assert receipt.waiters_woken == 1
+    assert [database.row(task).state for task in (waiter, other)] == ["success", "deferred"]
 
 
 def test_a_waiter_that_needs_a_worker_is_resumed_on_one(database, owner):

@@ -4,12 +4,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from airflow_provider_smartlive.callbacks.route import Identity
 from airflow_provider_smartlive.callbacks.waiter import (
     CALLBACK,
     FRESH_DEFERRAL,
     Waiter,
     Wake,
     is_fresh,
+    starter_waiter_key,
     waiter_key,
 )
 
@@ -20,6 +22,15 @@ def test_the_key_does_not_depend_on_how_the_id_is_spelled():
     assert waiter_key("26F06524-4F75-4b3a-a853-b649a21aaf66") == waiter_key(
         "26f065244f754b3aa853b649a21aaf66"
     )
+
+
+def test_the_key_of_a_starter_tells_task_instances_apart_and_fits_an_xcom():
+    starter = Identity("d" * 250, "r" * 250, "t" * 250)
+    mapped = Identity("d" * 250, "r" * 250, "t" * 250, 0)
+
+    assert starter_waiter_key(starter) == starter_waiter_key(Identity("d" * 250, "r" * 250, "t" * 250))
+    assert starter_waiter_key(starter) != starter_waiter_key(mapped)
+    assert len(starter_waiter_key(starter)) <= 512
 
 
 def test_a_registration_survives_the_way_through_an_xcom():
