@@ -126,6 +126,7 @@ class SmartLiveStreamStateSensor(BaseSensorOperator):
         found = self.poke(context)
         if isinstance(found, PokeReturnValue):
             return found.xcom_value
+        self._register(context)
         return self._defer(context, utcnow() + timedelta(seconds=self.timeout))
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
@@ -207,6 +208,15 @@ class SmartLiveStreamStateSensor(BaseSensorOperator):
             kwargs={"timeout_at": timeout_at.isoformat()},
             timeout=None,
         )
+
+    def _register(self, context: Context) -> None:
+        """Ask the receiver to end or resume this task; before it is deferred, so that no callback finds it missing."""
+        from airflow_provider_smartlive.callbacks.waiter import Waiter, starter_waiter_key, waiter_key
+
+        starter = self._starter(context)
+        key = waiter_key(self.job_id or "") if starter is None else starter_waiter_key(starter.identity)
+        waiter = Waiter(job_id=self.job_id, target_state=self.target_state, needs_worker=self._needs_worker())
+        context["ti"].xcom_push(key=key, value=waiter.dump())
 
     def _needs_worker(self) -> bool:
         """Whether ending the task from the API server would leave something out that somebody asked for."""

@@ -19,7 +19,7 @@ from airflow.sdk.timezone import utcnow
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
 from airflow_provider_smartlive.callbacks.route import Identity
-from airflow_provider_smartlive.callbacks.waiter import FRESH_DEFERRAL, Waiter, Wake, waiter_key
+from airflow_provider_smartlive.callbacks.waiter import FRESH_DEFERRAL, Wake
 from airflow_provider_smartlive.lifecycle import (
     Action,
     Progress,
@@ -229,7 +229,7 @@ class SmartLiveStreamTrigger(BaseTrigger):
         except TimeoutError:
             wake = self._wake(WakeSource.TIMEOUT)
         if wake.state == self.target_state and not self.needs_worker:
-            await self._leave(BaseXCom.XCOM_RETURN_KEY, wake.dump())
+            await _leave_result(self, wake)
             yield TaskSuccessEvent()
         else:
             yield TriggerEvent(wake.dump())
@@ -239,7 +239,6 @@ class SmartLiveStreamTrigger(BaseTrigger):
 
         job_id = self.job_id = self.job_id or await self._wait_for_job()
         if self.believe_callbacks:
-            await self._register(job_id)
             await asyncio.sleep(FIRST_READ)
             if await self._seen(job_id):
                 return self._wake(WakeSource.FIRST_READ, self.target_state)
@@ -263,10 +262,6 @@ class SmartLiveStreamTrigger(BaseTrigger):
         self.room_id = self.room_id or await starter.room_id_async()
         return job_id
 
-    async def _register(self, job_id: str) -> None:
-        waiter = Waiter(job_id=job_id, target_state=self.target_state, needs_worker=self.needs_worker)
-        await self._leave(waiter_key(job_id), waiter.dump())
-
     async def _seen(self, job_id: str) -> bool:
         if self.starter is None:
             return False
@@ -284,12 +279,6 @@ class SmartLiveStreamTrigger(BaseTrigger):
 
     def _wake(self, source: WakeSource, state: str | None = None) -> Wake:
         return Wake(source=source, job_id=self.job_id or "", state=state, at=utcnow())
-
-    async def _leave(self, key: str, value: dict[str, Any]) -> None:
-        """Write an XCom of the own task instance."""
-        from airflow.sdk.execution_time.xcom import XCom
-
-        await XCom.aset(key, value, **vars(_own_task(self)))
 
 
 def _serialized(trigger: BaseTrigger) -> tuple[str, dict[str, Any]]:
@@ -311,3 +300,10 @@ async def _own_state(task: Identity) -> str | None:
     from airflow_provider_smartlive.own_task import own_state
 
     return await sync_to_async(own_state)(task)
+
+
+async def _leave_result(trigger: BaseTrigger, wake: Wake) -> None:
+    """Write the task's result: the event's own ``xcoms`` would be written in a transaction of their own."""
+    from airflow.sdk.execution_time.xcom import XCom
+
+    await XCom.aset(BaseXCom.XCOM_RETURN_KEY, wake.dump(), **vars(_own_task(trigger)))
