@@ -100,24 +100,30 @@ def report_signature(job: JobRecord, expires: int) -> str:
     return hmac.new(job.report_key.encode(), f"{job.job_id}/{expires}".encode(), hashlib.sha256).hexdigest()
 
 
+def check_outputs(urls: list[str], stream_keys: list[str], *, most: int) -> None:
+    """
+    Check that video can be pushed there.
+
+    :param most: how many outputs there may be.
+    :raises ApiError: if it cannot.
+    """
+    if len(urls) > most:
+        raise invalid(f"output_urls must not have more than {most} items")
+    for url, key in zip_longest(urls, stream_keys):
+        try:
+            join_output(url, key)
+        except ValueError:
+            raise ApiError(400, "MSS.45000009") from None
+
+
 def _read_request(call: Call) -> StartJobRequest:
     assumptions = call.services.assumptions
     request = validate(StartJobRequest, call.json(), refuse_unknown=assumptions.refuse_unknown_fields)
-    if len(request.output_urls or ()) > assumptions.max_outputs:
-        raise invalid(f"output_urls must not have more than {assumptions.max_outputs} items")
-    for url, key in zip_longest(request.output_urls or (), request.stream_keys or ()):
-        _check_output(url, key)
+    check_outputs(request.output_urls or [], request.stream_keys or [], most=assumptions.max_outputs)
     warnings = request.warnings() if assumptions.refuse_live_limits else []
     if warnings:
         raise invalid(warnings[0])
     return request
-
-
-def _check_output(url: str, key: str | None) -> None:
-    try:
-        join_output(url, key)
-    except ValueError:
-        raise ApiError(400, "MSS.45000009") from None
 
 
 def _room_to_start_in(call: Call) -> Room:
@@ -137,6 +143,12 @@ def _settings(call: Call, room: Room, request: StartJobRequest) -> dict[str, Any
     inherited = {name: room.body[name] for name in _INHERITED if room.body.get(name) is not None}
     if "output_urls" not in asked:
         inherited |= {name: room.body[name] for name in ("output_urls", "stream_keys") if name in room.body}
+    if "live_event_callback_config" in inherited:
+        # Only rooms have this field: it is about live platforms, of which the sandbox has none.
+        own = inherited["live_event_callback_config"]
+        inherited["live_event_callback_config"] = {
+            name: value for name, value in own.items() if name != "is_inheritance_platform_callback"
+        }
     tenant = call.services.tenant.config()
     inherited.setdefault("live_event_callback_config", tenant.get("live_event_callback_config"))
     settings = {name: value for name, value in {**inherited, **asked}.items() if value is not None}

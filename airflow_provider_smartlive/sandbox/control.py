@@ -99,6 +99,7 @@ class Control:
             Route("/faults/{rule_id}", self._remove_fault, methods=["DELETE"]),
             Route("/scenario", self._load_scenario, methods=["POST"]),
             Route("/clock", self._clock, methods=["GET", "PUT"]),
+            Route("/tokens", self._expire_tokens, methods=["DELETE"]),
             Route("/platform", self._platform, methods=["GET"]),
             Route("/platform/{action}", self._act_on_platform, methods=["POST"]),
             Route("/assumptions", self._assumptions, methods=["GET"]),
@@ -234,6 +235,10 @@ class Control:
             self._services.ledger.add(Kind.SANDBOX, what="clock", **change.model_dump(exclude_none=True))
         state = {"rate": clock.rate, "shown": clock.shown(), "skew": clock.skew.total_seconds()}
         return JSONResponse({**state, "now": clock.now().isoformat()})
+
+    async def _expire_tokens(self, request: Request) -> Response:
+        self._services.doorkeeper.expire_tokens()
+        return Response(status_code=204)
 
     async def _platform(self, request: Request) -> Response:
         platform = self._services.platform

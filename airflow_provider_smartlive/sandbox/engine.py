@@ -22,7 +22,7 @@ from airflow_provider_smartlive.sandbox.links import LinkFactory
 from airflow_provider_smartlive.sandbox.options import Assumptions
 from airflow_provider_smartlive.sandbox.rooms import Room, Rooms
 from airflow_provider_smartlive.sandbox.run import Ending, JobRun
-from airflow_provider_smartlive.sandbox.script import length
+from airflow_provider_smartlive.sandbox.script import warnings
 from airflow_provider_smartlive.sandbox.stage import Stage
 from airflow_provider_smartlive.sandbox.store import Store
 
@@ -143,7 +143,7 @@ class Engine:
             report_key=secrets.token_hex(32),
             faults=self._faults.pick(Subject("job", room.room_id, job_id)),
         )
-        job.warnings = self._warnings(job, room)
+        job.warnings = warnings(job.script, room.body, job.policy, self._assumptions)
         self._jobs[normalise_id(job_id)] = job
         self._save(job)
         self._note(job, "start accepted")
@@ -224,17 +224,6 @@ class Engine:
 
     def _note(self, job: JobRecord, why: str) -> None:
         self._ledger.add(Kind.JOB, job_id=job.job_id, room_id=job.room_id, state=job.state.value, why=why)
-
-    def _warnings(self, job: JobRecord, room: Room) -> list[str]:
-        assumptions = self._assumptions
-        rules = room.body.get("interaction_rules") or []
-        found = {
-            "TOO_LESSS_SCRIPT_ITEMS": len(job.script) < assumptions.warn_script_items,
-            "TOO_SHORT_SCRIPT_TIME": length(job.script) < assumptions.warn_script_seconds,
-            "TOO_LESS_DANMAKU_RULES": len(rules) < assumptions.warn_rules,
-            "RANDOM_PLAY_CLOSED": job.policy.get("random_play_mode") == "NONE",
-        }
-        return [warning for warning, is_true in found.items() if is_true]
 
 
 def _rtc_room(settings: dict[str, Any], now: datetime) -> dict[str, Any]:

@@ -84,7 +84,7 @@ class Fault(BaseModel):
         group = self.target if self.target in ACTIONS else ANY_REQUEST
         if self.action not in ACTIONS[group]:
             raise ValueError(
-                f"action {self.action!r} is none of {', '.join(sorted(ACTIONS[group]))} (on {self.target!r})"
+                f"action {self.action!r} is none of {', '.join(sorted(ACTIONS[group]))} (target {self.target!r})"
             )
         if self.action in _NEED_SECONDS and self.seconds is None:
             raise ValueError(f"action {self.action!r} needs seconds")

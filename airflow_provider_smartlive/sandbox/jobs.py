@@ -39,6 +39,22 @@ class InsertedCommand(BaseModel):
     state: str = "waiting"
 
 
+class Place(BaseModel):
+    """
+    How far a script is.
+
+    :param began: when the current paragraph began, in seconds of the show clock.
+    :param pass_number: the number of the pass, from 0.
+    :param index: the position of the paragraph in its pass, from 0.
+    :param is_announced: whether its beginning was told.
+    """
+
+    began: float
+    pass_number: int = 0
+    index: int = 0
+    is_announced: bool = False
+
+
 class JobRecord(BaseModel):
     """
     A job. Times of day are for the API; ``*_shown`` are seconds of the show clock.
@@ -47,7 +63,7 @@ class JobRecord(BaseModel):
     :param script: what is played.
     :param ready_shown: when the job leaves WAITING.
     :param processing_shown: when it became PROCESSING.
-    :param script_shown: when the script began.
+    :param place: how far the script is; None before it began.
     :param connected_shown: since when at least one link is connected.
     :param streamed: show seconds in which at least one link was connected, up to ``connected_shown``.
     :param faults: what is going to happen to this job.
@@ -68,7 +84,7 @@ class JobRecord(BaseModel):
     end_time: datetime | None = None
     ready_shown: float
     processing_shown: float | None = None
-    script_shown: float | None = None
+    place: Place | None = None
     connected_shown: float | None = None
     ended_shown: float | None = None
     streamed: float = 0.0

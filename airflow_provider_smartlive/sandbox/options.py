@@ -78,6 +78,9 @@ class Assumptions(BaseModel):
     stop_finished: Answer | Literal["200"] = Field(
         "400 MSS.20020001", description="Stop of a job that is over; '200' makes stop idempotent."
     )
+    command_refused: Answer = Field(
+        "400 MSS.20020001", description="Command or event report for a job that is not PROCESSING."
+    )
     second_job: Answer = Field(
         "400 MSS.20010046", description="Start with single_job_in_room while the room has an active job."
     )

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from airflow_provider_smartlive.sandbox.clock import Clock
-from airflow_provider_smartlive.sandbox.jobs import InsertedCommand, JobRecord
+from airflow_provider_smartlive.sandbox.jobs import InsertedCommand, JobRecord, Place
 from airflow_provider_smartlive.sandbox.script import Paragraph, order_of_pass
 
 
@@ -15,7 +14,7 @@ class Player:
     """
     Plays the script of one job.
 
-    :param job: the job; its ``script_shown`` says when the script began, also after a restart.
+    :param job: the job; its ``place`` says how far the script is, also after a restart.
     :param clock: the show clock.
     :param on_paragraph: told when a paragraph begins.
     """
@@ -27,6 +26,7 @@ class Player:
         self._signal = asyncio.Event()
         #: Where to leave: None to the end, or SEGMENT_END, SCENE_END, SCRIPT_END.
         self.leave_at: str | None = None
+        self._has_left = False
 
     @property
     def has_script(self) -> bool:
@@ -43,39 +43,44 @@ class Player:
             await self._signal.wait()
         if not self.has_script:
             await asyncio.Event().wait()
-        if self._job.script_shown is None:
-            self._job.script_shown = self._clock.shown()
-        end = self._job.script_shown
-        for part, is_last_of_scene, is_last_of_pass in self._parts():
-            end += part.seconds
-            if end <= self._clock.shown():
-                continue  # played before a restart, or skipped by a step of the clock
-            self._on_paragraph(part)
-            await self._clock.sleep_until(end)
-            if self._leaves(is_last_of_scene=is_last_of_scene, is_last_of_pass=is_last_of_pass):
+        place = self._job.place
+        if place is None:
+            place = self._job.place = Place(began=self._clock.shown())
+        repeats = self._job.policy.get("repeat_count", 0)
+        while repeats == -1 or place.pass_number <= repeats:
+            await self._play_pass(place)
+            if self._has_left:
+                return
+            place.pass_number += 1
+            place.index = 0
+
+    def parts(self) -> list[Paragraph]:
+        """Return the paragraphs of the current pass, in their order."""
+        mode = self._job.policy.get("random_play_mode", "SCRIPT_ITEM")
+        number = self._job.place.pass_number if self._job.place else 0
+        return order_of_pass(self._job.script, number, mode, seed=self._job.job_id)
+
+    async def _play_pass(self, place: Place) -> None:
+        # The order is asked for again after each paragraph: a command may have rewritten the script.
+        while place.index < len(parts := self.parts()):
+            part = parts[place.index]
+            ends = place.began + part.seconds
+            if ends > self._clock.shown():  # else a step of the clock has skipped it
+                if not place.is_announced:
+                    place.is_announced = True
+                    self._on_paragraph(part)
+                await self._clock.sleep_until(ends)
+            self._has_left = self._leaves(parts, place.index)
+            place.index += 1
+            place.began, place.is_announced = ends, False
+            if self._has_left:
                 return
 
-    def _parts(self) -> Iterator[tuple[Paragraph, bool, bool]]:
-        """Yield each paragraph with "last of its scene" and "last of its pass"."""
-        mode = self._job.policy.get("random_play_mode", "SCRIPT_ITEM")
-        for number in _passes(self._job.policy.get("repeat_count", 0)):
-            parts = order_of_pass(self._job.script, number, mode, seed=self._job.job_id)
-            yield from _marked(parts)
-
-    def _leaves(self, *, is_last_of_scene: bool, is_last_of_pass: bool) -> bool:
-        places = {"SEGMENT_END": True, "SCENE_END": is_last_of_scene, "SCRIPT_END": is_last_of_pass}
-        return places.get(self.leave_at or "", False)
-
-
-def _passes(repeat_count: int) -> Iterator[int]:
-    """Yield the numbers of the passes: -1 repeats for ever, n means n + 1 passes."""
-    return itertools.count() if repeat_count == -1 else iter(range(repeat_count + 1))
-
-
-def _marked(parts: Sequence[Paragraph]) -> Iterator[tuple[Paragraph, bool, bool]]:
-    for index, part in enumerate(parts):
+    def _leaves(self, parts: Sequence[Paragraph], index: int) -> bool:
         is_last = index + 1 == len(parts)
-        yield part, is_last or parts[index + 1].scene != part.scene, is_last
+        is_last_of_scene = is_last or parts[index + 1].scene != parts[index].scene
+        places = {"SEGMENT_END": True, "SCENE_END": is_last_of_scene, "SCRIPT_END": is_last}
+        return places.get(self.leave_at or "", False)
 
 
 class Speech:
@@ -93,9 +98,11 @@ class Speech:
         self._on_spoken = on_spoken
         self._wake = asyncio.Event()
 
-    def insert(self, command: InsertedCommand) -> None:
-        """Put a command at the end of the queue."""
-        self._job.commands.append(command)
+    def insert(self, command: InsertedCommand, *, at_end: bool = True) -> None:
+        """Put a command at the end of the queue, or before all that are still waiting."""
+        waiting = [n for n, known in enumerate(self._job.commands) if known.state == "waiting"]
+        place = waiting[0] if waiting and not at_end else len(self._job.commands)
+        self._job.commands.insert(place, command)
         self._wake.set()
 
     def clean_up(self) -> None:

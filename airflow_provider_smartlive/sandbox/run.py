@@ -81,6 +81,13 @@ class JobRun:
         self._player.signal()
         self._stage.save(self.job)
 
+    def playing(self) -> list[dict[str, Any]]:
+        """Return the scenes and paragraphs of the current pass, as MetaStudio lists them."""
+        scenes: dict[str, list[dict[str, Any]]] = {}
+        for part in self._player.parts():
+            scenes.setdefault(part.scene, []).append({"sequence_no": part.number, "title": part.title})
+        return [{"script_name": name, "shoot_scripts": items} for name, items in scenes.items()]
+
     def reset_exit_config(self, config: dict[str, Any]) -> None:
         """Replace the exit configuration of the running job."""
         self.job.settings["play_policy"] = {**self.job.policy, "live_exit_config": config}

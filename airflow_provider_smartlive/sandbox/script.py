@@ -8,6 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from airflow_provider_smartlive.sandbox.options import Assumptions
+
 #: Show seconds of a paragraph without text: an audio file, which nobody decodes here.
 _AUDIO_SECONDS = 10.0
 
@@ -64,6 +66,26 @@ def read_script(
         return script
     factor = seconds / length(script)
     return [part.model_copy(update={"seconds": part.seconds * factor}) for part in script]
+
+
+def warnings(
+    script: Sequence[Paragraph], room: dict[str, Any], policy: dict[str, Any], assumptions: Assumptions
+) -> list[str]:
+    """
+    Return the risks that a platform takes the livestream for a recording; the thresholds are assumptions.
+
+    :param script: what is played.
+    :param room: the room as the API takes it.
+    :param policy: the play policy.
+    """
+    rules = room.get("interaction_rules") or []
+    found = {
+        "TOO_LESSS_SCRIPT_ITEMS": len(script) < assumptions.warn_script_items,
+        "TOO_SHORT_SCRIPT_TIME": length(script) < assumptions.warn_script_seconds,
+        "TOO_LESS_DANMAKU_RULES": len(rules) < assumptions.warn_rules,
+        "RANDOM_PLAY_CLOSED": policy.get("random_play_mode") == "NONE",
+    }
+    return [warning for warning, is_true in found.items() if is_true]
 
 
 def length(script: Sequence[Paragraph]) -> float:

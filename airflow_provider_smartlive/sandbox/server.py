@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from airflow_provider_smartlive.sandbox import api_jobs
+from airflow_provider_smartlive.sandbox import api_commands, api_jobs, api_rooms
 from airflow_provider_smartlive.sandbox.call import Operation
 from airflow_provider_smartlive.sandbox.clock import Clock
 from airflow_provider_smartlive.sandbox.config import Config
@@ -32,7 +32,7 @@ from airflow_provider_smartlive.sandbox.platform import Platform
 from airflow_provider_smartlive.sandbox.services import Services
 from airflow_provider_smartlive.sandbox.store import Store
 
-OPERATIONS: tuple[Operation, ...] = (*api_jobs.OPERATIONS,)
+OPERATIONS: tuple[Operation, ...] = (*api_jobs.OPERATIONS, *api_commands.OPERATIONS, *api_rooms.OPERATIONS)
 
 #: Real seconds for open calls to finish when the sandbox stops.
 _SHUTDOWN_SECONDS = 2

@@ -1,0 +1,44 @@
+"""
+Fixtures for tests of livestream campaigns: ``smartlive_sandbox`` and ``smartlive_connection``.
+
+pytest loads this module wherever the provider is installed, so it imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from airflow_provider_smartlive.sandbox.config import Config
+    from airflow_provider_smartlive.sandbox.testing import LocalSandbox
+
+#: The connection that the fixture ``smartlive_connection`` defines.
+CONN_ID = "smartlive_default"
+
+
+@pytest.fixture
+def smartlive_sandbox_config() -> Config:
+    """Say how the sandbox of the test is set up; override it to change that."""
+    from airflow_provider_smartlive.sandbox.testing import quick_config
+
+    return quick_config()
+
+
+@pytest.fixture
+def smartlive_sandbox(smartlive_sandbox_config: Config) -> Iterator[LocalSandbox]:
+    """Run a local MetaStudio for the test, without video and at twenty times the speed."""
+    from airflow_provider_smartlive.sandbox.testing import LocalSandbox
+
+    with LocalSandbox(smartlive_sandbox_config) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def smartlive_connection(smartlive_sandbox: LocalSandbox, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Define the Airflow connection ``smartlive_default`` to the sandbox, in the environment; return its id."""
+    monkeypatch.setenv(f"AIRFLOW_CONN_{CONN_ID.upper()}", json.dumps(smartlive_sandbox.connection()))
+    return CONN_ID
