@@ -152,7 +152,8 @@ class AirflowStack:
         """
         if "migrate" not in self.programs:
             self.begin_migration()
-        self.programs.pop("migrate").finish(MIGRATE_TIMEOUT)
+        self.programs["migrate"].finish(MIGRATE_TIMEOUT)
+        del self.programs["migrate"]
         self._run("api-server", "api-server")
         self._run("scheduler", "scheduler", "--skip-serve-logs")
         self._run("dag-processor", "dag-processor")
