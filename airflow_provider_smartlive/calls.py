@@ -13,7 +13,7 @@ from typing import Any, Generic, TypedDict, TypeVar
 from urllib.parse import quote
 
 from airflow_provider_smartlive.metastudio.commands import Command, CommandRequest, CommandResponse
-from airflow_provider_smartlive.metastudio.iam import TOKEN_PATH, Token, TokenRequest
+from airflow_provider_smartlive.metastudio.iam import CONTENT_TYPE, TOKEN_PATH, Token, TokenRequest
 from airflow_provider_smartlive.metastudio.jobs import (
     JobList,
     LiveWarningInfo,
@@ -65,6 +65,7 @@ class Call(Generic[T]):
         as a complete URL may be pre-signed.
     :param parse: reads a successful answer; raises ``ValueError`` if it is not what was announced.
     :param body: the exact bytes to send.
+    :param content_type: of the body.
     :param repeatable: doing it twice does no harm. Others are sent again only if they surely did not arrive.
     :param starts_job: an answer that leaves it open whether a job runs now is an ``AmbiguousStart``.
     :param self_authorised: the target or the body carries its own authorisation; ours must not go along.
@@ -75,6 +76,7 @@ class Call(Generic[T]):
     target: str = field(repr=False)
     parse: Callable[[Answer], T] = field(repr=False)
     body: bytes = field(default=b"", repr=False)
+    content_type: str = "application/json"
     repeatable: bool = False
     starts_job: bool = False
     self_authorised: bool = False
@@ -260,6 +262,7 @@ def obtain_token(endpoint: str, request: TokenRequest) -> Call[Token]:
         f"{endpoint}{TOKEN_PATH}",
         lambda answer: Token.from_answer(answer.headers, answer.body),
         request.to_body(),
+        content_type=CONTENT_TYPE,
         repeatable=True,
         self_authorised=True,
     )

@@ -195,7 +195,7 @@ class Exchange:
                 return self._signing_with(credentials)
 
     def _request(self, call: Call[Any]) -> Steps[Outgoing]:
-        headers = {"Content-Type": "application/json", "User-Agent": USER_AGENT}
+        headers = {"Content-Type": call.content_type, "User-Agent": USER_AGENT}
         if call.self_authorised:
             return Outgoing(call.method, call.target, headers, call.body, _with_nothing)
         authorise = yield from self.authorisation()

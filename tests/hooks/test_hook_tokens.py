@@ -33,6 +33,7 @@ def test_the_token_is_fetched_once(server, driver):
     driver("show_job", "room-1", "job-1")
     driver("show_job", "room-1", "job-1")
     login, *shows = server.requests
+    assert login.headers["content-type"] == "application/json;charset=utf8"
     assert login.target == "/v3/auth/tokens?nocatalog=true"
     assert json.loads(login.body)["auth"]["identity"]["password"]["user"]["password"] == "fake-iam-password"
     assert not {"authorization", "x-auth-token"} & login.headers.keys()

@@ -7,9 +7,15 @@ from datetime import UTC, datetime
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
+import requests
+import urllib3
 from conftest import PROJECT_ID
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from recording_server import SECRET_KEY, answer
+from yarl import URL
 
+from airflow_provider_smartlive import calls
 from airflow_provider_smartlive.metastudio.signing import SignatureError
 
 EMPTY_PAGE = {"count": 0, "smart_live_jobs": []}
@@ -178,3 +184,19 @@ def test_run_signs_what_has_no_method(server, connect):
     with pytest.raises(UnexpectedResponse):
         hook.run("smart-live-rooms/room-3")
     assert len(server.requests) == 3
+
+
+ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=64)
+
+
+@settings(max_examples=500, deadline=None)
+@given(room_id=ANY_TEXT.filter(lambda text: text not in ("", ".", "..")), room_name=ANY_TEXT)
+def test_neither_library_re_encodes_what_was_signed(room_id, room_name):
+    path = calls.show_job(room_id, room_id).target
+    query = calls.list_jobs(0, {"room_name": room_name}).target
+    for target in (path, query):
+        url = f"https://metastudio.example.com/v1/{PROJECT_ID}{target}"
+        prepared = requests.Request("GET", url).prepare()
+        assert prepared.url == url
+        assert prepared.path_url == urllib3.util.parse_url(url).request_uri == f"/v1/{PROJECT_ID}{target}"
+        assert URL(url, encoded=True).raw_path_qs == f"/v1/{PROJECT_ID}{target}"
