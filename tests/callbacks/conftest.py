@@ -113,6 +113,15 @@ class Database:
         )
         return dag_id, run_id
 
+    def forget(self) -> None:
+        """Delete all task instances, and their XComs with them."""
+        from airflow.models.taskinstance import TaskInstance
+        from airflow.models.xcom import XComModel
+
+        with self.sessions() as session:
+            session.execute(delete(XComModel))
+            session.execute(delete(TaskInstance))
+
     def push(self, identity: Identity, key: str, value: Any) -> None:
         """Push an XCom as the Execution API does."""
         from airflow.models.xcom import XComModel
@@ -192,8 +201,9 @@ def postgresql() -> Iterator[Database]:
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.processes)])
-def database(request: pytest.FixtureRequest) -> Database:
-    """The same tests for both databases."""
+def database(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """The same tests for both databases; a waiter that one test leaves behind is no business of the next."""
     found = request.getfixturevalue(request.param)
     assert isinstance(found, Database)
-    return found
+    yield found
+    found.forget()
