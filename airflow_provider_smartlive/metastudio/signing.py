@@ -155,17 +155,19 @@ def verify(
     """
     try:
         known = _by_lower_name(headers)
-    except ValueError as error:
+        match, date = _authorization(known)
+        signed_names = match["names"].split(";")
+        _check_signed_names(signed_names, known)
+        canonical = canonical_request(method, url, known, body, signed_names)
+    except SignatureError:
+        raise
+    except ValueError as error:  # a header given twice, half a character, an unclosed bracket in the host
         raise SignatureError(SignatureProblem.MALFORMED, str(error)) from None
-    match, date = _authorization(known)
-    signed_names = match["names"].split(";")
-    _check_signed_names(signed_names, known)
     secret_key = secret_key_for(match["access"])
     if secret_key is None:
         raise SignatureError(SignatureProblem.UNKNOWN_KEY, "no such access key")
     if abs(_utc(now) - _parse_date(date)) > CLOCK_WINDOW:
         raise SignatureError(SignatureProblem.CLOCK, "X-Sdk-Date is more than 15 minutes off")
-    canonical = canonical_request(method, url, known, body, signed_names)
     declared = known.get("x-sdk-content-sha256", UNSIGNED_PAYLOAD)
     body_matches = declared == UNSIGNED_PAYLOAD or declared == hashlib.sha256(body).hexdigest()
     expected = _mac(secret_key, string_to_sign(canonical, date))

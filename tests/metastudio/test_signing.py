@@ -250,6 +250,11 @@ def test_header_given_twice() -> None:
     assert problem_of({**signed(), "x-sdk-date": "20261122T120000Z"}) is SignatureProblem.MALFORMED
 
 
+@pytest.mark.parametrize("url", ["http://[::1/v1", f"{JOBS}?q=\udc80", f"{JOBS}/\udc80"])
+def test_urls_that_cannot_be_read(url: str) -> None:
+    assert problem_of(signed(), url=url) is SignatureProblem.MALFORMED
+
+
 @pytest.mark.parametrize(
     "request_",
     [
