@@ -149,6 +149,7 @@ class Publisher:
         self._launch = launch
         self._encoder: Encoder | None = None
         self._over = asyncio.Event()
+        self._away = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._giving_up: asyncio.Task[None] | None = None
         self._connections = 0
@@ -193,11 +194,13 @@ class Publisher:
             await self._attempt()
             if self._over.is_set():
                 break
-            if self.state is not StreamState.RECONNECTING:
+            if self._giving_up is None:
                 attempts = 0
-                await self._tell(StreamState.DISCONNECTED)
                 self._giving_up = asyncio.create_task(self._give_up())
+            if self.state is not StreamState.RECONNECTING:
+                await self._tell(StreamState.DISCONNECTED)
                 await self._tell(StreamState.RECONNECTING)
+            self._away.set()
             await self._pause(RETRY_PAUSES[min(attempts, len(RETRY_PAUSES) - 1)])
             attempts += 1
         self._go_on()
@@ -255,6 +258,7 @@ class Publisher:
                     self.stats.frames = frames_before + frames
                     self.stats.bytes = bytes_before + size
                     self.stats.fps = fps
+                    self._go_on()
                 case {"event": "closed"}:
                     return None
                 case {"event": "failed", "fault": str(fault), "text": str(text)}:
@@ -265,20 +269,26 @@ class Publisher:
                     return LinkFault.UNAVAILABLE
 
     async def _connected(self) -> None:
-        self._go_on()
+        self._away.clear()
         self.fault = None
         self._connections += 1
         self.stats.reconnects = self._connections - 1
         await self._tell(StreamState.CONNECTED)
 
     async def _give_up(self) -> None:
-        """End the publisher when the link stayed away for too long."""
+        """End the publisher when the link stayed away for too long; while it is back, only if it breaks again."""
         if self._waiting > 0:
             await self._sleep(self._waiting)
+            await self._away.wait()
             self._over.set()
 
     def _go_on(self) -> None:
-        """Call :meth:`_give_up` off."""
+        """
+        Call :meth:`_give_up` off.
+
+        Not as soon as the link is back but when it has carried video for a moment: some servers admit everybody
+        and then cut those whom they do not want, which would go on for ever.
+        """
         if self._giving_up is not None:
             self._giving_up.cancel()
             self._giving_up = None

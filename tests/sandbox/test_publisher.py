@@ -212,13 +212,34 @@ async def test_zero_waits_for_ever(scene: Scene) -> None:
 async def test_every_interruption_has_its_own_waiting(scene: Scene) -> None:
     running = await started(scene, max_exception_waiting=10.0)
     for _ in range(5):
-        await scene.tell(CONNECTED, failed("broken"))
+        await scene.tell(CONNECTED, stats(10, 1000), failed("broken"))
         await scene.clock.advance(8.0)
         assert scene.states[-1] == "RECONNECTING"
-    await scene.tell(CONNECTED)
+    await scene.tell(CONNECTED, stats(10, 1000))
     await scene.clock.advance(100.0)
     assert scene.states[-1] == "CONNECTED"
     await running.stop()
+
+
+async def test_a_server_that_admits_and_cuts_counts_as_one_interruption(scene: Scene) -> None:
+    scene.script = [CONNECTED, failed("broken")]
+    running = await started(scene, max_exception_waiting=10.0)
+    await scene.clock.advance(9.9)
+    assert scene.states == ["CONNECTING", *["CONNECTED", "DISCONNECTED", "RECONNECTING"] * 4]
+    await scene.clock.advance(0.1)
+    assert scene.states[-1] == "END"
+    await running.wait()
+
+
+async def test_a_link_that_is_back_just_in_time_stays(scene: Scene) -> None:
+    scene.script = [failed("refused")]
+    running = await started(scene, max_exception_waiting=10.0)
+    scene.script = [CONNECTED]
+    await scene.clock.advance(50.0)
+    assert scene.states[-1] == "CONNECTED"
+    await scene.tell(failed("broken"))
+    assert scene.states[-3:] == ["DISCONNECTED", "RECONNECTING", "END"]
+    await running.wait()
 
 
 async def test_the_waiting_ends_an_attempt_that_hangs(scene: Scene) -> None:
