@@ -150,8 +150,7 @@ def _row(row: Row) -> str:
     found = resolve(row.target)
     owner, _, name = row.target.rpartition(".")
     model = resolve(owner) if "(" not in row.target else None
-    is_field = inspect.isclass(model) and issubclass(model, BaseModel)
-    accepted = accepts(model, name) if is_field else ""
+    accepted = accepts(model, name) if isinstance(model, type) and issubclass(model, BaseModel) else ""
     return f"| {row.parameter} | {row.mandatory} | {row.type} | `{row.target}` | {accepted} | {_meaning(found)} |"
 
 
@@ -165,8 +164,9 @@ def _meaning(found: Any) -> str:
 
 def _other_fields() -> Iterator[str]:
     for model in models():
+        own = inspect.get_annotations(model)  # inherited fields stand with the model that they come from
         for name in model.model_fields:
-            source = source_of(model, name)
+            source = source_of(model, name) if name in own else None
             if source is not None:
                 path = f"{model.__module__.rpartition('.')[2]}.{model.__name__}"
                 yield f"| `{path}` | {name} | {accepts(model, name)} | {source} |"
@@ -200,7 +200,9 @@ def _accepts(schema: dict[str, Any], known: dict[str, Any]) -> str:
 def _span(schema: dict[str, Any], low: str, high: str) -> str:
     if low not in schema and high not in schema:
         return ""
-    return f" {schema.get(low, 0)} to {schema.get(high, 'any')}"
+    if high not in schema:
+        return f" {schema[low]} or more"
+    return f" {schema.get(low, 0)} to {schema[high]}"
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, SerializeAsAny, ValidationInfo, field_validator
 
@@ -21,6 +21,7 @@ from airflow_provider_smartlive.metastudio.base import (
     RequestModel,
     Response,
     ResponseModel,
+    Source,
 )
 from airflow_provider_smartlive.metastudio.play import LiveExitConfig
 from airflow_provider_smartlive.metastudio.review import ReviewConfig
@@ -79,7 +80,7 @@ class PlayAudio(RequestModel):
     audio_url: str | None = Field(None, max_length=2048, repr=False, description="Where the audio is.")
     play_type: PlayType | None = Field(None, description="When; default APPEND.")
     play_role: PlayRole | None = Field(None, description="Who speaks; default STREAMER.")
-    rule_index: str | None = Field(
+    rule_index: Annotated[str | None, Source("inferred from PlayTextInfo, whose text names audio")] = Field(
         None, max_length=64, description="The interaction rule that this replies to, from its callback."
     )
 

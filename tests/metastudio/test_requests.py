@@ -75,7 +75,7 @@ EVERYTHING: dict[str, Any] = {
 
 def with_value(path: str, value: object) -> dict[str, Any]:
     """Everything, with one field changed."""
-    request = json.loads(json.dumps(EVERYTHING))
+    request: dict[str, Any] = json.loads(json.dumps(EVERYTHING))
     *parents, name = path.split(".")
     inner = request
     for parent in parents:
