@@ -73,8 +73,8 @@ class Outcome:
     :param kind: What happened to it.
     :param job_id: The job that it is about, normalised; None if it names none.
     :param state: The stream state that it reported, if it is about a stream.
-    :param reached: The states that the job reached with this event and had not before. END is among them only
-        together with ``all_ended``.
+    :param reached: The states, or the mark of the reply, that the job reached with this event and had not
+        before. END is among them only together with ``all_ended``.
     :param all_ended: Whether this event ended the last output of the job that had not ended.
     """
 
@@ -133,7 +133,10 @@ def fold(
     elif isinstance(message, ScriptSwitch):
         after, outcome = _with_script(before, message, at), Outcome(OutcomeKind.FOLDED, job_id)
     else:
-        after, outcome = _with_reply(before, message), Outcome(OutcomeKind.FOLDED, job_id)
+        after = _with_reply(before, message)
+        mark = reply_mark(message.reply_id)
+        reached = frozenset() if before.has_reached(mark) else frozenset({mark})
+        outcome = Outcome(OutcomeKind.FOLDED, job_id, reached=reached)
 
     kept = job_id if current_job is None else normalise_id(current_job)
     folded = _counted(table, at, digest).model_copy(update={"jobs": _placed(table.jobs, after, kept)})

@@ -16,24 +16,21 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any
-from uuid import UUID
 
 import structlog
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
-from airflow.models.trigger import Trigger, handle_event_submit
-from airflow.models.xcom import XCOM_RETURN_KEY, XComModel
+from airflow.models.trigger import Trigger
+from airflow.models.xcom import XComModel
 from airflow.sdk.timezone import utcnow
-from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 from airflow.utils.session import create_session
 from airflow.utils.state import State, TaskInstanceState
-from sqlalchemy import ColumnElement, and_, select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import and_, select, text
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
+from airflow_provider_smartlive.callbacks import rows
 from airflow_provider_smartlive.callbacks.facts import TaskFacts
 from airflow_provider_smartlive.callbacks.fold import Outcome, OutcomeKind, fold, unrecognised
 from airflow_provider_smartlive.callbacks.route import Identity, OpenedRoute
@@ -99,17 +96,6 @@ class Receipt:
     outcome: Outcome
     owner_resumed: bool = False
     waiters_woken: int = 0
-
-
-@dataclass(frozen=True)
-class _LockedTask:
-    """The columns of a task instance whose row this transaction has locked."""
-
-    id: UUID
-    state: str | None
-    max_tries: int
-    trigger_id: int | None
-    dag_run_id: int
 
 
 class Store:
@@ -199,16 +185,16 @@ class Store:
     def _transaction(self, session: Session, opened: OpenedRoute, change: _Change, at: datetime) -> Receipt:
         _prepare(session)
         identity = opened.route.identity
-        owner = _lock(session, identity)
+        owner = rows.lock(session, identity)
         if owner is None or owner.max_tries != opened.route.generation:
             raise Gone
-        xcoms = _load(session, owner, identity)
+        xcoms = rows.load(session, owner, identity)
         current_job = xcoms.get(JOB_ID_KEY)
         current_job = current_job if isinstance(current_job, str) else None
         table, outcome = change(CallbackTable.load(xcoms.get(XCOM_TABLE_KEY)), current_job)
         if outcome.kind is OutcomeKind.DUPLICATE:
             return Receipt(outcome)
-        _save(session, owner, identity, XCOM_TABLE_KEY, table.dump(), at)
+        rows.save(session, owner, identity, XCOM_TABLE_KEY, table.dump(), at)
 
         # The signature does not cover the body: whoever captured one could name any job in it. Only the job
         # that this task instance really started wakes anybody.
@@ -221,13 +207,15 @@ class Store:
             waiters_woken=self._wake_waiters(session, identity, job, at) if current_job else 0,
         )
 
-    def _resume_owner(self, session: Session, owner: _LockedTask, job: JobCallbacks, at: datetime) -> bool:
+    def _resume_owner(
+        self, session: Session, owner: rows.LockedTask, job: JobCallbacks, at: datetime
+    ) -> bool:
         if not self._may_resume(session, owner):
             return False
-        _resume(session, owner, Wake(source=CALLBACK, job_id=job.job_id, state="END", at=at))
+        rows.resume(session, owner, Wake(source=CALLBACK, job_id=job.job_id, state="END", at=at))
         return True
 
-    def _may_resume(self, session: Session, task: _LockedTask) -> bool:
+    def _may_resume(self, session: Session, task: rows.LockedTask) -> bool:
         if task.state != TaskInstanceState.DEFERRED:
             return False
         deferred_at = session.scalar(select(Trigger.created_date).where(Trigger.id == task.trigger_id))
@@ -255,14 +243,14 @@ class Store:
     ) -> bool:
         if not job.has_reached(waiter.target_state):
             return False
-        task = _lock(session, identity)
+        task = rows.lock(session, identity)
         if task is None or not self._may_resume(session, task):
             return False
         wake = Wake(source=CALLBACK, job_id=job.job_id, state=waiter.target_state, at=at)
         if waiter.needs_worker:
-            _resume(session, task, wake)
+            rows.resume(session, task, wake)
         else:
-            _succeed(session, task, identity, wake)
+            rows.succeed(session, task, identity, wake)
         return True
 
 
@@ -280,7 +268,12 @@ def find_task(identity: Identity) -> TaskFacts | None:
                 XComModel.key == JOB_ID_KEY,
             ),
         )
-        .where(_is(identity))
+        .where(
+            TaskInstance.dag_id == identity.dag_id,
+            TaskInstance.run_id == identity.run_id,
+            TaskInstance.task_id == identity.task_id,
+            TaskInstance.map_index == identity.map_index,
+        )
     )
     with _own_session() as session:
         row = session.execute(statement).one_or_none()
@@ -313,79 +306,6 @@ def _prepare(session: Session) -> None:
         )
     if dialect == "postgresql":
         session.execute(text(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}"))
-
-
-def _is(identity: Identity) -> ColumnElement[bool]:
-    return and_(
-        TaskInstance.dag_id == identity.dag_id,
-        TaskInstance.run_id == identity.run_id,
-        TaskInstance.task_id == identity.task_id,
-        TaskInstance.map_index == identity.map_index,
-    )
-
-
-def _lock(session: Session, identity: Identity) -> _LockedTask | None:
-    """Lock the row of a task instance by a write that changes nothing, and return what it holds."""
-    run = select(DagRun.id).where(DagRun.dag_id == identity.dag_id, DagRun.run_id == identity.run_id)
-    statement = (
-        update(TaskInstance)
-        .where(_is(identity))
-        .values(updated_at=TaskInstance.updated_at)
-        # What the lock protects must not come from a subquery here: PostgreSQL evaluates it on the snapshot
-        # from before the wait for the lock. The id of the run never changes.
-        .returning(
-            TaskInstance.id,
-            TaskInstance.state,
-            TaskInstance.max_tries,
-            TaskInstance.trigger_id,
-            run.scalar_subquery(),
-        )
-        .execution_options(synchronize_session=False)
-    )
-    row = session.execute(statement).one_or_none()
-    return _LockedTask(*row) if row else None
-
-
-def _load(session: Session, task: _LockedTask, identity: Identity) -> dict[str, Any]:
-    """Read the table and the job's id, raw as the Execution API stores them."""
-    statement = select(XComModel.key, XComModel.value).where(
-        XComModel.dag_run_id == task.dag_run_id,
-        XComModel.task_id == identity.task_id,
-        XComModel.map_index == identity.map_index,
-        XComModel.key.in_([XCOM_TABLE_KEY, JOB_ID_KEY]),
-    )
-    return {row.key: row.value for row in session.execute(statement)}
-
-
-def _save(
-    session: Session, task: _LockedTask, identity: Identity, key: str, value: dict[str, Any], at: datetime
-) -> None:
-    """Write an XCom as the Execution API stores it, replacing the old value."""
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    statement = insert(XComModel).values(
-        dag_run_id=task.dag_run_id, key=key, value=value, timestamp=at, **vars(identity)
-    )
-    session.execute(
-        statement.on_conflict_do_update(
-            index_elements=["dag_run_id", "task_id", "map_index", "key"],
-            set_={"value": statement.excluded.value, "timestamp": statement.excluded.timestamp},
-        )
-    )
-
-
-def _resume(session: Session, task: _LockedTask, wake: Wake) -> None:
-    """Send a deferred task back to a worker."""
-    handle_event_submit(
-        TriggerEvent(wake.dump()), task_instance=session.get_one(TaskInstance, task.id), session=session
-    )
-
-
-def _succeed(session: Session, task: _LockedTask, identity: Identity, wake: Wake) -> None:
-    """End a deferred task without a worker. Not by the event's ``xcoms``: those commit before the rest."""
-    _save(session, task, identity, XCOM_RETURN_KEY, wake.dump(), wake.at)
-    handle_event_submit(
-        TaskSuccessEvent(), task_instance=session.get_one(TaskInstance, task.id), session=session
-    )
 
 
 def _is_conflict(error: Exception) -> bool:

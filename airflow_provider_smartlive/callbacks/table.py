@@ -15,6 +15,15 @@ from airflow_provider_smartlive.metastudio.events import StreamState
 from airflow_provider_smartlive.metastudio.ids import normalise_id
 
 
+#: What a job reaches when a reply was spoken to its end, beside the states of its streams.
+_REPLY = "REPLY/"
+
+
+def reply_mark(reply_id: str) -> str:
+    """Return what a task waits for that waits for a reply, in place of a stream state."""
+    return f"{_REPLY}{normalise_id(reply_id)}"
+
+
 class _Row(BaseModel):
     # Extra fields come from a later release of the same version: readable, and lost at the next save.
     model_config = ConfigDict(frozen=True, extra="ignore")

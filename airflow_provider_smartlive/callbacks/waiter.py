@@ -78,7 +78,8 @@ class Waiter(_Message):
     The registration of a waiting task, kept in an XCom of that task itself.
 
     :param job_id: The job that the task waits for; None for whatever job its starter has.
-    :param target_state: The stream state that it waits for.
+    :param target_state: The stream state that it waits for, or the mark of a reply
+        (:func:`~airflow_provider_smartlive.callbacks.table.reply_mark`).
     :param needs_worker: Whether the task has to be resumed on a worker. Otherwise the receiver ends it on the
         spot, which skips asset events, listeners and the task log.
     """

@@ -19,7 +19,7 @@ import pytest
 from callback_events import JOB, stream, stream_body
 from sqlalchemy import select
 
-from airflow_provider_smartlive.callbacks import store as stores
+from airflow_provider_smartlive.callbacks import rows
 from airflow_provider_smartlive.callbacks.fold import fold
 from airflow_provider_smartlive.callbacks.route import OpenedRoute, Route, issue
 from airflow_provider_smartlive.callbacks.store import Store
@@ -74,10 +74,10 @@ def test_without_the_lock_one_of_them_is_lost(database, monkeypatch):
             TaskInstance.trigger_id,
             DagRun.id,
         )
-        statement = select(*columns).join(TaskInstance.dag_run).where(stores._is(identity))
-        return stores._LockedTask(*session.execute(statement).one())
+        statement = select(*columns).join(TaskInstance.dag_run).where(TaskInstance.dag_id == identity.dag_id)
+        return rows.LockedTask(*session.execute(statement).one())
 
-    monkeypatch.setattr(stores, "_lock", only_look)
+    monkeypatch.setattr(rows, "lock", only_look)
 
     assert _two_at_once(database, monkeypatch) == 1
 
