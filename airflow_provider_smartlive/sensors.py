@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import timedelta
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
@@ -14,21 +13,20 @@ from airflow.sdk.timezone import utcnow
 
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.lifecycle import Progress, WakeSource, progress
+from airflow_provider_smartlive.named_job import NamedJob
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from airflow.sdk import Context
 
-    from airflow_provider_smartlive.hooks import SmartLiveHook
     from airflow_provider_smartlive.sighting import Sighting
-    from airflow_provider_smartlive.starter import Starter
 
 #: The states of an RTMP link, as MetaStudio calls them back.
 STREAM_STATES = ("CONNECTING", "CONNECTED", "DISCONNECTED", "RECONNECTING", "END")
 
 
-class SmartLiveStreamStateSensor(BaseSensorOperator):
+class SmartLiveStreamStateSensor(NamedJob, BaseSensorOperator):
     """
     Wait until the stream of a livestream has reached a state.
 
@@ -63,14 +61,7 @@ class SmartLiveStreamStateSensor(BaseSensorOperator):
         ``[smartlive] reconcile_interval``.
     """
 
-    template_fields: Sequence[str] = (
-        "job_id",
-        "room_id",
-        "starter_task_id",
-        "starter_dag_id",
-        "starter_run_id",
-        "smartlive_conn_id",
-    )
+    template_fields: Sequence[str] = NamedJob.job_template_fields
     ui_color = "#ffe3e0"
 
     def __init__(
@@ -126,13 +117,12 @@ class SmartLiveStreamStateSensor(BaseSensorOperator):
         found = self.poke(context)
         if isinstance(found, PokeReturnValue):
             return found.xcom_value
-        self._register(context)
+        self.register(context, self.target_state, needs_worker=self._needs_worker())
         return self._defer(context, utcnow() + timedelta(seconds=self.timeout))
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
         """Look once: at the callback table first, at MetaStudio if that does not tell."""
-        starter = self._starter(context)
-        job_id = self.job_id or (starter.job_id() if starter else None)
+        starter, job_id = self.find_starter(context), self.find_job(context)
         if job_id is None:
             self.log.info("The starter has no job yet.")
             return False
@@ -190,7 +180,7 @@ class SmartLiveStreamStateSensor(BaseSensorOperator):
         from airflow_provider_smartlive.triggers import ENDING_INTERVAL, SmartLiveStreamTrigger
 
         interval = self.reconcile_interval or settings.number("reconcile_interval")
-        starter = self._starter(context)
+        starter = self.find_starter(context)
         self.defer(
             trigger=SmartLiveStreamTrigger(
                 smartlive_conn_id=self.smartlive_conn_id,
@@ -209,15 +199,6 @@ class SmartLiveStreamStateSensor(BaseSensorOperator):
             timeout=None,
         )
 
-    def _register(self, context: Context) -> None:
-        """Ask the receiver to end or resume this task; before it is deferred, so that no callback finds it missing."""
-        from airflow_provider_smartlive.callbacks.waiter import Waiter, starter_waiter_key, waiter_key
-
-        starter = self._starter(context)
-        key = waiter_key(self.job_id or "") if starter is None else starter_waiter_key(starter.identity)
-        waiter = Waiter(job_id=self.job_id, target_state=self.target_state, needs_worker=self._needs_worker())
-        context["ti"].xcom_push(key=key, value=waiter.dump())
-
     def _needs_worker(self) -> bool:
         """Whether ending the task from the API server would leave something out that somebody asked for."""
         return bool(
@@ -229,34 +210,12 @@ class SmartLiveStreamStateSensor(BaseSensorOperator):
             or self.on_failure_callback
         )
 
-    def _starter(self, context: Context) -> Starter | None:
-        from airflow_provider_smartlive.starter import Starter
-
-        if not self.starter_task_id:
-            if not self.job_id:
-                raise AirflowFailException("Name the job: pass job_id or starter_task_id.")
-            return None
-        return Starter.named(
-            context,
-            self.starter_task_id,
-            dag_id=self.starter_dag_id,
-            run_id=self.starter_run_id,
-            map_index=self.starter_map_index,
-        )
-
-    @cached_property
-    def _hook(self) -> SmartLiveHook:
-        from airflow_provider_smartlive.hooks import SmartLiveHook
-
-        return SmartLiveHook(smartlive_conn_id=self.smartlive_conn_id)
-
     def _look(self, context: Context, job_id: str) -> Sighting | None:
         """Ask MetaStudio; None without a room, because a search of the listing is the reconciler's business."""
         from airflow_provider_smartlive.stop import look
 
-        starter = self._starter(context)
-        room_id = self.room_id or (starter.room_id() if starter else None)
-        return look(self._hook, room_id, job_id) if room_id else None
+        room_id = self.find_room(context)
+        return look(self.hook, room_id, job_id) if room_id else None
 
     def _has_reached(self, job_id: str, sighting: Sighting) -> bool:
         state = progress(self.target_state, sighting.sight, seen=False, streamed=sighting.streamed)

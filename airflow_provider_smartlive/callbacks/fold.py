@@ -24,6 +24,7 @@ from airflow_provider_smartlive.callbacks.table import (
     StreamRow,
     Unrecognised,
     UnrecognisedEvent,
+    reply_mark,
 )
 from airflow_provider_smartlive.metastudio.events import (
     CallbackEvent,
@@ -135,7 +136,7 @@ def fold(
     else:
         after = _with_reply(before, message)
         mark = reply_mark(message.reply_id)
-        reached = frozenset() if before.has_reached(mark) else frozenset({mark})
+        reached = frozenset({mark}) if not before.has_reached(mark) else frozenset()
         outcome = Outcome(OutcomeKind.FOLDED, job_id, reached=reached)
 
     kept = job_id if current_job is None else normalise_id(current_job)

@@ -14,7 +14,6 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 from airflow_provider_smartlive.metastudio.events import StreamState
 from airflow_provider_smartlive.metastudio.ids import normalise_id
 
-
 #: What a job reaches when a reply was spoken to its end, beside the states of its streams.
 _REPLY = "REPLY/"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -11,15 +10,15 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError
+from airflow_provider_smartlive.named_job import NamedJob
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_smartlive.hooks import SmartLiveHook
     from airflow_provider_smartlive.starter import Starter
 
 
-class StopSmartLiveJobOperator(BaseOperator):
+class StopSmartLiveJobOperator(NamedJob, BaseOperator):
     """
     Stop a livestream, and wait until MetaStudio confirms that it is over. One that is over already is a
     success.
@@ -38,14 +37,7 @@ class StopSmartLiveJobOperator(BaseOperator):
     :param stop_grace: seconds that the job gets to end; default ``[smartlive] stop_grace``.
     """
 
-    template_fields: Sequence[str] = (
-        "job_id",
-        "room_id",
-        "starter_task_id",
-        "starter_dag_id",
-        "starter_run_id",
-        "smartlive_conn_id",
-    )
+    template_fields: Sequence[str] = NamedJob.job_template_fields
     ui_color = "#ffe3e0"
 
     def __init__(
@@ -80,9 +72,7 @@ class StopSmartLiveJobOperator(BaseOperator):
         """
         from airflow_provider_smartlive.stop import is_over, stop_and_confirm
 
-        starter = self._starter(context)
-        job_id = self.job_id or (starter.job_id() if starter else None)
-        room_id = self.room_id or (starter.room_id() if starter else None)
+        starter, job_id, room_id = self.find_starter(context), self.find_job(context), self.find_room(context)
         if room_id is None:
             if starter is None:
                 raise AirflowFailException(
@@ -93,7 +83,7 @@ class StopSmartLiveJobOperator(BaseOperator):
         grace = settings.number("stop_grace") if self.stop_grace is None else self.stop_grace
         jobs = self._jobs(room_id, job_id, starter)
         for job in jobs:
-            sighting = stop_and_confirm(self._hook, room_id, job, grace=grace)
+            sighting = stop_and_confirm(self.hook, room_id, job, grace=grace)
             if not is_over(sighting):
                 raise SmartLiveJobFailedError(
                     f"Job {job} in room {room_id} is still running {grace:.0f} s after it was told to stop "
@@ -109,28 +99,7 @@ class StopSmartLiveJobOperator(BaseOperator):
         jobs = [job_id] if job_id else []
         if starter is not None:
             found = active_jobs_of(
-                starter.identity, self._hook.list_room_jobs(room_id), settings.callback_secrets()
+                starter.identity, self.hook.list_room_jobs(room_id), settings.callback_secrets()
             )
             jobs += [job for job in found if job_id is None or not same_id(job, job_id)]
         return jobs
-
-    def _starter(self, context: Context) -> Starter | None:
-        from airflow_provider_smartlive.starter import Starter
-
-        if not self.starter_task_id:
-            if not self.job_id:
-                raise AirflowFailException("Name the job: pass job_id and room_id, or starter_task_id.")
-            return None
-        return Starter.named(
-            context,
-            self.starter_task_id,
-            dag_id=self.starter_dag_id,
-            run_id=self.starter_run_id,
-            map_index=self.starter_map_index,
-        )
-
-    @cached_property
-    def _hook(self) -> SmartLiveHook:
-        from airflow_provider_smartlive.hooks import SmartLiveHook
-
-        return SmartLiveHook(smartlive_conn_id=self.smartlive_conn_id)
