@@ -183,7 +183,8 @@ def _check_places(call: Call, room: Room, settings: dict[str, Any]) -> None:
 
 def _view(call: Call, job: JobRecord) -> dict[str, Any]:
     shown = call.services.clock.shown()
-    return job.view(shown, report_url=report_url(call, job), echo=call.echoes)
+    log_url = f"{call.base_url}/sandbox/ledger?job={job.job_id}"
+    return job.view(shown, report_url=report_url(call, job), log_url=log_url, echo=call.echoes)
 
 
 def _listing(call: Call, jobs: list[JobRecord]) -> Answer:

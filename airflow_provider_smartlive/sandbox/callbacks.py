@@ -7,7 +7,7 @@ import json
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Protocol
@@ -101,6 +101,7 @@ class Caller:
         self._pause = pause
         self._number = 0
         self._counts: dict[str, Counts] = defaultdict(Counts)
+        self._tasks: set[asyncio.Task[None]] = set()
         self._last: dict[str, asyncio.Task[None]] = {}
         self._held: dict[str, asyncio.Event] = {}
 
@@ -139,10 +140,9 @@ class Caller:
 
     async def close(self) -> None:
         """Give up what is not delivered yet."""
-        tasks = list(self._last.values())
-        for task in tasks:
+        for task in list(self._tasks):
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _spell(self, identifier: str) -> str:
         if self._assumptions.callback_ids == "dashed":
@@ -159,17 +159,20 @@ class Caller:
             self._note(event, attempt=0, outcome="dropped")
             return
         key = event.job_id
-        overtaker = self._held.pop(key, None)
+        overtaken = self._held.pop(key, None)
         if "reorder" in faults:
             # Sent when a later event of the job has been sent, or when none comes.
             self._held[key] = asyncio.Event()
-            task = asyncio.create_task(self._deliver_late(event, faults, self._held[key]))
-            self._last[f"{key}/held/{event.number}"] = task
-            task.add_done_callback(lambda _: self._last.pop(f"{key}/held/{event.number}", None))
+            self._spawn(self._deliver_late(event, faults, self._held[key]))
             return
-        task = asyncio.create_task(self._deliver_next(event, faults, self._last.get(key), overtaker))
-        self._last[key] = task
-        task.add_done_callback(lambda done: self._forget(key, done))
+        self._last[key] = self._spawn(self._deliver_next(event, faults, self._last.get(key), overtaken))
+        self._last[key].add_done_callback(lambda done: self._forget(key, done))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     def _forget(self, key: str, task: asyncio.Task[None]) -> None:
         if self._last.get(key) is task:

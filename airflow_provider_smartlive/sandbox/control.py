@@ -124,7 +124,7 @@ class Control:
         return JSONResponse({"jobs": [self._describe(job) for job in self._services.engine.jobs()]})
 
     def _describe(self, job: JobRecord) -> dict[str, Any]:
-        view = job.view(self._services.clock.shown(), report_url="", echo=False)
+        view = job.view(self._services.clock.shown(), report_url="", log_url="", echo=False)
         kept = (
             "job_id",
             "room_id",

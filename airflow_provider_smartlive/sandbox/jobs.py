@@ -12,6 +12,15 @@ from airflow_provider_smartlive.sandbox.faults import Fault
 from airflow_provider_smartlive.sandbox.rooms import present, wire_time
 from airflow_provider_smartlive.sandbox.script import Paragraph
 
+#: The records that a finished job names; the misspelt one is MetaStudio's.
+_RECORDS = (
+    "interaction_records_url",
+    "job_config_records_url",
+    "scripts_records_url",
+    "command_reviced_records_url",
+    "command_exec_records_url",
+)
+
 
 class OutputRecord(BaseModel):
     """
@@ -127,12 +136,13 @@ class JobRecord(BaseModel):
         """Return the fault of this kind that the job is to suffer, if any."""
         return next((fault for fault in self.faults if fault.action == action), None)
 
-    def view(self, shown: float, *, report_url: str, echo: bool) -> dict[str, Any]:
+    def view(self, shown: float, *, report_url: str, log_url: str, echo: bool) -> dict[str, Any]:
         """
         Return the job as show and list answer it.
 
         :param shown: the show clock.
         :param report_url: the pre-signed URL for live events.
+        :param log_url: where the records of a finished job are.
         :param echo: whether the callback configuration is among it.
         """
         until = shown if self.ended_shown is None else self.ended_shown
@@ -156,6 +166,7 @@ class JobRecord(BaseModel):
                 "live_event_callback_config": (self.callback or None) if echo else None,
                 "rtc_callback_config": self.settings.get("rtc_callback_config"),
                 "co_streamer_config": self.settings.get("co_streamer_config"),
+                "live_job_log": None if self.is_active else {n: f"{log_url}#{n}" for n in _RECORDS},
                 "relation_live_platform_info": self.settings.get("relation_live_platform_info"),
                 "used_resource_type": self._resource_type(),
             }

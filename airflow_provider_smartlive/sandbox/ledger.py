@@ -57,7 +57,6 @@ class Ledger:
         self._store = store
         self._now = now
         self._limit = limit
-        self._listeners: list[Callable[[dict[str, Any]], None]] = []
 
     def add(self, kind: Kind, *, job_id: str | None = None, room_id: str | None = None, **facts: Any) -> None:
         """
@@ -73,12 +72,6 @@ class Ledger:
         number = self._store.append(kind, at, job_id, room_id, entry)
         if number % 1000 == 0:
             self._store.forget_before(number - self._limit)
-        for listener in self._listeners:
-            listener({"seq": number, "kind": kind, "at": at, "job_id": job_id, "room_id": room_id, **entry})
-
-    def listen(self, listener: Callable[[dict[str, Any]], None]) -> None:
-        """Call the listener with every new entry."""
-        self._listeners.append(listener)
 
     def read(
         self,

@@ -25,7 +25,9 @@ QUICK_RATE = 20.0
 def made_up_account() -> Account:
     """Return an account with made-up keys."""
     return Account(
-        access_key="FAKEACCESSKEY", secret_key=f"fake-secret-{secrets.token_hex(8)}", project_id="fake-project"
+        access_key="FAKEACCESSKEY",
+        secret_key=f"fake-secret-{secrets.token_hex(8)}",
+        project_id="fake-project",
     )
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from airflow_provider_smartlive.metastudio.events import CallbackEvent, StreamState, StreamStateChange
 from airflow_provider_smartlive.sandbox.auth import Account
-from airflow_provider_smartlive.sandbox.callbacks import DeliveryError
+from airflow_provider_smartlive.sandbox.callbacks import DeliveryError, Post
 from airflow_provider_smartlive.sandbox.clock import ManualClock
 from airflow_provider_smartlive.sandbox.config import Config
 from airflow_provider_smartlive.sandbox.engine import load_shown
@@ -90,12 +91,17 @@ class Mailbox:
 class StageSet:
     """The parts of a sandbox on a manual clock."""
 
-    def __init__(self, *, connects: bool = True, state: Path | None = None, **config: Any) -> None:
+    def __init__(
+        self,
+        *,
+        state: Path | None = None,
+        post: Post | None = None,
+        pause: Callable[[float], Awaitable[None]] | None = None,
+        **config: Any,
+    ) -> None:
         self.links: list[FakeLink] = []
         self.mail = Mailbox()
-        self.connects = connects
         self.pauses: list[float] = []
-        self.kicked: list[tuple[str, str]] = []
         store = Store(state)
         self.clock = ManualClock(shown=load_shown(store))
         self.services = Services(
@@ -104,8 +110,8 @@ class StageSet:
             store=store,
             clock=self.clock,
             open_link=self._open,
-            post=self.mail,
-            pause=self._pause,
+            post=post or self.mail,
+            pause=pause or self._pause,
         )
         self.engine = self.services.engine
         self.services.start()
