@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -60,16 +61,18 @@ class Pace:
     Keeps pictures on time.
 
     :param rate: pictures per second.
+    :param clock: tells seconds, never backwards.
     """
 
-    def __init__(self, rate: int) -> None:
+    def __init__(self, rate: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._rate = rate
-        self._start = time.monotonic()
+        self._clock = clock
+        self._start = clock()
         self._index = 0
 
     def next(self, stop: threading.Event) -> int | None:
         """Wait for the next picture's time and return its number; None when it is time to stop."""
-        late = time.monotonic() - self._start - self._index / self._rate
+        late = self._clock() - self._start - self._index / self._rate
         if late > MAX_LAG:
             self._index += int(late * self._rate)
         if stop.wait(max(0.0, -late)):
@@ -80,10 +83,15 @@ class Pace:
 
 
 class Reporter:
-    """Writes reports, and measures pictures per second between them."""
+    """
+    Writes reports, and measures pictures per second between them.
 
-    def __init__(self) -> None:
-        self._at = time.monotonic()
+    :param clock: tells seconds, never backwards.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._at = clock()
         self._frames = 0
 
     def say(self, event: str, **facts: Any) -> None:
@@ -95,12 +103,12 @@ class Reporter:
 
     def stats(self, link: Link, *, at_once: bool = False) -> None:
         """Report progress if it is time for it."""
-        passed = time.monotonic() - self._at
+        passed = self._clock() - self._at
         if passed < REPORT_EVERY and not at_once:
             return
         fps = (link.frames - self._frames) / max(passed, 0.001)
         self.say("stats", frames=link.frames, bytes=link.sent_bytes, fps=round(fps, 1))
-        self._at, self._frames = time.monotonic(), link.frames
+        self._at, self._frames = self._clock(), link.frames
 
 
 def publish(job: EncoderJob, control: Control, reporter: Reporter) -> None:
@@ -156,26 +164,27 @@ def _open(job: EncoderJob) -> Link:
     return PyavLink(job)
 
 
-def main() -> None:
-    """Do the job that stands on standard input."""
+def main() -> int:
+    """Do the job that stands on standard input, and return the process's exit code."""
     reporter = Reporter()
-    status = 1
     try:
         job = EncoderJob.load(sys.stdin.readline())
         control = Control(job.script_title)
         threading.Thread(target=control.listen, daemon=True).start()
         publish(job, control, reporter)
-        status = 0
     except LinkError as error:
         reporter.say("failed", fault=error.fault, text="")
+        return 1
     except MissingEngineError as error:
         reporter.say("failed", fault=LinkFault.UNAVAILABLE, text=str(error))
+        return 1
     except Exception as error:
         # The name of the type only: texts of libraries quote the URL with the key.
         reporter.say("failed", fault=LinkFault.UNAVAILABLE, text=type(error).__name__)
-    # Not by way of destructors: FFmpeg's would try to say goodbye over a broken link.
-    os._exit(status)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    # Not by way of destructors: FFmpeg's would try to say goodbye over a broken link.
+    os._exit(main())
