@@ -88,6 +88,15 @@ class SmartLiveHook(HttpHook):
                 mask_secret(secret)
         return self._profile
 
+    def reload(self) -> bool:
+        """Read the connection again, when MetaStudio refuses the credentials; tell whether it has changed."""
+        before, self._profile = self._profile, None
+        try:
+            return self.profile() != before
+        except BaseException:
+            self._profile = before  # better the old one than none
+            raise
+
     def start_job(self, room_id: str, request: StartJobRequest | Mapping[str, Any]) -> StartJobResponse:
         """
         Start a livestream.

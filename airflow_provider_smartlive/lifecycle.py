@@ -135,7 +135,7 @@ def decide(
     if signal is Signal.DEADLINE:
         return Verdict(Action.STOP_AND_FINISH, "stopped as planned")
     if sight in (Sight.UNKNOWN, Sight.REFUSED):
-        return _unclear(sight, budget_over)
+        return _unclear(sight, ended, budget_over)
     if signal is Signal.GRACE_OVER and ended:
         if leave_running:
             return Verdict(Action.FINISH, "the stream ended; the job is left to MetaStudio")
@@ -163,10 +163,11 @@ def _over(signal: Signal, sight: Sight, ended: bool) -> Verdict:
     return Verdict(Action.FAIL, "the job vanished: MetaStudio no longer knows it, and END was not seen")
 
 
-def _unclear(sight: Sight, budget_over: bool) -> Verdict:
+def _unclear(sight: Sight, ended: bool, budget_over: bool) -> Verdict:
     """A wait never ends because of a passing fault; the job is left to the backstops when it ends at all."""
     if not budget_over:
-        return Verdict(Action.WAIT, "MetaStudio's answer is not known yet")
+        reason = "MetaStudio's answer is not known yet"
+        return Verdict(Action.WAIT_FOR_FINISH if ended else Action.WAIT, reason)
     if sight is Sight.REFUSED:
         return Verdict(Action.FAIL_FOR_GOOD, "MetaStudio refuses the credentials")
     return Verdict(Action.FAIL, "MetaStudio was unreachable for longer than failure_budget")

@@ -13,7 +13,7 @@ from airflow_provider_smartlive.exceptions import (
     SmartLiveTimeoutError,
 )
 from airflow_provider_smartlive.lifecycle import Action, Sight, Verdict, WakeSource, decide
-from airflow_provider_smartlive.sighting import Sighting
+from airflow_provider_smartlive.sighting import REFUSED_PAUSE, Sighting
 from airflow_provider_smartlive.stop import is_over, look, stop_and_confirm
 from airflow_provider_smartlive.summary import summarise
 
@@ -36,6 +36,7 @@ class Wait:
     :param deadline: when it is to be stopped as planned.
     :param timeout_at: when the task's ``execution_timeout`` is over.
     :param grace_until: END was seen; how long MetaStudio may take to finish the job.
+    :param lost_since: since when MetaStudio has given no clear answer; the failure budget counts from here.
     :param story: what the start has to add to the result: its origin, time, request id and warnings.
     :param told_until: the latest state change of a stream that stands in the task's log already.
     :param version: of this format.
@@ -47,6 +48,7 @@ class Wait:
     deadline: datetime | None = None
     timeout_at: datetime | None = None
     grace_until: datetime | None = None
+    lost_since: datetime | None = None
     story: dict[str, Any] = field(default_factory=dict)
     told_until: datetime | None = None
     version: int = 1
@@ -62,7 +64,7 @@ class Wait:
     def load(cls, value: dict[str, Any]) -> Self:
         """Read what :meth:`dump` wrote; fields of a later release are left out."""
         fields = {name: value[name] for name in cls.__dataclass_fields__ if name in value}
-        for name in ("deadline", "timeout_at", "grace_until", "told_until"):
+        for name in ("deadline", "timeout_at", "grace_until", "lost_since", "told_until"):
             if fields.get(name):
                 fields[name] = datetime.fromisoformat(fields[name])
         return cls(**fields)
@@ -81,12 +83,14 @@ class Owner:
     """
     Decides for one job, with one hook.
 
+    :ivar pause: seconds for which MetaStudio is better not asked again.
     :param hook: the hook.
     :param wait: what is known of the job.
     :param task: the task instance that owns it.
     :param end_grace: seconds that MetaStudio gets to finish the job after END.
     :param stop_grace: seconds that the job gets to end after a stop.
     :param stop_after_end: whether the job is stopped if it does not finish by itself after END.
+    :param failure_budget: seconds for which MetaStudio may give no clear answer.
     """
 
     def __init__(
@@ -98,6 +102,7 @@ class Owner:
         end_grace: float,
         stop_grace: float,
         stop_after_end: bool,
+        failure_budget: float,
         log: Logger,
         now: Callable[[], datetime],
     ) -> None:
@@ -107,13 +112,14 @@ class Owner:
         self.end_grace = end_grace
         self.stop_grace = stop_grace
         self.stop_after_end = stop_after_end
+        self.failure_budget = failure_budget
+        self.pause = 0.0
         self.log = log
         self.now = now
 
     def has_ended(self) -> bool:
         """Whether every known output reported END."""
-        callbacks = self.task.callbacks(self.wait.job_id)
-        return callbacks is not None and callbacks.ended(self.wait.expected_outputs)
+        return self._ended(self.task.callbacks(self.wait.job_id))
 
     def settle(self, source: WakeSource) -> dict[str, Any] | None:
         """
@@ -127,12 +133,12 @@ class Owner:
         """
         callbacks = self.task.callbacks(self.wait.job_id)
         self._tell(callbacks)
-        sighting = look(self.hook, self.wait.room_id, self.wait.job_id)
+        sighting = self._look()
         verdict = decide(
             source.signal,
             sighting.sight,
-            ended=callbacks is not None and callbacks.ended(self.wait.expected_outputs),
-            budget_over=source is WakeSource.BUDGET_OVER,
+            ended=self._ended(callbacks),
+            budget_over=source is WakeSource.BUDGET_OVER or self._budget_is_over(),
             leave_running=not self.stop_after_end,
         )
         self.log.info("Woken by %s; MetaStudio says %s: %s.", source, sighting, verdict.reason)
@@ -146,8 +152,7 @@ class Owner:
                 self.wait = replace(self.wait, grace_until=None)
                 return None
             case Action.WAIT_FOR_FINISH:
-                grace_until = self.wait.grace_until or self.now() + timedelta(seconds=self.end_grace)
-                self.wait = replace(self.wait, grace_until=grace_until)
+                self._give_grace(anew=source is WakeSource.GRACE_OVER)
                 return None
             case Action.STOP_AND_FINISH:
                 sighting = self._stop(verdict.reason)
@@ -160,6 +165,33 @@ class Owner:
             case Action.FAIL_FOR_GOOD:
                 raise SmartLiveJobBlockedError(self._failure(verdict, sighting))
         return self._summary(verdict.reason, source, sighting, callbacks)
+
+    def _look(self) -> Sighting:
+        """Ask MetaStudio; if it refuses, read the credentials again: somebody may have changed the key."""
+        sighting = look(self.hook, self.wait.room_id, self.wait.job_id)
+        if sighting.sight is Sight.REFUSED and self.hook.reload():
+            sighting = look(self.hook, self.wait.room_id, self.wait.job_id)
+        self.pause = REFUSED_PAUSE if sighting.sight is Sight.REFUSED else 0.0
+        lost_since = None if sighting.is_clear else self.wait.lost_since or self.now()
+        self.wait = replace(self.wait, lost_since=lost_since)
+        return sighting
+
+    def _ended(self, callbacks: JobCallbacks | None) -> bool:
+        return callbacks is not None and callbacks.ended(self.wait.expected_outputs)
+
+    def _budget_is_over(self) -> bool:
+        lost_since = self.wait.lost_since
+        return lost_since is not None and self.now() - lost_since >= timedelta(seconds=self.failure_budget)
+
+    def _give_grace(self, *, anew: bool) -> None:
+        """
+        Give MetaStudio its time to finish the job.
+
+        :param anew: it is over, but MetaStudio could not be asked what became of the job.
+        """
+        if self.wait.grace_until is None or anew:
+            seconds = max(self.end_grace, REFUSED_PAUSE) if anew else self.end_grace
+            self.wait = replace(self.wait, grace_until=self.now() + timedelta(seconds=seconds))
 
     def started(self) -> dict[str, Any]:
         """Return the result of a task that does not wait."""

@@ -20,7 +20,7 @@ from weakref import WeakKeyDictionary
 from airflow_provider_smartlive.lifecycle import Sight
 from airflow_provider_smartlive.metastudio.errors import AuthenticationError, MetaStudioError, NotFound
 from airflow_provider_smartlive.metastudio.ids import normalise_id
-from airflow_provider_smartlive.sighting import ACTIVE_STATES, Sighting
+from airflow_provider_smartlive.sighting import ACTIVE_STATES, REFUSED_PAUSE, Sighting
 
 if TYPE_CHECKING:
     from airflow_provider_smartlive.hooks import SmartLiveAsyncHook
@@ -36,10 +36,6 @@ JITTER = 0.25
 
 #: Seconds within which questions are asked together rather than one by one.
 TOGETHER = 1.0
-
-#: Seconds to the next question after MetaStudio refused the credentials twice: more than five bad signatures
-#: lock the key for five minutes.
-REFUSED_PAUSE = 310.0
 
 
 @dataclass(eq=False)

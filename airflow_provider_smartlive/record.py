@@ -40,6 +40,11 @@ class JobRecord:
         fields: dict[str, Any] = {name: value[name] for name in cls.__dataclass_fields__ if name in value}
         return cls(**fields | {"stopped": tuple(fields.get("stopped", ()))})
 
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether a start was sent whose outcome is unknown."""
+        return self.sent_at is not None and self.job_id is None
+
     def is_stopped(self, job_id: str) -> bool:
         """Whether we stopped a job ourselves, so that neither it nor its end may be taken up again."""
         return any(same_id(job_id, stopped) for stopped in self.stopped)

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 #: The states in which a job costs money, as the listing's filter takes them.
 ACTIVE_STATES = "WAITING,PROCESSING"
 
+#: Seconds to leave MetaStudio alone after it refused the credentials: more than five bad signatures lock the
+#: key for five minutes.
+REFUSED_PAUSE = 310.0
+
 _FINAL = {"SUCCEED": Sight.SUCCEED, "FAILED": Sight.FAILED, "BLOCKED": Sight.BLOCKED}
 
 
@@ -44,6 +48,11 @@ class Sighting:
         if isinstance(error, AuthenticationError):
             return cls(Sight.REFUSED, error=error)
         return cls(Sight.UNKNOWN, error=error)
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether MetaStudio has answered; that it does not know the job is an answer too."""
+        return self.sight not in (Sight.UNKNOWN, Sight.REFUSED)
 
     @property
     def streamed(self) -> bool:

@@ -124,14 +124,15 @@ class JobStart:
         :raises MetaStudioError: if MetaStudio refuses.
         """
         record = self.task.record()
+        unsettled = record is not None and record.is_unsettled
         if record is not None and record.generation != self.route.generation:
             self._leave_behind(record)
             record = None
         record = record or JobRecord(self.route.generation, self.room_id)
         if record.job_id and (obtained := self._remembered(record, record.job_id)):
             return obtained
-        pending = record.sent_at is not None and record.job_id is None
-        if obtained := self._listed(record, window=self.look_again_window if pending else 0.0):
+        # The job of an older life may be one that the listing does not show yet, too.
+        if obtained := self._listed(record, window=self.look_again_window if unsettled else 0.0):
             return obtained
         return self._start(record)
 
@@ -162,7 +163,7 @@ class JobStart:
             if self.now() >= until:
                 break
             self.sleep(LOOK_AGAIN_INTERVAL)
-        if window and not self._can_tell(jobs):
+        if record.is_unsettled and not self._can_tell(jobs):
             raise AmbiguousStartError(
                 f"A start in room {self.room_id} has an unknown outcome, and MetaStudio's listing carries no "
                 "callback URL by which its job could be recognised. Not started again, because that could stream "

@@ -55,6 +55,7 @@ class SmartLiveJobTrigger(BaseTrigger):
     :param deadline: when the job is to be stopped as planned.
     :param timeout_at: when the task's ``execution_timeout`` is over.
     :param grace_until: END was seen; how long MetaStudio may take to finish the job.
+    :param lost_since: since when MetaStudio has given no clear answer.
     :param expected_outputs: how many RTMP outputs the job was started with.
     :param failure_budget: seconds for which MetaStudio may be unreachable.
     :param cancel_on_kill: whether the job is stopped when the task is killed.
@@ -71,6 +72,7 @@ class SmartLiveJobTrigger(BaseTrigger):
         deadline: datetime | None = None,
         timeout_at: datetime | None = None,
         grace_until: datetime | None = None,
+        lost_since: datetime | None = None,
         expected_outputs: int = 1,
         failure_budget: float = 3600,
         cancel_on_kill: bool = True,
@@ -84,6 +86,7 @@ class SmartLiveJobTrigger(BaseTrigger):
         self.deadline = deadline
         self.timeout_at = timeout_at
         self.grace_until = grace_until
+        self.lost_since = lost_since
         self.expected_outputs = expected_outputs
         self.failure_budget = failure_budget
         self.cancel_on_kill = cancel_on_kill
@@ -104,7 +107,7 @@ class SmartLiveJobTrigger(BaseTrigger):
         if not ending and await self._ended_already():
             return self._wake(WakeSource.FIRST_READ, state="END")
         interval = ENDING_INTERVAL if ending else self.interval
-        lost_since: datetime | None = None
+        lost_since = self.lost_since
         said = ""
         async with watching(
             self.smartlive_conn_id, job_id=self.job_id, room_id=self.room_id, interval=interval
@@ -118,7 +121,7 @@ class SmartLiveJobTrigger(BaseTrigger):
                 if str(sighting) != said:
                     said = str(sighting)
                     self.log.info("Job %s: MetaStudio says %s.", self.job_id, said)
-                lost_since = None if sighting.error is None else lost_since or utcnow()
+                lost_since = None if sighting.is_clear else lost_since or utcnow()
                 if source := self._source(sighting, lost_since):
                     return self._wake(source, state=str(sighting.sight))
 
@@ -248,7 +251,7 @@ class SmartLiveStreamTrigger(BaseTrigger):
         ) as watch:
             while True:
                 sighting = await watch.next()
-                lost_since = None if sighting.error is None else lost_since or utcnow()
+                lost_since = None if sighting.is_clear else lost_since or utcnow()
                 if wake := self._judge(sighting, lost_since):
                     return wake
 

@@ -370,6 +370,7 @@ class StartSmartLiveJobOperator(BaseOperator):
             end_grace=settings.number("end_grace") if self.end_grace is None else self.end_grace,
             stop_grace=settings.number("stop_grace"),
             stop_after_end=self.stop_after_end,
+            failure_budget=settings.number("failure_budget"),
             log=self.log,
             now=utcnow,
         )
@@ -415,6 +416,7 @@ class StartSmartLiveJobOperator(BaseOperator):
                 deadline=wait.deadline,
                 timeout_at=wait.timeout_at,
                 grace_until=wait.grace_until,
+                lost_since=wait.lost_since,
                 expected_outputs=wait.expected_outputs,
                 failure_budget=settings.number("failure_budget"),
                 cancel_on_kill=self.cancel_on_kill,
@@ -428,7 +430,7 @@ class StartSmartLiveJobOperator(BaseOperator):
 
     def _next_source(self, owner: Owner) -> WakeSource:
         """Wait on the worker for what would wake a deferred task."""
-        ask_at = utcnow() + timedelta(seconds=self._interval(owner.wait))
+        ask_at = utcnow() + timedelta(seconds=max(self._interval(owner.wait), owner.pause))
         while True:
             self._honour_kill()
             moment = owner.wait.next_moment()

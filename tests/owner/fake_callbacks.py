@@ -1,0 +1,39 @@
+"""What MetaStudio called back, folded into the table as the receiver does it."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+
+from fake_metastudio import ROOM
+from virtual_time import NOON
+
+from airflow_provider_smartlive.callbacks.fold import fold
+from airflow_provider_smartlive.callbacks.table import CallbackTable
+from airflow_provider_smartlive.metastudio.events import CallbackEvent
+
+#: Obviously fake, and what no result or log may show.
+STREAM_KEY = "fake-stream-key-0001"
+
+
+def called_back(
+    job_id: str,
+    *states: str,
+    at: datetime = NOON,
+    output: str = "main",
+    table: CallbackTable | None = None,
+) -> CallbackTable:
+    """Return the table after state changes of one output, a second apart."""
+    table = table or CallbackTable()
+    for number, state in enumerate(states):
+        event = {
+            "room_id": ROOM,
+            "job_id": job_id,
+            "output_url": f"rtmp://push.example.com/live/{output}",
+            "stream_key": STREAM_KEY,
+            "state": state,
+        }
+        raw = json.dumps({"event_type": "RTMP_STREAM_STATE_CHANGE", "message": json.dumps(event)}).encode()
+        moment = at + timedelta(seconds=number)
+        table, _ = fold(table, CallbackEvent.parse(raw), at=moment, fingerprint_key=b"fake")
+    return table

@@ -1,0 +1,237 @@
+"""A MetaStudio in memory, which stands in for the hooks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from types import SimpleNamespace
+from typing import Any, Self
+
+from virtual_time import Clock
+
+from airflow_provider_smartlive.metastudio.errors import Conflict, MetaStudioError, NotFound
+from airflow_provider_smartlive.metastudio.ids import same_id
+from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob, StartJobRequest, StartJobResponse
+
+ROOM = "24bad716-87b1-45e5-8912-6102f7693265"
+
+
+class Crash(BaseException):
+    """The process dies here: nothing after this point of the code runs."""
+
+
+@dataclass
+class FakeJob:
+    """One job, with what a test may want it to do."""
+
+    job_id: str
+    room_id: str
+    created_at: datetime
+    request: StartJobRequest | None = None
+    state: str = "PROCESSING"
+    stream_duration: float = 0.0
+    more: dict[str, Any] = field(default_factory=dict)
+    #: None: it never stops; else how many looks after the stop still find it running.
+    looks_until_stopped: int | None = 0
+    stopping: bool = False
+
+    @property
+    def is_active(self) -> bool:
+        return self.state in ("WAITING", "PROCESSING")
+
+
+@dataclass(frozen=True)
+class After:
+    """An outcome that comes after the request had its effect: the job is there, its answer is not."""
+
+    outcome: BaseException
+
+
+@dataclass
+class FakeMetaStudio:
+    """
+    Rooms and jobs.
+
+    :param listing_lag: how long a new job is missing in listings.
+    :param echoes_callbacks: whether listings carry the callback configuration.
+    :param dashes: whether answers spell ids with dashes, in capitals.
+    :param start_outcomes: what happens to the next starts: None (a clear answer), an exception, or
+        :class:`After` one.
+    :param show_outcomes: the same for the next shows.
+    :param down: what every request meets.
+    """
+
+    clock: Clock
+    listing_lag: timedelta = timedelta()
+    echoes_callbacks: bool = True
+    dashes: bool = False
+    start_outcomes: list[BaseException | After | None] = field(default_factory=list)
+    show_outcomes: list[BaseException | None] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    down: Exception | None = None
+    jobs: list[FakeJob] = field(default_factory=list)
+    asked: Counter[str] = field(default_factory=Counter)
+    stopped: list[str] = field(default_factory=list)
+    reloads: int = 0
+    reload_helps: bool = False
+
+    # -- what a test looks at and does
+
+    @property
+    def running(self) -> list[str]:
+        return [job.job_id for job in self.jobs if job.is_active]
+
+    def add(self, *, room_id: str = ROOM, request: StartJobRequest | None = None, **more: Any) -> FakeJob:
+        """Make a job, as a start does."""
+        number = len(self.jobs) + 1
+        job = FakeJob(f"{number:032x}", room_id, self.clock.now, request, **more)
+        self.jobs.append(job)
+        return job
+
+    def job(self, job_id: str) -> FakeJob:
+        return next(job for job in self.jobs if same_id(job.job_id, job_id))
+
+    # -- what SmartLiveHook has
+
+    def profile(self) -> Any:
+        return SimpleNamespace(
+            callback_base_url=None,
+            callback_auth_type=None,
+            console_link=lambda room_id, job_id: f"https://console.example.com/{room_id}/{job_id}",
+        )
+
+    def reload(self) -> bool:
+        self.reloads += 1
+        if self.reload_helps:
+            self.down = None
+        return self.reload_helps
+
+    def start_job(self, room_id: str, request: StartJobRequest) -> StartJobResponse:
+        self._count("start")
+        outcome = self.start_outcomes.pop(0) if self.start_outcomes else None
+        if isinstance(outcome, BaseException):
+            raise outcome
+        run_config = request.job_run_config
+        if run_config and run_config.single_job_in_room and any(job.is_active for job in self._of(room_id)):
+            raise Conflict("the room has a job already", http_status=400, error_code="MSS.20010046")
+        job = self.add(room_id=room_id, request=request)
+        if outcome is not None:
+            raise outcome.outcome
+        warnings = [{"warning_type": warning} for warning in self.warnings]
+        return StartJobResponse.model_validate(
+            {"job_id": self._spelt(job.job_id), "live_warning_info": warnings, "request_id": "fake-request"}
+        )
+
+    def show_job(self, room_id: str, job_id: str) -> SmartLiveJob:
+        self._count("show")
+        outcome = self.show_outcomes.pop(0) if self.show_outcomes else None
+        if outcome is not None:
+            raise outcome
+        job = next((job for job in self._of(room_id) if same_id(job.job_id, job_id)), None)
+        if job is None:
+            raise NotFound("job not found", http_status=404, error_code="MSS.20010074")
+        if job.stopping and job.looks_until_stopped is not None:
+            if job.looks_until_stopped == 0:
+                job.state = "SUCCEED"
+            job.looks_until_stopped -= 1
+        return self._answer(job)
+
+    def stop_job(self, room_id: str, job_id: str) -> None:
+        self._count("stop")
+        job = next(job for job in self._of(room_id) if same_id(job.job_id, job_id))
+        if not job.is_active:
+            raise Conflict("a finished job cannot be changed", http_status=400, error_code="MSS.20010066")
+        self.stopped.append(job.job_id)
+        job.stopping = True
+
+    def list_room_jobs(
+        self, room_id: str, *, create_since: datetime | None = None, **order: str
+    ) -> Iterator[SmartLiveJob]:
+        self._count("list")
+        visible = [
+            job
+            for job in self._of(room_id)
+            if self.clock.now - job.created_at >= self.listing_lag
+            and (create_since is None or job.created_at >= create_since)
+        ]
+        return iter([self._answer(job) for job in reversed(visible)])
+
+    def list_jobs(self, *, state: str = "", **order: str) -> Iterator[SmartLiveJob]:
+        self._count("list_all")
+        wanted = set(filter(None, state.split(",")))
+        return iter([self._answer(job) for job in reversed(self.jobs) if not wanted or job.state in wanted])
+
+    # -- inside
+
+    def _of(self, room_id: str) -> list[FakeJob]:
+        return [job for job in self.jobs if job.room_id == room_id]
+
+    def _count(self, operation: str) -> None:
+        self.asked[operation] += 1
+        if self.down is not None:
+            raise self.down
+
+    def _spelt(self, job_id: str) -> str:
+        if not self.dashes:
+            return job_id
+        return "-".join((job_id[:8], job_id[8:12], job_id[12:16], job_id[16:20], job_id[20:])).upper()
+
+    def _answer(self, job: FakeJob) -> SmartLiveJob:
+        config = job.request.live_event_callback_config if job.request else None
+        return SmartLiveJob.model_validate(
+            {
+                "job_id": self._spelt(job.job_id),
+                "room_id": job.room_id,
+                "state": job.state,
+                "create_time": job.created_at.isoformat(),
+                "stream_duration": job.stream_duration,
+                "live_event_callback_config": config.model_dump()
+                if config and self.echoes_callbacks
+                else None,
+            }
+            | job.more
+        )
+
+
+class FakeAsyncHook:
+    """The same MetaStudio, as triggers see it."""
+
+    def __init__(self, metastudio: FakeMetaStudio) -> None:
+        self.metastudio = metastudio
+        self.is_open = False
+
+    async def __aenter__(self) -> Self:
+        self.is_open = True
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self.is_open = False
+
+    async def reload(self) -> bool:
+        return self.metastudio.reload()
+
+    async def show_job(self, room_id: str, job_id: str) -> SmartLiveJob:
+        return self.metastudio.show_job(room_id, job_id)
+
+    async def stop_job(self, room_id: str, job_id: str) -> None:
+        self.metastudio.stop_job(room_id, job_id)
+
+    async def list_jobs(self, **filters: str) -> AsyncIterator[SmartLiveJob]:
+        for job in self.metastudio.list_jobs(**filters):
+            yield job
+
+
+def unreachable() -> MetaStudioError:
+    """Return the error of a request that got no answer."""
+    from airflow_provider_smartlive.hooks import Unreachable
+
+    return Unreachable("metastudio.example.com did not answer in time")
+
+
+def ambiguous() -> MetaStudioError:
+    """Return the error of a start that may have been received."""
+    from airflow_provider_smartlive.hooks import AmbiguousStart
+
+    return AmbiguousStart("metastudio.example.com did not answer in time")

@@ -1,0 +1,550 @@
+"""Exactly one start, whatever dies in between."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import structlog
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+from fake_metastudio import ROOM, After, Crash, FakeMetaStudio, ambiguous, unreachable
+from fake_task import IDENTITY, FakeTask
+from virtual_time import NOON, Clock
+
+from airflow_provider_smartlive import request
+from airflow_provider_smartlive.callbacks.route import Identity, Route, issue
+from airflow_provider_smartlive.metastudio.callback_auth import AuthType
+from airflow_provider_smartlive.metastudio.errors import AuthenticationError, Conflict, QuotaExceeded
+from airflow_provider_smartlive.metastudio.jobs import StartJobRequest
+from airflow_provider_smartlive.record import JobRecord
+from airflow_provider_smartlive.start import AmbiguousStartError, JobStart, Obtained, Origin
+
+OLD_SECRET = "fake-callback-secret-for-tests-only-0001"
+NEW_SECRET = "fake-callback-secret-for-tests-only-0002"
+WINDOW = 30.0
+
+
+@dataclass
+class Task:
+    """A task through its tries and lives: only MetaStudio and the task state store stay."""
+
+    metastudio: FakeMetaStudio
+    clock: Clock
+    store: dict[str, Any] = field(default_factory=dict)
+
+    def run(
+        self,
+        generation: int = 0,
+        *,
+        secrets: tuple[str, ...] = (OLD_SECRET,),
+        base_url: str = "https://airflow.example.com",
+        use_callbacks: bool = True,
+        crash_at_save: int | None = None,
+        may_send: Any = lambda: None,
+        stop_grace: float = 60.0,
+        **fields: Any,
+    ) -> Obtained:
+        """Run the task's code up to the point where it has its job."""
+        task = FakeTask(generation, self.store, before_save=_crash_at(crash_at_save))
+        return JobStart(
+            self.metastudio,
+            request=a_request(
+                Route(IDENTITY, generation), secrets[:1] if use_callbacks else (), base_url, fields
+            ),
+            room_id=ROOM,
+            task=task,
+            secrets=secrets if use_callbacks else (),
+            look_again_window=WINDOW,
+            stop_grace=stop_grace,
+            may_send=may_send,
+            log=structlog.get_logger(),
+            now=self.clock,
+            sleep=self.clock.sleep,
+        ).obtain()
+
+    @property
+    def record(self) -> JobRecord | None:
+        return JobRecord.load(self.store.get("record"))
+
+
+def a_request(
+    route: Route, secrets: tuple[str, ...], base_url: str, fields: dict[str, Any]
+) -> StartJobRequest:
+    """Return a request whose callback URL carries a route."""
+    issued = (
+        issue(route, base_url=base_url, secrets=secrets, auth_type=AuthType.MSS_A_HEAD) if secrets else None
+    )
+    return request.build(fields, issued=issued, max_live_duration=24)
+
+
+def _crash_at(number: int | None) -> Any:
+    saves = iter(range(1, 100))
+
+    def before_save(record: JobRecord) -> None:
+        if next(saves) == number:
+            raise Crash
+
+    return before_save
+
+
+@pytest.fixture
+def task(metastudio: FakeMetaStudio, clock: Clock) -> Task:
+    return Task(metastudio, clock)
+
+
+def test_a_first_try_starts_one_job(task: Task) -> None:
+    obtained = task.run()
+    assert obtained.origin is Origin.STARTED
+    assert obtained.started_at == NOON
+    assert obtained.response is not None
+    assert task.metastudio.running == [obtained.job_id]
+    assert task.record == JobRecord(0, ROOM, NOON.isoformat(), obtained.job_id, NOON.isoformat())
+
+
+def test_it_looks_before_it_sends(task: Task) -> None:
+    task.metastudio.start_outcomes = [Crash()]
+    with pytest.raises(Crash):
+        task.run()
+    assert task.metastudio.asked["list"] == 1
+
+
+def test_a_retry_adopts_the_job_that_runs(task: Task) -> None:
+    first = task.run()
+    task.clock.sleep(600)
+    again = task.run()
+    assert (again.job_id, again.origin, again.started_at) == (first.job_id, Origin.ADOPTED, NOON)
+    assert task.metastudio.asked["start"] == 1
+
+
+# -- crashes: before the POST leaves, after it had its effect, before and after the id is stored
+
+
+def test_a_crash_before_the_start_is_recorded_leaves_nothing(task: Task) -> None:
+    with pytest.raises(Crash):
+        task.run(crash_at_save=1)
+    assert task.metastudio.jobs == []
+    assert task.run().origin is Origin.STARTED
+
+
+def test_a_crash_before_the_post_leaves(task: Task) -> None:
+    task.metastudio.start_outcomes = [Crash()]
+    with pytest.raises(Crash):
+        task.run()
+    assert task.record == JobRecord(0, ROOM, sent_at=NOON.isoformat())
+    assert task.run().origin is Origin.STARTED
+    assert len(task.metastudio.jobs) == 1
+
+
+def test_a_crash_after_metastudio_accepted(task: Task) -> None:
+    task.metastudio.start_outcomes = [After(Crash())]
+    with pytest.raises(Crash):
+        task.run()
+    assert task.run().origin is Origin.ADOPTED
+    assert len(task.metastudio.jobs) == 1
+
+
+def test_a_crash_before_the_id_is_stored(task: Task) -> None:
+    with pytest.raises(Crash):
+        task.run(crash_at_save=2)
+    assert task.record is not None
+    assert task.record.job_id is None
+    assert task.run().origin is Origin.ADOPTED
+    assert len(task.metastudio.jobs) == 1
+
+
+def test_a_crash_while_the_listing_lags(task: Task) -> None:
+    task.metastudio.listing_lag = timedelta(seconds=WINDOW - 5)
+    task.metastudio.start_outcomes = [After(Crash())]
+    with pytest.raises(Crash):
+        task.run()
+    assert task.run().origin is Origin.ADOPTED
+    assert len(task.metastudio.jobs) == 1
+
+
+def test_without_a_crash_nothing_is_waited_for(task: Task) -> None:
+    task.run()
+    assert task.clock.now == NOON
+
+
+def test_the_negative_control_duplicates_appear_without_the_look(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same crash, with the look-up taken out: this file can see a double start."""
+    monkeypatch.setattr(JobStart, "_jobs_of_room", lambda self: [])
+    task.metastudio.start_outcomes = [After(Crash())]
+    with pytest.raises(Crash):
+        task.run()
+    task.run()
+    assert len(task.metastudio.running) == 2
+
+
+# -- what became of the job while nobody looked
+
+
+def test_a_job_that_finished_while_away_gives_its_result(task: Task) -> None:
+    first = task.run()
+    task.metastudio.jobs[0].state = "SUCCEED"
+    again = task.run()
+    assert (again.job_id, again.origin) == (first.job_id, Origin.FINISHED)
+    assert task.metastudio.asked["start"] == 1
+
+
+def test_a_job_that_was_blocked_while_away_is_not_started_again(task: Task) -> None:
+    task.run()
+    task.metastudio.jobs[0].state = "BLOCKED"
+    assert task.run().origin is Origin.FINISHED
+    assert task.metastudio.asked["start"] == 1
+
+
+def test_a_job_that_finished_before_its_id_was_stored_is_found_in_the_listing(task: Task) -> None:
+    task.metastudio.start_outcomes = [After(Crash())]
+    with pytest.raises(Crash):
+        task.run()
+    task.metastudio.jobs[0].state = "SUCCEED"
+    assert task.run().origin is Origin.FINISHED
+    assert task.metastudio.asked["start"] == 1
+
+
+def test_a_job_that_failed_while_away_is_what_a_retry_is_for(task: Task) -> None:
+    first = task.run()
+    task.metastudio.jobs[0].state = "FAILED"
+    again = task.run()
+    assert again.origin is Origin.STARTED
+    assert again.job_id != first.job_id
+    assert task.metastudio.running == [again.job_id]
+
+
+def test_a_job_that_vanished_is_started_anew(task: Task) -> None:
+    task.run()
+    task.metastudio.jobs.clear()
+    assert task.run().origin is Origin.STARTED
+
+
+@pytest.mark.parametrize("state", ["PROCESSING", "SUCCEED"])
+def test_a_job_that_we_stopped_is_nobodys_result(task: Task, state: str) -> None:
+    first = task.run()
+    FakeTask(0, task.store).forswear(first.job_id)
+    task.metastudio.jobs[0].state = state
+    again = task.run()
+    assert again.origin is Origin.STARTED
+    assert task.metastudio.running == [again.job_id]
+    assert task.record is not None
+    assert task.record.is_stopped(first.job_id)
+
+
+def test_a_job_that_we_stopped_is_known_after_another_start_too(task: Task) -> None:
+    first = task.run()
+    FakeTask(0, task.store).forswear(first.job_id)
+    second = task.run()
+    task.store["record"]["job_id"] = None
+    assert task.run().job_id == second.job_id
+
+
+# -- lives: a clear raises the generation
+
+
+def test_a_clear_after_success_goes_live_again(task: Task) -> None:
+    first = task.run(generation=0)
+    task.metastudio.jobs[0].state = "SUCCEED"
+    again = task.run(generation=1)
+    assert again.origin is Origin.STARTED
+    assert again.job_id != first.job_id
+    assert task.metastudio.stopped == []
+
+
+def test_a_clear_while_running_stops_the_old_job_confirms_and_starts_anew(task: Task) -> None:
+    first = task.run(generation=0)
+    task.metastudio.jobs[0].looks_until_stopped = 3
+    again = task.run(generation=1)
+    assert again.origin is Origin.STARTED
+    assert task.metastudio.stopped == [first.job_id]
+    assert task.metastudio.running == [again.job_id]
+
+
+def test_an_old_job_that_is_only_in_the_listing_is_stopped_too(task: Task) -> None:
+    first = task.run(generation=0)
+    task.store.clear()
+    again = task.run(generation=1)
+    assert task.metastudio.stopped == [first.job_id]
+    assert task.metastudio.running == [again.job_id]
+
+
+def test_nothing_is_started_beside_an_old_job_that_does_not_stop(task: Task) -> None:
+    task.run(generation=0)
+    task.metastudio.jobs[0].looks_until_stopped = None
+    with pytest.raises(AirflowException, match="still running"):
+        task.run(generation=1, stop_grace=0)
+    assert task.metastudio.asked["start"] == 1
+
+
+def test_an_old_start_with_an_unknown_outcome_is_waited_for_before_a_new_one(task: Task) -> None:
+    task.metastudio.listing_lag = timedelta(seconds=WINDOW - 5)
+    task.metastudio.start_outcomes = [After(Crash())]
+    with pytest.raises(Crash):
+        task.run(generation=0)
+    again = task.run(generation=1)
+    assert task.metastudio.stopped == [task.metastudio.jobs[0].job_id]
+    assert task.metastudio.running == [again.job_id]
+
+
+def test_a_clear_settles_an_unknown_outcome_that_nobody_could_look_up(task: Task) -> None:
+    task.metastudio.echoes_callbacks = False
+    task.metastudio.add()
+    task.metastudio.start_outcomes = [Crash()]
+    with pytest.raises(Crash):
+        task.run(generation=0)
+    with pytest.raises(AmbiguousStartError, match="clear the task"):
+        task.run(generation=0)
+    assert task.run(generation=1).origin is Origin.STARTED
+
+
+# -- recognising
+
+
+def test_the_job_of_another_task_is_not_ours(task: Task) -> None:
+    stranger = Route(Identity("other_dag", "scheduled__2026-01-01", "go_live"), 0)
+    task.metastudio.add(request=a_request(stranger, (OLD_SECRET,), "https://airflow.example.com", {}))
+    assert task.run().origin is Origin.STARTED
+    assert task.metastudio.stopped == []
+
+
+def test_another_map_index_is_another_task(task: Task) -> None:
+    sibling = Route(Identity(IDENTITY.dag_id, IDENTITY.run_id, IDENTITY.task_id, 3), 0)
+    task.metastudio.add(request=a_request(sibling, (OLD_SECRET,), "https://airflow.example.com", {}))
+    assert task.run().origin is Origin.STARTED
+
+
+def test_a_url_that_nobody_of_us_issued_is_not_ours(task: Task) -> None:
+    task.metastudio.add(
+        request=a_request(
+            Route(IDENTITY, 0), ("fake-secret-of-another-deployment-0001",), "https://a.example.com", {}
+        )
+    )
+    assert task.run().origin is Origin.STARTED
+
+
+def test_rotated_secrets_and_a_changed_base_url_change_nothing(task: Task) -> None:
+    task.metastudio.start_outcomes = [After(Crash())]
+    with pytest.raises(Crash):
+        task.run(secrets=(OLD_SECRET,))
+    again = task.run(secrets=(NEW_SECRET, OLD_SECRET), base_url="https://moved.example.com/airflow")
+    assert again.origin is Origin.ADOPTED
+    assert len(task.metastudio.jobs) == 1
+
+
+def test_a_secret_that_was_thrown_away_costs_the_knowledge(task: Task) -> None:
+    """The negative control of the test above: without the old secret there is nothing to recognise a job by."""
+    task.metastudio.start_outcomes = [After(Crash())]
+    with pytest.raises(Crash):
+        task.run(secrets=(OLD_SECRET,))
+    assert task.run(secrets=(NEW_SECRET,)).origin is Origin.STARTED
+    assert len(task.metastudio.running) == 2
+
+
+def test_an_id_in_another_spelling_is_the_same_job(task: Task) -> None:
+    first = task.run()
+    task.metastudio.dashes = True
+    again = task.run()
+    assert again.origin is Origin.ADOPTED
+    FakeTask(0, task.store).forswear(first.job_id.upper())
+    assert task.run().origin is Origin.STARTED
+    assert task.metastudio.stopped == [first.job_id]
+
+
+def test_of_two_jobs_of_one_request_one_stays(task: Task) -> None:
+    """MetaStudio may have made two jobs of one POST: a gateway that sends again."""
+    task.metastudio.start_outcomes = [After(Crash())]
+    with pytest.raises(Crash):
+        task.run()
+    first = task.metastudio.jobs[0]
+    second = task.metastudio.add(request=first.request)
+    obtained = task.run()
+    assert obtained.origin is Origin.ADOPTED
+    assert task.metastudio.running == [obtained.job_id] == [second.job_id]
+
+
+def test_a_job_that_runs_comes_before_one_that_is_over(task: Task) -> None:
+    task.metastudio.start_outcomes = [After(Crash())]
+    with pytest.raises(Crash):
+        task.run()
+    first = task.metastudio.jobs[0]
+    task.metastudio.add(request=first.request, state="SUCCEED")
+    assert task.run().job_id == first.job_id
+
+
+def test_only_jobs_since_the_run_was_due_are_asked_for(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, Any]] = []
+    monkeypatch.setattr(
+        FakeMetaStudio, "list_room_jobs", lambda self, room_id, **filters: asked.append(filters) or iter([])
+    )
+    task.run()
+    since = asked[0]["create_since"]
+    assert NOON - timedelta(hours=1) <= since <= NOON - timedelta(minutes=15)
+
+
+# -- a POST with an unknown outcome
+
+
+def test_a_lost_answer_is_looked_for_and_adopted(task: Task) -> None:
+    task.metastudio.start_outcomes = [After(ambiguous())]
+    obtained = task.run()
+    assert obtained.origin is Origin.ADOPTED
+    assert len(task.metastudio.jobs) == 1
+
+
+def test_a_lost_answer_is_found_although_the_listing_lags(task: Task) -> None:
+    task.metastudio.listing_lag = timedelta(seconds=WINDOW - 5)
+    task.metastudio.start_outcomes = [After(ambiguous())]
+    assert task.run().origin is Origin.ADOPTED
+    assert len(task.metastudio.jobs) == 1
+
+
+def test_a_start_that_never_arrived_is_sent_again_after_the_window(task: Task) -> None:
+    task.metastudio.start_outcomes = [ambiguous()]
+    obtained = task.run()
+    assert obtained.origin is Origin.STARTED
+    assert len(task.metastudio.jobs) == 1
+    assert task.clock.now - NOON >= timedelta(seconds=WINDOW)
+
+
+def test_starts_that_never_arrive_end_some_time(task: Task) -> None:
+    task.metastudio.start_outcomes = [ambiguous() for _ in range(10)]
+    with pytest.raises(AirflowException, match="no clear answer to 3 starts"):
+        task.run()
+    assert task.metastudio.asked["start"] == 3
+
+
+def test_a_listing_that_lags_beyond_the_window_is_the_stated_limit(task: Task) -> None:
+    """Why the window is a setting: a lag beyond it costs a second stream."""
+    task.metastudio.listing_lag = timedelta(minutes=10)
+    task.metastudio.start_outcomes = [After(ambiguous())]
+    task.run()
+    assert len(task.metastudio.running) == 2
+
+
+def test_without_an_echo_of_callback_urls_it_refuses_to_guess(task: Task) -> None:
+    task.metastudio.echoes_callbacks = False
+    task.metastudio.start_outcomes = [After(ambiguous())]
+    with pytest.raises(AmbiguousStartError, match="single_job_in_room"):
+        task.run()
+    assert len(task.metastudio.jobs) == 1
+
+
+def test_an_ambiguous_start_is_not_retried_by_airflow_either() -> None:
+    assert issubclass(AmbiguousStartError, AirflowFailException)
+
+
+def test_without_an_echo_an_empty_listing_is_still_an_answer(task: Task) -> None:
+    task.metastudio.echoes_callbacks = False
+    task.metastudio.start_outcomes = [ambiguous()]
+    assert task.run().origin is Origin.STARTED
+
+
+def test_without_callbacks_there_is_no_key_to_look_by(task: Task) -> None:
+    task.metastudio.start_outcomes = [ambiguous()]
+    with pytest.raises(AmbiguousStartError):
+        task.run(use_callbacks=False)
+    assert task.metastudio.asked["start"] == 1
+
+
+def test_without_callbacks_a_stored_id_is_still_adopted(task: Task) -> None:
+    first = task.run(use_callbacks=False)
+    again = task.run(use_callbacks=False)
+    assert (again.job_id, again.origin) == (first.job_id, Origin.ADOPTED)
+
+
+def test_single_job_in_room_makes_sending_again_safe(task: Task) -> None:
+    task.metastudio.start_outcomes = [ambiguous()]
+    obtained = task.run(use_callbacks=False, job_run_config={"single_job_in_room": True})
+    assert obtained.origin is Origin.STARTED
+    assert len(task.metastudio.jobs) == 1
+
+
+def test_single_job_in_room_lets_metastudio_refuse_the_second(task: Task) -> None:
+    task.metastudio.start_outcomes = [After(ambiguous())]
+    with pytest.raises(Conflict):
+        task.run(use_callbacks=False, job_run_config={"single_job_in_room": True})
+    assert len(task.metastudio.running) == 1
+
+
+@pytest.mark.parametrize(
+    "refusal", [QuotaExceeded("running jobs at the limit", http_status=400), unreachable()], ids=repr
+)
+def test_a_clear_refusal_leaves_nothing_to_wait_for(task: Task, refusal: Exception) -> None:
+    task.metastudio.start_outcomes = [refusal]
+    with pytest.raises(type(refusal)):
+        task.run()
+    assert task.record == JobRecord(0, ROOM)
+    assert task.run().origin is Origin.STARTED
+    assert task.clock.now == NOON
+
+
+# -- whoever cannot look does not send
+
+
+@pytest.mark.parametrize(
+    "fault", [unreachable(), AuthenticationError("wrong signature", http_status=401)], ids=repr
+)
+def test_nothing_is_sent_while_metastudio_cannot_be_asked(task: Task, fault: Exception) -> None:
+    task.run()
+    task.metastudio.down = fault
+    with pytest.raises(type(fault)):
+        task.run()
+    assert task.metastudio.asked["start"] == 1
+
+
+def test_nothing_is_sent_while_the_stored_job_cannot_be_shown(task: Task) -> None:
+    task.run()
+    task.metastudio.show_outcomes = [unreachable()]
+    with pytest.raises(type(unreachable())):
+        task.run()
+    assert len(task.metastudio.jobs) == 1
+
+
+# -- too late
+
+
+def too_late() -> None:
+    raise AirflowSkipException("too late")
+
+
+def test_it_is_skipped_when_it_is_too_late(task: Task) -> None:
+    with pytest.raises(AirflowSkipException):
+        task.run(may_send=too_late)
+    assert task.metastudio.asked["start"] == 0
+    assert task.record is None
+
+
+def test_a_job_that_runs_is_adopted_however_late_it_is(task: Task) -> None:
+    first = task.run()
+    assert task.run(may_send=too_late).job_id == first.job_id
+
+
+def test_an_older_job_is_stopped_even_if_it_is_too_late_for_a_new_one(task: Task) -> None:
+    task.run(generation=0)
+    with pytest.raises(AirflowSkipException):
+        task.run(generation=1, may_send=too_late)
+    assert task.metastudio.running == []
+
+
+def test_it_may_become_too_late_while_an_unknown_outcome_is_looked_for(task: Task) -> None:
+    def in_time() -> None:
+        if task.clock.now - NOON > timedelta(seconds=10):
+            too_late()
+
+    task.metastudio.start_outcomes = [ambiguous()]
+    with pytest.raises(AirflowSkipException):
+        task.run(may_send=in_time)
+    assert task.metastudio.jobs == []
+
+
+def test_what_a_later_release_wrote_counts_as_nothing(task: Task) -> None:
+    task.store["record"] = {"version": 2, "what": "ever"}
+    assert task.run().origin is Origin.STARTED
+
+
+def test_a_record_survives_its_store() -> None:
+    record = JobRecord(2, ROOM, "a", "b", "c", ("d",))
+    assert JobRecord.load(record.dump()) == record
