@@ -19,8 +19,9 @@ class HttpPost:
     """
 
     def __init__(self, ca_file: Path | None = None) -> None:
-        self._tls = ssl.create_default_context()
+        self._tls: ssl.SSLContext | bool = True
         if ca_file is not None:
+            self._tls = ssl.create_default_context()
             self._tls.load_verify_locations(ca_file)
         self._session: aiohttp.ClientSession | None = None
 
