@@ -43,7 +43,7 @@ class Show:
             "height": 480,
             "frame_rate": 5,
             "bitrate_kbit": 200,
-            "max_exception_waiting": 1.5,
+            "max_exception_waiting": 0,
             **options,
         }
         self.publisher = Publisher(f"{server.url}/live", KEY, on_state=self._note, **arguments)
@@ -115,7 +115,7 @@ async def test_kicked_and_back_again(server: RtmpServer, engine: str) -> None:
 
 
 async def test_a_server_that_dies_for_good(server: RtmpServer) -> None:
-    show = Show(server)
+    show = Show(server, max_exception_waiting=1.5)
     await show.publisher.start()
     await show.until("CONNECTING", "CONNECTED")
     await server.stop()
@@ -124,7 +124,7 @@ async def test_a_server_that_dies_for_good(server: RtmpServer) -> None:
 
 
 async def test_a_server_that_comes_back(server: RtmpServer) -> None:
-    show = Show(server, max_exception_waiting=0)
+    show = Show(server)
     await show.publisher.start()
     await show.until("CONNECTING", "CONNECTED")
     await server.stop()
@@ -137,7 +137,7 @@ async def test_a_server_that_comes_back(server: RtmpServer) -> None:
 @pytest.mark.parametrize("engine", ENGINES)
 async def test_a_key_that_is_denied(server: RtmpServer, engine: str) -> None:
     server.refuse()
-    show = Show(server, engine=engine)
+    show = Show(server, engine=engine, max_exception_waiting=1.5)
     await show.publisher.start()
     await show.until("CONNECTING", "DISCONNECTED", "RECONNECTING", "END")
     assert show.publisher.fault is LinkFault.DENIED
@@ -149,7 +149,7 @@ async def test_nobody_listens(engine: str) -> None:
     server = RtmpServer()
     await server.start()
     await server.stop()
-    show = Show(server, engine=engine)
+    show = Show(server, engine=engine, max_exception_waiting=1.5)
     await show.publisher.start()
     await show.until("CONNECTING", "DISCONNECTED", "RECONNECTING", "END")
     assert show.publisher.fault is LinkFault.REFUSED
@@ -158,7 +158,7 @@ async def test_nobody_listens(engine: str) -> None:
 @pytest.mark.parametrize("engine", ENGINES)
 async def test_a_server_that_freezes(server: RtmpServer, engine: str) -> None:
     """Nothing breaks: only the watchdog can tell. The bit rate fills the kernel's buffers soon."""
-    show = Show(server, engine=engine, watchdog=1.0, bitrate_kbit=24_000)
+    show = Show(server, engine=engine, watchdog=1.0, bitrate_kbit=24_000, max_exception_waiting=1.5)
     await show.publisher.start()
     await show.until("CONNECTING", "CONNECTED")
     server.freeze()
