@@ -6,10 +6,10 @@ import json
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import ip_address
 from typing import Any, Protocol, Self
 from urllib.parse import SplitResult, quote, urlsplit
 
+from airflow_provider_smartlive.metastudio.addresses import is_loopback
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
 from airflow_provider_smartlive.metastudio.iam import TokenRequest
 from airflow_provider_smartlive.metastudio.signing import Credentials
@@ -230,7 +230,7 @@ class _Fields:
             )
         if parts.username is not None or parts.query or parts.fragment:
             raise self.wrong(name, "must not hold a user name, a query or a fragment")
-        if parts.scheme == "http" and not _is_loopback(parts.hostname):
+        if parts.scheme == "http" and not is_loopback(parts.hostname):
             raise self.wrong(
                 name, "must start with https:// (plain http is for 127.0.0.1 and localhost only)"
             )
@@ -241,15 +241,6 @@ def _address(parts: SplitResult) -> str:
     """Put an address together, in the spelling that HTTP libraries give the Host header: it is signed."""
     default_port = {"http": ":80", "https": ":443"}[parts.scheme]
     return parts._replace(netloc=parts.netloc.lower().removesuffix(default_port)).geturl()
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _endpoint(fields: _Fields, region: str | None) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import ipaddress
 import json
 import re
 import secrets as randomness
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 from cryptography.fernet import Fernet
 from cryptography.fernet import InvalidToken as FernetInvalidToken
 
+from airflow_provider_smartlive.metastudio.addresses import is_loopback
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
 
 #: Path below the base URL. The plugin mounts the receiver at the first segment.
@@ -280,7 +280,7 @@ def _checked_base_url(base_url: str) -> str:
         raise _base_url_error(
             "may have visible ASCII characters only. Percent-encode others, punycode the host."
         )
-    if parts.scheme != "https" and not _is_loopback(host):
+    if parts.scheme != "https" and not is_loopback(host):
         raise _base_url_error("must be https: events carry stream keys. Only a loopback host may be http.")
     # What MetaStudio signs and what we verify must be spelled alike, so the host is lower case.
     return urlunsplit((parts.scheme, parts.netloc.lower(), parts.path.rstrip("/"), "", ""))
@@ -288,12 +288,3 @@ def _checked_base_url(base_url: str) -> str:
 
 def _base_url_error(problem: str) -> RouteError:
     return RouteError(f"callback_base_url (of the connection, or of [smartlive]) {problem}")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from pydantic import Field
 
+from airflow_provider_smartlive.metastudio.addresses import is_confidential
 from airflow_provider_smartlive.metastudio.base import (
     OpenEnum,
     RequestModel,
@@ -185,10 +185,7 @@ class StartJobRequest(RtmpRequest):
         if self._view_mode_contradicts():
             yield "view_mode", "does not fit video_config's width and height; leave it out"
         callback = self.live_event_callback_config
-        if (
-            callback is not None
-            and urlsplit(callback.live_event_type_callback_url or "https:").scheme != "https"
-        ):
+        if callback is not None and not is_confidential(callback.live_event_type_callback_url or "https:"):
             yield (
                 "live_event_callback_config.live_event_type_callback_url",
                 "MetaStudio calls https URLs only",
