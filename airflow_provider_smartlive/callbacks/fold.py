@@ -44,7 +44,7 @@ MAX_STATES = 8
 MAX_TRANSITIONS = 20
 MAX_REPLIES = 20
 MAX_UNRECOGNISED = 10
-MAX_DIGESTS = 64
+MAX_DIGESTS = 32
 MAX_TEXT = 80
 MAX_LABEL = 120
 MAX_NAME = 64
@@ -95,7 +95,7 @@ def event_digest(signed_at: datetime | None, body: bytes) -> str | None:
     """
     if signed_at is None:
         return None
-    return hashlib.sha256(f"{int(signed_at.timestamp())}:".encode() + body).hexdigest()[:16]
+    return hashlib.sha256(f"{int(signed_at.timestamp())}:".encode() + body).hexdigest()[:12]
 
 
 def fold(

@@ -41,8 +41,9 @@ from airflow_provider_smartlive.metastudio.events import CallbackEvent, EventTyp
 #: Seconds for a verified sender to deliver a body that fits into one packet or two.
 BODY_TIMEOUT = 10.0
 
-#: Seconds that an event waits for its turn at the database before the sender is told to come back.
-TURN_TIMEOUT = 5.0
+#: Seconds after which a sender is told to come back, whatever the database is doing. A transaction that has begun
+#: by then is not called back: if it does commit, the sender's next attempt is a duplicate.
+STORE_TIMEOUT = 5.0
 
 #: Seconds after which a sender may come back, when the database is away.
 RETRY_AFTER = 5
@@ -91,9 +92,7 @@ class Receiver:
         self._rules: Rules | None = None
         # Threads of our own: a burst of events must not take all those that serve Airflow's own pages. More of
         # them than the database works on at once would only wait in line.
-        workers = self._store.concurrency
-        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="smartlive-callbacks")
-        self._turns = asyncio.Semaphore(workers)
+        self._threads = ThreadPoolExecutor(self._store.concurrency, thread_name_prefix="smartlive-callbacks")
 
     async def callback(self, request: Request) -> Response:
         """Answer ``POST /callbacks/{token}``."""
@@ -151,7 +150,7 @@ class Receiver:
             event = CallbackEvent.parse(body)
         except MalformedEvent as error:
             note = partial(self._store.note, admission.opened, str(error), at=at, digest=digest)
-            self._report(await self._in_turn(note), "", admission)
+            self._report(await self._commit(note), "", admission)
             raise _Problem(400, "malformed", str(error)) from None
         record = partial(
             self._store.record,
@@ -161,21 +160,17 @@ class Receiver:
             signed_at=admission.signed_at,
             digest=digest,
         )
-        receipt = await self._in_turn(record)
+        receipt = await self._commit(record)
         known = event.event_type if isinstance(event.event_type, EventType) else "unknown"
         self._report(receipt, known, admission)
         return _answer(200, {"result": receipt.outcome.kind.value})
 
-    async def _in_turn(self, transaction: Callable[[], Receipt]) -> Receipt:
+    async def _commit(self, transaction: Callable[[], Receipt]) -> Receipt:
         try:
-            async with asyncio.timeout(TURN_TIMEOUT):
-                await self._turns.acquire()
+            async with asyncio.timeout(STORE_TIMEOUT):
+                return await asyncio.get_running_loop().run_in_executor(self._threads, transaction)
         except TimeoutError:
-            raise Unavailable("the events before this one take too long") from None
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, transaction)
-        finally:
-            self._turns.release()
+            raise Unavailable(f"the metadata database took more than {STORE_TIMEOUT} seconds") from None
 
     def _report(self, receipt: Receipt, event_type: str, admission: Admission) -> None:
         identity = admission.opened.route.identity

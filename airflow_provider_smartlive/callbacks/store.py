@@ -25,7 +25,7 @@ from airflow.models.xcom import XComModel
 from airflow.sdk.timezone import utcnow
 from airflow.utils.session import create_session
 from airflow.utils.state import State, TaskInstanceState
-from sqlalchemy import and_, select, text
+from sqlalchemy import and_, select
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
@@ -59,9 +59,6 @@ PATIENCE = 5.0
 #: How many transactions one process runs at once on PostgreSQL. More only wait for Python and for each other, and
 #: take connections from Airflow's own pool (5, and 10 in need).
 CONCURRENCY = 4
-
-#: How long PostgreSQL may wait for a row, in milliseconds. SQLite has its own busy timeout of 5 seconds.
-LOCK_TIMEOUT_MS = 3000
 
 #: PostgreSQL's codes for: serialization failure, deadlock, lock timeout.
 _CONFLICTS = frozenset({"40001", "40P01", "55P03"})
@@ -183,7 +180,7 @@ class Store:
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _transaction(self, session: Session, opened: OpenedRoute, change: _Change, at: datetime) -> Receipt:
-        _prepare(session)
+        _check_database(session)
         identity = opened.route.identity
         owner = rows.lock(session, identity)
         if owner is None or owner.max_tries != opened.route.generation:
@@ -297,15 +294,13 @@ def _isolated(session: Session, identity: Identity) -> Iterator[None]:
         log.exception("smartlive: a waiting task could not be woken", **vars(identity))
 
 
-def _prepare(session: Session) -> None:
+def _check_database(session: Session) -> None:
     dialect = session.get_bind().dialect.name
     if dialect not in ("postgresql", "sqlite"):
         raise UnsupportedDatabase(
             f"Smart live callbacks are not supported on {dialect}: nobody has tested their locking there. "
             "Use PostgreSQL, or start jobs with use_callbacks=False."
         )
-    if dialect == "postgresql":
-        session.execute(text(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}"))
 
 
 def _is_conflict(error: Exception) -> bool:

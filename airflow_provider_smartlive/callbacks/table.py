@@ -102,9 +102,15 @@ class JobCallbacks(_Row):
     replies: Replies | None = None
 
     def has_reached(self, state: str) -> bool:
-        """Tell whether a stream state was ever reported; for END, whether all known outputs ended."""
+        """
+        Tell whether a stream state was ever reported.
+
+        For END, whether all known outputs ended; for the mark of a reply, whether it is among the latest.
+        """
         if state == StreamState.END:
             return self.ended()
+        if state.startswith(_REPLY):
+            return self.replies is not None and state in map(reply_mark, self.replies.recent)
         return any(stream.counts.get(state) for stream in self.streams)
 
     def ended(self, expected_outputs: int = 1) -> bool:

@@ -227,6 +227,6 @@ async def test_what_was_acknowledged_survives_a_killed_server(database):
     for owner in owners:
         table = CallbackTable.load(database.xcom(owner, XCOM_TABLE_KEY))
         # An event that was committed by the server that died before it could answer was sent again, and is a
-        # duplicate then, or a second observation if more than 64 others came between.
+        # duplicate then, or a second observation if more than 32 others came between.
         assert table.events >= taken[owner]
         assert table.job(JOB).ended()

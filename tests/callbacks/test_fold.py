@@ -20,7 +20,7 @@ from airflow_provider_smartlive.callbacks.fold import (
     fold,
     unrecognised,
 )
-from airflow_provider_smartlive.callbacks.table import CallbackTable
+from airflow_provider_smartlive.callbacks.table import CallbackTable, reply_mark
 from airflow_provider_smartlive.metastudio.events import CallbackEvent, StreamState
 
 AT = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
@@ -203,7 +203,9 @@ def test_scripts_and_replies_are_kept():
     assert (job.scripts.scene, job.scripts.sequence_no, job.scripts.title) == ("开场", "2", "Hello")
     assert (job.scripts.switches, job.scripts.at) == (2, AT + timedelta(seconds=1))
     assert (job.replies.finished, job.replies.recent) == (2, ["r-1", "r-2"])
-    assert outcome.reached == frozenset()
+    assert outcome.reached == {reply_mark("r-2")}
+    assert job.has_reached(reply_mark("r-1"))
+    assert not job.has_reached(reply_mark("r-3"))
     assert not job.ended()
 
 

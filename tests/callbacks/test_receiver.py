@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -396,10 +397,15 @@ async def test_what_was_not_committed_is_not_acknowledged(door, error, status, r
 
 
 async def test_a_database_that_hangs_is_unavailable_in_time(door, monkeypatch):
-    monkeypatch.setattr(receivers, "TURN_TIMEOUT", 0.01)
-    door.receiver._turns = asyncio.Semaphore(0)
+    monkeypatch.setattr(receivers, "STORE_TIMEOUT", 0.01)
+    released = threading.Event()
+    door.store.record = lambda *args, **more: released.wait(timeout=30)
+    try:
+        answers = await asyncio.gather(*(door.post() for _ in range(2 * Recorder.concurrency)))
+    finally:
+        released.set()
 
-    assert (await door.post()).status_code == 503
+    assert {answer.status_code for answer in answers} == {503}
 
 
 async def test_more_events_than_the_limit_are_put_off(door, monkeypatch):
