@@ -87,7 +87,8 @@ class StreamRegister:
         self._on_event = on_event
         self._now = now
         self._stats: dict[str, StreamStats] = {}
-        self._publishers: dict[tuple[str, str], Publishing] = {}
+        self._publishers: dict[str, Publishing] = {}
+        self._names: dict[Publishing, tuple[str, str]] = {}
 
     @property
     def streams(self) -> Mapping[str, StreamStats]:
@@ -96,19 +97,21 @@ class StreamRegister:
 
     def publisher(self, stream: str) -> Publishing | None:
         """Return who publishes ``application/stream name`` now."""
-        return next((who for key, who in self._publishers.items() if "/".join(key) == stream), None)
+        return self._publishers.get(stream)
 
     def admit(self, publisher: Publishing, app: str, name: str) -> bool:
         """Say whether somebody may publish under a name, and note that it does."""
         if self.refusing or not self._may_publish(app, name):
             self._tell(ServerEvent.DENIED, app, name)
             return False
-        before = self._publishers.get((app, name))
+        stream = f"{app}/{name}"
+        before = self._publishers.get(stream)
         if before is not None:
             self.leave(before, ServerEvent.REPLACED)
             before.drop()
-        self._publishers[app, name] = publisher
-        stats = self._stats.setdefault(f"{app}/{name}", StreamStats())
+        self._publishers[stream] = publisher
+        self._names[publisher] = (app, name)
+        stats = self._stats.setdefault(stream, StreamStats())
         stats.connections += 1
         stats.live = True
         self._forget()
@@ -117,11 +120,9 @@ class StreamRegister:
 
     def media(self, publisher: Publishing, message: Message) -> None:
         """Count an audio, video or metadata message of an admitted publisher."""
-        stats = next(
-            (self._stats["/".join(key)] for key, who in self._publishers.items() if who is publisher), None
-        )
-        if stats is None:
+        if publisher not in self._names:
             return
+        stats = self._stats["/".join(self._names[publisher])]
         if message.kind == MessageType.DATA:
             stats.width, stats.height = _picture_size(message.payload) or (stats.width, stats.height)
             return
@@ -135,11 +136,11 @@ class StreamRegister:
 
     def leave(self, publisher: Publishing, event: ServerEvent) -> None:
         """Note why somebody publishes no more; nothing happens if it did not."""
-        for key, who in list(self._publishers.items()):
-            if who is publisher:
-                del self._publishers[key]
-                self._stats["/".join(key)].live = False
-                self._tell(event, *key)
+        if publisher in self._names:
+            app, name = self._names.pop(publisher)
+            del self._publishers[f"{app}/{name}"]
+            self._stats[f"{app}/{name}"].live = False
+            self._tell(event, app, name)
 
     def _may_publish(self, app: str, name: str) -> bool:
         if self._authorise is None:
