@@ -34,6 +34,31 @@ MAX_LIVE_DURATION = 168
 EVENT_TYPES = ("RTMP_STREAM_STATE_CHANGE", "SHOOT_SCRIPT_SWITCH", "REPLY_COMMAND_FINISH")
 
 
+#: Fields of the request that are arguments of their own as well.
+ARGUMENTS = (
+    "video_config",
+    "play_policy",
+    "view_mode",
+    "co_streamer_config",
+    "rtc_callback_config",
+    "job_run_config",
+)
+
+
+def merge(request: Mapping[str, Any] | None, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Put the request and the fields that were given as arguments together.
+
+    :raises ValueError: if a field is given twice.
+    """
+    fields = dict(request or {})
+    for name, value in arguments.items():
+        if value is not None and fields.get(name) is not None:
+            raise ValueError(f"{name} is given twice: in request and as an argument. Keep one of them.")
+        fields[name] = value if value is not None else fields.get(name)
+    return fields
+
+
 def check_fields(request: Mapping[str, Any]) -> None:
     """
     Refuse what must not stand in a task's arguments.

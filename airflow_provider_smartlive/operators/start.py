@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow.sdk import BaseOperator, Connection
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, AirflowTaskTimeout
-from airflow.sdk.timezone import parse, utcnow
+from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
+from airflow.sdk.timezone import utcnow
 
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.exceptions import SmartLiveKilledError
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from airflow_provider_smartlive.metastudio.jobs import StartJobRequest
     from airflow_provider_smartlive.own_task import OwnTask
     from airflow_provider_smartlive.owner import Owner, Wait
+    from airflow_provider_smartlive.schedule import Schedule
     from airflow_provider_smartlive.start import Obtained
 
 DEFAULT_CONNECTION = "smartlive_default"
@@ -159,9 +160,6 @@ class StartSmartLiveJobOperator(BaseOperator):
         self.warnings_as_errors = warnings_as_errors
         self._owner: Owner | None = None
 
-    # -- the way of one livestream
-    # -----------------------------------------------------------------------------
-
     def execute(self, context: Context) -> dict[str, Any]:
         """
         Start the livestream, unless one of ours runs already, and wait.
@@ -173,10 +171,11 @@ class StartSmartLiveJobOperator(BaseOperator):
         from airflow_provider_smartlive.own_task import OwnTask
 
         task = OwnTask(context)
+        schedule = self._schedule(task)
         issued = self._issue(task)
-        request = self._build_request(issued)
-        obtained = self._obtain(task, request, issued)
-        owner = self._owner = self._make_owner(task, self._first_wait(obtained, request))
+        request = self._build_request(issued, schedule)
+        obtained = self._obtain(task, request, issued, schedule)
+        owner = self._owner = self._make_owner(task, self._first_wait(obtained, request, schedule))
         self._publish(owner)
         with self._stopping_at_timeout(owner):
             self._honour_kill()
@@ -184,8 +183,7 @@ class StartSmartLiveJobOperator(BaseOperator):
             if not self.wait_for_termination:
                 return owner.started()
             if obtained.response is None:
-                # A job of an earlier try may have ended meanwhile; its callbacks went with the XComs of that
-                # try.
+                # A job of an earlier try may have ended; its callbacks went with the XComs of that try.
                 return self._settle_or_wait(owner, WakeSource.RECONCILIATION)
             if owner.has_ended():
                 return self._settle_or_wait(owner, WakeSource.CALLBACK)
@@ -218,9 +216,6 @@ class StartSmartLiveJobOperator(BaseOperator):
         if self.cancel_on_kill:
             self._kill.pull(at_once=self._owner is not None)
 
-    # -- start
-    # ---------------------------------------------------------------------------------------------------
-
     @cached_property
     def _hook(self) -> SmartLiveHook:
         from airflow_provider_smartlive.hooks import SmartLiveHook
@@ -228,38 +223,24 @@ class StartSmartLiveJobOperator(BaseOperator):
         return SmartLiveHook(smartlive_conn_id=self.smartlive_conn_id)
 
     def _issue(self, task: OwnTask) -> IssuedRoute | None:
-        if not self.use_callbacks:
-            return None
-        from airflow.sdk.log import mask_secret
+        from airflow_provider_smartlive.ownership import issue_route
 
-        from airflow_provider_smartlive.callbacks.route import issue
-        from airflow_provider_smartlive.metastudio.callback_auth import AuthType
+        return issue_route(task.route, self._hook.profile()) if self.use_callbacks else None
 
-        profile = self._hook.profile()
-        issued = issue(
-            task.route,
-            base_url=profile.callback_base_url or settings.callback_base_url(),
-            secrets=settings.callback_secrets(),
-            auth_type=profile.callback_auth_type or AuthType(settings.text("callback_auth_type")),
-        )
-        mask_secret(issued.url)
-        mask_secret(issued.key)
-        return issued
-
-    def _build_request(self, issued: IssuedRoute | None) -> StartJobRequest:
+    def _build_request(self, issued: IssuedRoute | None, schedule: Schedule) -> StartJobRequest:
         from airflow_provider_smartlive import request
         from airflow_provider_smartlive.channels import Channel
 
         channels = [Channel.from_connection(Connection.get(conn_id)) for conn_id in self.output_conn_ids]
         interaction = Connection.get(self.interaction_conn_id) if self.interaction_conn_id else None
         built = request.build(
-            self._request_fields(),
+            request.merge(self.request, {name: getattr(self, name) for name in request.ARGUMENTS}),
             channels=channels,
             interaction_callback_url=interaction.host if interaction else None,
             issued=issued,
             event_types=self.callback_event_types or request.EVENT_TYPES,
             max_live_duration=request.hours_to_live(
-                self._longest_duration(), cap=settings.number("max_live_duration")
+                schedule.longest(utcnow()), cap=settings.number("max_live_duration")
             ),
         )
         for warning in (warnings := built.warnings()):
@@ -270,24 +251,9 @@ class StartSmartLiveJobOperator(BaseOperator):
             )
         return built
 
-    def _request_fields(self) -> dict[str, Any]:
-        fields = dict(self.request or {})
-        for name in (
-            "video_config",
-            "play_policy",
-            "view_mode",
-            "co_streamer_config",
-            "rtc_callback_config",
-            "job_run_config",
-        ):
-            if (value := getattr(self, name)) is None:
-                continue
-            if fields.get(name) is not None:
-                raise ValueError(f"{name} is given twice: in request and as an argument. Keep one of them.")
-            fields[name] = value
-        return fields
-
-    def _obtain(self, task: OwnTask, request: StartJobRequest, issued: IssuedRoute | None) -> Obtained:
+    def _obtain(
+        self, task: OwnTask, request: StartJobRequest, issued: IssuedRoute | None, schedule: Schedule
+    ) -> Obtained:
         from airflow_provider_smartlive.start import JobStart
 
         return JobStart(
@@ -298,58 +264,40 @@ class StartSmartLiveJobOperator(BaseOperator):
             secrets=settings.callback_secrets() if issued else (),
             look_again_window=settings.number("look_again_window"),
             stop_grace=settings.number("stop_grace"),
-            may_send=lambda: self._check_time(task),
+            may_send=lambda: self._check_start(schedule),
             log=self.log,
             now=utcnow,
             sleep=self._kill.sleep,
         ).obtain()
 
-    def _check_time(self, task: OwnTask) -> None:
-        """A show that is late is not a show."""
+    def _check_start(self, schedule: Schedule) -> None:
         if self._kill.pulled:
-            raise AirflowFailException("The task was ended before its livestream was started.")
-        if task.is_backfill and not self.allow_backfill:
-            raise AirflowSkipException("This run is a backfill; pass allow_backfill=True to go live in one.")
-        late = utcnow() - task.due_at
-        if self.start_window is not None and late > self.start_window:
-            raise AirflowSkipException(
-                f"This run was due at {task.due_at.isoformat()}, {late} ago; start_window is {self.start_window}. "
-                "Pass a longer start_window, or None, to go live however late."
-            )
-        stop_at = self._stop_at()
-        if stop_at is not None and stop_at <= utcnow():
-            raise AirflowSkipException(
-                f"stop_at ({stop_at.isoformat()}) is over: there is nothing to go live for."
-            )
+            raise SmartLiveKilledError("The task was told to end before its livestream was started.")
+        schedule.check(utcnow())
 
-    def _stop_at(self) -> datetime | None:
-        if not self.stop_at:
-            return None
-        stop_at = parse(self.stop_at) if isinstance(self.stop_at, str) else self.stop_at
-        return stop_at if stop_at.tzinfo else stop_at.replace(tzinfo=UTC)
+    def _schedule(self, task: OwnTask) -> Schedule:
+        from airflow_provider_smartlive.schedule import Schedule, moment
 
-    def _longest_duration(self) -> timedelta | None:
-        stop_at = self._stop_at()
-        durations = (self.max_duration, self.execution_timeout, stop_at - utcnow() if stop_at else None)
-        return min((duration for duration in durations if duration is not None), default=None)
+        return Schedule(
+            due_at=task.due_at,
+            is_backfill=task.is_backfill,
+            start_window=self.start_window,
+            allow_backfill=self.allow_backfill,
+            stop_at=moment(self.stop_at),
+            max_duration=self.max_duration,
+            execution_timeout=self.execution_timeout,
+        )
 
-    # -- after the start
-    # -----------------------------------------------------------------------------------------
-
-    def _first_wait(self, obtained: Obtained, request: StartJobRequest) -> Wait:
+    def _first_wait(self, obtained: Obtained, request: StartJobRequest, schedule: Schedule) -> Wait:
         from airflow_provider_smartlive.owner import Wait
 
-        stop_at = self._stop_at()
-        planned = [stop_at] if stop_at else []
-        if self.max_duration is not None:
-            planned.append(obtained.started_at + self.max_duration)
         response = obtained.response
         return Wait(
             job_id=obtained.job_id,
             room_id=self.room_id,
             expected_outputs=len(request.output_urls or ()),
-            deadline=min(planned, default=None),
-            timeout_at=utcnow() + self.execution_timeout if self.execution_timeout else None,
+            deadline=schedule.deadline(obtained.started_at),
+            timeout_at=schedule.timeout_at(utcnow()),
             story={
                 "origin": str(obtained.origin),
                 "started_at": obtained.started_at.isoformat(),
@@ -389,9 +337,6 @@ class StartSmartLiveJobOperator(BaseOperator):
         if warnings and self.warnings_as_errors:
             owner.discard("The livestream has warnings")
             raise AirflowFailException(f"Job {obtained.job_id} was stopped: MetaStudio warns of {warnings}.")
-
-    # -- the wait
-    # ------------------------------------------------------------------------------------------------
 
     def _settle_or_wait(self, owner: Owner, source: WakeSource) -> dict[str, Any]:
         result = owner.settle(source)
@@ -449,9 +394,6 @@ class StartSmartLiveJobOperator(BaseOperator):
             return self.reconcile_interval
         pushed = self.use_callbacks and wait.expected_outputs
         return settings.number("reconcile_interval" if pushed else "reconcile_interval_without_rtmp")
-
-    # -- being ended from outside
-    # --------------------------------------------------------------------------------
 
     @contextmanager
     def _stopping_at_timeout(self, owner: Owner) -> Iterator[None]:
