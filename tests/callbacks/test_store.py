@@ -3,12 +3,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from callback_events import JOB, OTHER_JOB, stream
+from callback_events import JOB, OTHER_JOB, reply, stream
 
 from airflow_provider_smartlive.callbacks.fold import OutcomeKind
 from airflow_provider_smartlive.callbacks.route import Identity, OpenedRoute, Route
 from airflow_provider_smartlive.callbacks.store import Gone, Store, Unavailable
-from airflow_provider_smartlive.callbacks.table import CallbackTable
+from airflow_provider_smartlive.callbacks.table import CallbackTable, reply_mark
 from airflow_provider_smartlive.callbacks.waiter import (
     JOB_ID_KEY,
     XCOM_TABLE_KEY,
@@ -216,6 +216,25 @@ def test_a_waiter_is_woken_by_the_state_that_it_waits_for(database, owner):
     assert [database.row(waiter).state for waiter in (connected, ended)] == ["success", "deferred"]
     _record(database, owner, stream("END"))
     assert [database.row(waiter).state for waiter in (connected, ended)] == ["success", "success"]
+
+
+def test_a_waiter_that_knows_only_the_starter_is_found(database, owner):
+    ours, theirs = database.task("watch"), database.task("watch")
+    for waiter, starter in ((ours, owner), (theirs, database.task())):
+        database.push(waiter, starter_waiter_key(starter), Waiter(target_state="CONNECTED").dump())
+    _record(database, owner, stream("CONNECTED"))
+
+    assert database.row(ours).state == "success"
+    assert database.row(theirs).state == "deferred"
+
+
+def test_a_waiter_for_a_reply_is_woken_by_that_reply(database, owner):
+    waiter = database.task("say")
+    _wait(database, waiter, reply_mark("r-2"), needs_worker=True)
+
+    assert _record(database, owner, reply("r-1")).waiters_woken == 0
+    assert _record(database, owner, reply("r-2")).waiters_woken == 1
+    assert Wake.load(database.row(waiter).next_kwargs["event"]).state == reply_mark("r-2")
 
 
 def test_a_waiter_of_another_dag_is_found_and_one_of_another_job_is_not(database, owner):

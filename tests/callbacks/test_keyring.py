@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+
+from structlog.testing import capture_logs
+
+from airflow_provider_smartlive import settings
+from airflow_provider_smartlive.callbacks.keyring import Keyring
+
+
+class Source:
+    """Where secrets come from: says what it is told to, and how often it was asked."""
+
+    def __init__(self):
+        self.says = ("fake-secret",)
+        self.asked = 0
+        self.now = 0.0
+        self.keyring = Keyring(read=self.read, clock=lambda: self.now)
+
+    def read(self):
+        self.asked += 1
+        assert threading.current_thread() is not threading.main_thread(), (
+            "the event loop must not wait for it"
+        )
+        if isinstance(self.says, Exception):
+            raise self.says
+        return self.says
+
+
+async def test_secrets_are_read_once_per_time_to_live():
+    source = Source()
+    for source.now in (0.0, 1.0, settings.SECRETS_TTL - 1):
+        assert await source.keyring.secrets() == ("fake-secret",)
+    assert source.asked == 1
+
+    source.says = ("fake-newer", "fake-secret")
+    source.now = settings.SECRETS_TTL
+    assert await source.keyring.secrets() == ("fake-newer", "fake-secret")
+    assert source.asked == 2
+
+
+async def test_many_at_once_cause_one_read():
+    source = Source()
+    await asyncio.gather(*(source.keyring.secrets() for _ in range(50)))
+
+    assert source.asked == 1
+
+
+async def test_a_backend_that_is_away_costs_neither_the_old_secrets_nor_a_read_per_request():
+    source = Source()
+    await source.keyring.secrets()
+    source.says = RuntimeError("backend is away")
+    source.now = settings.SECRETS_TTL
+    with capture_logs() as lines:
+        assert [await source.keyring.secrets() for _ in range(3)] == [("fake-secret",)] * 3
+
+    assert source.asked == 2
+    assert len(lines) == 1
+    assert "fake-secret" not in str(lines)
+
+
+async def test_without_any_answer_yet_there_is_no_secret():
+    source = Source()
+    source.says = RuntimeError("backend is away")
+
+    assert await source.keyring.secrets() == ()
+
+
+async def test_the_configuration_is_read_past_the_settings_own_cache(monkeypatch):
+    settings.callback_secrets()
+    monkeypatch.setenv("AIRFLOW__SMARTLIVE__CALLBACK_SECRETS", "fake-a, fake-b,")
+
+    assert await Keyring().secrets() == ("fake-a", "fake-b")
