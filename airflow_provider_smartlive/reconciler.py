@@ -17,9 +17,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+from airflow_provider_smartlive.calls import PAGE_SIZE, AllJobsFilters
 from airflow_provider_smartlive.lifecycle import Sight
-from airflow_provider_smartlive.metastudio.errors import AuthenticationError, MetaStudioError, NotFound
-from airflow_provider_smartlive.metastudio.ids import normalise_id
+from airflow_provider_smartlive.metastudio.errors import AuthenticationError, MetaStudioError
+from airflow_provider_smartlive.metastudio.ids import normalise_id, same_id
 from airflow_provider_smartlive.sighting import ACTIVE_STATES, REFUSED_PAUSE, Sighting
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ JITTER = 0.25
 
 #: Seconds within which questions are asked together rather than one by one.
 TOGETHER = 1.0
+
+_NEWEST_FIRST: AllJobsFilters = {"sort_key": "create_time", "sort_dir": "desc"}
 
 
 @dataclass(eq=False)
@@ -87,6 +90,7 @@ class Reconciler:
         self._watches: list[Watch] = []
         self._changed = asyncio.Event()
         self._asked_at = float("-inf")
+        self._silent_until = float("-inf")
         self._refusals = 0
 
     @property
@@ -122,16 +126,19 @@ class Reconciler:
     async def _wait_for_due(self) -> list[Watch]:
         while True:
             self._changed.clear()
-            now = _now()
-            due = [watch for watch in self._watches if watch.due <= now + TOGETHER]
-            if any(watch.due <= now for watch in due):
-                return due
-            next_due = min((watch.due for watch in self._watches), default=None)
+            next_due = self._next_due()
+            if next_due is not None and next_due <= _now():
+                return [watch for watch in self._watches if watch.due <= _now() + TOGETHER]
             try:
                 async with asyncio.timeout_at(next_due):
                     await self._changed.wait()
             except TimeoutError:
                 continue
+
+    def _next_due(self) -> float | None:
+        if not self._watches:
+            return None
+        return max(min(watch.due for watch in self._watches), self._silent_until)
 
     async def _ask(self, hook: SmartLiveAsyncHook, due: list[Watch]) -> None:
         try:
@@ -147,48 +154,55 @@ class Reconciler:
                     self._tell(watch, Sighting.of(job))
             self._refusals = 0
         except AuthenticationError as refusal:
-            await self._refused(hook, due, refusal)
-        except MetaStudioError as error:
+            await self._refused(hook, refusal)
+        except MetaStudioError as error:  # whatever it is, it says nothing about a single job
             for watch in due:
-                self._tell(watch, Sighting.failed(error))
+                self._tell(watch, Sighting(Sight.UNKNOWN, error=error))
 
     async def _active_jobs(self, hook: SmartLiveAsyncHook) -> dict[str, SmartLiveJob]:
+        jobs = self._listed(hook, _NEWEST_FIRST | {"state": ACTIVE_STATES})
+        return {normalise_id(job.job_id): job async for job in jobs}
+
+    async def _listed(self, hook: SmartLiveAsyncHook, filters: AllJobsFilters) -> AsyncIterator[SmartLiveJob]:
+        """List jobs of all rooms, keeping the pace between pages too."""
         await self._pace()
-        jobs = hook.list_jobs(state=ACTIVE_STATES, sort_key="create_time", sort_dir="desc")
-        return {normalise_id(job.job_id): job async for job in jobs if job.job_id}
+        seen = 0
+        async for job in hook.list_jobs(**filters):
+            yield job
+            seen += 1
+            if seen % PAGE_SIZE == 0:
+                await self._pace()
 
     async def _show(self, hook: SmartLiveAsyncHook, watch: Watch) -> Sighting:
-        await self._pace()
         try:
-            if watch.room_id is not None:
-                return Sighting.of(await hook.show_job(watch.room_id, watch.job_id))
-            async for job in hook.list_jobs(sort_key="create_time", sort_dir="desc"):
-                if job.job_id and normalise_id(job.job_id) == normalise_id(watch.job_id):
-                    watch.room_id = job.room_id
-                    return Sighting.of(job)
-        except NotFound:
-            pass
+            if watch.room_id is None:
+                return await self._search(hook, watch)
+            await self._pace()
+            return Sighting.of(await hook.show_job(watch.room_id, watch.job_id))
         except AuthenticationError:
             raise
         except MetaStudioError as error:
             # One job's fault must not cost the others their sighting.
             return Sighting.failed(error)
+
+    async def _search(self, hook: SmartLiveAsyncHook, watch: Watch) -> Sighting:
+        async for job in self._listed(hook, _NEWEST_FIRST):
+            if same_id(job.job_id, watch.job_id):
+                watch.room_id = job.room_id
+                return Sighting.of(job)
         return Sighting(Sight.NOT_FOUND)
 
-    async def _refused(
-        self, hook: SmartLiveAsyncHook, due: list[Watch], refusal: AuthenticationError
-    ) -> None:
-        """Read the connection once more (a key may have been changed), then ask rarely: each try costs."""
+    async def _refused(self, hook: SmartLiveAsyncHook, refusal: AuthenticationError) -> None:
+        """Read the connection once more (a key may have been changed); then all fall silent: each try costs."""
         self._refusals += 1
         if self._refusals == 1:
             await hook.reload()
-            for watch in due:
-                watch.due = _now() + 1
+            self._silent_until = _now() + TOGETHER
             return
-        for watch in due:
-            self._tell(watch, Sighting.failed(refusal))
-            watch.due = _now() + max(watch.interval, REFUSED_PAUSE)
         self._refusals = 0
+        self._silent_until = _now() + REFUSED_PAUSE
+        for watch in self._watches:
+            self._tell(watch, Sighting.failed(refusal))
 
     def _tell(self, watch: Watch, sighting: Sighting) -> None:
         watch.tell(sighting)

@@ -73,6 +73,8 @@ class FakeMetaStudio:
     down: Exception | None = None
     jobs: list[FakeJob] = field(default_factory=list)
     asked: Counter[str] = field(default_factory=Counter)
+    #: When which operation was asked for, in seconds since the test began.
+    log: list[tuple[float, str]] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
     reloads: int = 0
     reload_helps: bool = False
@@ -170,6 +172,7 @@ class FakeMetaStudio:
 
     def _count(self, operation: str) -> None:
         self.asked[operation] += 1
+        self.log.append((self.clock.seconds, operation))
         if self.down is not None:
             raise self.down
 
@@ -219,7 +222,10 @@ class FakeAsyncHook:
         self.metastudio.stop_job(room_id, job_id)
 
     async def list_jobs(self, **filters: str) -> AsyncIterator[SmartLiveJob]:
-        for job in self.metastudio.list_jobs(**filters):
+        """Yield what a listing gives, a hundred jobs a request."""
+        for number, job in enumerate(self.metastudio.list_jobs(**filters)):
+            if number and number % 100 == 0:
+                self.metastudio._count("list_all")
             yield job
 
 
