@@ -59,6 +59,11 @@ class OwnTask:
         """Remember the job."""
         self._store.set(STORE_KEY, record.dump())
 
+    def may_have_job(self) -> bool:
+        """Whether a start was sent that made a job, or may have made one."""
+        record = self.record()
+        return record is not None and record.sent_at is not None
+
     def forswear(self, job_id: str) -> None:
         """Remember that we stop a job ourselves, so that no retry takes up its end as a result."""
         if record := self.record():

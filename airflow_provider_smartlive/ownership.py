@@ -5,10 +5,34 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from airflow_provider_smartlive.callbacks.route import Identity, Route, open_url
+from airflow.sdk.log import mask_secret
+
+from airflow_provider_smartlive import settings
+from airflow_provider_smartlive.callbacks.route import Identity, IssuedRoute, Route, issue, open_url
+from airflow_provider_smartlive.metastudio.callback_auth import AuthType
 
 if TYPE_CHECKING:
+    from airflow_provider_smartlive.connection import ConnectionProfile
     from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
+
+
+def issue_route(route: Route, profile: ConnectionProfile) -> IssuedRoute:
+    """
+    Make the callback URL and key of a task instance as this deployment is set up, and mask both in logs.
+
+    :param route: the task instance and its generation.
+    :param profile: the connection, whose own callback settings come first.
+    :raises RouteError: if a setting does not allow it.
+    """
+    issued = issue(
+        route,
+        base_url=profile.callback_base_url or settings.callback_base_url(),
+        secrets=settings.callback_secrets(),
+        auth_type=profile.callback_auth_type or AuthType(settings.text("callback_auth_type")),
+    )
+    mask_secret(issued.url)
+    mask_secret(issued.key)
+    return issued
 
 
 def callback_url_of(job: SmartLiveJob) -> str | None:

@@ -165,16 +165,19 @@ class StartSmartLiveJobOperator(BaseOperator):
         Start the livestream, unless one of ours runs already, and wait.
 
         :raises AirflowSkipException: if the run is a backfill or later than ``start_window``.
-        :raises MetaStudioError: if MetaStudio refuses the start.
+        :raises AirflowFailException: if the connection, the settings, an output or the request is wrong.
+        :raises MetaStudioError: if MetaStudio refuses the start for a reason that may pass.
         :raises AmbiguousStartError: if it cannot be known whether a job was started.
         """
         from airflow_provider_smartlive.own_task import OwnTask
+        from airflow_provider_smartlive.retries import failing_for_good
 
         task = OwnTask(context)
-        schedule = self._schedule(task)
-        issued = self._issue(task)
-        request = self._build_request(issued, schedule)
-        obtained = self._obtain(task, request, issued, schedule)
+        with failing_for_good(unless=task.may_have_job):
+            schedule = self._schedule(task)
+            issued = self._issue(task)
+            request = self._build_request(issued, schedule)
+            obtained = self._obtain(task, request, issued, schedule)
         owner = self._owner = self._make_owner(task, self._first_wait(obtained, request, schedule))
         self._publish(owner)
         with self._stopping_at_timeout(owner):
