@@ -160,7 +160,7 @@ class Demo:
             video_frames=sum(stream["video_frames"] for stream in arrived),
             video_bytes=sum(stream["bytes"] for stream in arrived),
             woken_by=result.get("woken_by"),
-            resumed_after=_resumed_after(api.task_log(DAG_ID, run_id, STARTER), states),
+            resumed_after=resumed_after(api.task_log(DAG_ID, run_id, STARTER), states),
             seconds=round(self.seconds(), 1),
         )
 
@@ -171,7 +171,7 @@ def _transitions(airflow: AirflowStack, run_id: str) -> list[tuple[str, str]]:
     return [(state, at) for stream in streams for state, at in stream["transitions"]]
 
 
-def _resumed_after(log: str, states: list[tuple[str, datetime]]) -> float | None:
+def resumed_after(log: str, states: list[tuple[str, datetime]]) -> float | None:
     """Return the seconds from END to the next piece of work of the task; None if there was none."""
     ends = [at for state, at in states if state == "END"]
     lines = [json.loads(line) for line in log.splitlines()]

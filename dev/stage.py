@@ -20,8 +20,8 @@ from dev.stack import AirflowStack
 PROJECT = Path(__file__).resolve().parent.parent
 DAGS = PROJECT / "dags"
 
-#: What the example DAGs call the connection to their RTMP output.
-OUTPUT_CONN_ID = "smartlive_output"
+#: Connections to RTMP outputs, each with a stream key of its own: what the example DAGs stream to.
+OUTPUT_CONN_IDS = ("smartlive_output", "smartlive_output_2", "smartlive_output_3")
 
 #: Seconds for a sandbox program to listen; it takes about one.
 LISTEN_TIMEOUT = 60.0
@@ -51,7 +51,7 @@ class Stage:
         airflow_options: Mapping[str, Any] | None = None,
     ) -> None:
         self.home = home.resolve()
-        self.stream_key = f"fake-stream-key-{secrets.token_hex(8)}"
+        self.stream_keys = {conn_id: f"fake-stream-key-{secrets.token_hex(8)}" for conn_id in OUTPUT_CONN_IDS}
         self.access_key = f"FAKEAK{secrets.token_hex(7).upper()}"
         self.secret_key = f"fake-secret-key-{secrets.token_hex(12)}"
         self.project_id = secrets.token_hex(16)
@@ -59,9 +59,8 @@ class Stage:
         self.platform_url = ""
         account = ["--access-key", self.access_key, "--project-id", self.project_id]
         self.sandbox = self._program("sandbox", "serve", *account, *sandbox_arguments)
-        self.platform = self._program(
-            "platform", "rtmp", "--key", self.stream_key, "--every", f"{COUNT_INTERVAL}"
-        )
+        admitted = [argument for key in self.stream_keys.values() for argument in ("--key", key)]
+        self.platform = self._program("platform", "rtmp", *admitted, "--every", str(COUNT_INTERVAL))
         self.airflow = AirflowStack(self.home / "airflow", **{"dags_folder": DAGS, **(airflow_options or {})})
         self._tell = tell
         self._exits = ExitStack()
@@ -80,7 +79,11 @@ class Stage:
 
     def connections(self) -> dict[str, str | dict[str, Any]]:
         """Return the connections of the example DAGs: to MetaStudio, and to the platform's ingest."""
-        return {
+        outputs: dict[str, str | dict[str, Any]] = {
+            conn_id: {"conn_type": "generic", "host": self.platform_url, "password": key}
+            for conn_id, key in self.stream_keys.items()
+        }
+        return outputs | {
             "smartlive_default": {
                 "conn_type": "smartlive",
                 "host": self.sandbox_url,
@@ -88,7 +91,6 @@ class Stage:
                 "password": self.secret_key,
                 "extra": {"project_id": self.project_id},
             },
-            OUTPUT_CONN_ID: {"conn_type": "generic", "host": self.platform_url, "password": self.stream_key},
         }
 
     def arrived(self) -> list[dict[str, Any]]:
