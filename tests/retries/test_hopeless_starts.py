@@ -1,0 +1,130 @@
+"""A start that cannot succeed fails before anything is started, without a retry, and says what to change."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+
+from airflow_provider_smartlive import settings
+from airflow_provider_smartlive.hooks import SmartLiveHook
+from airflow_provider_smartlive.metastudio.errors import InvalidRequest
+from airflow_provider_smartlive.operators import StartSmartLiveJobOperator
+from airflow_provider_smartlive.own_task import STORE_KEY
+from airflow_provider_smartlive.record import JobRecord
+from airflow_provider_smartlive.sandbox.testing import LocalSandbox
+
+ROOM = "24bad716-87b1-45e5-8912-6102f7693265"
+
+
+@pytest.fixture
+def context() -> dict[str, Any]:
+    """What the operator asks Airflow for before it has a job."""
+    ti = SimpleNamespace(
+        dag_id="nightly", run_id="run", task_id="go_live", map_index=-1, max_tries=0, try_number=1
+    )
+    run = SimpleNamespace(run_after=datetime.now(UTC), run_type="manual")
+    store: dict[str, Any] = {}
+    return {
+        "ti": ti,
+        "dag_run": run,
+        "task_state_store": SimpleNamespace(get=store.get, set=store.__setitem__),
+    }
+
+
+@pytest.fixture
+def room(smartlive_sandbox: LocalSandbox, smartlive_connection: str) -> str:
+    return smartlive_sandbox.add_room(ROOM)
+
+
+def define(monkeypatch: pytest.MonkeyPatch, conn_id: str, **connection: Any) -> None:
+    monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps({"conn_type": "generic", **connection}))
+
+
+def refused(context: dict[str, Any], sandbox: LocalSandbox, **arguments: Any) -> str:
+    """Start, and return why it failed for good."""
+    operator = StartSmartLiveJobOperator(task_id="go_live", **{"room_id": ROOM, **arguments})
+    with pytest.raises(AirflowFailException) as caught:
+        operator.execute(context)  # type: ignore[arg-type]  # the part of a context that is needed
+    assert sandbox.states() == []
+    return str(caught.value)
+
+
+def test_a_connection_without_a_project(
+    monkeypatch: pytest.MonkeyPatch, context: dict[str, Any], smartlive_sandbox: LocalSandbox
+) -> None:
+    define(
+        monkeypatch,
+        "smartlive_default",
+        conn_type="smartlive",
+        host=smartlive_sandbox.url,
+        login="FAKE",
+        password="FAKE",
+    )
+    assert "project_id" in refused(context, smartlive_sandbox)
+
+
+@pytest.mark.usefixtures("room")
+def test_no_callback_secret(
+    monkeypatch: pytest.MonkeyPatch, context: dict[str, Any], smartlive_sandbox: LocalSandbox
+) -> None:
+    monkeypatch.setenv("AIRFLOW__SMARTLIVE__CALLBACK_SECRETS", "")
+    settings.forget_secrets()
+    text = refused(context, smartlive_sandbox)
+    assert "callback_secrets" in text
+    assert "generate-secret" in text
+
+
+@pytest.mark.usefixtures("room")
+def test_an_output_that_is_no_rtmp_url(
+    monkeypatch: pytest.MonkeyPatch, context: dict[str, Any], smartlive_sandbox: LocalSandbox
+) -> None:
+    define(monkeypatch, "shop", host="https://shop.example.com/live", password="fake-stream-key")
+    text = refused(context, smartlive_sandbox, output_conn_ids=["shop"])
+    assert "'shop'" in text
+    assert "fake-stream-key" not in text
+
+
+@pytest.mark.usefixtures("room")
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        ({"video_config": {"width": 1080, "height": 1920, "bitrate": 39}}, "video_config.bitrate"),
+        ({"request": {"stream_keys": ["fake-stream-key"]}}, "stream_keys"),
+        ({"request": {"view_mode": "LANDSCAPE"}, "view_mode": "VERTICAL"}, "view_mode"),
+        ({"stop_at": "tomorrow, perhaps"}, "tomorrow"),
+    ],
+)
+def test_a_request_that_breaks_a_limit(
+    context: dict[str, Any], smartlive_sandbox: LocalSandbox, arguments: dict[str, Any], field: str
+) -> None:
+    text = refused(context, smartlive_sandbox, **arguments)
+    assert field in text
+    assert "fake-stream-key" not in text
+
+
+@pytest.mark.usefixtures("room")
+def test_metastudio_calls_the_request_wrong(context: dict[str, Any], smartlive_sandbox: LocalSandbox) -> None:
+    smartlive_sandbox.add_fault(target="start", action="status", status=400, code="MSS.00000003")
+    text = refused(context, smartlive_sandbox)
+    assert "MSS.00000003" in text
+
+
+@pytest.mark.usefixtures("room")
+def test_while_an_earlier_try_may_have_a_job_the_task_is_retried(
+    monkeypatch: pytest.MonkeyPatch, context: dict[str, Any]
+) -> None:
+    record = JobRecord(0, ROOM, sent_at="2026-01-01T12:00:00+00:00", job_id="1" * 32)
+    context["task_state_store"].set(STORE_KEY, record.dump())
+
+    def show_job(self: SmartLiveHook, room_id: str, job_id: str) -> None:
+        raise InvalidRequest("Invalid parameter", error_code="MSS.00000003")
+
+    monkeypatch.setattr(SmartLiveHook, "show_job", show_job)
+    operator = StartSmartLiveJobOperator(task_id="go_live", room_id=ROOM)
+    with pytest.raises(InvalidRequest):
+        operator.execute(context)  # type: ignore[arg-type]  # the part of a context that is needed
