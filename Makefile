@@ -7,7 +7,6 @@ SHELL := /bin/bash
 UV := $(shell command -v uv || echo .uv/bin/uv)
 RUN := .venv/bin/
 READY := .venv/.ready
-TYPED := airflow_provider_smartlive dev dags
 
 # Use a Python that is there; never fetch one.
 export UV_PYTHON_DOWNLOADS := never
@@ -37,7 +36,9 @@ test-fast: $(READY) ## The tests that start no processes.
 lint: $(READY) ## Style, types and import contracts.
 	$(RUN)ruff check
 	$(RUN)ruff format --check
-	$(RUN)mypy $(TYPED)
+	$(RUN)mypy airflow_provider_smartlive dev
+	@# TaskFlow's types do not tell that a task takes another task's result.
+	$(RUN)mypy --disable-error-code arg-type dags
 	$(RUN)lint-imports
 
 format: $(READY) ## Put the code into the project's style.
