@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from airflow_provider_smartlive.lifecycle import Sight
@@ -44,7 +45,8 @@ def stop_and_confirm(
     """
     Stop a job and wait until MetaStudio says that it is over.
 
-    A job that is over already is left alone: that is what was wanted.
+    A job that is over already is left alone: that is what was wanted. A stop that does not get through is sent
+    again.
 
     :param hook: the hook.
     :param room_id: the room.
@@ -57,8 +59,14 @@ def stop_and_confirm(
     sighting = look(hook, room_id, job_id)
     if is_over(sighting):
         return sighting
-    _tolerate_over(lambda: hook.stop_job(room_id, job_id))
-    while not is_over(sighting := look(hook, room_id, job_id)) and now() < until:
+    accepted = False
+    while True:
+        if not accepted:
+            with _passing(job_id):
+                hook.stop_job(room_id, job_id)
+                accepted = True
+        if is_over(sighting := look(hook, room_id, job_id)) or now() >= until:
+            break
         sleep(CONFIRM_INTERVAL)
     _report(job_id, sighting)
     return sighting
@@ -77,7 +85,8 @@ async def stop_and_confirm_async(
     """
     from airflow_provider_smartlive.hooks import SmartLiveAsyncHook
 
-    until = time.monotonic() + grace
+    now = asyncio.get_running_loop().time
+    until = now() + grace
     async with SmartLiveAsyncHook(smartlive_conn_id=conn_id) as hook:
 
         async def look() -> Sighting:
@@ -88,11 +97,14 @@ async def stop_and_confirm_async(
 
         if is_over(sighting := await look()):
             return sighting
-        try:
-            await hook.stop_job(room_id, job_id)
-        except (Conflict, NotFound):
-            log.debug("Job %s may be over already.", job_id)
-        while not is_over(sighting := await look()) and time.monotonic() < until:  # noqa: ASYNC110 -- MetaStudio has no event to await
+        accepted = False
+        while True:
+            if not accepted:
+                with _passing(job_id):
+                    await hook.stop_job(room_id, job_id)
+                    accepted = True
+            if is_over(sighting := await look()) or now() >= until:
+                break
             await asyncio.sleep(CONFIRM_INTERVAL)
     _report(job_id, sighting)
     return sighting
@@ -103,12 +115,18 @@ def is_over(sighting: Sighting) -> bool:
     return sighting.sight in (Sight.SUCCEED, Sight.FAILED, Sight.BLOCKED, Sight.NOT_FOUND)
 
 
-def _tolerate_over(stop: Callable[[], object]) -> None:
-    """MetaStudio's answer to stopping a finished job is not documented; the look after it decides."""
+@contextmanager
+def _passing(job_id: str) -> Iterator[None]:
+    """Pass over what does not decide: a fault that passes, or an answer that the look after it will explain."""
     try:
-        stop()
+        yield
     except (Conflict, NotFound):
-        log.debug("The job may be over already.")
+        # What MetaStudio answers to the stop of a finished job is not documented.
+        log.debug("Job %s may be over already.", job_id)
+    except MetaStudioError as error:
+        if not error.is_transient:
+            raise
+        log.warning("The stop of job %s did not get through: %s", job_id, error)
 
 
 def _report(job_id: str, sighting: Sighting) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from fake_airflow import FakeSupervisor
 from fake_metastudio import FakeMetaStudio
 from virtual_time import Clock
+
+from airflow_provider_smartlive.stop import stop_and_confirm
 
 
 @pytest.fixture
@@ -17,7 +20,15 @@ def metastudio(clock: Clock) -> FakeMetaStudio:
     return FakeMetaStudio(clock)
 
 
+@pytest.fixture
+def supervisor(monkeypatch: pytest.MonkeyPatch) -> FakeSupervisor:
+    supervisor = FakeSupervisor()
+    supervisor.install(monkeypatch)
+    return supervisor
+
+
 @pytest.fixture(autouse=True)
-def _confirm_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a stop be confirmed without waiting between two looks."""
-    monkeypatch.setattr("airflow_provider_smartlive.stop.CONFIRM_INTERVAL", 0.0)
+def _stops_by_the_clock(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let whoever confirms a stop on a worker wait by the clock of the test."""
+    for name, value in (("now", lambda: clock.seconds), ("sleep", clock.sleep)):
+        monkeypatch.setitem(stop_and_confirm.__kwdefaults__, name, value)

@@ -59,7 +59,7 @@ class FakeMetaStudio:
     :param dashes: whether answers spell ids with dashes, in capitals.
     :param start_outcomes: what happens to the next starts: None (a clear answer), an exception, or
         :class:`After` one.
-    :param show_outcomes: the same for the next shows.
+    :param show_outcomes: what the next shows meet; likewise ``stop_outcomes``.
     :param down: what every request meets.
     """
 
@@ -69,6 +69,7 @@ class FakeMetaStudio:
     dashes: bool = False
     start_outcomes: list[BaseException | After | None] = field(default_factory=list)
     show_outcomes: list[BaseException | None] = field(default_factory=list)
+    stop_outcomes: list[BaseException | None] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     down: Exception | None = None
     jobs: list[FakeJob] = field(default_factory=list)
@@ -128,9 +129,7 @@ class FakeMetaStudio:
 
     def show_job(self, room_id: str, job_id: str) -> SmartLiveJob:
         self._count("show")
-        outcome = self.show_outcomes.pop(0) if self.show_outcomes else None
-        if outcome is not None:
-            raise outcome
+        self._meet(self.show_outcomes)
         job = next((job for job in self._of(room_id) if same_id(job.job_id, job_id)), None)
         if job is None:
             raise NotFound("job not found", http_status=404, error_code="MSS.20010074")
@@ -142,6 +141,7 @@ class FakeMetaStudio:
 
     def stop_job(self, room_id: str, job_id: str) -> None:
         self._count("stop")
+        self._meet(self.stop_outcomes)
         job = next(job for job in self._of(room_id) if same_id(job.job_id, job_id))
         if not job.is_active:
             raise Conflict("a finished job cannot be changed", http_status=400, error_code="MSS.20010066")
@@ -175,6 +175,11 @@ class FakeMetaStudio:
         self.log.append((self.clock.seconds, operation))
         if self.down is not None:
             raise self.down
+
+    @staticmethod
+    def _meet(outcomes: list[BaseException | None]) -> None:
+        if outcomes and (outcome := outcomes.pop(0)) is not None:
+            raise outcome
 
     def _spelt(self, job_id: str) -> str:
         if not self.dashes:

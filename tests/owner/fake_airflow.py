@@ -1,0 +1,122 @@
+"""What a task and a trigger see of Airflow: a context, and the supervisor behind the SDK's own classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+import pytest
+from airflow.sdk._shared.state import TaskScope
+from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+from airflow.sdk.execution_time import comms
+from airflow.sdk.execution_time.context import TaskStateStoreAccessor
+from virtual_time import NOON
+
+DAG, RUN, TASK = "nightly", "scheduled__2026-01-01", "go_live"
+
+
+@dataclass
+class FakeSupervisor:
+    """
+    Answers what the SDK asks its supervisor for, from memory.
+
+    :param xcoms: value by (task id, map index, key).
+    :param states: of task instances, by the key that Airflow gives them.
+    :param faults: what the next messages meet, in order; None lets one through.
+    """
+
+    xcoms: dict[tuple[str, int, str], Any] = field(default_factory=dict)
+    store: dict[str, Any] = field(default_factory=dict)
+    states: dict[str, str | None] = field(default_factory=dict)
+    faults: list[BaseException | None] = field(default_factory=list)
+    messages: list[Any] = field(default_factory=list)
+    on_message: Callable[[Any], None] = lambda message: None
+
+    def send(self, message: Any) -> Any:
+        self.messages.append(message)
+        self.on_message(message)
+        if self.faults and (fault := self.faults.pop(0)) is not None:
+            raise fault
+        match message:
+            case comms.SetXCom():
+                self.xcoms[_place(message)] = message.value
+            case comms.GetXCom():
+                return comms.XComResult(key=message.key, value=self.xcoms.get(_place(message)))
+            case comms.GetTaskStates():
+                return comms.TaskStatesResult(task_states={RUN: self.states} if self.states else {})
+            case comms.GetTaskStateStore():
+                if message.key in self.store:
+                    return comms.TaskStateStoreResult(value=self.store[message.key])
+                return comms.ErrorResponse(error=ErrorType.TASK_STORE_NOT_FOUND)
+            case comms.SetTaskStateStore():
+                self.store[message.key] = message.value
+            case comms.MaskSecret():
+                return None
+            case _:
+                raise NotImplementedError(type(message).__name__)
+        return None
+
+    async def asend(self, message: Any) -> Any:
+        return self.send(message)
+
+    def xcom(self, key: str, task_id: str = TASK, map_index: int = -1) -> Any:
+        return self.xcoms.get((task_id, map_index, key))
+
+    def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Put it where the SDK looks for its supervisor."""
+        monkeypatch.setattr("airflow.sdk.execution_time.task_runner.SUPERVISOR_COMMS", self, raising=False)
+
+
+def _place(message: comms.SetXCom | comms.GetXCom) -> tuple[str, int, str]:
+    return message.task_id, -1 if message.map_index is None else message.map_index, message.key
+
+
+def api_error() -> AirflowRuntimeError:
+    """Return what the SDK raises when the Execution API is away."""
+    return AirflowRuntimeError(comms.ErrorResponse(error=ErrorType.GENERIC_ERROR, detail={"message": "away"}))
+
+
+@dataclass
+class FakeTaskInstance:
+    """The task instance of a context or trigger."""
+
+    supervisor: FakeSupervisor
+    dag_id: str = DAG
+    run_id: str = RUN
+    task_id: str = TASK
+    map_index: int | None = -1
+    try_number: int = 1
+    max_tries: int = 0
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        from airflow.sdk.execution_time.xcom import XCom
+
+        XCom.set(
+            key,
+            value,
+            dag_id=self.dag_id,
+            run_id=self.run_id,
+            task_id=self.task_id,
+            map_index=-1 if self.map_index is None else self.map_index,
+        )
+
+
+def a_context(
+    supervisor: FakeSupervisor,
+    *,
+    run_after: datetime = NOON,
+    run_type: str = "scheduled",
+    **ti: Any,
+) -> dict[str, Any]:
+    """Return the part of a task's context that the provider reads."""
+    instance = FakeTaskInstance(supervisor, **ti)
+    scope = TaskScope(instance.dag_id, instance.run_id, instance.task_id, -1)
+    return {
+        "ti": instance,
+        "task_state_store": TaskStateStoreAccessor(UUID(int=1), scope),
+        "dag_run": SimpleNamespace(run_after=run_after, run_type=run_type),
+    }

@@ -1,0 +1,139 @@
+"""The own task instance: who it is, what it remembers, and whether somebody ended it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowRuntimeError
+from airflow.utils.types import DagRunType
+from fake_airflow import DAG, RUN, TASK, FakeSupervisor, a_context, api_error
+from fake_callbacks import called_back
+from fake_metastudio import ROOM
+
+from airflow_provider_smartlive.callbacks.route import Identity, Route
+from airflow_provider_smartlive.callbacks.waiter import XCOM_TABLE_KEY
+from airflow_provider_smartlive.own_task import OwnTask, own_state
+from airflow_provider_smartlive.record import JobRecord
+from airflow_provider_smartlive.starter import Starter
+
+JOB = "26f065244f754b3aa853b649a21aaf66"
+
+
+@pytest.mark.parametrize(("map_index", "expected"), [(None, -1), (-1, -1), (0, 0), (7, 7)])
+def test_identity_and_generation(supervisor: FakeSupervisor, map_index: int | None, expected: int) -> None:
+    task = OwnTask(a_context(supervisor, map_index=map_index, max_tries=3))
+    assert task.route == Route(Identity(DAG, RUN, TASK, expected), generation=3)
+
+
+@pytest.mark.parametrize(
+    ("run_type", "expected"),
+    [(DagRunType.BACKFILL_JOB, True), ("backfill", True), (DagRunType.SCHEDULED, False), ("manual", False)],
+)
+def test_a_backfill_is_known(supervisor: FakeSupervisor, run_type: Any, expected: bool) -> None:
+    assert OwnTask(a_context(supervisor, run_type=run_type)).is_backfill is expected
+
+
+def test_what_it_remembers_outlives_the_try(supervisor: FakeSupervisor) -> None:
+    record = JobRecord(0, ROOM, "then", JOB)
+    OwnTask(a_context(supervisor)).save(record)
+    assert OwnTask(a_context(supervisor, try_number=2)).record() == record
+
+
+def test_forswearing_remembers_the_job(supervisor: FakeSupervisor) -> None:
+    task = OwnTask(a_context(supervisor))
+    task.save(JobRecord(0, ROOM, "then", JOB))
+    task.forswear(JOB)
+    task.forswear(JOB)
+    assert task.record() == JobRecord(0, ROOM, "then", JOB, stopped=(JOB,))
+
+
+def test_forswearing_without_a_store_is_no_error(supervisor: FakeSupervisor) -> None:
+    """After a clear while running the store is out of reach: the task instance has another id."""
+    OwnTask(a_context(supervisor)).forswear(JOB)
+    assert supervisor.store == {}
+
+
+def test_the_job_is_published_for_others(supervisor: FakeSupervisor) -> None:
+    OwnTask(a_context(supervisor, map_index=2)).publish(JOB, ROOM, "https://console.example.com")
+    starter = Starter(DAG, RUN, TASK, 2)
+    assert (starter.job_id(), starter.room_id()) == (JOB, ROOM)
+    assert supervisor.xcom("smartlive_room_link", map_index=2) == "https://console.example.com"
+
+
+def test_callbacks_are_read_from_the_own_table(supervisor: FakeSupervisor) -> None:
+    task = OwnTask(a_context(supervisor))
+    assert task.callbacks(JOB) is None
+    supervisor.xcoms[TASK, -1, XCOM_TABLE_KEY] = called_back(JOB, "CONNECTING", "END").dump()
+    callbacks = task.callbacks(JOB.upper())
+    assert callbacks is not None
+    assert callbacks.ended()
+
+
+# -- ended from outside?
+
+
+@pytest.mark.parametrize(
+    ("state", "try_number", "max_tries", "ended"),
+    [
+        pytest.param("running", 1, 2, False, id="worker shuts down, a retry will adopt the job"),
+        pytest.param("running", 2, 2, False, id="the last retry is still to come"),
+        pytest.param("running", 3, 2, True, id="worker shuts down, no retry is left"),
+        pytest.param("running", 1, 0, True, id="worker shuts down, there are no retries"),
+        pytest.param("restarting", 1, 2, True, id="cleared while running"),
+        pytest.param("failed", 1, 2, True, id="marked failed"),
+        pytest.param("success", 1, 2, True, id="marked success"),
+        pytest.param("skipped", 1, 2, True, id="skipped by a branch"),
+        pytest.param(None, 1, 2, True, id="cleared"),
+        pytest.param("deferred", 1, 2, False, id="it has deferred already"),
+        pytest.param("up_for_retry", 1, 2, False, id="it has failed, a retry comes"),
+        pytest.param("queued", 1, 2, False, id="its next life has begun"),
+    ],
+)
+def test_ended_from_outside(
+    supervisor: FakeSupervisor, state: str | None, try_number: int, max_tries: int, ended: bool
+) -> None:
+    supervisor.states = {TASK: state}
+    task = OwnTask(a_context(supervisor, try_number=try_number, max_tries=max_tries))
+    assert task.is_ended_from_outside() is ended
+
+
+def test_a_task_that_is_gone_was_ended(supervisor: FakeSupervisor) -> None:
+    assert OwnTask(a_context(supervisor)).is_ended_from_outside()
+
+
+def test_an_answer_that_does_not_come_is_no_answer(supervisor: FakeSupervisor) -> None:
+    supervisor.faults = [api_error()]
+    with pytest.raises(AirflowRuntimeError):
+        OwnTask(a_context(supervisor)).is_ended_from_outside()
+
+
+def test_the_state_of_a_mapped_task_instance_has_its_own_key(supervisor: FakeSupervisor) -> None:
+    supervisor.states = {TASK: "failed", f"{TASK}_3": "deferred"}
+    assert own_state(Identity(DAG, RUN, TASK, 3)) == "deferred"
+    assert supervisor.messages[-1].map_index == 3
+    assert own_state(Identity(DAG, RUN, TASK)) == "failed"
+    assert supervisor.messages[-1].map_index is None
+
+
+# -- naming a starter
+
+
+def test_a_starter_is_by_default_in_the_same_run_with_the_same_map_index(supervisor: FakeSupervisor) -> None:
+    context = a_context(supervisor, task_id="wait", map_index=4)
+    assert Starter.named(context, TASK) == Starter(DAG, RUN, TASK, 4)
+    assert Starter.named(context, TASK, map_index=-1) == Starter(DAG, RUN, TASK, -1)
+    assert Starter.named(context, TASK, dag_id="d", run_id="r") == Starter("d", "r", TASK, 4)
+
+
+def test_a_starter_without_a_job_is_normal(supervisor: FakeSupervisor) -> None:
+    starter = Starter(DAG, RUN, TASK)
+    assert starter.job_id() is None
+    assert starter.room_id() is None
+    assert starter.callbacks(JOB) is None
+
+
+@pytest.mark.parametrize("value", ["", 7, ["x"], {"job_id": "x"}])
+def test_what_is_no_id_is_no_job(supervisor: FakeSupervisor, value: object) -> None:
+    supervisor.xcoms[TASK, -1, "job_id"] = value
+    assert Starter(DAG, RUN, TASK).job_id() is None
