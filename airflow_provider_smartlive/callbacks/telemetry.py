@@ -7,6 +7,7 @@ from datetime import datetime
 import structlog
 from airflow.observability import stats
 
+from airflow_provider_smartlive.callbacks.fold import OutcomeKind
 from airflow_provider_smartlive.callbacks.gate import Refused
 from airflow_provider_smartlive.callbacks.limits import Rarely
 from airflow_provider_smartlive.callbacks.route import Identity
@@ -72,7 +73,12 @@ class Telemetry:
         signed_at: datetime | None,
         now: datetime,
     ) -> None:
-        """Count and log an event that was committed."""
+        """
+        Count and log an event that was committed.
+
+        A line for what is news: a state that the job had not reached before, a task that was woken, an event that
+        could not be read. A link that flaps for hours and every switch of the script are for the debug level.
+        """
         outcome = receipt.outcome
         stats.incr(f"{_PREFIX}.{outcome.kind}")
         if receipt.owner_resumed:
@@ -82,7 +88,9 @@ class Telemetry:
         lag = None if signed_at is None else (now - signed_at).total_seconds()
         if lag is not None:
             stats.timing(f"{_PREFIX}.lag", lag * 1000)
-        log.info(
+        is_news = outcome.reached or receipt.owner_resumed or receipt.waiters_woken
+        write = log.info if is_news or outcome.kind is OutcomeKind.UNRECOGNISED else log.debug
+        write(
             "smartlive: callback stored",
             outcome=outcome.kind.value,
             event_type=event_type,

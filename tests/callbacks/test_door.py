@@ -158,6 +158,17 @@ async def test_the_log_tells_the_story_without_a_secret(database, owner):
     assert any(line["query"].startswith("hwSecret=%2A%2A%2A&hwTime=") for line in access)
 
 
+async def test_a_link_that_flaps_does_not_fill_the_log(database, owner):
+    app, issued = _airflow(database), _issued(owner)
+    with capture_logs() as lines:
+        for second in range(6):
+            state = ("RECONNECTING", "CONNECTED")[second % 2]
+            await _send(app, issued, stream_body(state), at=NOW + timedelta(seconds=second))
+
+    levels = [line["log_level"] for line in lines if line["event"] == "smartlive: callback stored"]
+    assert levels == ["info", "info", "debug", "debug", "debug", "debug"]
+
+
 async def test_metrics_are_counted(database, owner, monkeypatch):
     from airflow.observability import stats
 
