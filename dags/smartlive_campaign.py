@@ -13,8 +13,8 @@ from airflow_provider_smartlive.sensors import SmartLiveStreamStateSensor
 # One entry for each room: add a line, and the campaign has one show more.
 ROOMS = [
     {"room_id": "7f3e1a52-0d1c-4c38-9a55-3d2c50a1b001", "output_conn_ids": ["smartlive_output"]},
-    {"room_id": "7f3e1a52-0d1c-4c38-9a55-3d2c50a1b002", "output_conn_ids": ["smartlive_output"]},
-    {"room_id": "7f3e1a52-0d1c-4c38-9a55-3d2c50a1b003", "output_conn_ids": ["smartlive_output"]},
+    {"room_id": "7f3e1a52-0d1c-4c38-9a55-3d2c50a1b002", "output_conn_ids": ["smartlive_output_2"]},
+    {"room_id": "7f3e1a52-0d1c-4c38-9a55-3d2c50a1b003", "output_conn_ids": ["smartlive_output_3"]},
 ]
 
 with DAG(

@@ -27,7 +27,8 @@ def test_a_campaign_waits_for_every_room(airflow_stack: AirflowStack) -> None:
     assert {result["state"] for result in results} == {"SUCCEED"}
     assert {result["woken_by"] for result in results} == {"callback"}
     assert len({result["job_id"] for result in results}) == len(rooms)
-    assert all(stream["state"] == "END" for result in results for stream in result["streams"])
+    streams = [stream for result in results for stream in result["streams"]]
+    assert {(stream["state"], stream["reconnects"]) for stream in streams} == {("END", 0)}
 
 
 def test_no_example_dag_has_an_import_error(airflow_stack: AirflowStack) -> None:
