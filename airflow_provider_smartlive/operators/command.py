@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException
 from airflow.sdk.timezone import utcnow
 
 from airflow_provider_smartlive import settings
@@ -19,11 +19,22 @@ from airflow_provider_smartlive.named_job import NamedJob
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_provider_smartlive.metastudio.commands import CommandRequest
+    from airflow_provider_smartlive.metastudio.errors import MetaStudioError
+
+#: Commands that only ask, and may be sent again.
+_QUESTIONS = frozenset({"GET_CURRENT_PLAYING_SCRIPTS", "GET_LIVE_JOB_CONFIG_INFO"})
+
 #: Answers to these commands hold stream keys, so they stay out of the task's result.
 _SECRET_RESULTS = frozenset({"GET_LIVE_JOB_CONFIG_INFO"})
 
 #: Commands whose effect is spoken, and reported as REPLY_COMMAND_FINISH when it was.
 _SPOKEN = frozenset({"INSERT_PLAY_SCRIPT", "INSERT_PLAY_AUDIO"})
+
+#: Key in Airflow's task state store: that the command was sent, and what became of it.
+STORE_KEY = "smartlive_command"
+
+_UNCLEAR = "Whether the command took effect is not known, so it is not sent again."
 
 #: Seconds between two looks into the callback table of a task that waits on a worker.
 POLL_INTERVAL = 2.0
@@ -33,8 +44,9 @@ class SmartLiveCommandOperator(NamedJob, BaseOperator):
     """
     Send a command to a running livestream, and wait until inserted speech was spoken, if asked to.
 
-    A command is sent once: whether one that got no answer took effect cannot be found out, so such a task
-    fails without a retry.
+    A command that changes something is sent once, as nobody should hear the same speech twice. A retry goes on
+    with what an earlier try has sent; where it cannot be known whether the command took effect, or whether the
+    speech was spoken, the task fails without a retry.
 
     :param command: INSERT_PLAY_SCRIPT, INSERT_PLAY_AUDIO, REWRITE_PLAY_SCRIPT, REWRITE_INTERACTION_RULES,
         GET_CURRENT_PLAYING_SCRIPTS, GET_LIVE_JOB_CONFIG_INFO, CLEAN_UP_INSERT_COMMAND, RESET_EXIT_CONFIG,
@@ -94,21 +106,22 @@ class SmartLiveCommandOperator(NamedJob, BaseOperator):
         Send the command.
 
         :return: ``command``, ``command_id`` and ``result`` (decoded; left out where it holds stream keys).
-        :raises AirflowFailException: if the job is not there, or the command cannot be waited for.
+        :raises AirflowFailException: if the job is not there, the command is wrong or cannot be waited for, or if it
+            cannot be known whether it took effect.
         :raises MetaStudioError: if MetaStudio refuses the command.
         """
-        if self.wait_for_reply and self.command not in _SPOKEN:
-            raise AirflowFailException(
-                f"wait_for_reply is for {' and '.join(sorted(_SPOKEN))}: {self.command} is not reported as finished."
-            )
+        if self.wait_for_reply:
+            self._check_wait()
         job_id, room_id = self.find_job(context), self.find_room(context)
         if job_id is None or room_id is None:
             raise AirflowFailException(
                 "There is no job to talk to: the starter has none, or room_id is missing."
             )
-        result = self._send(room_id, job_id)
+        result = self._send_once(context, room_id, job_id)
         if not self.wait_for_reply:
             return result
+        if result["command_id"] is None:
+            raise AirflowFailException("MetaStudio took the command without an id: it cannot be waited for.")
         until = utcnow() + self.reply_timeout
         if self.deferrable:
             self._defer(context, job_id, room_id, result, until)
@@ -118,7 +131,13 @@ class SmartLiveCommandOperator(NamedJob, BaseOperator):
     def execute_complete(
         self, context: Context, event: dict[str, Any], result: dict[str, Any]
     ) -> dict[str, Any]:
-        """Go on after a wake-up."""
+        """
+        Go on after a wake-up.
+
+        :param event: a :class:`~airflow_provider_smartlive.callbacks.waiter.Wake`.
+        :param result: what the task returns when the speech was spoken.
+        :raises AirflowFailException: if it was not, or nobody knows.
+        """
         from airflow_provider_smartlive.callbacks.waiter import Wake
 
         wake = Wake.load(event)
@@ -126,17 +145,76 @@ class SmartLiveCommandOperator(NamedJob, BaseOperator):
             return result
         if wake.source == WakeSource.TIMEOUT:
             raise self._unheard(result)
+        if wake.source == WakeSource.BUDGET_OVER:
+            raise AirflowFailException(
+                f"MetaStudio was unreachable for {settings.number('failure_budget')} s ([smartlive] failure_budget); "
+                f"whether command {result['command_id']} was spoken is not known."
+            )
         raise AirflowFailException(f"The livestream ended before command {result['command_id']} was spoken.")
 
-    def _send(self, room_id: str, job_id: str) -> dict[str, Any]:
+    def _check_wait(self) -> None:
+        """Refuse a wait that cannot end well before anything is sent."""
+        if self.command not in _SPOKEN:
+            raise AirflowFailException(
+                f"wait_for_reply is for {' and '.join(sorted(_SPOKEN))}: {self.command} is not reported as finished."
+            )
+        if not (self.deferrable or self.starter_task_id):
+            raise AirflowFailException(
+                "Waiting for a reply on a worker needs starter_task_id; or wait deferred."
+            )
+
+    def _send_once(self, context: Context, room_id: str, job_id: str) -> dict[str, Any]:
+        """Send the command, unless an earlier try of this task has sent it to this job."""
+        from airflow_provider_smartlive.metastudio.errors import MetaStudioError
+        from airflow_provider_smartlive.metastudio.ids import normalise_id
+
+        request = self._request()
+        if self.command in _QUESTIONS:
+            return self._send(room_id, job_id, request)
+        store = context["task_state_store"]
+        sent: dict[str, Any] = {
+            "version": 1,
+            "generation": context["ti"].max_tries,
+            "job_id": normalise_id(job_id),
+        }
+        before = store.get(STORE_KEY)
+        if isinstance(before, dict) and all(before.get(name) == value for name, value in sent.items()):
+            return self._sent_before(before)
+        store.set(STORE_KEY, sent)
+        try:
+            result = self._send(room_id, job_id, request)
+        except MetaStudioError as error:
+            if _may_have_taken_effect(error):
+                raise AirflowFailException(f"{_UNCLEAR} {error}") from error
+            store.delete(STORE_KEY)
+            raise
+        store.set(STORE_KEY, {**sent, "result": result})
+        return result
+
+    def _sent_before(self, record: dict[str, Any]) -> dict[str, Any]:
+        if "result" not in record:
+            raise AirflowFailException(f"{_UNCLEAR} An earlier try sent it and was lost.")
+        result: dict[str, Any] = record["result"]
+        self.log.info("An earlier try has sent the command as %s.", result["command_id"])
+        return result
+
+    def _request(self) -> CommandRequest:
         from airflow_provider_smartlive.metastudio.commands import CommandRequest
 
-        request = CommandRequest.model_validate({"command": self.command, "params": self.command_params})
+        try:
+            return CommandRequest.model_validate({"command": self.command, "params": self.command_params})
+        except ValueError as error:
+            raise AirflowFailException(f"The command is wrong: {error}") from error
+
+    def _send(self, room_id: str, job_id: str, request: CommandRequest) -> dict[str, Any]:
         response = self.hook.execute_command(room_id, job_id, request)
         self.log.info("Job %s took command %s as %s.", job_id, self.command, response.command_id)
         result: dict[str, Any] = {"command": self.command, "command_id": response.command_id}
         if self.command not in _SECRET_RESULTS and response.result:
-            result["result"] = response.decoded_result()
+            try:
+                result["result"] = response.decoded_result()
+            except ValueError:
+                result["result"] = response.result
         return result
 
     def _defer(
@@ -145,7 +223,7 @@ class SmartLiveCommandOperator(NamedJob, BaseOperator):
         from airflow_provider_smartlive.callbacks.table import reply_mark
         from airflow_provider_smartlive.triggers import SmartLiveStreamTrigger
 
-        mark = reply_mark(str(result["command_id"]))
+        mark = reply_mark(result["command_id"])
         self.register(context, mark, needs_worker=True)
         starter = self.find_starter(context)
         self.defer(
@@ -157,6 +235,7 @@ class SmartLiveCommandOperator(NamedJob, BaseOperator):
                 starter=asdict(starter) if starter else None,
                 interval=settings.number("reconcile_interval_without_rtmp"),
                 timeout_at=until,
+                failure_budget=settings.number("failure_budget"),
                 needs_worker=True,
             ),
             method_name="execute_complete",
@@ -165,20 +244,30 @@ class SmartLiveCommandOperator(NamedJob, BaseOperator):
         )
 
     def _wait_here(self, context: Context, job_id: str, result: dict[str, Any], until: datetime) -> None:
-        from airflow_provider_smartlive.callbacks.table import reply_mark
-
-        starter = self.find_starter(context)
-        if starter is None:
-            raise AirflowFailException(
-                "Waiting for a reply on a worker needs starter_task_id; or wait deferred."
-            )
-        mark = reply_mark(str(result["command_id"]))
-        while (callbacks := starter.callbacks(job_id)) is None or not callbacks.has_reached(mark):
+        while not self._was_spoken(context, job_id, result["command_id"]):
             if utcnow() >= until:
                 raise self._unheard(result)
             time.sleep(POLL_INTERVAL)
 
-    def _unheard(self, result: dict[str, Any]) -> AirflowException:
-        return AirflowException(
+    def _was_spoken(self, context: Context, job_id: str, command_id: str) -> bool:
+        from airflow_provider_smartlive.callbacks.table import reply_mark
+
+        starter = self.find_starter(context)
+        callbacks = starter.callbacks(job_id) if starter else None
+        return callbacks is not None and callbacks.has_reached(reply_mark(command_id))
+
+    def _unheard(self, result: dict[str, Any]) -> AirflowFailException:
+        return AirflowFailException(
             f"Command {result['command_id']} was not reported as spoken within {self.reply_timeout}."
         )
+
+
+def _may_have_taken_effect(error: MetaStudioError) -> bool:
+    from airflow_provider_smartlive.hooks import Unreachable
+    from airflow_provider_smartlive.metastudio.errors import ServerError, UnexpectedResponse
+
+    if isinstance(error, Unreachable):
+        return error.trouble.sent
+    if isinstance(error, UnexpectedResponse):
+        return error.http_status is not None and 200 <= error.http_status < 300
+    return isinstance(error, ServerError)

@@ -1,0 +1,488 @@
+"""What the command operator sends, what it waits for, and that nothing is said twice."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+from airflow.sdk.execution_time.xcom import XCom
+
+from airflow_provider_smartlive.callbacks.fold import fold
+from airflow_provider_smartlive.callbacks.route import Identity
+from airflow_provider_smartlive.callbacks.table import CallbackTable, reply_mark
+from airflow_provider_smartlive.callbacks.waiter import (
+    XCOM_TABLE_KEY,
+    Wake,
+    starter_waiter_key,
+    waiter_key,
+)
+from airflow_provider_smartlive.exchange import Trouble, Unreachable
+from airflow_provider_smartlive.hooks import SmartLiveHook
+from airflow_provider_smartlive.metastudio.callback_auth import AuthType
+from airflow_provider_smartlive.metastudio.errors import (
+    Conflict,
+    MetaStudioError,
+    ServerError,
+    UnexpectedResponse,
+)
+from airflow_provider_smartlive.metastudio.events import CallbackEvent
+from airflow_provider_smartlive.operators import SmartLiveCommandOperator
+from airflow_provider_smartlive.operators import command as module
+from airflow_provider_smartlive.sandbox.testing import LocalSandbox
+
+ROOM = "24bad716-87b1-45e5-8912-6102f7693265"
+JOB = "26f06524-4f75-4b3a-a853-b649a21aaf66"
+SPEECH = {"text_config": {"text": "A warm welcome to everybody who has just joined."}}
+STARTER = Identity("nightly", "run", "go_live")
+
+
+@dataclass
+class FakeAirflow:
+    """
+    One try of a task, and the XComs of its DAG run.
+
+    :param store: the task state store, which outlives a try and a clear.
+    """
+
+    xcoms: dict[tuple[str, str], Any] = field(default_factory=dict)
+    store: dict[str, Any] = field(default_factory=dict)
+    max_tries: int = 0
+
+    @property
+    def context(self) -> Any:
+        ti = SimpleNamespace(
+            dag_id="nightly",
+            run_id="run",
+            task_id="say",
+            map_index=-1,
+            max_tries=self.max_tries,
+            xcom_push=lambda key, value: self.xcoms.__setitem__(("say", key), value),
+        )
+        store = SimpleNamespace(
+            get=self.store.get, set=self.store.__setitem__, delete=lambda key: self.store.pop(key, None)
+        )
+        return {"ti": ti, "task_state_store": store}
+
+    def has_job(self, job_id: str) -> None:
+        """Let the starter have a job."""
+        self.xcoms |= {("go_live", "job_id"): job_id, ("go_live", "room_id"): ROOM}
+
+
+@pytest.fixture
+def airflow(monkeypatch: pytest.MonkeyPatch) -> FakeAirflow:
+    airflow = FakeAirflow()
+
+    def get_one(*, key: str, dag_id: str, run_id: str, task_id: str, map_index: int) -> Any:
+        assert (dag_id, run_id, map_index) == ("nightly", "run", -1)
+        return airflow.xcoms.get((task_id, key))
+
+    monkeypatch.setattr(XCom, "get_one", get_one)
+    return airflow
+
+
+def operator(**arguments: Any) -> SmartLiveCommandOperator:
+    arguments = {
+        "command": "INSERT_PLAY_SCRIPT",
+        "command_params": SPEECH,
+        "job_id": JOB,
+        "room_id": ROOM,
+        **arguments,
+    }
+    return SmartLiveCommandOperator(task_id="say", **arguments)
+
+
+# --- against the sandbox
+
+
+@pytest.fixture
+def job(smartlive_sandbox: LocalSandbox, smartlive_connection: str) -> str:
+    """A livestream that runs for long."""
+    smartlive_sandbox.add_room(ROOM, seconds=3600)
+    job_id = SmartLiveHook(smartlive_connection).start_job(ROOM, {}).job_id
+    smartlive_sandbox.step(2)
+    wait_until(lambda: "PROCESSING" in smartlive_sandbox.states(job_id))
+    return job_id
+
+
+def wait_until(happened: Any) -> None:
+    """Wait for the sandbox, which lives in another thread."""
+    deadline = time.monotonic() + 10
+    while not happened():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("command", "params"),
+    [
+        ("INSERT_PLAY_SCRIPT", SPEECH),
+        ("INSERT_PLAY_AUDIO", {"audio_url": "https://cdn.example.com/hello.wav"}),
+        ("CLEAN_UP_INSERT_COMMAND", {}),
+        ("RESET_EXIT_CONFIG", {"max_live_duration": 168, "auto_stop_mode": "FORCE_EXIT"}),
+        (
+            "REWRITE_PLAY_SCRIPT",
+            {
+                "scene_scripts": [
+                    {"script_name": "Encore", "shoot_scripts": [{"text_config": {"text": "More!"}}]}
+                ]
+            },
+        ),
+    ],
+)
+def test_metastudio_takes_the_command(
+    airflow: FakeAirflow, smartlive_sandbox: LocalSandbox, job: str, command: str, params: dict[str, Any]
+) -> None:
+    result = operator(command=command, command_params=params, job_id=job).execute(airflow.context)
+    assert result["command"] == command
+    assert result["command_id"]
+    assert commands(smartlive_sandbox) == [command]
+
+
+def commands(sandbox: LocalSandbox) -> list[str]:
+    """Return the commands that the sandbox has carried out."""
+    return [entry["command"] for entry in sandbox.ledger(kind="job") if entry.get("why") == "command"]
+
+
+def test_an_answer_is_decoded(airflow: FakeAirflow, job: str) -> None:
+    asking = operator(command="GET_CURRENT_PLAYING_SCRIPTS", command_params=None, job_id=job)
+    assert "scene_scripts" in asking.execute(airflow.context)["result"]
+
+
+def test_an_answer_with_stream_keys_stays_out_of_the_result(airflow: FakeAirflow, job: str) -> None:
+    asking = operator(command="GET_LIVE_JOB_CONFIG_INFO", command_params=None, job_id=job)
+    assert set(asking.execute(airflow.context)) == {"command", "command_id"}
+
+
+def test_the_starter_names_the_job(airflow: FakeAirflow, smartlive_sandbox: LocalSandbox, job: str) -> None:
+    airflow.has_job(job)
+    operator(job_id=None, room_id=None, starter_task_id="go_live").execute(airflow.context)
+    assert commands(smartlive_sandbox) == ["INSERT_PLAY_SCRIPT"]
+
+
+def test_a_job_that_is_over_takes_no_command(airflow: FakeAirflow, job: str) -> None:
+    SmartLiveHook().stop_job(ROOM, job)
+    wait_until(lambda: SmartLiveHook().show_job(ROOM, job).is_final)
+    with pytest.raises(Conflict):
+        operator(job_id=job).execute(airflow.context)
+    assert airflow.store == {}
+
+
+@dataclass
+class Listener:
+    """Takes callbacks as the receiver does, into the callback table of the starter."""
+
+    airflow: FakeAirflow
+    url: str = ""
+
+    def take(self, body: bytes) -> None:
+        table = CallbackTable.load(self.airflow.xcoms.get(("go_live", XCOM_TABLE_KEY)))
+        table, _ = fold(table, CallbackEvent.parse(body), at=datetime.now(UTC), fingerprint_key=b"fake")
+        self.airflow.xcoms["go_live", XCOM_TABLE_KEY] = json.loads(json.dumps(table.dump()))
+
+
+@pytest.fixture
+def listener(airflow: FakeAirflow) -> Iterator[Listener]:
+    listener = Listener(airflow)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            listener.take(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        listener.url = f"http://127.0.0.1:{server.server_port}/callbacks"
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield listener
+        server.shutdown()
+
+
+@pytest.fixture
+def heard_job(
+    airflow: FakeAirflow, smartlive_sandbox: LocalSandbox, smartlive_connection: str, listener: Listener
+) -> str:
+    """A livestream that runs for long and calls back when a reply was spoken."""
+    smartlive_sandbox.add_room(ROOM, seconds=3600)
+    callback = {
+        "live_event_type_callback_url": listener.url,
+        "auth_type": AuthType.NONE,
+        "callback_event_type": ["REPLY_COMMAND_FINISH"],
+    }
+    hook = SmartLiveHook(smartlive_connection)
+    job_id = hook.start_job(ROOM, {"live_event_callback_config": callback}).job_id
+    smartlive_sandbox.step(2)
+    wait_until(lambda: "PROCESSING" in smartlive_sandbox.states(job_id))
+    airflow.has_job(job_id)
+    return job_id
+
+
+def test_a_worker_waits_until_the_speech_was_spoken(
+    monkeypatch: pytest.MonkeyPatch, airflow: FakeAirflow, heard_job: str
+) -> None:
+    monkeypatch.setattr(module, "POLL_INTERVAL", 0.02)
+    saying = operator(
+        job_id=None, room_id=None, starter_task_id="go_live", wait_for_reply=True, deferrable=False
+    )
+    result = saying.execute(airflow.context)
+    table = CallbackTable.load(airflow.xcoms["go_live", XCOM_TABLE_KEY])
+    callbacks = table.job(heard_job)
+    assert callbacks is not None
+    assert callbacks.has_reached(reply_mark(result["command_id"]))
+
+
+# --- what cannot be waited for is refused before anything is said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"command": "RESET_EXIT_CONFIG", "command_params": {}, "wait_for_reply": True}, "wait_for_reply"),
+        ({"wait_for_reply": True, "deferrable": False}, "starter_task_id"),
+        ({"command_params": {"text_config": {"text": ""}}}, "text_config.text"),
+        ({"job_id": None, "room_id": None, "starter_task_id": "go_live"}, "no job"),
+        ({"job_id": None, "room_id": None}, "starter_task_id"),
+        ({"room_id": None}, "room_id"),
+    ],
+)
+def test_what_cannot_work_is_refused_for_good(
+    airflow: FakeAirflow, metastudio: FakeHook, arguments: dict[str, Any], text: str
+) -> None:
+    with pytest.raises(AirflowFailException, match=text):
+        operator(**arguments).execute(airflow.context)
+    assert metastudio.sent == 0
+
+
+# --- sent once
+
+
+@dataclass
+class FakeHook:
+    """A MetaStudio that answers as a test wants it to."""
+
+    answers: list[Any] = field(default_factory=list)
+    sent: int = 0
+
+    def execute_command(self, room_id: str, job_id: str, request: Any) -> Any:
+        self.sent += 1
+        answer = self.answers.pop(0) if self.answers else None
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer or an_answer()
+
+
+def an_answer(**fields: Any) -> Any:
+    from airflow_provider_smartlive.metastudio.commands import CommandResponse
+
+    return CommandResponse.model_validate({"command_id": "Command-1", **fields})
+
+
+@pytest.fixture
+def metastudio(monkeypatch: pytest.MonkeyPatch) -> FakeHook:
+    fake = FakeHook()
+    monkeypatch.setattr(SmartLiveCommandOperator, "hook", fake)
+    return fake
+
+
+UNCLEAR = [
+    Unreachable("no answer in time", trouble=Trouble.TIMEOUT),
+    Unreachable("the connection broke", trouble=Trouble.LOST),
+    ServerError("Internal Error", http_status=500),
+    UnexpectedResponse("the answer cannot be read", http_status=200),
+]
+
+CLEAR = [
+    Unreachable("no connection", trouble=Trouble.CONNECT),
+    Conflict("the state does not allow this", http_status=400),
+    UnexpectedResponse("some proxy's page", http_status=404),
+]
+
+
+@pytest.mark.parametrize("error", UNCLEAR, ids=str)
+def test_what_may_have_been_said_is_not_said_again(
+    airflow: FakeAirflow, metastudio: FakeHook, error: MetaStudioError
+) -> None:
+    metastudio.answers = [error]
+    for _ in range(2):  # whoever runs it again in the same life
+        with pytest.raises(AirflowFailException, match="not known"):
+            operator().execute(airflow.context)
+    assert metastudio.sent == 1
+
+
+@pytest.mark.parametrize("error", CLEAR, ids=str)
+def test_what_was_surely_not_said_may_be_tried_again(
+    airflow: FakeAirflow, metastudio: FakeHook, error: MetaStudioError
+) -> None:
+    metastudio.answers = [error]
+    with pytest.raises(type(error)):
+        operator().execute(airflow.context)
+    assert operator().execute(airflow.context)["command_id"] == "Command-1"
+    assert metastudio.sent == 2
+
+
+def test_a_question_may_be_asked_again(airflow: FakeAirflow, metastudio: FakeHook) -> None:
+    metastudio.answers = [ServerError("Internal Error", http_status=500)]
+    asking = operator(command="GET_CURRENT_PLAYING_SCRIPTS", command_params=None)
+    with pytest.raises(ServerError):
+        asking.execute(airflow.context)
+    asking.execute(airflow.context)
+    assert airflow.store == {}
+
+
+def test_a_retry_goes_on_with_what_was_sent(airflow: FakeAirflow, metastudio: FakeHook) -> None:
+    first = operator().execute(airflow.context)
+    metastudio.answers = [an_answer(command_id="Command-2")]
+    assert operator().execute(airflow.context) == first
+    assert metastudio.sent == 1
+
+
+def test_a_try_that_died_while_it_sent_is_not_repeated(airflow: FakeAirflow, metastudio: FakeHook) -> None:
+    metastudio.answers = [KeyboardInterrupt()]  # the process dies
+    with pytest.raises(KeyboardInterrupt):
+        operator().execute(airflow.context)
+    with pytest.raises(AirflowFailException, match="was lost"):
+        operator().execute(airflow.context)
+    assert metastudio.sent == 1
+
+
+@pytest.mark.parametrize("change", ["clear", "job"])
+def test_a_cleared_task_and_another_job_are_told_anew(
+    airflow: FakeAirflow, metastudio: FakeHook, change: str
+) -> None:
+    operator().execute(airflow.context)
+    if change == "clear":
+        airflow.max_tries += 1
+    operator(job_id="7" * 32 if change == "job" else JOB).execute(airflow.context)
+    assert metastudio.sent == 2
+
+
+def test_a_result_that_is_no_json_stays_text(airflow: FakeAirflow, metastudio: FakeHook) -> None:
+    metastudio.answers = [an_answer(result="done")]
+    assert operator().execute(airflow.context)["result"] == "done"
+
+
+# --- the wait
+
+
+def defer(airflow: FakeAirflow, **arguments: Any) -> TaskDeferred:
+    with pytest.raises(TaskDeferred) as caught:
+        operator(wait_for_reply=True, reply_timeout=timedelta(minutes=3), **arguments).execute(
+            airflow.context
+        )
+    return caught.value
+
+
+@pytest.mark.usefixtures("metastudio")
+def test_the_task_registers_and_defers(airflow: FakeAirflow) -> None:
+    airflow.has_job(JOB)
+    began = datetime.now(UTC)
+    deferred = defer(airflow, job_id=None, room_id=None, starter_task_id="go_live")
+    mark = reply_mark("Command-1")
+    assert airflow.xcoms["say", starter_waiter_key(STARTER)] == {
+        "version": 1,
+        "job_id": None,
+        "target_state": mark,
+        "needs_worker": True,
+    }
+    trigger = deferred.trigger
+    assert (trigger.job_id, trigger.room_id, trigger.target_state) == (JOB, ROOM, mark)
+    assert trigger.starter == vars(STARTER)
+    assert timedelta(minutes=3) <= trigger.timeout_at - began < timedelta(minutes=4)
+    assert deferred.timeout is None
+    assert deferred.method_name == "execute_complete"
+    json.dumps(deferred.kwargs)
+
+
+@pytest.mark.usefixtures("metastudio")
+def test_a_job_that_is_named_by_its_id_is_waited_for_by_its_id(airflow: FakeAirflow) -> None:
+    deferred = defer(airflow)
+    assert airflow.xcoms["say", waiter_key(JOB)]["target_state"] == reply_mark("Command-1")
+    assert deferred.trigger.starter is None
+
+
+def test_a_command_without_an_id_cannot_be_waited_for(airflow: FakeAirflow, metastudio: FakeHook) -> None:
+    metastudio.answers = [an_answer(command_id=None)]
+    with pytest.raises(AirflowFailException, match="without an id"):
+        operator(wait_for_reply=True).execute(airflow.context)
+
+
+RESULT = {"command": "INSERT_PLAY_SCRIPT", "command_id": "Command-1"}
+
+
+def wake(source: str, state: str | None) -> dict[str, Any]:
+    return Wake(source=source, job_id=JOB, state=state, at=datetime.now(UTC)).dump()
+
+
+def test_a_reply_that_was_spoken_is_a_success(airflow: FakeAirflow) -> None:
+    event = wake("callback", reply_mark("Command-1"))
+    assert operator(wait_for_reply=True).execute_complete(airflow.context, event, RESULT) == RESULT
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("timeout", "within 0:10:00"),
+        ("reconciliation", "ended before"),
+        ("budget-over", "failure_budget"),
+    ],
+)
+def test_a_reply_that_was_not_heard_is_not_said_again(airflow: FakeAirflow, source: str, text: str) -> None:
+    with pytest.raises(AirflowFailException, match=text):
+        operator(wait_for_reply=True).execute_complete(airflow.context, wake(source, None), RESULT)
+
+
+@pytest.mark.usefixtures("metastudio")
+def test_a_worker_gives_up_in_time(monkeypatch: pytest.MonkeyPatch, airflow: FakeAirflow) -> None:
+    airflow.has_job(JOB)
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += timedelta(seconds=seconds)
+        pauses.append(seconds)
+
+    monkeypatch.setattr(module, "utcnow", lambda: now)
+    monkeypatch.setattr(module, "time", SimpleNamespace(sleep=sleep))
+    saying = operator(
+        starter_task_id="go_live", wait_for_reply=True, deferrable=False, reply_timeout=timedelta(seconds=9)
+    )
+    with pytest.raises(AirflowFailException, match="within 0:00:09"):
+        saying.execute(airflow.context)
+    assert 9 <= sum(pauses) <= 9 + module.POLL_INTERVAL
+
+
+def test_the_trigger_sees_a_reply_that_came_before_it_ran(
+    monkeypatch: pytest.MonkeyPatch, airflow: FakeAirflow, metastudio: FakeHook
+) -> None:
+    """A short speech is spoken before the task is deferred: the receiver found nobody to wake."""
+    airflow.has_job(JOB)
+    trigger = defer(airflow, starter_task_id="go_live").trigger
+    body = {"event_type": "REPLY_COMMAND_FINISH"}
+    body["message"] = json.dumps({"room_id": ROOM, "job_id": JOB, "reply_id": "command-1"})
+    Listener(airflow).take(json.dumps(body).encode())
+
+    async def aget_one(*, key: str, task_id: str, **names: Any) -> Any:
+        return airflow.xcoms.get((task_id, key))
+
+    monkeypatch.setattr(XCom, "aget_one", aget_one)
+    monkeypatch.setattr("airflow_provider_smartlive.triggers.FIRST_READ", 0.0)
+
+    async def first_event() -> Any:
+        return await anext(trigger.run())
+
+    event = asyncio.run(first_event())
+    assert Wake.load(event.payload).state == reply_mark("Command-1")
