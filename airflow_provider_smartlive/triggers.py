@@ -9,10 +9,10 @@ now and then through the shared reconciler, and stop the job when the task is ki
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta
 from inspect import signature
-from typing import Any
+from typing import Any, TypeVar
 
 from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.timezone import utcnow
@@ -40,8 +40,11 @@ FIRST_READ = FRESH_DEFERRAL.total_seconds() + 0.5
 #: Seconds between two questions while a job that has ended its stream is finishing.
 ENDING_INTERVAL = 5.0
 
-#: Most seconds between two looks for the job of a starter that has none yet.
-MAX_STARTER_PAUSE = 60.0
+#: Most seconds between two looks for the job of a starter that has none yet, and between two tries to reach
+#: Airflow.
+LONGEST_PAUSE = 60.0
+
+T = TypeVar("T")
 
 
 class SmartLiveJobTrigger(BaseTrigger):
@@ -232,7 +235,7 @@ class SmartLiveStreamTrigger(BaseTrigger):
         except TimeoutError:
             wake = self._wake(WakeSource.TIMEOUT)
         if wake.state == self.target_state and not self.needs_worker:
-            await _leave_result(self, wake)
+            await self._insist(lambda: _leave_result(self, wake))
             yield TaskSuccessEvent()
         else:
             yield TriggerEvent(wake.dump())
@@ -259,16 +262,17 @@ class SmartLiveStreamTrigger(BaseTrigger):
         """Wait until the starter has a job, asking ever less often."""
         pause = FIRST_READ
         starter = Starter(**(self.starter or {}))
-        while (job_id := await starter.job_id_async()) is None:
+        while (job_id := await self._insist(starter.job_id_async)) is None:
             await asyncio.sleep(pause)
-            pause = min(pause * 2, MAX_STARTER_PAUSE)
-        self.room_id = self.room_id or await starter.room_id_async()
+            pause = min(pause * 2, LONGEST_PAUSE)
+        self.room_id = self.room_id or await self._insist(starter.room_id_async)
         return job_id
 
     async def _seen(self, job_id: str) -> bool:
         if self.starter is None:
             return False
-        callbacks = await Starter(**self.starter).callbacks_async(job_id)
+        starter = Starter(**self.starter)
+        callbacks = await self._insist(lambda: starter.callbacks_async(job_id))
         return callbacks is not None and callbacks.has_reached(self.target_state)
 
     def _judge(self, sighting: Sighting, lost_since: datetime | None) -> Wake | None:
@@ -282,6 +286,19 @@ class SmartLiveStreamTrigger(BaseTrigger):
 
     def _wake(self, source: WakeSource, state: str | None = None) -> Wake:
         return Wake(source=source, job_id=self.job_id or "", state=state, at=utcnow())
+
+    async def _insist(self, action: Callable[[], Awaitable[T]]) -> T:
+        """Do something by way of Airflow's API; its passing faults must not end the wait, and raising would."""
+        since, pause = utcnow(), 1.0
+        while True:
+            try:
+                return await action()
+            except Exception as error:
+                if utcnow() - since >= timedelta(seconds=self.failure_budget):
+                    raise
+                self.log.warning("Airflow's API failed: %s; again in %.0f s.", error, pause)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
 
 
 def _serialized(trigger: BaseTrigger) -> tuple[str, dict[str, Any]]:
