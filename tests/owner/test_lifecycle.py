@@ -24,6 +24,9 @@ UNCLEAR = (Sight.UNKNOWN, Sight.REFUSED)
 #: The signals on which the owner goes on to wait, to finish or to fail.
 AWAKE = (Signal.END, Signal.RECONCILIATION, Signal.DEADLINE, Signal.TIMEOUT, Signal.GRACE_OVER)
 
+#: The signals that end a wait whatever MetaStudio says.
+ENDS_ITSELF = (Signal.DEADLINE, Signal.TIMEOUT, Signal.DISCONNECTED, Signal.KILL, Signal.HAND_OVER)
+
 #: Row of the transition table, as (text, signals, sights, what else is known, what the owner does).
 ROWS: list[tuple[str, tuple[Signal, ...], tuple[Sight, ...], dict[str, Any], Action]] = [
     ("anything, SUCCEED: finish", AWAKE, (Sight.SUCCEED,), {}, Action.FINISH),
@@ -73,6 +76,13 @@ ROWS: list[tuple[str, tuple[Signal, ...], tuple[Sight, ...], dict[str, Any], Act
     (
         "execution_timeout, may run: stop, fail",
         (Signal.TIMEOUT,),
+        (Sight.ACTIVE, *UNCLEAR),
+        {},
+        Action.STOP_AND_FAIL,
+    ),
+    (
+        "interrupted for too long, may run: stop, fail",
+        (Signal.DISCONNECTED,),
         (Sight.ACTIVE, *UNCLEAR),
         {},
         Action.STOP_AND_FAIL,
@@ -168,7 +178,7 @@ def test_a_planned_or_forced_end_always_stops_what_may_run() -> None:
 
 def test_a_passing_fault_never_ends_a_wait() -> None:
     for signal, sight, known in combinations():
-        ends_itself = signal in (Signal.DEADLINE, Signal.TIMEOUT, Signal.KILL, Signal.HAND_OVER)
+        ends_itself = signal in ENDS_ITSELF
         if sight in UNCLEAR and not known["budget_over"] and not ends_itself:
             assert decide(signal, sight, **known).action in {Action.WAIT, Action.WAIT_FOR_FINISH}
 
@@ -189,6 +199,7 @@ def test_a_budget_that_is_over_means_nothing_to_a_good_answer() -> None:
         (WakeSource.DEADLINE, Signal.DEADLINE),
         (WakeSource.TIMEOUT, Signal.TIMEOUT),
         (WakeSource.GRACE_OVER, Signal.GRACE_OVER),
+        (WakeSource.DISCONNECTED, Signal.DISCONNECTED),
         (WakeSource.BUDGET_OVER, Signal.RECONCILIATION),
     ],
 )

@@ -1,0 +1,450 @@
+"""What waits while no worker does, in virtual time: the real triggers, poller and XCom classes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from airflow.models.trigger import Trigger
+from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
+from fake_airflow import DAG, RUN, TASK, FakeSupervisor, FakeTaskInstance, api_error
+from fake_callbacks import called_back
+from fake_metastudio import ROOM, FakeAsyncHook, FakeJob, FakeMetaStudio, unreachable
+from virtual_time import NOON, Clock, run
+
+from airflow_provider_smartlive.callbacks.table import CallbackTable
+from airflow_provider_smartlive.callbacks.waiter import XCOM_TABLE_KEY, Wake
+from airflow_provider_smartlive.lifecycle import WakeSource
+from airflow_provider_smartlive.metastudio.errors import AuthenticationError
+from airflow_provider_smartlive.triggers import FIRST_READ, SmartLiveJobTrigger, SmartLiveStreamTrigger
+
+INTERVAL = 300.0
+LIVE = ("CONNECTING", "CONNECTED")
+
+
+@dataclass
+class World:
+    """A triggerer with one trigger in it."""
+
+    clock: Clock
+    metastudio: FakeMetaStudio
+    supervisor: FakeSupervisor
+    job: FakeJob
+
+    def calls_back(self, *states: str, **more: Any) -> None:
+        """Let MetaStudio report; as a waiting task's first seconds know it: nobody is resumed."""
+        table = CallbackTable.load(self.supervisor.xcom(XCOM_TABLE_KEY))
+        table = called_back(self.job.job_id, *states, table=table, **more)
+        self.supervisor.xcoms[TASK, -1, XCOM_TABLE_KEY] = table.dump()
+
+    def ends(self, state: str = "SUCCEED") -> None:
+        self.job.state = state
+
+    def wait(self, trigger: BaseTrigger, *, task_id: str = TASK, at_most: float = 10 * 3600) -> Any:
+        """Run a trigger as the triggerer does, as it comes out of the database, until it fires."""
+        classpath, kwargs = trigger.serialize()
+        kwargs = Trigger._decrypt_kwargs(Trigger.encrypt_kwargs(kwargs))
+        module, _, name = classpath.rpartition(".")
+        assert module == "airflow_provider_smartlive.triggers"
+        started = type(trigger)(**kwargs)
+        assert type(started).__name__ == name
+        started.task_instance = FakeTaskInstance(self.supervisor, task_id=task_id)
+
+        async def fire() -> Any:
+            async with asyncio.timeout(at_most):
+                events = [event async for event in started.run()]
+            assert len(events) == 1
+            return events[0]
+
+        return run(self.clock, fire())
+
+    def wake(self, trigger: BaseTrigger, **more: Any) -> tuple[str, str | None, float]:
+        """Return source, state and time of what wakes the task."""
+        event = self.wait(trigger, **more)
+        assert type(event) is TriggerEvent
+        wake = Wake.load(json.loads(json.dumps(event.payload)))
+        assert wake.at == self.clock.now
+        return wake.source, wake.state, self.clock.seconds
+
+
+@pytest.fixture
+def world(
+    clock: Clock, metastudio: FakeMetaStudio, supervisor: FakeSupervisor, monkeypatch: pytest.MonkeyPatch
+) -> World:
+    def hook(*args: object, **kwargs: object) -> FakeAsyncHook:
+        return FakeAsyncHook(metastudio)
+
+    monkeypatch.setattr("airflow_provider_smartlive.hooks.SmartLiveAsyncHook", hook)
+    monkeypatch.setattr("airflow_provider_smartlive.triggers.utcnow", clock)
+    monkeypatch.setattr("airflow_provider_smartlive.reconciler.JITTER", 0.0)
+    return World(clock, metastudio, supervisor, metastudio.add())
+
+
+def job_trigger(world: World, **more: Any) -> SmartLiveJobTrigger:
+    arguments: dict[str, Any] = {
+        "smartlive_conn_id": "one",
+        "room_id": ROOM,
+        "job_id": world.job.job_id,
+        "interval": INTERVAL,
+    }
+    return SmartLiveJobTrigger(**arguments | more)
+
+
+def stream_trigger(world: World, target_state: str = "END", **more: Any) -> SmartLiveStreamTrigger:
+    arguments: dict[str, Any] = {
+        "smartlive_conn_id": "one",
+        "target_state": target_state,
+        "job_id": None,
+        "room_id": None,
+        "starter": {"dag_id": DAG, "run_id": RUN, "task_id": TASK, "map_index": -1},
+        "interval": INTERVAL,
+        "timeout_at": NOON + timedelta(hours=9),
+    }
+    return SmartLiveStreamTrigger(**arguments | more)
+
+
+class TestJobTrigger:
+    def test_an_end_that_came_before_the_task_was_deferred_is_read(self, world: World) -> None:
+        world.calls_back(*LIVE, "END")
+        assert world.wake(job_trigger(world)) == ("first-read", "END", FIRST_READ)
+
+    def test_an_end_that_came_right_after_is_read_too(self, world: World) -> None:
+        world.clock.at(FIRST_READ - 0.1, lambda: world.calls_back(*LIVE, "END"))
+        assert world.wake(job_trigger(world))[0] == WakeSource.FIRST_READ
+
+    def test_the_end_of_one_of_two_outputs_is_not_the_end(self, world: World) -> None:
+        world.calls_back(*LIVE, "END")
+        world.clock.at(1000, world.ends)
+        assert world.wake(job_trigger(world, expected_outputs=2))[0] == WakeSource.RECONCILIATION
+
+    def test_the_end_of_another_job_is_not_ours(self, world: World) -> None:
+        table = called_back("00000000000000000000000000000bad", *LIVE, "END")
+        world.supervisor.xcoms[TASK, -1, XCOM_TABLE_KEY] = table.dump()
+        world.clock.at(1000, world.ends)
+        assert world.wake(job_trigger(world))[0] == WakeSource.RECONCILIATION
+
+    @pytest.mark.parametrize("state", ["SUCCEED", "FAILED", "BLOCKED"])
+    def test_with_every_callback_lost_the_end_is_seen_within_an_interval(
+        self, world: World, state: str
+    ) -> None:
+        world.clock.at(1000, lambda: world.ends(state))
+        source, _, seconds = world.wake(job_trigger(world))
+        assert source == WakeSource.RECONCILIATION
+        assert 1000 <= seconds <= 1000 + INTERVAL
+
+    def test_a_job_that_vanished_wakes_the_owner(self, world: World) -> None:
+        world.clock.at(1000, world.metastudio.jobs.clear)
+        assert world.wake(job_trigger(world))[0] == WakeSource.RECONCILIATION
+
+    def test_waiting_costs_one_read_of_airflow(self, world: World) -> None:
+        world.clock.at(5 * 3600, world.ends)
+        world.wake(job_trigger(world))
+        assert len(world.supervisor.messages) == 1
+
+    @pytest.mark.parametrize(
+        ("argument", "source"),
+        [("deadline", "deadline"), ("timeout_at", "timeout"), ("grace_until", "grace-over")],
+    )
+    def test_a_moment_that_was_set_is_kept(self, world: World, argument: str, source: str) -> None:
+        trigger = job_trigger(world, **{argument: NOON + timedelta(seconds=1234)})
+        assert world.wake(trigger) == (source, None, pytest.approx(1234))
+
+    @pytest.mark.parametrize("argument", ["deadline", "timeout_at", "grace_until"])
+    def test_a_moment_that_passed_while_no_triggerer_ran_is_made_up_for(
+        self, world: World, argument: str
+    ) -> None:
+        _, _, seconds = world.wake(job_trigger(world, **{argument: NOON - timedelta(hours=1)}))
+        assert seconds <= FIRST_READ
+
+    def test_the_earliest_moment_counts(self, world: World) -> None:
+        trigger = job_trigger(world, deadline=NOON + timedelta(hours=2), timeout_at=NOON + timedelta(hours=1))
+        assert world.wake(trigger)[0] == WakeSource.TIMEOUT
+
+    def test_an_ending_is_asked_for_often_and_end_is_not_read_again(self, world: World) -> None:
+        world.calls_back(*LIVE, "END")
+        world.clock.at(31, world.ends)
+        trigger = job_trigger(world, grace_until=NOON + timedelta(seconds=120))
+        source, _, seconds = world.wake(trigger)
+        assert (source, seconds) == (WakeSource.RECONCILIATION, 35)
+
+    def test_a_restart_of_the_triggerer_changes_nothing(self, world: World) -> None:
+        trigger = job_trigger(world, deadline=NOON + timedelta(hours=1))
+        with pytest.raises(TimeoutError):
+            world.wait(trigger, at_most=1800)
+        assert world.wake(trigger) == (WakeSource.DEADLINE, None, pytest.approx(3600))
+
+    # -- faults
+
+    def test_a_passing_fault_of_metastudio_does_not_end_the_wait(self, world: World) -> None:
+        world.metastudio.down = unreachable()
+        world.clock.at(3000, lambda: setattr(world.metastudio, "down", None))
+        world.clock.at(9000, world.ends)
+        source, _, seconds = world.wake(job_trigger(world, failure_budget=3600))
+        assert source == WakeSource.RECONCILIATION
+        assert seconds >= 9000
+
+    def test_the_budget_ends_it(self, world: World) -> None:
+        world.metastudio.down = unreachable()
+        source, _, seconds = world.wake(job_trigger(world, failure_budget=3600))
+        assert source == WakeSource.BUDGET_OVER
+        assert INTERVAL + 3600 <= seconds <= 2 * INTERVAL + 3600
+
+    def test_the_budget_counts_from_before_the_trigger(self, world: World) -> None:
+        world.metastudio.down = unreachable()
+        trigger = job_trigger(world, failure_budget=3600, lost_since=NOON - timedelta(seconds=3500))
+        assert world.wake(trigger)[0] == WakeSource.BUDGET_OVER
+        assert world.clock.seconds <= INTERVAL + FIRST_READ
+
+    def test_any_good_answer_starts_the_budget_anew(self, world: World) -> None:
+        for start in (0, 4000, 8000):
+            world.clock.at(start, lambda: setattr(world.metastudio, "down", unreachable()))
+            world.clock.at(start + 3500, lambda: setattr(world.metastudio, "down", None))
+        world.clock.at(12000, world.ends)
+        assert world.wake(job_trigger(world, failure_budget=3600))[0] == WakeSource.RECONCILIATION
+
+    def test_refused_credentials_end_it_with_the_budget_too(self, world: World) -> None:
+        world.metastudio.down = AuthenticationError("wrong signature", http_status=401)
+        assert world.wake(job_trigger(world, failure_budget=3600))[0] == WakeSource.BUDGET_OVER
+
+    def test_a_fault_of_the_execution_api_does_not_fail_the_task(self, world: World) -> None:
+        world.supervisor.faults = [api_error()]
+        world.clock.at(1000, world.ends)
+        assert world.wake(job_trigger(world))[0] == WakeSource.RECONCILIATION
+
+    def test_neither_does_a_time_out_of_it(self, world: World) -> None:
+        world.supervisor.faults = [TimeoutError()]
+        world.clock.at(1000, world.ends)
+        assert world.wake(job_trigger(world, deadline=NOON + timedelta(hours=2)))[0] == (
+            WakeSource.RECONCILIATION
+        )
+
+
+class TestJobTriggerOnKill:
+    def kill(self, world: World, state: str | None, **more: Any) -> None:
+        world.supervisor.states = {TASK: state}
+        trigger = job_trigger(world, **more)
+        trigger.task_instance = FakeTaskInstance(world.supervisor)
+        run(world.clock, trigger.on_kill())
+
+    @pytest.mark.parametrize("state", [None, "failed", "success", "skipped", "removed", "upstream_failed"])
+    def test_a_task_that_was_ended_takes_its_job_along(self, world: World, state: str | None) -> None:
+        self.kill(world, state)
+        assert world.metastudio.running == []
+
+    def test_a_run_that_was_deleted_takes_its_job_along(self, world: World) -> None:
+        trigger = job_trigger(world)
+        trigger.task_instance = FakeTaskInstance(world.supervisor)
+        run(world.clock, trigger.on_kill())
+        assert world.metastudio.running == []
+
+    @pytest.mark.parametrize(
+        "state", ["deferred", "scheduled", "queued", "running", "up_for_retry", "restarting"]
+    )
+    def test_a_task_that_lives_on_keeps_its_job(self, world: World, state: str) -> None:
+        """A stalled triggerer calls on_kill on healthy tasks; a callback's resume does so as well."""
+        self.kill(world, state)
+        assert world.metastudio.asked == {}
+
+    def test_a_job_that_is_over_is_not_stopped(self, world: World) -> None:
+        world.ends()
+        self.kill(world, "failed")
+        assert world.metastudio.asked == {"show": 1}
+
+    def test_a_stop_is_confirmed_within_the_time_that_airflow_gives(
+        self, world: World, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        world.job.looks_until_stopped = None
+        self.kill(world, "failed")
+        assert world.clock.seconds < 30
+        assert "sweep" in caplog.text
+
+    def test_who_asked_for_it_keeps_the_job(self, world: World) -> None:
+        self.kill(world, "failed", cancel_on_kill=False)
+        assert world.supervisor.messages == []
+        assert world.metastudio.asked == {}
+
+    def test_a_mapped_task_looks_at_its_own_state(self, world: World) -> None:
+        world.supervisor.states = {f"{TASK}_0": "deferred", f"{TASK}_1": "failed"}
+        for map_index in (0, 1):
+            trigger = job_trigger(world)
+            trigger.task_instance = FakeTaskInstance(world.supervisor, map_index=map_index)
+            run(world.clock, trigger.on_kill())
+            assert bool(world.metastudio.stopped) is (map_index == 1)
+
+    def test_nothing_is_stopped_on_a_mere_cleanup(self, world: World) -> None:
+        trigger = job_trigger(world)
+        trigger.task_instance = FakeTaskInstance(world.supervisor)
+        run(world.clock, trigger.cleanup())
+        assert world.metastudio.asked == {}
+
+
+class TestStreamTrigger:
+    """The waiter is another task, ``wait_for_end``."""
+
+    @pytest.fixture(autouse=True)
+    def _starter_has_a_job(self, world: World) -> None:
+        world.supervisor.xcoms |= {
+            (TASK, -1, "job_id"): world.job.job_id,
+            (TASK, -1, "room_id"): ROOM,
+        }
+
+    def wait(self, world: World, trigger: SmartLiveStreamTrigger) -> Any:
+        return world.wait(trigger, task_id="wait_for_end")
+
+    def wake(self, world: World, trigger: SmartLiveStreamTrigger) -> tuple[str, str | None, float]:
+        return world.wake(trigger, task_id="wait_for_end")
+
+    def result(self, world: World) -> Wake:
+        return Wake.load(world.supervisor.xcom("return_value", "wait_for_end"))
+
+    @pytest.mark.parametrize("state", [*LIVE, "DISCONNECTED", "RECONNECTING", "END"])
+    def test_a_state_that_was_called_back_before_is_read(self, world: World, state: str) -> None:
+        world.calls_back(*LIVE, "DISCONNECTED", "RECONNECTING", "END")
+        event = self.wait(world, stream_trigger(world, state))
+        assert type(event) is TaskSuccessEvent
+        assert (self.result(world).source, self.result(world).state) == ("first-read", state)
+
+    def test_whoever_needs_a_worker_is_woken_instead(self, world: World) -> None:
+        world.calls_back(*LIVE)
+        trigger = stream_trigger(world, "CONNECTED", needs_worker=True)
+        assert self.wake(world, trigger) == ("first-read", "CONNECTED", FIRST_READ)
+        assert world.supervisor.xcom("return_value", "wait_for_end") is None
+
+    def test_success_carries_no_xcoms(self, world: World) -> None:
+        """Airflow would commit them apart from the rest."""
+        world.calls_back(*LIVE)
+        assert self.wait(world, stream_trigger(world, "CONNECTED")).xcoms is None
+
+    def test_an_end_whose_callbacks_were_lost_is_seen_within_an_interval(self, world: World) -> None:
+        world.job.stream_duration = 60
+        world.clock.at(1000, world.ends)
+        self.wait(world, stream_trigger(world))
+        assert self.result(world).source == WakeSource.RECONCILIATION
+        assert 1000 <= world.clock.seconds <= 1000 + INTERVAL
+
+    def test_a_connection_whose_callbacks_were_lost_is_inferred(self, world: World) -> None:
+        world.clock.at(1000, lambda: setattr(world.job, "stream_duration", 5))
+        self.wait(world, stream_trigger(world, "CONNECTED"))
+        assert self.result(world).source == WakeSource.RECONCILIATION
+
+    def test_a_job_that_ends_without_the_state_wakes_the_worker(self, world: World) -> None:
+        world.clock.at(1000, lambda: world.ends("FAILED"))
+        source, state, _ = self.wake(world, stream_trigger(world, "CONNECTED"))
+        assert (source, state) == (WakeSource.RECONCILIATION, None)
+
+    def test_its_time_may_be_over(self, world: World) -> None:
+        trigger = stream_trigger(world, "DISCONNECTED", timeout_at=NOON + timedelta(seconds=500))
+        assert self.wake(world, trigger) == (WakeSource.TIMEOUT, None, pytest.approx(500))
+
+    def test_a_callback_is_not_enough_where_metastudio_has_to_confirm(self, world: World) -> None:
+        world.calls_back(*LIVE, "END")
+        world.clock.at(31, world.ends)
+        trigger = stream_trigger(
+            world, job_id=world.job.job_id, believe_callbacks=False, interval=5.0, needs_worker=True
+        )
+        source, state, seconds = self.wake(world, trigger)
+        assert (source, state) == (WakeSource.RECONCILIATION, "END")
+        assert seconds == 35
+
+    # -- the starter
+
+    def test_a_starter_that_has_no_job_yet_is_waited_for(self, world: World) -> None:
+        world.supervisor.xcoms.clear()
+
+        def starts() -> None:
+            world.supervisor.xcoms[TASK, -1, "job_id"] = world.job.job_id
+            world.supervisor.xcoms[TASK, -1, "room_id"] = ROOM
+
+        world.clock.at(600, starts)
+        world.clock.at(2000, world.ends)
+        assert type(self.wait(world, stream_trigger(world))) is TaskSuccessEvent
+        reads = [message for message in world.supervisor.messages if message.type == "GetXCom"]
+        assert len(reads) < 20, "ever less often"
+
+    def test_a_starter_that_never_has_a_job_ends_with_the_time(self, world: World) -> None:
+        world.supervisor.xcoms.clear()
+        trigger = stream_trigger(world, timeout_at=NOON + timedelta(seconds=500))
+        event = self.wait(world, trigger)
+        assert Wake.load(event.payload).source == WakeSource.TIMEOUT
+        assert Wake.load(event.payload).job_id == ""
+
+    def test_a_job_named_by_its_id_needs_no_starter(self, world: World) -> None:
+        world.supervisor.xcoms.clear()
+        world.clock.at(1000, world.ends)
+        trigger = stream_trigger(world, job_id=world.job.job_id, starter=None)
+        assert type(self.wait(world, trigger)) is TaskSuccessEvent
+
+    # -- faults
+
+    def test_faults_of_the_execution_api_end_no_wait(self, world: World) -> None:
+        world.calls_back(*LIVE)
+        world.supervisor.faults = [api_error(), None, None, api_error(), TimeoutError(), None, api_error()]
+        assert type(self.wait(world, stream_trigger(world, "CONNECTED"))) is TaskSuccessEvent
+        assert self.result(world).state == "CONNECTED"
+
+    def test_a_time_out_of_something_else_is_not_the_sensors(self, world: World) -> None:
+        world.supervisor.faults = [TimeoutError()]
+        world.calls_back(*LIVE)
+        assert type(self.wait(world, stream_trigger(world, "CONNECTED"))) is TaskSuccessEvent
+
+    def test_an_execution_api_that_stays_away_fails_the_task_some_time(self, world: World) -> None:
+        world.supervisor.faults = [api_error() for _ in range(10_000)]
+        with pytest.raises(Exception, match="away"):
+            self.wait(world, stream_trigger(world, failure_budget=3600))
+        assert 3600 <= world.clock.seconds <= 3600 + 120
+
+    def test_a_metastudio_that_stays_away_ends_the_wait_some_time(self, world: World) -> None:
+        world.metastudio.down = unreachable()
+        source, state, seconds = self.wake(world, stream_trigger(world, failure_budget=3600))
+        assert (source, state) == (WakeSource.BUDGET_OVER, None)
+        assert 3600 <= seconds <= 3600 + 3 * INTERVAL
+
+    def test_a_passing_fault_of_metastudio_does_not(self, world: World) -> None:
+        world.metastudio.down = unreachable()
+        world.clock.at(3000, lambda: setattr(world.metastudio, "down", None))
+        world.clock.at(9000, world.ends)
+        assert type(self.wait(world, stream_trigger(world))) is TaskSuccessEvent
+
+    def test_a_killed_sensor_stops_nothing(self, world: World) -> None:
+        world.supervisor.states = {"wait_for_end": "failed"}
+        trigger = stream_trigger(world)
+        trigger.task_instance = FakeTaskInstance(world.supervisor, task_id="wait_for_end")
+        run(world.clock, trigger.on_kill())
+        assert world.metastudio.asked == {}
+
+
+# -- what stands in Airflow's database
+
+
+MOMENT = NOON + timedelta(microseconds=123456)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda world: job_trigger(world),
+        lambda world: job_trigger(
+            world, deadline=MOMENT, timeout_at=MOMENT, grace_until=MOMENT, lost_since=MOMENT
+        ),
+        lambda world: stream_trigger(world),
+        lambda world: stream_trigger(world, job_id="x", room_id=ROOM, starter=None, timeout_at=MOMENT),
+    ],
+)
+def test_arguments_survive_airflows_own_encoding(world: World, make: Callable[[World], BaseTrigger]) -> None:
+    trigger = make(world)
+    classpath, kwargs = trigger.serialize()
+    again = type(trigger)(**Trigger._decrypt_kwargs(Trigger.encrypt_kwargs(kwargs)))
+    assert again.serialize() == (classpath, kwargs)
+    assert kwargs["version"] == 1
+
+
+def test_every_argument_is_kept(world: World) -> None:
+    from inspect import signature
+
+    for trigger in (job_trigger(world), stream_trigger(world)):
+        assert list(trigger.serialize()[1]) == list(signature(type(trigger)).parameters)
