@@ -251,6 +251,8 @@ def _text(value: str) -> str:
 
 def _fitted(table: CallbackTable, kept: str | None) -> CallbackTable:
     """Hold the table to :data:`MAX_BYTES`, giving up first what costs the reader least."""
+    if _is_ordinary(table):
+        return table
     steps: tuple[Callable[[CallbackTable], CallbackTable], ...] = (
         lambda table: _with_transitions(table, MAX_TRANSITIONS // 4),
         _without_lists,
@@ -262,6 +264,20 @@ def _fitted(table: CallbackTable, kept: str | None) -> CallbackTable:
             break
         table = step(table)
     return table
+
+
+def _is_ordinary(table: CallbackTable) -> bool:
+    """
+    Tell whether this is the table of one job with one output, and everything in it was recognised.
+
+    Such a table fits, be every text in it as long as it may: no need to write it out in order to measure it,
+    which would take longer than all the rest of the fold.
+    """
+    return (
+        len(table.jobs) <= 1
+        and all(len(job.streams) <= 1 for job in table.jobs)
+        and table.unrecognised is None
+    )
 
 
 def _with_transitions(table: CallbackTable, bound: int) -> CallbackTable:
