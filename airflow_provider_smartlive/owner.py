@@ -12,7 +12,7 @@ from airflow_provider_smartlive.exceptions import (
     SmartLiveJobFailedError,
     SmartLiveTimeoutError,
 )
-from airflow_provider_smartlive.lifecycle import Action, Sight, Verdict, WakeSource, decide
+from airflow_provider_smartlive.lifecycle import Action, Sight, Signal, Verdict, WakeSource, decide
 from airflow_provider_smartlive.sighting import REFUSED_PAUSE, Sighting
 from airflow_provider_smartlive.stop import is_over, look, stop_and_confirm
 from airflow_provider_smartlive.summary import summarise
@@ -103,6 +103,7 @@ class Owner:
         stop_grace: float,
         stop_after_end: bool,
         failure_budget: float,
+        disconnect_limit: float | None = None,
         log: Logger,
         now: Callable[[], datetime],
     ) -> None:
@@ -113,6 +114,7 @@ class Owner:
         self.stop_grace = stop_grace
         self.stop_after_end = stop_after_end
         self.failure_budget = failure_budget
+        self.disconnect_limit = disconnect_limit
         self.pause = 0.0
         self.log = log
         self.now = now
@@ -120,6 +122,12 @@ class Owner:
     def has_ended(self) -> bool:
         """Whether every known output reported END."""
         return self._ended(self.task.callbacks(self.wait.job_id))
+
+    def is_interrupted_too_long(self) -> bool:
+        """Whether the stream has been interrupted for longer than it may be."""
+        return is_interrupted_too_long(
+            self.task.callbacks(self.wait.job_id), self.disconnect_limit, self.now()
+        )
 
     def settle(self, source: WakeSource) -> dict[str, Any] | None:
         """
@@ -135,7 +143,7 @@ class Owner:
         self._tell(callbacks)
         sighting = self._look()
         verdict = decide(
-            source.signal,
+            self._signal(source, callbacks),
             sighting.sight,
             ended=self._ended(callbacks),
             budget_over=source is WakeSource.BUDGET_OVER or self._budget_is_over(),
@@ -143,6 +151,11 @@ class Owner:
         )
         self.log.info("Woken by %s; MetaStudio says %s: %s.", source, sighting, verdict.reason)
         return self._act(verdict, sighting, callbacks, source)
+
+    def _signal(self, source: WakeSource, callbacks: JobCallbacks | None) -> Signal:
+        """Return what a wake-up means by now: an interrupted stream may have come back."""
+        back = not is_interrupted_too_long(callbacks, self.disconnect_limit, self.now())
+        return Signal.RECONCILIATION if source is WakeSource.DISCONNECTED and back else source.signal
 
     def _act(
         self, verdict: Verdict, sighting: Sighting, callbacks: JobCallbacks | None, source: WakeSource
@@ -159,7 +172,8 @@ class Owner:
             case Action.STOP_AND_FAIL:
                 self.task.forswear(self.wait.job_id)
                 self._stop(verdict.reason)
-                raise SmartLiveTimeoutError(f"{verdict.reason}; job {self.wait.job_id} was stopped.")
+                error = SmartLiveTimeoutError if source is WakeSource.TIMEOUT else SmartLiveJobFailedError
+                raise error(f"{verdict.reason}; job {self.wait.job_id} was stopped.")
             case Action.FAIL:
                 raise SmartLiveJobFailedError(self._failure(verdict, sighting))
             case Action.FAIL_FOR_GOOD:
@@ -276,3 +290,13 @@ class Owner:
             self.log.info("RTMP %s: %s at %s.", label, state, at.isoformat())
         if changes:
             self.wait = replace(self.wait, told_until=changes[-1][0])
+
+
+def is_interrupted_too_long(callbacks: JobCallbacks | None, limit: float | None, now: datetime) -> bool:
+    """
+    Tell whether a stream has been interrupted for too long.
+
+    :param limit: seconds that an interruption may last; None: for ever.
+    """
+    since = callbacks.interrupted_since() if callbacks is not None and limit is not None else None
+    return since is not None and limit is not None and now - since > timedelta(seconds=limit)

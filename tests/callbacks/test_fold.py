@@ -344,3 +344,24 @@ def test_a_note_is_bounded_and_keeps_no_control_characters():
     assert len(table.unrecognised.recent) == 10
     assert _size(table) <= MAX_BYTES
     assert "\\u0000" not in json.dumps(table.dump())
+
+
+@pytest.mark.parametrize(
+    ("states", "interrupted_by"),
+    [
+        (["CONNECTING", "CONNECTED"], None),
+        (["CONNECTING", "CONNECTED", "DISCONNECTED"], 2),
+        (["CONNECTING", "CONNECTED", "DISCONNECTED", "RECONNECTING"], 2),
+        (["CONNECTING", "CONNECTED", "DISCONNECTED", "RECONNECTING", "CONNECTED"], None),
+        (["CONNECTING", "CONNECTED", "DISCONNECTED", "END"], None),
+        (["CONNECTING", "DISCONNECTED"], None),
+    ],
+)
+def test_since_when_a_stream_is_interrupted(states, interrupted_by):
+    table = CallbackTable()
+    for number, state in enumerate(states):
+        table, _ = fold(table, stream(state), at=AT + timedelta(seconds=number), fingerprint_key=b"fake")
+
+    since = table.jobs[0].interrupted_since()
+
+    assert since == (None if interrupted_by is None else AT + timedelta(seconds=interrupted_by))
