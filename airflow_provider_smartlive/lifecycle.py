@@ -25,6 +25,8 @@ class Signal(StrEnum):
     TIMEOUT = "timeout"
     #: MetaStudio did not finish the job within ``end_grace`` after END.
     GRACE_OVER = "grace_over"
+    #: The stream was interrupted for longer than ``fail_on_disconnect_longer_than``.
+    DISCONNECTED = "disconnected"
     #: Somebody ended the task: marked it, cleared it, stopped or deleted its run.
     KILL = "kill"
     #: The trigger was cancelled although its task still waits: a hand-over, a restart, a stall.
@@ -41,6 +43,7 @@ class WakeSource(StrEnum):
     DEADLINE = "deadline"
     TIMEOUT = "timeout"
     GRACE_OVER = "grace-over"
+    DISCONNECTED = "disconnected"
     #: MetaStudio was unreachable, or refused us, for longer than ``failure_budget``.
     BUDGET_OVER = "budget-over"
 
@@ -56,6 +59,7 @@ _SIGNALS = {
     WakeSource.DEADLINE: Signal.DEADLINE,
     WakeSource.TIMEOUT: Signal.TIMEOUT,
     WakeSource.GRACE_OVER: Signal.GRACE_OVER,
+    WakeSource.DISCONNECTED: Signal.DISCONNECTED,
 }
 
 
@@ -134,6 +138,8 @@ def decide(
         return Verdict(Action.STOP_AND_FAIL, "execution_timeout was reached")
     if signal is Signal.DEADLINE:
         return Verdict(Action.STOP_AND_FINISH, "stopped as planned")
+    if signal is Signal.DISCONNECTED:
+        return Verdict(Action.STOP_AND_FAIL, "the stream was interrupted for too long")
     if sight in (Sight.UNKNOWN, Sight.REFUSED):
         return _unclear(sight, ended, budget_over)
     if signal is Signal.GRACE_OVER and ended:
@@ -203,8 +209,9 @@ def progress(target_state: str, sight: Sight, *, seen: bool, streamed: bool) -> 
     """
     Judge the wait for a state of the stream.
 
-    MetaStudio's own answers know jobs, not links: of the states of a link they tell that it was up (CONNECTING and
-    CONNECTED lie behind it) and that it must be over. Any other state is only ever seen by callback.
+    MetaStudio's own answers know jobs, not links: of the states of a link they tell that it was up
+    (CONNECTING and CONNECTED lie behind it) and that it must be over. Any other state is only ever seen by
+    callback.
 
     :param target_state: CONNECTING, CONNECTED, DISCONNECTED, RECONNECTING or END.
     :param sight: what MetaStudio says about the job.

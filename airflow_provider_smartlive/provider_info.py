@@ -181,6 +181,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "integer",
         "60",
     ),
+    "silence_threshold": _option(
+        "Seconds after the start of a stream without a single callback before we take it that callbacks do not "
+        "arrive: MetaStudio is then asked as often as without callbacks, and the task's log says so.",
+        "integer",
+        "300",
+    ),
     "end_grace": _option(
         "Seconds that MetaStudio gets to finish a job after the last RTMP link reported END, before we stop it.",
         "integer",
@@ -210,7 +216,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "24",
     ),
     "request_timeout": _option(
-        "Seconds that one request to MetaStudio may take.",
+        "Seconds that MetaStudio may be silent within one request: to connect, to begin its answer, between its parts.",
         "integer",
         "30",
     ),

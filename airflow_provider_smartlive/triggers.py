@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta
 from inspect import signature
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.timezone import utcnow
@@ -29,8 +29,13 @@ from airflow_provider_smartlive.lifecycle import (
     progress,
     signal_of_cancel,
 )
+from airflow_provider_smartlive.owner import is_interrupted_too_long
 from airflow_provider_smartlive.sighting import Sighting
 from airflow_provider_smartlive.starter import Starter
+
+if TYPE_CHECKING:
+    from airflow_provider_smartlive.callbacks.table import JobCallbacks
+    from airflow_provider_smartlive.reconciler import Watch
 
 #: Seconds after which a trigger reads the callback table. An END that came between the operator's last look
 #: and the moment its task was deferred, or that found the task too freshly deferred to be resumed, waits for
@@ -39,6 +44,12 @@ FIRST_READ = FRESH_DEFERRAL.total_seconds() + 0.5
 
 #: Seconds between two questions while a job that has ended its stream is finishing.
 ENDING_INTERVAL = 5.0
+
+#: Seconds between two questions about a stream whose callbacks do not arrive.
+SILENT_INTERVAL = 60.0
+
+#: Least seconds between two readings of the callback table.
+MIN_TABLE_INTERVAL = 5.0
 
 #: Most seconds between two looks for the job of a starter that has none yet, and between two tries to reach
 #: Airflow.
@@ -61,6 +72,9 @@ class SmartLiveJobTrigger(BaseTrigger):
     :param lost_since: since when MetaStudio has given no clear answer.
     :param expected_outputs: how many RTMP outputs the job was started with.
     :param failure_budget: seconds for which MetaStudio may be unreachable.
+    :param disconnect_limit: seconds for which the stream may be interrupted; None: for ever.
+    :param silence_threshold: seconds after the start of a stream without a single callback before MetaStudio
+        is asked more often; None: no callbacks are expected.
     :param cancel_on_kill: whether the job is stopped when the task is killed.
     :param version: of these arguments; triggers of an older release may be waiting during an upgrade.
     """
@@ -78,6 +92,8 @@ class SmartLiveJobTrigger(BaseTrigger):
         lost_since: datetime | None = None,
         expected_outputs: int = 1,
         failure_budget: float = 3600,
+        disconnect_limit: float | None = None,
+        silence_threshold: float | None = None,
         cancel_on_kill: bool = True,
         version: int = 1,
     ) -> None:
@@ -92,8 +108,11 @@ class SmartLiveJobTrigger(BaseTrigger):
         self.lost_since = lost_since
         self.expected_outputs = expected_outputs
         self.failure_budget = failure_budget
+        self.disconnect_limit = disconnect_limit
+        self.silence_threshold = silence_threshold
         self.cancel_on_kill = cancel_on_kill
         self.version = version
+        self._heard = False
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class and the arguments; none of them is a secret."""
@@ -110,28 +129,67 @@ class SmartLiveJobTrigger(BaseTrigger):
         if not ending and await self._ended_already():
             return self._wake(WakeSource.FIRST_READ, state="END")
         interval = ENDING_INTERVAL if ending else self.interval
-        lost_since = self.lost_since
-        said = ""
         async with watching(
             self.smartlive_conn_id, job_id=self.job_id, room_id=self.room_id, interval=interval
         ) as watch:
-            while True:
-                try:
-                    async with asyncio.timeout(self._seconds_left()):
-                        sighting = await watch.next()
-                except TimeoutError:
-                    return self._wake(self._moments()[0][1])
-                if str(sighting) != said:
-                    said = str(sighting)
-                    self.log.info("Job %s: MetaStudio says %s.", self.job_id, said)
-                lost_since = None if sighting.is_clear else lost_since or utcnow()
-                if source := self._source(sighting, lost_since):
-                    return self._wake(source, state=str(sighting.sight))
+            return await self._watch(watch)
+
+    async def _watch(self, watch: Watch) -> Wake:
+        lost_since = self.lost_since
+        said = ""
+        while True:
+            try:
+                async with asyncio.timeout(self._seconds_to_next_look()):
+                    sighting = await watch.next()
+            except TimeoutError:
+                if source := await self._due():
+                    return self._wake(source)
+                continue
+            if str(sighting) != said:
+                said = str(sighting)
+                self.log.info("Job %s: MetaStudio says %s.", self.job_id, said)
+            lost_since = None if sighting.is_clear else lost_since or utcnow()
+            if source := self._source(sighting, lost_since):
+                return self._wake(source, state=str(sighting.sight))
+            await self._mind_silence(watch, sighting)
 
     async def _ended_already(self) -> bool:
         await asyncio.sleep(max(0.0, min(FIRST_READ, self._seconds_left() or FIRST_READ)))
-        callbacks = await Starter(**vars(_own_task(self))).callbacks_async(self.job_id)
+        callbacks = await self._callbacks()
         return callbacks is not None and callbacks.ended(self.expected_outputs)
+
+    async def _callbacks(self) -> JobCallbacks | None:
+        """Read what was called back; that Airflow cannot tell at the moment is no reason to end the wait."""
+        try:
+            callbacks = await Starter(**vars(_own_task(self))).callbacks_async(self.job_id)
+        except Exception:
+            self.log.warning("The callback table of this task cannot be read at the moment.", exc_info=True)
+            return None
+        self._heard = self._heard or callbacks is not None
+        return callbacks
+
+    async def _due(self) -> WakeSource | None:
+        """Return what is due although nothing was seen."""
+        moments = self._moments()
+        if moments and moments[0][0] <= utcnow():
+            return moments[0][1]
+        too_long = is_interrupted_too_long(await self._callbacks(), self.disconnect_limit, utcnow())
+        return WakeSource.DISCONNECTED if too_long else None
+
+    async def _mind_silence(self, watch: Watch, sighting: Sighting) -> None:
+        """Ask more often if a stream is up and nothing was ever called back about it."""
+        if self._heard or self.silence_threshold is None or watch.interval <= SILENT_INTERVAL:
+            return
+        started_at = sighting.job.start_time if sighting.job is not None and sighting.streamed else None
+        if started_at is None or utcnow() - started_at < timedelta(seconds=self.silence_threshold):
+            return
+        if await self._callbacks() is None:
+            watch.interval = SILENT_INTERVAL
+            self.log.warning(
+                "The stream is up, and no callback has arrived. Does MetaStudio reach callback_base_url? "
+                "From now on it is asked every %.0f s.",
+                SILENT_INTERVAL,
+            )
 
     def _source(self, sighting: Sighting, lost_since: datetime | None) -> WakeSource | None:
         """Return why the owner is to be woken, or None to keep waiting."""
@@ -149,6 +207,14 @@ class SmartLiveJobTrigger(BaseTrigger):
             (self.grace_until, WakeSource.GRACE_OVER),
         )
         return sorted((at, source) for at, source in moments if at is not None)
+
+    def _seconds_to_next_look(self) -> float | None:
+        """Interruptions are only seen in the callback table, so whoever limits them has it read."""
+        left = self._seconds_left()
+        if self.disconnect_limit is None:
+            return left
+        look = max(self.disconnect_limit / 2, MIN_TABLE_INTERVAL)
+        return look if left is None else min(left, look)
 
     def _seconds_left(self) -> float | None:
         moments = self._moments()

@@ -7,6 +7,7 @@ retry, and MetaStudio is then the truth. The module ``fold`` takes events into i
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
@@ -52,6 +53,17 @@ class StreamRow(_Row):
     signed_at: AwareDatetime | None = None
     counts: dict[str, int] = {}
     transitions: list[tuple[str, AwareDatetime]] = []
+
+    def interrupted_since(self) -> datetime | None:
+        """Return since when the link is interrupted; None if it is up, has ended, or never was up."""
+        if self.ended or StreamState.CONNECTED not in self.counts:
+            return None
+        since: datetime | None = None
+        for state, at in reversed(self.transitions):
+            if state == StreamState.CONNECTED:
+                break
+            since = at
+        return since
 
 
 class Scripts(_Row):
@@ -112,6 +124,10 @@ class JobCallbacks(_Row):
         if state.startswith(_REPLY):
             return self.replies is not None and state in map(reply_mark, self.replies.recent)
         return any(stream.counts.get(state) for stream in self.streams)
+
+    def interrupted_since(self) -> datetime | None:
+        """Return since when a stream is interrupted that was up before; None if none is."""
+        return min((at for stream in self.streams if (at := stream.interrupted_since())), default=None)
 
     def ended(self, expected_outputs: int = 1) -> bool:
         """Tell whether every known output reported END, and at least as many as were asked for."""

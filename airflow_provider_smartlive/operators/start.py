@@ -72,6 +72,9 @@ class StartSmartLiveJobOperator(BaseOperator):
     :param stop_after_end: whether the job is stopped if MetaStudio does not finish it within ``end_grace``
         after END.
     :param end_grace: seconds; default ``[smartlive] end_grace``.
+    :param fail_on_disconnect_longer_than: how long the stream may be interrupted (DISCONNECTED, RECONNECTING)
+        before the job is stopped and the task fails; None: as long as MetaStudio tries. Seen by callback
+        only.
     :param reconcile_interval: seconds between two questions to MetaStudio; default
         ``[smartlive] reconcile_interval``, or ``reconcile_interval_without_rtmp`` where no callback can tell
         the end.
@@ -129,6 +132,7 @@ class StartSmartLiveJobOperator(BaseOperator):
         cancel_on_kill: bool = True,
         stop_after_end: bool = True,
         end_grace: float | None = None,
+        fail_on_disconnect_longer_than: timedelta | None = None,
         reconcile_interval: float | None = None,
         warnings_as_errors: bool = False,
         **kwargs: Any,
@@ -156,6 +160,7 @@ class StartSmartLiveJobOperator(BaseOperator):
         self.cancel_on_kill = cancel_on_kill
         self.stop_after_end = stop_after_end
         self.end_grace = end_grace
+        self.fail_on_disconnect_longer_than = fail_on_disconnect_longer_than
         self.reconcile_interval = reconcile_interval
         self.warnings_as_errors = warnings_as_errors
         self._owner: Owner | None = None
@@ -322,6 +327,7 @@ class StartSmartLiveJobOperator(BaseOperator):
             stop_grace=settings.number("stop_grace"),
             stop_after_end=self.stop_after_end,
             failure_budget=settings.number("failure_budget"),
+            disconnect_limit=self._disconnect_limit(),
             log=self.log,
             now=utcnow,
         )
@@ -367,6 +373,8 @@ class StartSmartLiveJobOperator(BaseOperator):
                 lost_since=wait.lost_since,
                 expected_outputs=wait.expected_outputs,
                 failure_budget=settings.number("failure_budget"),
+                disconnect_limit=self._disconnect_limit(),
+                silence_threshold=settings.number("silence_threshold") if self.use_callbacks else None,
                 cancel_on_kill=self.cancel_on_kill,
             ),
             method_name="execute_complete",
@@ -386,9 +394,15 @@ class StartSmartLiveJobOperator(BaseOperator):
                 return moment[1]
             if owner.wait.grace_until is None and owner.has_ended():
                 return WakeSource.CALLBACK
+            if owner.is_interrupted_too_long():
+                return WakeSource.DISCONNECTED
             if utcnow() >= ask_at:
                 return WakeSource.RECONCILIATION
             self._kill.sleep(min(POLL_INTERVAL, self._interval(owner.wait)))
+
+    def _disconnect_limit(self) -> float | None:
+        limit = self.fail_on_disconnect_longer_than
+        return limit.total_seconds() if limit is not None else None
 
     def _interval(self, wait: Wait) -> float:
         if wait.grace_until is not None:
