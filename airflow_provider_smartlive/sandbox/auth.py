@@ -12,7 +12,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from airflow_provider_smartlive.metastudio.ids import same_id
-from airflow_provider_smartlive.metastudio.signing import SignatureError, SignatureProblem, verify
+from airflow_provider_smartlive.metastudio.signing import (
+    Credentials,
+    SignatureError,
+    SignatureProblem,
+    verify,
+)
 from airflow_provider_smartlive.sandbox.answers import Answer, ApiError
 from airflow_provider_smartlive.sandbox.clock import Clock
 from airflow_provider_smartlive.sandbox.options import Assumptions
@@ -33,6 +38,7 @@ class Account:
     :param domain: the account's name for IAM.
     :param user: the user's name for IAM.
     :param password: the user's password for IAM; None refuses every log-in.
+    :raises ValueError: if a key is empty or holds blanks.
     """
 
     access_key: str
@@ -43,6 +49,10 @@ class Account:
     domain: str = "sandbox"
     user: str = "sandbox"
     password: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        # What no client could sign with is no key.
+        Credentials(self.access_key, self.secret_key, self.security_token)
 
 
 class Doorkeeper:
