@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.hooks import SmartLiveHook
-from airflow_provider_smartlive.ownership import route_of
-from airflow_provider_smartlive.sighting import ACTIVE_STATES
-from airflow_provider_smartlive.stop import is_over, stop_and_confirm
+from airflow_provider_smartlive.livestream.ownership import route_of
+from airflow_provider_smartlive.livestream.sighting import ACTIVE_STATES
+from airflow_provider_smartlive.livestream.stop import is_over, stop_and_confirm
 
 if TYPE_CHECKING:
     from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
@@ -59,7 +59,7 @@ def stop_jobs(args: Namespace) -> None:
 def sweep(args: Namespace) -> None:
     """Stop what no task wants any more; exits with 1 if one of the jobs still runs."""
     from airflow_provider_smartlive.callbacks.store import find_task
-    from airflow_provider_smartlive.sweep import unwanted
+    from airflow_provider_smartlive.livestream.sweep import unwanted
 
     hook = SmartLiveHook(args.conn_id)
     jobs = hook.list_jobs(state=ACTIVE_STATES)
