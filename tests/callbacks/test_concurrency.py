@@ -32,7 +32,7 @@ SENDERS = 32
 AT = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
 
 
-def _two_at_once(database, monkeypatch) -> int:
+def _two_at_once(database) -> int:
     """Let two transactions meet between load and save if they can, and return how many events are left."""
     owner = database.task(xcoms={JOB_ID_KEY: JOB})
     opened = OpenedRoute(Route(owner, 0), "https://fake", "fake-key", AuthType.NONE, b"fake")
@@ -57,8 +57,8 @@ def _two_at_once(database, monkeypatch) -> int:
     return CallbackTable.load(database.xcom(owner, XCOM_TABLE_KEY)).events
 
 
-def test_two_events_that_meet_are_both_kept(database, monkeypatch):
-    assert _two_at_once(database, monkeypatch) == 2
+def test_two_events_that_meet_are_both_kept(database):
+    assert _two_at_once(database) == 2
 
 
 def test_without_the_lock_one_of_them_is_lost(database, monkeypatch):
@@ -79,7 +79,7 @@ def test_without_the_lock_one_of_them_is_lost(database, monkeypatch):
 
     monkeypatch.setattr(rows, "lock", only_look)
 
-    assert _two_at_once(database, monkeypatch) == 1
+    assert _two_at_once(database) == 1
 
 
 class Server:

@@ -1,13 +1,21 @@
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from callback_events import JOB, OTHER_JOB, reply, stream
 
 from airflow_provider_smartlive.callbacks.fold import OutcomeKind
 from airflow_provider_smartlive.callbacks.route import Identity, OpenedRoute, Route
-from airflow_provider_smartlive.callbacks.store import Gone, Store, Unavailable
+from airflow_provider_smartlive.callbacks.store import (
+    CONCURRENCY,
+    Gone,
+    Store,
+    Unavailable,
+    UnsupportedDatabase,
+)
 from airflow_provider_smartlive.callbacks.table import CallbackTable, reply_mark
 from airflow_provider_smartlive.callbacks.waiter import (
     JOB_ID_KEY,
@@ -358,3 +366,20 @@ def test_a_database_that_is_away_is_not_asked_again(database, owner):
     with pytest.raises(Unavailable):
         Store(sessions=sessions).record(_opened(owner), stream("END"), at=AT, signed_at=None, digest=None)
     assert sessions.left == 999
+
+
+@pytest.mark.parametrize("dialect", ["mysql", "mariadb"])
+def test_a_database_that_nobody_tested_is_refused_with_the_fix(dialect):
+    class Session:
+        def get_bind(self):
+            return SimpleNamespace(dialect=SimpleNamespace(name=dialect))
+
+    store = Store(sessions=lambda: nullcontext(Session()))
+    with pytest.raises(UnsupportedDatabase, match=f"not supported on {dialect}.*Use PostgreSQL"):
+        store.record(_opened(Identity("d", "r", "t")), stream("END"), at=AT, signed_at=None, digest=None)
+
+
+def test_sqlite_has_one_writer(database):
+    expected = 1 if "sqlite" in database.url else CONCURRENCY
+
+    assert Store(sessions=database.sessions).concurrency == expected
