@@ -13,6 +13,7 @@ from airflow_provider_smartlive.metastudio.subscriptions import LiveEventCallbac
 from airflow_provider_smartlive.sandbox.answers import Answer, ApiError
 from airflow_provider_smartlive.sandbox.api_jobs import check_outputs
 from airflow_provider_smartlive.sandbox.call import Call, Operation
+from airflow_provider_smartlive.sandbox.jobs import JobRecord
 from airflow_provider_smartlive.sandbox.options import split_answer
 from airflow_provider_smartlive.sandbox.paging import listing, text
 from airflow_provider_smartlive.sandbox.rooms import Room
@@ -62,11 +63,14 @@ async def create(call: Call) -> Answer:
 
 async def list_rooms(call: Call) -> Answer:
     """List rooms."""
-    found = [room for room in call.services.rooms if _fits(call, room)]
+    last = call.services.engine.last_jobs()
+    jobs = {room.room_id: last.get(call.services.rooms.key(room.room_id)) for room in call.services.rooms}
+    found = [room for room in call.services.rooms if _fits(call, room, jobs[room.room_id])]
     content = listing("smart_live_rooms", call.query, found, empty=call.services.assumptions.empty_lists)
     if "smart_live_rooms" in content:
         project_id = call.services.account.project_id
-        content["smart_live_rooms"] = [room.summary(project_id) for room in content["smart_live_rooms"]]
+        page = content["smart_live_rooms"]
+        content["smart_live_rooms"] = [room.summary(project_id, jobs[room.room_id]) for room in page]
     return Answer(200, content)
 
 
@@ -169,7 +173,7 @@ def _known(call: Call) -> Room:
     return room
 
 
-def _fits(call: Call, room: Room) -> bool:
+def _fits(call: Call, room: Room, last_job: JobRecord | None) -> bool:
     wanted = {
         name: text(call.query, name, 128)
         for name in ("room_name", "live_state", "room_type", "confirm_state")
@@ -177,7 +181,7 @@ def _fits(call: Call, room: Room) -> bool:
     state = _LIVE_STATES.get(wanted["live_state"], wanted["live_state"])
     return (
         wanted["room_name"].lower() in room.name.lower()
-        and (not state or state == (room.last_job_status or "NULL"))
+        and (not state or state == (last_job.state if last_job else "NULL"))
         and wanted["room_type"] in ("", room.room_type)
         and wanted["confirm_state"] in ("", room.confirm_state)
     )

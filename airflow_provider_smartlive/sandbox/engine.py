@@ -113,6 +113,10 @@ class Engine:
             if job.is_active and wanted in (None, normalise_id(job.room_id))
         ]
 
+    def last_jobs(self) -> dict[str, JobRecord]:
+        """Return the last job of each room, by the room's key."""
+        return {normalise_id(job.room_id): job for job in self._jobs.values()}
+
     def run_of(self, job: JobRecord) -> JobRun | None:
         """Return what runs an active job; None once it is over."""
         return self._runs.get(normalise_id(job.job_id))
@@ -147,8 +151,6 @@ class Engine:
         self._jobs[normalise_id(job_id)] = job
         self._save(job)
         self._note(job, "start accepted")
-        room.last_job_start_time, room.last_job_end_time, room.last_job_status = now, None, job.state.value
-        self.rooms.save(room)
         self._launch(job)
         return job
 
@@ -191,12 +193,7 @@ class Engine:
             job.end_time, job.ended_shown = self.clock.now(), self.clock.shown()
             self._save(job)
             self._note(job, "the sandbox failed")
-        room = self.rooms.get(job.room_id)
-        if room is None:
-            return
-        room.last_job_end_time, room.last_job_status = job.end_time, job.state.value
-        self.rooms.save(room)
-        if room.room_type == "TEMP":
+        if job.room_type == "TEMP":
             await self.clock.sleep(self._assumptions.temp_room_linger_seconds)
             self._vanish(job)
 

@@ -9,8 +9,8 @@ from pydantic import BaseModel, Field
 
 from airflow_provider_smartlive.metastudio.jobs import JobState
 from airflow_provider_smartlive.sandbox.faults import Fault
-from airflow_provider_smartlive.sandbox.rooms import present, wire_time
 from airflow_provider_smartlive.sandbox.script import Paragraph
+from airflow_provider_smartlive.sandbox.wire import present, wire_time
 
 #: The records that a finished job names; the misspelt one is MetaStudio's.
 _RECORDS = (

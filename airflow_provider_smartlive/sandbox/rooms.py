@@ -10,19 +10,11 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from airflow_provider_smartlive.metastudio.ids import normalise_id
+from airflow_provider_smartlive.sandbox.jobs import JobRecord
 from airflow_provider_smartlive.sandbox.options import Assumptions
 from airflow_provider_smartlive.sandbox.script import Paragraph, made_up_script, read_script
 from airflow_provider_smartlive.sandbox.store import Store
-
-
-def wire_time(at: datetime | None) -> str | None:
-    """Write a UTC time as MetaStudio does: RFC 3339, 20 characters."""
-    return f"{at:%Y-%m-%dT%H:%M:%SZ}" if at else None
-
-
-def present(fields: dict[str, Any]) -> dict[str, Any]:
-    """Leave out the fields without a value: MetaStudio's schema knows no null."""
-    return {name: value for name, value in fields.items() if value is not None}
+from airflow_provider_smartlive.sandbox.wire import present, wire_time
 
 
 class Room(BaseModel):
@@ -43,9 +35,6 @@ class Room(BaseModel):
     state: str = "ENABLE"
     confirm_state: str | None = None
     script_version: int = 1
-    last_job_start_time: datetime | None = None
-    last_job_end_time: datetime | None = None
-    last_job_status: str | None = None
 
     @property
     def name(self) -> str:
@@ -75,8 +64,12 @@ class Room(BaseModel):
         }
         return present({"room_type": "NORMAL", "view_mode": "VERTICAL", **self.body, **own})
 
-    def summary(self, project_id: str) -> dict[str, Any]:
-        """Return the room as "list rooms" answers it."""
+    def summary(self, project_id: str, job: JobRecord | None) -> dict[str, Any]:
+        """
+        Return the room as "list rooms" answers it.
+
+        :param job: the last job in the room.
+        """
         shared = ("room_name", "room_description", "shared_config", "priv_data", "view_mode")
         return present(
             {
@@ -88,9 +81,9 @@ class Room(BaseModel):
                 "confirm_state": self.confirm_state,
                 "create_time": wire_time(self.create_time),
                 "update_time": wire_time(self.update_time),
-                "last_job_start_time": wire_time(self.last_job_start_time),
-                "last_job_end_time": wire_time(self.last_job_end_time),
-                "last_job_status": self.last_job_status,
+                "last_job_start_time": wire_time(job.create_time) if job else None,
+                "last_job_end_time": wire_time(job.end_time) if job else None,
+                "last_job_status": job.state.value if job else None,
             }
         )
 

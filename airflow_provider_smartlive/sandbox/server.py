@@ -126,6 +126,7 @@ class Sandbox:
                 lifespan="off",
                 access_log=False,
                 log_config=None,
+                log_level="warning",
                 timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
             )
         )

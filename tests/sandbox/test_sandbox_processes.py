@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -28,17 +29,8 @@ KEYS = Credentials("FAKEACCESSKEY", "fake-secret-key")
 PROJECT = "fake-project"
 STREAM_KEY = "fake-stream-key-1"
 CALLBACK_KEY = "fake-callback-key-0123456789abcd"
-SERVE = [
-    "serve",
-    "--port",
-    "0",
-    "--access-key",
-    KEYS.access_key,
-    "--secret-key",
-    KEYS.secret_key,
-    "--project-id",
-    PROJECT,
-]
+SERVE = ["serve", "--port", "0", "--project-id", PROJECT]
+SERVE += ["--access-key", KEYS.access_key, "--secret-key", KEYS.secret_key]
 
 
 class Process:
@@ -78,10 +70,8 @@ class Process:
 
 
 def with_group(pid: int, number: signal.Signals) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, number)
-    except ProcessLookupError:
-        pass
 
 
 @pytest.fixture
@@ -110,7 +100,7 @@ def receiver() -> Iterator[tuple[str, list[str]]]:
             self.send_response(200)
             self.end_headers()
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, *args: object) -> None:
             pass
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
@@ -193,7 +183,7 @@ def test_a_killed_sandbox_goes_on_with_its_jobs(
 ) -> None:
     platform = run("rtmp").url
     callback_url, states = receiver
-    arguments = [*SERVE, "--state", str(tmp_path / "state"), "--room", f"{ROOM}=Studio 1:15"]
+    arguments = [*SERVE, "--state", str(tmp_path / "state"), "--room", f"{ROOM}=Studio 1:8"]
     first = run(*arguments)
     job_id = first.call("POST", START, request(platform, callback_url)).json()["job_id"]
     until(lambda: "CONNECTED" in states)
