@@ -12,12 +12,17 @@ import requests
 from airflow.providers.http.hooks.http import HttpHook
 from airflow.sdk.log import mask_secret
 
-from airflow_provider_smartlive import calls, settings
-from airflow_provider_smartlive.async_hook import SmartLiveAsyncHook
-from airflow_provider_smartlive.calls import AllJobsFilters, Answer, Call, JobFilters, RoomFilters
-from airflow_provider_smartlive.connection import DEFAULT_CONN_ID, ConnectionProfile, InvalidConnectionError
-from airflow_provider_smartlive.diagnosis import explain
-from airflow_provider_smartlive.exchange import (
+from airflow_provider_smartlive import settings
+from airflow_provider_smartlive.client import calls
+from airflow_provider_smartlive.client.async_hook import SmartLiveAsyncHook
+from airflow_provider_smartlive.client.calls import AllJobsFilters, Answer, Call, JobFilters, RoomFilters
+from airflow_provider_smartlive.client.connection import (
+    DEFAULT_CONN_ID,
+    ConnectionProfile,
+    InvalidConnectionError,
+)
+from airflow_provider_smartlive.client.diagnosis import explain
+from airflow_provider_smartlive.client.exchange import (
     AmbiguousStart,
     Exchange,
     Steps,
@@ -25,6 +30,8 @@ from airflow_provider_smartlive.exchange import (
     refusal,
     utc_now,
 )
+from airflow_provider_smartlive.client.tokens import TOKENS
+from airflow_provider_smartlive.client.transport import RequestsAuth, open_requests, send_with_requests
 from airflow_provider_smartlive.metastudio.commands import CommandRequest, CommandResponse
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError
 from airflow_provider_smartlive.metastudio.jobs import (
@@ -35,8 +42,6 @@ from airflow_provider_smartlive.metastudio.jobs import (
 )
 from airflow_provider_smartlive.metastudio.reports import LiveEvent, reports
 from airflow_provider_smartlive.metastudio.rooms import CreateRoomRequest, CreateRoomResponse, Room
-from airflow_provider_smartlive.tokens import TOKENS
-from airflow_provider_smartlive.transport import RequestsAuth, open_requests, send_with_requests
 
 __all__ = ["AmbiguousStart", "InvalidConnectionError", "SmartLiveAsyncHook", "SmartLiveHook", "Unreachable"]
 

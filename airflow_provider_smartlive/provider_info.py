@@ -35,7 +35,7 @@ def get_provider_info() -> dict[str, Any]:
     }
 
 
-#: The form of a ``smartlive`` connection. :mod:`airflow_provider_smartlive.connection` reads what it saves.
+#: The form of a ``smartlive`` connection. :mod:`airflow_provider_smartlive.client.connection` reads what it saves.
 CONNECTION_TYPE: dict[str, Any] = {
     "connection-type": "smartlive",
     "hook-name": "MetaStudio smart live",

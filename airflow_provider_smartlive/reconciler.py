@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from airflow_provider_smartlive.calls import PAGE_SIZE, AllJobsFilters
+from airflow_provider_smartlive.client.calls import PAGE_SIZE, AllJobsFilters
 from airflow_provider_smartlive.lifecycle import Sight
+from airflow_provider_smartlive.livestream.sighting import ACTIVE_STATES, REFUSED_PAUSE, Sighting
 from airflow_provider_smartlive.metastudio.errors import AuthenticationError, MetaStudioError
 from airflow_provider_smartlive.metastudio.ids import normalise_id, same_id
-from airflow_provider_smartlive.sighting import ACTIVE_STATES, REFUSED_PAUSE, Sighting
 
 if TYPE_CHECKING:
     from airflow_provider_smartlive.hooks import SmartLiveAsyncHook

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from airflow.sdk import RetryDecision, RetryPolicy
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_provider_smartlive.connection import InvalidConnectionError
+from airflow_provider_smartlive.client.connection import InvalidConnectionError
 from airflow_provider_smartlive.metastudio.errors import (
     AuthenticationError,
     Blocked,
@@ -64,7 +64,7 @@ class SmartLiveRetryPolicy(RetryPolicy):
     ) -> RetryDecision:
         """Return what Airflow does about a failure."""
         # A DAG file needs the policy, but none of the operations.
-        from airflow_provider_smartlive.exchange import AmbiguousStart
+        from airflow_provider_smartlive.client.exchange import AmbiguousStart
 
         match exception:
             case Throttled():

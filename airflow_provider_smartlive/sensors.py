@@ -13,14 +13,14 @@ from airflow.sdk.timezone import utcnow
 
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.lifecycle import Progress, WakeSource, progress
-from airflow_provider_smartlive.named_job import NamedJob
+from airflow_provider_smartlive.livestream.named_job import NamedJob
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from airflow.sdk import Context
 
-    from airflow_provider_smartlive.sighting import Sighting
+    from airflow_provider_smartlive.livestream.sighting import Sighting
 
 #: The states of an RTMP link, as MetaStudio calls them back.
 STREAM_STATES = ("CONNECTING", "CONNECTED", "DISCONNECTED", "RECONNECTING", "END")
@@ -212,7 +212,7 @@ class SmartLiveStreamStateSensor(NamedJob, BaseSensorOperator):
 
     def _look(self, context: Context, job_id: str) -> Sighting | None:
         """Ask MetaStudio; None without a room, because a search of the listing is the reconciler's business."""
-        from airflow_provider_smartlive.stop import look
+        from airflow_provider_smartlive.livestream.stop import look
 
         room_id = self.find_room(context)
         return look(self.hook, room_id, job_id) if room_id else None

@@ -29,9 +29,9 @@ from airflow_provider_smartlive.lifecycle import (
     progress,
     signal_of_cancel,
 )
-from airflow_provider_smartlive.owner import is_interrupted_too_long
-from airflow_provider_smartlive.sighting import Sighting
-from airflow_provider_smartlive.starter import Starter
+from airflow_provider_smartlive.livestream.owner import is_interrupted_too_long
+from airflow_provider_smartlive.livestream.sighting import Sighting
+from airflow_provider_smartlive.livestream.starter import Starter
 
 if TYPE_CHECKING:
     from airflow_provider_smartlive.callbacks.table import JobCallbacks
@@ -236,7 +236,7 @@ class SmartLiveJobTrigger(BaseTrigger):
         if signal_of_cancel(state) is Signal.HAND_OVER:
             return
         self.log.info("Task is %s: stopping job %s.", state or "gone", self.job_id)
-        from airflow_provider_smartlive.stop import stop_and_confirm_async
+        from airflow_provider_smartlive.livestream.stop import stop_and_confirm_async
 
         await stop_and_confirm_async(self.smartlive_conn_id, self.room_id, self.job_id)
 
@@ -252,7 +252,7 @@ class SmartLiveStreamTrigger(BaseTrigger):
     :param target_state: the state.
     :param job_id: the job; None: whatever job the starter has.
     :param room_id: its room, if it is known.
-    :param starter: the task instance that starts the job (fields of :class:`~.starter.Starter`).
+    :param starter: the task instance that starts the job (fields of :class:`~.livestream.starter.Starter`).
     :param interval: seconds between two questions to MetaStudio.
     :param timeout_at: when the sensor's time is over.
     :param failure_budget: seconds for which MetaStudio may be unreachable.
@@ -383,7 +383,7 @@ async def _own_state(task: Identity) -> str | None:
     """Airflow asks for states synchronously only, which must not run on the event loop: a thread asks."""
     from asgiref.sync import sync_to_async
 
-    from airflow_provider_smartlive.own_task import own_state
+    from airflow_provider_smartlive.livestream.own_task import own_state
 
     return await sync_to_async(own_state)(task)
 

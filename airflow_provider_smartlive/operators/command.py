@@ -14,7 +14,7 @@ from airflow.sdk.timezone import utcnow
 
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.lifecycle import WakeSource
-from airflow_provider_smartlive.named_job import NamedJob
+from airflow_provider_smartlive.livestream.named_job import NamedJob
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
     from airflow_provider_smartlive.callbacks.route import IssuedRoute
     from airflow_provider_smartlive.hooks import SmartLiveHook
-    from airflow_provider_smartlive.kill import KillSwitch
+    from airflow_provider_smartlive.livestream.kill import KillSwitch
+    from airflow_provider_smartlive.livestream.own_task import OwnTask
+    from airflow_provider_smartlive.livestream.owner import Owner, Wait
+    from airflow_provider_smartlive.livestream.schedule import Schedule
+    from airflow_provider_smartlive.livestream.start import Obtained
     from airflow_provider_smartlive.metastudio.jobs import StartJobRequest
-    from airflow_provider_smartlive.own_task import OwnTask
-    from airflow_provider_smartlive.owner import Owner, Wait
-    from airflow_provider_smartlive.schedule import Schedule
-    from airflow_provider_smartlive.start import Obtained
 
 DEFAULT_CONNECTION = "smartlive_default"
 
@@ -174,7 +174,7 @@ class StartSmartLiveJobOperator(BaseOperator):
         :raises MetaStudioError: if MetaStudio refuses the start for a reason that may pass.
         :raises AmbiguousStartError: if it cannot be known whether a job was started.
         """
-        from airflow_provider_smartlive.own_task import OwnTask
+        from airflow_provider_smartlive.livestream.own_task import OwnTask
         from airflow_provider_smartlive.retries import failing_for_good
 
         task = OwnTask(context)
@@ -204,12 +204,12 @@ class StartSmartLiveJobOperator(BaseOperator):
         Go on after a wake-up.
 
         :param event: a :class:`~airflow_provider_smartlive.callbacks.waiter.Wake`.
-        :param wait: a :class:`~airflow_provider_smartlive.owner.Wait`.
+        :param wait: a :class:`~airflow_provider_smartlive.livestream.owner.Wait`.
         """
         from airflow_provider_smartlive.callbacks.waiter import Wake
+        from airflow_provider_smartlive.livestream.own_task import OwnTask
+        from airflow_provider_smartlive.livestream.owner import Wait
         from airflow_provider_smartlive.metastudio.ids import same_id
-        from airflow_provider_smartlive.own_task import OwnTask
-        from airflow_provider_smartlive.owner import Wait
 
         owner = self._owner = self._make_owner(OwnTask(context), Wait.load(wait))
         wake = Wake.load(event)
@@ -231,13 +231,13 @@ class StartSmartLiveJobOperator(BaseOperator):
         return SmartLiveHook(smartlive_conn_id=self.smartlive_conn_id)
 
     def _issue(self, task: OwnTask) -> IssuedRoute | None:
-        from airflow_provider_smartlive.ownership import issue_route
+        from airflow_provider_smartlive.livestream.ownership import issue_route
 
         return issue_route(task.route, self._hook.profile()) if self.use_callbacks else None
 
     def _build_request(self, issued: IssuedRoute | None, schedule: Schedule) -> StartJobRequest:
-        from airflow_provider_smartlive import request
-        from airflow_provider_smartlive.channels import Channel
+        from airflow_provider_smartlive.livestream import request
+        from airflow_provider_smartlive.livestream.channels import Channel
 
         channels = [Channel.from_connection(Connection.get(conn_id)) for conn_id in self.output_conn_ids]
         interaction = Connection.get(self.interaction_conn_id) if self.interaction_conn_id else None
@@ -262,7 +262,7 @@ class StartSmartLiveJobOperator(BaseOperator):
     def _obtain(
         self, task: OwnTask, request: StartJobRequest, issued: IssuedRoute | None, schedule: Schedule
     ) -> Obtained:
-        from airflow_provider_smartlive.start import JobStart
+        from airflow_provider_smartlive.livestream.start import JobStart
 
         return JobStart(
             self._hook,
@@ -284,7 +284,7 @@ class StartSmartLiveJobOperator(BaseOperator):
         schedule.check(utcnow())
 
     def _schedule(self, task: OwnTask) -> Schedule:
-        from airflow_provider_smartlive.schedule import Schedule, moment
+        from airflow_provider_smartlive.livestream.schedule import Schedule, moment
 
         return Schedule(
             due_at=task.due_at,
@@ -297,7 +297,7 @@ class StartSmartLiveJobOperator(BaseOperator):
         )
 
     def _first_wait(self, obtained: Obtained, request: StartJobRequest, schedule: Schedule) -> Wait:
-        from airflow_provider_smartlive.owner import Wait
+        from airflow_provider_smartlive.livestream.owner import Wait
 
         response = obtained.response
         return Wait(
@@ -317,7 +317,7 @@ class StartSmartLiveJobOperator(BaseOperator):
         )
 
     def _make_owner(self, task: OwnTask, wait: Wait) -> Owner:
-        from airflow_provider_smartlive.owner import Owner
+        from airflow_provider_smartlive.livestream.owner import Owner
 
         return Owner(
             self._hook,
@@ -423,7 +423,7 @@ class StartSmartLiveJobOperator(BaseOperator):
 
     @cached_property
     def _kill(self) -> KillSwitch:
-        from airflow_provider_smartlive.kill import KillSwitch
+        from airflow_provider_smartlive.livestream.kill import KillSwitch
 
         return KillSwitch(lambda understood: self._owner.honour_kill(understood) if self._owner else None)
 

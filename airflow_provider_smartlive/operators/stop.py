@@ -10,12 +10,12 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError
-from airflow_provider_smartlive.named_job import NamedJob
+from airflow_provider_smartlive.livestream.named_job import NamedJob
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_smartlive.starter import Starter
+    from airflow_provider_smartlive.livestream.starter import Starter
 
 
 class StopSmartLiveJobOperator(NamedJob, BaseOperator):
@@ -70,7 +70,7 @@ class StopSmartLiveJobOperator(NamedJob, BaseOperator):
         :return: the ids of the jobs that are over now.
         :raises SmartLiveJobFailedError: if a job is still running after ``stop_grace``.
         """
-        from airflow_provider_smartlive.stop import is_over, stop_and_confirm
+        from airflow_provider_smartlive.livestream.stop import is_over, stop_and_confirm
 
         starter, job_id, room_id = self.find_starter(context), self.find_job(context), self.find_room(context)
         if room_id is None:
@@ -93,8 +93,8 @@ class StopSmartLiveJobOperator(NamedJob, BaseOperator):
 
     def _jobs(self, room_id: str, job_id: str | None, starter: Starter | None) -> list[str]:
         """Return the job that is named, and those that run in the starter's name."""
+        from airflow_provider_smartlive.livestream.ownership import active_jobs_of
         from airflow_provider_smartlive.metastudio.ids import same_id
-        from airflow_provider_smartlive.ownership import active_jobs_of
 
         jobs = [job_id] if job_id else []
         if starter is not None:

@@ -47,9 +47,9 @@ class SmartLiveSweepOperator(BaseOperator):
         :raises SmartLiveJobFailedError: if one of them still runs after ``[smartlive] stop_grace``.
         """
         from airflow_provider_smartlive.hooks import SmartLiveHook
-        from airflow_provider_smartlive.sighting import ACTIVE_STATES
-        from airflow_provider_smartlive.stop import is_over, stop_and_confirm
-        from airflow_provider_smartlive.sweep import unwanted
+        from airflow_provider_smartlive.livestream.sighting import ACTIVE_STATES
+        from airflow_provider_smartlive.livestream.stop import is_over, stop_and_confirm
+        from airflow_provider_smartlive.livestream.sweep import unwanted
 
         hook = SmartLiveHook(smartlive_conn_id=self.smartlive_conn_id)
         found = list(
@@ -80,8 +80,8 @@ def _find_task(identity: Identity) -> TaskFacts | None:
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
     from airflow_provider_smartlive.callbacks.facts import TaskFacts
-    from airflow_provider_smartlive.own_task import own_state
-    from airflow_provider_smartlive.starter import Starter
+    from airflow_provider_smartlive.livestream.own_task import own_state
+    from airflow_provider_smartlive.livestream.starter import Starter
 
     starter = Starter(identity.dag_id, identity.run_id, identity.task_id, identity.map_index)
     try:

@@ -26,7 +26,7 @@ from airflow_provider_smartlive.callbacks.waiter import (
     starter_waiter_key,
     waiter_key,
 )
-from airflow_provider_smartlive.exchange import Trouble, Unreachable
+from airflow_provider_smartlive.client.exchange import Trouble, Unreachable
 from airflow_provider_smartlive.hooks import SmartLiveHook
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
 from airflow_provider_smartlive.metastudio.errors import (

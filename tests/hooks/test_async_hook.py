@@ -9,8 +9,8 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from conftest import CONN_ID
 from recording_server import answer
 
-from airflow_provider_smartlive.async_hook import SmartLiveAsyncHook
-from airflow_provider_smartlive.connection import InvalidConnectionError
+from airflow_provider_smartlive.client.async_hook import SmartLiveAsyncHook
+from airflow_provider_smartlive.client.connection import InvalidConnectionError
 
 JOB = answer(200, {"job_id": "job-1", "state": "PROCESSING"})
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from airflow.sdk import Connection
 
-from airflow_provider_smartlive.connection import ConnectionProfile
+from airflow_provider_smartlive.client.connection import ConnectionProfile
 from airflow_provider_smartlive.hooks import SmartLiveAsyncHook, SmartLiveHook
 from airflow_provider_smartlive.provider_info import CONNECTION_TYPE
 

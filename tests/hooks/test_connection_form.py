@@ -9,7 +9,7 @@ import airflow
 import jsonschema
 import pytest
 
-from airflow_provider_smartlive.connection import ConnectionProfile
+from airflow_provider_smartlive.client.connection import ConnectionProfile
 from airflow_provider_smartlive.provider_info import CONNECTION_TYPE, get_provider_info
 
 SECRET_FIELDS = {"security_token", "auth_token", "proxy"}
@@ -110,7 +110,7 @@ def test_the_form_and_the_parser_know_the_same_fields():
 
     from airflow.sdk import Connection
 
-    from airflow_provider_smartlive import connection as module
+    from airflow_provider_smartlive.client import connection as module
 
     class SpyJson:
         loads = staticmethod(lambda text: Spy(json.loads(text)))

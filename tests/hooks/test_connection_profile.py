@@ -7,7 +7,7 @@ import json
 import pytest
 from airflow.sdk import Connection
 
-from airflow_provider_smartlive.connection import (
+from airflow_provider_smartlive.client.connection import (
     DEFAULT_CONSOLE_URL,
     ConnectionProfile,
     IamLogin,

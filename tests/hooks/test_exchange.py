@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from airflow_provider_smartlive.calls import Answer, Call
-from airflow_provider_smartlive.connection import ConnectionProfile
-from airflow_provider_smartlive.exchange import (
+from airflow_provider_smartlive.client.calls import Answer, Call
+from airflow_provider_smartlive.client.connection import ConnectionProfile
+from airflow_provider_smartlive.client.exchange import (
     LONGEST_PAUSE,
     AmbiguousStart,
     Exchange,
@@ -17,9 +17,9 @@ from airflow_provider_smartlive.exchange import (
     Trouble,
     Unreachable,
 )
+from airflow_provider_smartlive.client.tokens import TokenCache
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError, ServerError, Throttled
 from airflow_provider_smartlive.metastudio.signing import Credentials
-from airflow_provider_smartlive.tokens import TokenCache
 
 PROFILE = ConnectionProfile(
     conn_id="live",

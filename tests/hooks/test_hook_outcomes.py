@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from recording_server import answer, hang_up, recording_server, reset, truncated
 
-from airflow_provider_smartlive.connection import InvalidConnectionError
-from airflow_provider_smartlive.exchange import AmbiguousStart, Trouble, Unreachable
+from airflow_provider_smartlive.client.connection import InvalidConnectionError
+from airflow_provider_smartlive.client.exchange import AmbiguousStart, Trouble, Unreachable
 from airflow_provider_smartlive.metastudio.errors import (
     AuthenticationError,
     Conflict,

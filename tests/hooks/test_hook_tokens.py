@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from recording_server import answer
 
-from airflow_provider_smartlive.exchange import AmbiguousStart
+from airflow_provider_smartlive.client.exchange import AmbiguousStart
 from airflow_provider_smartlive.metastudio.errors import AuthenticationError, ServerError, UnexpectedResponse
 
 FAR_OFF = "2099-01-01T00:00:00.000000Z"

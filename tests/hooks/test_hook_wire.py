@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from recording_server import SECRET_KEY, answer
 from yarl import URL
 
-from airflow_provider_smartlive import calls
+from airflow_provider_smartlive.client import calls
 from airflow_provider_smartlive.metastudio.signing import SignatureError
 
 EMPTY_PAGE = {"count": 0, "smart_live_jobs": []}

@@ -7,7 +7,7 @@ from fake_airflow import FakeSupervisor
 from fake_metastudio import FakeMetaStudio
 from virtual_time import Clock
 
-from airflow_provider_smartlive.stop import stop_and_confirm
+from airflow_provider_smartlive.livestream.stop import stop_and_confirm
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from virtual_time import NOON
 
 from airflow_provider_smartlive.callbacks.route import Identity, Route
 from airflow_provider_smartlive.callbacks.table import JobCallbacks
-from airflow_provider_smartlive.record import JobRecord
+from airflow_provider_smartlive.livestream.record import JobRecord
 
 IDENTITY = Identity("nightly", "scheduled__2026-01-01", "go_live")
 
@@ -19,7 +19,7 @@ IDENTITY = Identity("nightly", "scheduled__2026-01-01", "go_live")
 @dataclass
 class FakeTask:
     """
-    What the code asks :class:`~airflow_provider_smartlive.own_task.OwnTask` for.
+    What the code asks :class:`~airflow_provider_smartlive.livestream.own_task.OwnTask` for.
 
     :param store: the task state store; tries and lives of one task share it.
     :param before_save: called with the record that is about to be saved; may raise.

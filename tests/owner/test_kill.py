@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from airflow_provider_smartlive import kill
-from airflow_provider_smartlive.kill import KillSwitch
+from airflow_provider_smartlive.livestream import kill
+from airflow_provider_smartlive.livestream.kill import KillSwitch
 
 
 @pytest.fixture(autouse=True)

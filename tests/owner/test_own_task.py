@@ -13,9 +13,9 @@ from fake_metastudio import ROOM
 
 from airflow_provider_smartlive.callbacks.route import Identity, Route
 from airflow_provider_smartlive.callbacks.waiter import XCOM_TABLE_KEY
-from airflow_provider_smartlive.own_task import OwnTask, own_state
-from airflow_provider_smartlive.record import JobRecord
-from airflow_provider_smartlive.starter import Starter
+from airflow_provider_smartlive.livestream.own_task import OwnTask, own_state
+from airflow_provider_smartlive.livestream.record import JobRecord
+from airflow_provider_smartlive.livestream.starter import Starter
 
 JOB = "26f065244f754b3aa853b649a21aaf66"
 

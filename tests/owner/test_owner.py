@@ -22,9 +22,9 @@ from airflow_provider_smartlive.exceptions import (
     SmartLiveTimeoutError,
 )
 from airflow_provider_smartlive.lifecycle import WakeSource
+from airflow_provider_smartlive.livestream.owner import Owner, Wait
+from airflow_provider_smartlive.livestream.record import JobRecord
 from airflow_provider_smartlive.metastudio.errors import AuthenticationError
-from airflow_provider_smartlive.owner import Owner, Wait
-from airflow_provider_smartlive.record import JobRecord
 
 LIVE = ("CONNECTING", "CONNECTED")
 REFUSED = AuthenticationError("wrong signature", http_status=401, error_code="APIGW.0301")

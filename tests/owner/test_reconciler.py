@@ -466,7 +466,7 @@ def test_a_job_without_a_room_that_is_over_is_found_too(poller: Poller) -> None:
 
 
 async def test_only_the_newest_sighting_is_kept() -> None:
-    from airflow_provider_smartlive.sighting import Sighting
+    from airflow_provider_smartlive.livestream.sighting import Sighting
 
     watch = Watch("job", ROOM, INTERVAL)
     watch.tell(Sighting(Sight.ACTIVE))

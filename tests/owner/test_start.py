@@ -13,13 +13,13 @@ from fake_metastudio import ROOM, After, Crash, FakeMetaStudio, ambiguous, unrea
 from fake_task import IDENTITY, FakeTask
 from virtual_time import NOON, Clock
 
-from airflow_provider_smartlive import request
 from airflow_provider_smartlive.callbacks.route import Identity, Route, issue
+from airflow_provider_smartlive.livestream import request
+from airflow_provider_smartlive.livestream.record import JobRecord
+from airflow_provider_smartlive.livestream.start import AmbiguousStartError, JobStart, Obtained, Origin
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
 from airflow_provider_smartlive.metastudio.errors import AuthenticationError, Conflict, QuotaExceeded
 from airflow_provider_smartlive.metastudio.jobs import StartJobRequest
-from airflow_provider_smartlive.record import JobRecord
-from airflow_provider_smartlive.start import AmbiguousStartError, JobStart, Obtained, Origin
 
 OLD_SECRET = "fake-callback-secret-for-tests-only-0001"
 NEW_SECRET = "fake-callback-secret-for-tests-only-0002"

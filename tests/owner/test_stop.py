@@ -9,14 +9,14 @@ from fake_metastudio import ROOM, FakeAsyncHook, FakeMetaStudio, unreachable
 from virtual_time import Clock, run
 
 from airflow_provider_smartlive.lifecycle import Sight
-from airflow_provider_smartlive.metastudio.errors import Conflict, PermissionDenied, Throttled
-from airflow_provider_smartlive.sighting import Sighting
-from airflow_provider_smartlive.stop import (
+from airflow_provider_smartlive.livestream.sighting import Sighting
+from airflow_provider_smartlive.livestream.stop import (
     CONFIRM_INTERVAL,
     is_over,
     stop_and_confirm,
     stop_and_confirm_async,
 )
+from airflow_provider_smartlive.metastudio.errors import Conflict, PermissionDenied, Throttled
 
 Stop = Callable[..., Sighting]
 

@@ -12,10 +12,10 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.hooks import SmartLiveHook
+from airflow_provider_smartlive.livestream.own_task import STORE_KEY
+from airflow_provider_smartlive.livestream.record import JobRecord
 from airflow_provider_smartlive.metastudio.errors import InvalidRequest
 from airflow_provider_smartlive.operators import StartSmartLiveJobOperator
-from airflow_provider_smartlive.own_task import STORE_KEY
-from airflow_provider_smartlive.record import JobRecord
 from airflow_provider_smartlive.sandbox.testing import LocalSandbox
 
 ROOM = "24bad716-87b1-45e5-8912-6102f7693265"

@@ -12,9 +12,9 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from pydantic import ValidationError
 
 from airflow_provider_smartlive.callbacks.route import RouteError
-from airflow_provider_smartlive.connection import InvalidConnectionError
+from airflow_provider_smartlive.client.connection import InvalidConnectionError
+from airflow_provider_smartlive.client.exchange import AmbiguousStart, Unreachable
 from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError
-from airflow_provider_smartlive.exchange import AmbiguousStart, Unreachable
 from airflow_provider_smartlive.metastudio.errors import (
     AuthenticationError,
     Blocked,

@@ -1,0 +1,214 @@
+"""Calling out to MetaStudio from a trigger."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack
+from urllib.parse import urlsplit
+
+import aiohttp
+from airflow.providers.common.compat.connection import get_async_connection
+from airflow.sdk import BaseHook
+from airflow.sdk.log import amask_secret
+
+from airflow_provider_smartlive import settings
+from airflow_provider_smartlive.client import calls
+from airflow_provider_smartlive.client.calls import AllJobsFilters, Call, JobFilters, RoomFilters
+from airflow_provider_smartlive.client.connection import DEFAULT_CONN_ID, ConnectionProfile
+from airflow_provider_smartlive.client.exchange import Exchange, utc_now
+from airflow_provider_smartlive.client.tokens import TOKENS
+from airflow_provider_smartlive.client.transport import open_aiohttp, send_with_aiohttp
+from airflow_provider_smartlive.metastudio.commands import CommandRequest, CommandResponse
+from airflow_provider_smartlive.metastudio.errors import MetaStudioError
+from airflow_provider_smartlive.metastudio.jobs import (
+    LiveWarningInfo,
+    SmartLiveJob,
+    StartJobRequest,
+    StartJobResponse,
+)
+from airflow_provider_smartlive.metastudio.reports import LiveEvent, reports
+from airflow_provider_smartlive.metastudio.rooms import CreateRoomRequest, CreateRoomResponse, Room
+
+T = TypeVar("T")
+
+
+class SmartLiveAsyncHook(BaseHook):
+    """
+    The operations of :class:`~airflow_provider_smartlive.hooks.SmartLiveHook`, awaitable; see there.
+
+    It is no :class:`~airflow.providers.http.hooks.http.HttpAsyncHook`: that one makes headers of the
+    connection's ``extra``, lets the HTTP library re-encode URLs after they were signed, and repeats a POST
+    after a server error.
+
+    It holds one HTTP session, between ``async with`` and its end.
+
+    :param smartlive_conn_id: the connection.
+    :param sleep: waits between two attempts, in seconds.
+    :param now: the clock, aware.
+    """
+
+    conn_name_attr = "smartlive_conn_id"
+    default_conn_name = DEFAULT_CONN_ID
+    conn_type = "smartlive"
+    hook_name = "MetaStudio smart live"
+
+    def __init__(
+        self,
+        smartlive_conn_id: str = DEFAULT_CONN_ID,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        super().__init__()
+        self.smartlive_conn_id = smartlive_conn_id
+        self._sleep = sleep
+        self._now = now
+        self._profile: ConnectionProfile | None = None
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = await open_aiohttp(await self.profile())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def profile(self) -> ConnectionProfile:
+        """
+        Return the parsed connection.
+
+        :raises InvalidConnectionError: if a field is missing or malformed.
+        """
+        if self._profile is None:
+            connection = await get_async_connection(self.smartlive_conn_id, hook=self)
+            self._profile = ConnectionProfile.from_connection(connection)
+            for secret in self._profile.secrets:
+                await amask_secret(secret)
+        return self._profile
+
+    async def reload(self) -> bool:
+        """Read the connection again, when MetaStudio refuses the credentials; tell whether it has changed."""
+        before, self._profile = self._profile, None
+        try:
+            profile = await self.profile()
+        except BaseException:
+            self._profile = before  # better the old one than none
+            raise
+        if self._session is not None and before is not None and profile.ca_bundle != before.ca_bundle:
+            async with self._session:
+                self._session = await open_aiohttp(profile)
+        return profile != before
+
+    async def start_job(self, room_id: str, request: StartJobRequest | Mapping[str, Any]) -> StartJobResponse:
+        """Start a livestream."""
+        return await self._perform(calls.start_job(room_id, request))
+
+    async def show_job(self, room_id: str, job_id: str) -> SmartLiveJob:
+        """Return a job as it is now."""
+        return await self._perform(calls.show_job(room_id, job_id))
+
+    async def stop_job(self, room_id: str, job_id: str) -> None:
+        """Ask MetaStudio to end a job."""
+        await self._perform(calls.stop_job(room_id, job_id))
+
+    async def list_room_jobs(
+        self, room_id: str, **filters: Unpack[JobFilters]
+    ) -> AsyncIterator[SmartLiveJob]:
+        """Return the jobs of a room, page by page as they are consumed."""
+        offset: int | None = 0
+        while offset is not None:
+            page = await self._perform(calls.list_room_jobs(room_id, offset, filters))
+            for job in page.smart_live_jobs:
+                yield job
+            offset = calls.next_offset(offset, len(page.smart_live_jobs), page.count)
+
+    async def list_jobs(self, **filters: Unpack[AllJobsFilters]) -> AsyncIterator[SmartLiveJob]:
+        """Return the jobs of all rooms, page by page as they are consumed."""
+        offset: int | None = 0
+        while offset is not None:
+            page = await self._perform(calls.list_jobs(offset, filters))
+            for job in page.smart_live_jobs:
+                yield job
+            offset = calls.next_offset(offset, len(page.smart_live_jobs), page.count)
+
+    async def execute_command(
+        self, room_id: str, job_id: str, command: CommandRequest | Mapping[str, Any]
+    ) -> CommandResponse:
+        """Give a command to a running job, such as something to say."""
+        return await self._perform(calls.execute_command(room_id, job_id, command))
+
+    async def list_rooms(self, **filters: Unpack[RoomFilters]) -> AsyncIterator[Room]:
+        """Return the rooms, page by page as they are consumed."""
+        offset: int | None = 0
+        while offset is not None:
+            page = await self._perform(calls.list_rooms(offset, filters))
+            for room in page.smart_live_rooms:
+                yield room
+            offset = calls.next_offset(offset, len(page.smart_live_rooms), page.count)
+
+    async def show_room(self, room_id: str) -> Room:
+        """Return a room."""
+        return await self._perform(calls.show_room(room_id))
+
+    async def create_room(self, request: CreateRoomRequest | Mapping[str, Any]) -> CreateRoomResponse:
+        """Make a room."""
+        return await self._perform(calls.create_room(request))
+
+    async def live_warnings(self, room_id: str) -> LiveWarningInfo:
+        """Return what may make a platform take the room's livestream for a recording."""
+        return await self._perform(calls.live_warnings(room_id))
+
+    async def report_events(
+        self,
+        room_id: str,
+        job_id: str,
+        events: Iterable[LiveEvent],
+        *,
+        report_url: str | None = None,
+        refresh_url: bool = False,
+    ) -> str | None:
+        """Report live events (chat, gifts, ...), in order and 1000 at a time; none is sent twice."""
+        reported = 0
+        for report in reports(events):
+            if report_url is not None:
+                await amask_secret(urlsplit(report_url).query)
+            call = calls.report_events(
+                room_id, job_id, report, report_url=report_url, refresh_url=refresh_url
+            )
+            try:
+                report_url = (await self._perform(call)).live_event_report_url or report_url
+            except MetaStudioError as error:
+                error.add_note(f"{reported} live events were reported before.")
+                raise
+            reported += report.total
+        return report_url
+
+    async def _perform(self, call: Call[T]) -> T:
+        if self._session is None:
+            raise RuntimeError("SmartLiveAsyncHook holds an HTTP session: use it with `async with`.")
+        profile = await self.profile()
+        timeout = settings.number("request_timeout")
+        exchange = Exchange(
+            profile,
+            attempts=settings.number("request_attempts"),
+            tokens=TOKENS,
+            now=self._now,
+            log=self.log,
+        )
+        steps = exchange.conduct(call)
+        try:
+            step = next(steps)
+            while True:
+                if step.pause:
+                    await self._sleep(step.pause)
+                step = steps.send(await send_with_aiohttp(self._session, step, timeout, profile.proxy))
+        except StopIteration as done:
+            result: T = done.value
+            return result

@@ -1,0 +1,334 @@
+"""
+The operations of MetaStudio: which request each one is, and how its answer is read. Both hooks share them.
+
+Source of paths, parameters and success codes: the StartSmartLive page and the SDK.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Set
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Generic, TypedDict, TypeVar
+from urllib.parse import quote
+
+from airflow_provider_smartlive.metastudio.commands import Command, CommandRequest, CommandResponse
+from airflow_provider_smartlive.metastudio.iam import CONTENT_TYPE, TOKEN_PATH, Token, TokenRequest
+from airflow_provider_smartlive.metastudio.jobs import (
+    JobList,
+    LiveWarningInfo,
+    SmartLiveJob,
+    StartJobRequest,
+    StartJobResponse,
+)
+from airflow_provider_smartlive.metastudio.reports import EventReport, ReportResponse
+from airflow_provider_smartlive.metastudio.rooms import CreateRoomRequest, CreateRoomResponse, Room, RoomList
+
+T = TypeVar("T")
+
+#: Commands that change nothing.
+_QUESTIONS = frozenset({Command.GET_CURRENT_PLAYING_SCRIPTS, Command.GET_LIVE_JOB_CONFIG_INFO})
+
+#: The largest page that the listings give (SDK schema).
+PAGE_SIZE = 100
+
+
+@dataclass(frozen=True)
+class Answer:
+    """
+    A complete answer from the wire.
+
+    :param headers: names in any case.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+    def header(self, name: str) -> str | None:
+        """Return a header, whatever the case of its name."""
+        return next((value for known, value in self.headers.items() if known.lower() == name.lower()), None)
+
+    @property
+    def request_id(self) -> str | None:
+        """What Huawei's support asks for."""
+        return self.header("X-Request-Id")
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """
+    One operation with its arguments.
+
+    :param operation: its name, for logs and messages.
+    :param target: path and query below ``/v1/{project_id}``, encoded; or a complete URL. No part of ``repr``,
+        as a complete URL may be pre-signed.
+    :param parse: reads a successful answer; raises ``ValueError`` if it is not what was announced.
+    :param body: the exact bytes to send.
+    :param content_type: of the body.
+    :param repeatable: doing it twice does no harm. Others are sent again only if they surely did not arrive.
+    :param starts_job: an answer that leaves it open whether a job runs now is an ``AmbiguousStart``.
+    :param self_authorised: the target or the body carries its own authorisation; ours must not go along.
+    """
+
+    operation: str
+    method: str
+    target: str = field(repr=False)
+    parse: Callable[[Answer], T] = field(repr=False)
+    body: bytes = field(default=b"", repr=False)
+    content_type: str = "application/json"
+    repeatable: bool = False
+    starts_job: bool = False
+    self_authorised: bool = False
+
+
+class JobFilters(TypedDict, total=False):
+    """
+    What a listing of jobs can be narrowed to.
+
+    ``state``: one or several job states; ``sort_key``: ``create_time`` (default) or ``update_time``;
+    ``sort_dir``: ``asc`` (default) or ``desc``; ``create_since``, ``create_until``: aware datetimes, or
+    RFC 3339 text.
+    """
+
+    state: str | Iterable[str]
+    sort_key: str
+    sort_dir: str
+    create_since: datetime | str
+    create_until: datetime | str
+
+
+class AllJobsFilters(JobFilters, total=False):
+    """The filters of the listing across rooms: also ``room_name``, a part of the room's name."""
+
+    room_name: str
+
+
+class RoomFilters(TypedDict, total=False):
+    """
+    What a listing of rooms can be narrowed to.
+
+    ``room_name``: a part of the name; ``dh_id`` and ``model_name``: id and name of the virtual human;
+    ``live_state``: WAITING, PROCESSING, SUCCESS, FAILED, CANCELED or NULL (the SDK's spelling, which is not that of
+    jobs); ``start_time``, ``end_time``: aware datetimes, or RFC 3339 text; ``room_type``: NORMAL, TEMP or TEMPLATE.
+    """
+
+    room_name: str
+    dh_id: str
+    model_name: str
+    live_state: str
+    start_time: datetime | str
+    end_time: datetime | str
+    room_type: str
+    template_own_type: str
+    confirm_state: str
+
+
+def start_job(room_id: str, request: StartJobRequest | Mapping[str, Any]) -> Call[StartJobResponse]:
+    """Start a job: every accepted one is a new, billed livestream. The API knows no idempotency key."""
+    return Call(
+        "start_job",
+        "POST",
+        _path("smart-live-rooms", room_id, "smart-live-jobs"),
+        lambda answer: StartJobResponse.from_body(answer.body, request_id=answer.request_id),
+        StartJobRequest.model_validate(request).to_body(),
+        starts_job=True,
+    )
+
+
+def show_job(room_id: str, job_id: str) -> Call[SmartLiveJob]:
+    """Ask for one job."""
+    return Call(
+        "show_job",
+        "GET",
+        _path("smart-live-rooms", room_id, "smart-live-jobs", job_id),
+        lambda answer: SmartLiveJob.from_body(answer.body, request_id=answer.request_id),
+        repeatable=True,
+    )
+
+
+def stop_job(room_id: str, job_id: str) -> Call[None]:
+    """Ask a job to end. A second request for the same job cannot stop anything else."""
+    return Call(
+        "stop_job",
+        "POST",
+        _path("smart-live-rooms", room_id, "smart-live-jobs", job_id, "stop"),
+        lambda answer: None,
+        repeatable=True,
+    )
+
+
+def list_room_jobs(room_id: str, offset: int, filters: JobFilters, limit: int = PAGE_SIZE) -> Call[JobList]:
+    """List a page of the jobs of one room."""
+    path = _path("smart-live-rooms", room_id, "smart-live-jobs")
+    return _list_jobs("list_room_jobs", path, offset, limit, filters, JobFilters.__optional_keys__)
+
+
+def list_jobs(offset: int, filters: AllJobsFilters, limit: int = PAGE_SIZE) -> Call[JobList]:
+    """List a page of the jobs of all rooms."""
+    return _list_jobs(
+        "list_jobs", _path("smart-live-jobs"), offset, limit, filters, AllJobsFilters.__optional_keys__
+    )
+
+
+def execute_command(
+    room_id: str, job_id: str, command: CommandRequest | Mapping[str, Any]
+) -> Call[CommandResponse]:
+    """Give a command to a running job. Said twice, a text is spoken twice; only a question may be repeated."""
+    request = CommandRequest.model_validate(command)
+    return Call(
+        "execute_command",
+        "POST",
+        _path("smart-live-rooms", room_id, "smart-live-jobs", job_id, "command"),
+        lambda answer: CommandResponse.from_body(answer.body, request_id=answer.request_id),
+        request.to_body(),
+        repeatable=request.command in _QUESTIONS,
+    )
+
+
+def list_rooms(offset: int, filters: RoomFilters) -> Call[RoomList]:
+    """List a page of the rooms."""
+    known = _known(filters, RoomFilters.__optional_keys__)
+    return Call(
+        "list_rooms",
+        "GET",
+        _path("smart-live-rooms") + _query({"offset": offset, "limit": PAGE_SIZE, **known}),
+        lambda answer: RoomList.from_body(answer.body, request_id=answer.request_id),
+        repeatable=True,
+    )
+
+
+def show_room(room_id: str) -> Call[Room]:
+    """Ask for one room."""
+    return Call(
+        "show_room",
+        "GET",
+        _path("smart-live-rooms", room_id),
+        lambda answer: Room.from_body(answer.body, request_id=answer.request_id),
+        repeatable=True,
+    )
+
+
+def create_room(request: CreateRoomRequest | Mapping[str, Any]) -> Call[CreateRoomResponse]:
+    """Make a room. Two rooms may have the same name, so this is not repeated."""
+    return Call(
+        "create_room",
+        "POST",
+        _path("smart-live-rooms"),
+        lambda answer: CreateRoomResponse.from_body(answer.body, request_id=answer.request_id),
+        CreateRoomRequest.model_validate(request).to_body(),
+    )
+
+
+def live_warnings(room_id: str) -> Call[LiveWarningInfo]:
+    """Ask what may make a platform take the room's livestream for a recording."""
+    return Call(
+        "live_warnings",
+        "GET",
+        _path("smart-live-rooms", room_id, "live-warning-info"),
+        lambda answer: LiveWarningInfo.from_body(answer.body, request_id=answer.request_id),
+        repeatable=True,
+    )
+
+
+def report_events(
+    room_id: str, job_id: str, report: EventReport, *, report_url: str | None, refresh_url: bool
+) -> Call[ReportResponse]:
+    """
+    Report up to 1000 live events, by the job's pre-signed URL or, without one, signed like the rest.
+
+    :raises ValueError: if the URL is none.
+    """
+    if report_url is not None and not report_url.startswith(("https://", "http://")):
+        raise ValueError("report_url must be a live_event_report_url of MetaStudio.")
+    target = report_url or _path("smart-live-rooms", room_id, "smart-live-jobs", job_id, "live-event-report")
+    if refresh_url:
+        target += f"{'&' if '?' in target else '?'}refresh_url=true"
+    return Call(
+        "report_events",
+        "POST",
+        target,
+        lambda answer: ReportResponse.from_body(answer.body, request_id=answer.request_id),
+        report.to_body(),
+        self_authorised=report_url is not None,
+    )
+
+
+def obtain_token(endpoint: str, request: TokenRequest) -> Call[Token]:
+    """Exchange a password for a token. A second token does not invalidate the first (IAM page)."""
+    return Call(
+        "obtain_token",
+        "POST",
+        f"{endpoint}{TOKEN_PATH}",
+        lambda answer: Token.from_answer(answer.headers, answer.body),
+        request.to_body(),
+        content_type=CONTENT_TYPE,
+        repeatable=True,
+        self_authorised=True,
+    )
+
+
+def next_offset(offset: int, found: int, count: int) -> int | None:
+    """
+    Return where the next page starts, or None after the last one.
+
+    :param offset: where this page started.
+    :param found: how many entries it held.
+    :param count: how many there are altogether, by MetaStudio's word.
+    """
+    following = offset + found
+    return following if found and following < count else None
+
+
+def _list_jobs(
+    operation: str, path: str, offset: int, limit: int, filters: Mapping[str, Any], known: Set[str]
+) -> Call[JobList]:
+    return Call(
+        operation,
+        "GET",
+        path + _query({"offset": offset, "limit": limit, **_known(filters, known)}),
+        lambda answer: JobList.from_body(answer.body, request_id=answer.request_id),
+        repeatable=True,
+    )
+
+
+def _path(*segments: str) -> str:
+    return "".join(f"/{quote(_segment(segment), safe='')}" for segment in segments)
+
+
+def _segment(value: str) -> str:
+    """
+    Check an id that becomes a part of a path.
+
+    :raises ValueError: if MetaStudio's schema refuses it (1 to 64 characters), or if URL libraries would
+        resolve it like a folder.
+    """
+    if not isinstance(value, str) or not 1 <= len(value) <= 64 or value in (".", ".."):
+        raise ValueError("room_id, job_id: an id has 1 to 64 characters.")
+    return value
+
+
+def _known(filters: Mapping[str, Any], names: Set[str]) -> Mapping[str, Any]:
+    unknown = filters.keys() - names
+    if unknown:
+        raise TypeError(f"Unknown filter {', '.join(sorted(unknown))}; there are {', '.join(sorted(names))}.")
+    return filters
+
+
+def _query(parameters: Mapping[str, Any]) -> str:
+    """Return an encoded query in the form that is signed: sorted, and nothing left to re-encode."""
+    pairs = ((name, _text(value)) for name, value in sorted(parameters.items()) if value is not None)
+    query = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in pairs)
+    return f"?{query}" if query else ""
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise ValueError("A time without a time zone is ambiguous: give an aware datetime.")
+        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    if isinstance(value, str | int):
+        return str(value)
+    return ",".join(str(item) for item in value)

@@ -1,0 +1,312 @@
+"""
+How one operation is carried out: authorise, send, send again where that is harmless, and tell errors apart.
+
+Pure: :meth:`Exchange.conduct` is a generator that yields what to send next, and when, and is sent what came
+of it. The hooks drive it, one with ``requests`` and one with ``aiohttp``, so that both follow the same rules to
+the letter.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from enum import Enum
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import ValidationError
+
+from airflow_provider_smartlive import __version__
+from airflow_provider_smartlive.client import calls
+from airflow_provider_smartlive.client.calls import Answer, Call
+from airflow_provider_smartlive.client.connection import ConnectionProfile, IamLogin, StaticToken
+from airflow_provider_smartlive.client.tokens import TokenCache
+from airflow_provider_smartlive.metastudio import errors, signing
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger as Logger
+
+T = TypeVar("T")
+
+USER_AGENT = f"airflow-provider-smartlive/{__version__}"
+
+#: Pauses between attempts: a random time between 0 and ``BASE * 2**n`` seconds, at most ``LONGEST_PAUSE``
+#: ("full jitter": many tasks that failed together must not come back together).
+BASE_PAUSE = 1.0
+LONGEST_PAUSE = 30.0
+
+#: A server that asks for more patience than this, in seconds, gets its error raised: no task waits that long.
+LONGEST_RETRY_AFTER = 60.0
+
+#: The gateway refuses requests that are 15 minutes off; a third of that is worth a remark when it refuses us.
+CLOCK_REMARK = timedelta(minutes=5)
+
+Authorise: TypeAlias = Callable[[str, str, Mapping[str, str], bytes], dict[str, str]]
+
+
+class Trouble(Enum):
+    """Why no complete answer came; ``sent`` tells whether MetaStudio may have received the request."""
+
+    NAME = (False, "the name of {peer} cannot be resolved. Check host or region, and the DNS of this machine")
+    CONNECT = (
+        False,
+        "no connection to {peer}. Check host and port, and whether a proxy or firewall is in between",
+    )
+    TLS = (False, "no trusted TLS connection to {peer}. If a company proxy re-signs traffic, set ca_bundle")
+    PROXY = (False, "the proxy does not lead to {peer}. Check proxy, its user name and password")
+    TIMEOUT = (True, "{peer} did not answer in time ([smartlive] request_timeout)")
+    LOST = (True, "the connection to {peer} broke before the answer was complete")
+
+    def __init__(self, sent: bool, text: str) -> None:
+        self.sent = sent
+        self.text = text
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """
+    A request to put on the wire exactly as it stands.
+
+    :param pause: seconds to wait first.
+    :param url: encoded; may be pre-signed, so it is no part of ``repr``.
+    :param authorise: returns the headers to add, given method, URL, headers and body as they go on the wire.
+    """
+
+    method: str
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    authorise: Authorise = field(repr=False)
+    pause: float = 0.0
+
+    @property
+    def peer(self) -> str:
+        """Host and port, for messages."""
+        return urlsplit(self.url).netloc.rpartition("@")[2]
+
+
+#: A conversation with MetaStudio: what to send next, and what came of it.
+Steps: TypeAlias = Generator[Outgoing, Answer | Trouble, T]
+
+
+class Unreachable(errors.MetaStudioError):
+    """
+    No complete answer came from MetaStudio.
+
+    :ivar trouble: what happened, and whether the request may have been received.
+    """
+
+    def __init__(self, error_msg: str, *, trouble: Trouble = Trouble.LOST, **details: Any) -> None:
+        super().__init__(error_msg, **details)
+        self.trouble = trouble
+
+    @property
+    def is_transient(self) -> bool:
+        """Always: networks recover."""
+        return True
+
+
+class AmbiguousStart(errors.MetaStudioError):
+    """
+    A start request may or may not have started a job, as its answer is missing, broken or a server error.
+
+    Sending it again could start, and bill, a second stream: look for the job first.
+    """
+
+
+def utc_now() -> datetime:
+    """Return the time, aware."""
+    return datetime.now(UTC)
+
+
+class Exchange:
+    """
+    The rules of talking to MetaStudio over one connection.
+
+    :param profile: the connection.
+    :param attempts: how often a request that may be repeated is sent before its error counts.
+    :param tokens: where IAM tokens are kept.
+    :param now: the clock, aware.
+    :param log: where request ids and repetitions are noted.
+    :param uniform: the source of jitter, as ``random.uniform``.
+    """
+
+    def __init__(
+        self,
+        profile: ConnectionProfile,
+        *,
+        attempts: int,
+        tokens: TokenCache,
+        now: Callable[[], datetime],
+        log: Logger,
+        uniform: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        self.profile = profile
+        self._attempts = attempts
+        self._tokens = tokens
+        self._now = now
+        self._log = log
+        self._uniform = uniform
+
+    def conduct(self, call: Call[T]) -> Steps[T]:
+        """
+        Carry out one operation.
+
+        :raises AmbiguousStart: if it starts a job and the answer leaves open whether it did.
+        :raises Unreachable: if no answer came.
+        :raises MetaStudioError: if MetaStudio refused.
+        """
+        attempt, pause, renewed = 1, 0.0, False
+        while True:
+            request = yield from self._request(call)
+            reply = yield replace(request, pause=pause)
+            if isinstance(reply, Answer) and 200 <= reply.status < 300:
+                # What changes something is worth a line: Huawei's support asks for the request id.
+                note = self._log.debug if call.repeatable else self._log.info
+                note("%s: HTTP %d, request id %s.", call.operation, reply.status, reply.request_id)
+                return _read(call, reply)
+            error = self._error(call, request, reply)
+            if not renewed and self._forget_token(error):
+                renewed = True
+                continue
+            if attempt >= self._attempts or not _may_repeat(call, reply, error):
+                raise error
+            pause = _retry_after(reply) + self._uniform(
+                0.0, min(LONGEST_PAUSE, BASE_PAUSE * 2 ** (attempt - 1))
+            )
+            left = self._attempts - attempt
+            self._log.warning("%s: %s; again in %.1f s, %d left.", call.operation, error, pause, left)
+            attempt += 1
+
+    def authorisation(self) -> Steps[Authorise]:
+        """Return what adds the headers that prove who asks; an IAM user needs a token for it first."""
+        match self.profile.authentication:
+            case StaticToken(value=value):
+                return _with_token(value)
+            case IamLogin() as login:
+                token = self._tokens.get(login, self._now())
+                if token is None:
+                    token = yield from self.conduct(calls.obtain_token(login.endpoint, login.request))
+                    self._tokens.put(login, token)
+                return _with_token(token.value)
+            case credentials:
+                return self._signing_with(credentials)
+
+    def _request(self, call: Call[Any]) -> Steps[Outgoing]:
+        headers = {"Content-Type": call.content_type, "User-Agent": USER_AGENT}
+        if call.self_authorised:
+            return Outgoing(call.method, call.target, headers, call.body, _with_nothing)
+        authorise = yield from self.authorisation()
+        url = f"{self.profile.base_url}{call.target}"
+        return Outgoing(call.method, url, headers | self.profile.headers, call.body, authorise)
+
+    def _signing_with(self, credentials: signing.Credentials) -> Authorise:
+        def authorise(method: str, url: str, headers: Mapping[str, str], body: bytes) -> dict[str, str]:
+            # Only what no proxy on the way has a reason to change is signed.
+            stable = {
+                name: value
+                for name, value in headers.items()
+                if name.lower().startswith(("content-type", "x-"))
+            }
+            return signing.sign(method, url, stable, body, credentials=credentials, now=self._now())
+
+        return authorise
+
+    def _error(self, call: Call[Any], request: Outgoing, reply: Answer | Trouble) -> errors.MetaStudioError:
+        if isinstance(reply, Trouble):
+            error: errors.MetaStudioError = Unreachable(reply.text.format(peer=request.peer), trouble=reply)
+            unclear = reply.sent
+        else:
+            error = refusal(reply)
+            self._remark_clock(error, reply)
+            unclear = isinstance(error, errors.ServerError)
+        return _ambiguous(error) if call.starts_job and unclear else error
+
+    def _remark_clock(self, error: errors.MetaStudioError, reply: Answer) -> None:
+        """Note a wrong clock where it shows: the gateway itself only says that the signature is wrong."""
+        if not isinstance(error, errors.AuthenticationError):
+            return
+        try:
+            ahead = self._now() - parsedate_to_datetime(reply.header("Date") or "")
+        except (ValueError, TypeError):
+            return  # no date, or one without a zone
+        if abs(ahead) > CLOCK_REMARK:
+            error.add_note(
+                f"The clock of this machine is {abs(ahead).total_seconds() / 60:.0f} minutes "
+                f"{'ahead of' if ahead > timedelta() else 'behind'} MetaStudio's; more than 15 are refused."
+            )
+
+    def _forget_token(self, error: errors.MetaStudioError) -> bool:
+        """Tell whether a new token may help, and make way for it."""
+        login = self.profile.authentication
+        if not (
+            isinstance(login, IamLogin)
+            and isinstance(error, errors.AuthenticationError)
+            and error.token_expired
+        ):
+            return False
+        self._tokens.forget(login)
+        return True
+
+
+def refusal(answer: Answer) -> errors.MetaStudioError:
+    """Return the error that an answer other than 2xx means."""
+    if 300 <= answer.status < 400:
+        return errors.UnexpectedResponse(
+            "the answer is a redirect, and a signed request is not sent elsewhere; check host",
+            http_status=answer.status,
+            request_id=answer.request_id,
+        )
+    return errors.from_response(answer.status, answer.headers, answer.body)
+
+
+def _may_repeat(call: Call[Any], reply: Answer | Trouble, error: errors.MetaStudioError) -> bool:
+    if isinstance(reply, Trouble):
+        # An untrusted certificate does not become trusted by asking again.
+        return reply is not Trouble.TLS and (call.repeatable or not reply.sent)
+    if _retry_after(reply) > LONGEST_RETRY_AFTER:
+        return False
+    # A throttled request was not carried out, whatever it was.
+    return isinstance(error, errors.Throttled) or (call.repeatable and isinstance(error, errors.ServerError))
+
+
+def _retry_after(reply: Answer | Trouble) -> float:
+    text = reply.header("Retry-After") if isinstance(reply, Answer) else None
+    return float(text) if text and text.isascii() and text.isdigit() else 0.0
+
+
+def _read(call: Call[T], answer: Answer) -> T:
+    try:
+        return call.parse(answer)
+    except ValueError as problem:
+        text = f"the answer to {call.operation} cannot be read: {_fields_of(problem)}"
+        kind = AmbiguousStart if call.starts_job else errors.UnexpectedResponse
+        # The cause would print the answer, which may hold secrets.
+        raise kind(text, http_status=answer.status, request_id=answer.request_id) from None
+
+
+def _fields_of(problem: ValueError) -> str:
+    if not isinstance(problem, ValidationError):
+        return "it is not what was announced"
+    found = problem.errors(include_url=False, include_context=False, include_input=False)
+    return "; ".join(f"{'.'.join(map(str, item['loc'])) or 'body'}: {item['type']}" for item in found)
+
+
+def _ambiguous(error: errors.MetaStudioError) -> AmbiguousStart:
+    return AmbiguousStart(
+        error.error_msg,
+        http_status=error.http_status,
+        error_code=error.error_code,
+        request_id=error.request_id,
+    )
+
+
+def _with_token(token: str) -> Authorise:
+    return lambda method, url, headers, body: {"X-Auth-Token": token}
+
+
+def _with_nothing(method: str, url: str, headers: Mapping[str, str], body: bytes) -> dict[str, str]:
+    return {}

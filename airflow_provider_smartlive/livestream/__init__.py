@@ -1,0 +1,1 @@
+"""One livestream and the task that owns it: starting it once, waiting, deciding, stopping it."""

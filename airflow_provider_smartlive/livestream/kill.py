@@ -1,0 +1,73 @@
+"""
+Being killed on a worker.
+
+Airflow calls ``on_kill`` from a signal handler, and gives the process five seconds. The handler may have
+interrupted the main thread in the middle of a message to its supervisor, so it must not talk to the
+supervisor itself: that channel's lock would never be released. The work is done by a thread, or, if that
+thread finds the channel taken, by the main thread at its next step.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+#: Seconds that the handler waits for the thread to find out what happened to the task.
+LOOK_PATIENCE = 1.0
+
+#: Seconds that it waits for the job to be stopped, within the five that Airflow gives.
+STOP_PATIENCE = 3.5
+
+#: Seconds between two questions to MetaStudio once the process is to end.
+NAP = 0.5
+
+
+class KillSwitch:
+    """
+    Honours a kill once, whoever gets to it first.
+
+    :param honour: finds out what happened, and stops the job if it has to; calls its argument once it has
+        found out.
+    """
+
+    def __init__(self, honour: Callable[[Callable[[], None]], None]) -> None:
+        self._honour = honour
+        self._pulled = threading.Event()
+        self._understood = threading.Event()
+        self._once = threading.Lock()
+        self._done = False
+
+    @property
+    def pulled(self) -> bool:
+        """Whether the task is to end."""
+        return self._pulled.is_set()
+
+    def pull(self, *, at_once: bool) -> None:
+        """
+        Note the kill, from a signal handler.
+
+        :param at_once: whether there is something to honour it with already; else the main thread does so
+            later.
+        """
+        self._pulled.set()
+        if not at_once:
+            return
+        worker = threading.Thread(target=self.honour, name="smartlive-kill", daemon=True)
+        worker.start()
+        if self._understood.wait(LOOK_PATIENCE):
+            worker.join(STOP_PATIENCE)
+
+    def honour(self) -> None:
+        """Honour the kill; a second call waits for the first and does nothing."""
+        with self._once:
+            if not self._done:
+                self._honour(self._understood.set)
+                self._done = True
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep, but not through a kill; after it, only nap: what is asked for in a loop is asked for faster."""
+        if self.pulled:
+            time.sleep(min(seconds, NAP))
+        else:
+            self._pulled.wait(seconds)

@@ -1,0 +1,85 @@
+"""How a task names somebody else's job: by its id, or by the task that starts it."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
+
+from airflow.sdk.exceptions import AirflowFailException
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_smartlive.hooks import SmartLiveHook
+    from airflow_provider_smartlive.livestream.starter import Starter
+
+
+class NamedJob:
+    """
+    Mixin of operators that work with a job they did not start.
+
+    Their own constructors set these attributes: Airflow reads the arguments of an operator from there.
+    """
+
+    job_template_fields: ClassVar[tuple[str, ...]] = (
+        "job_id",
+        "room_id",
+        "starter_task_id",
+        "starter_dag_id",
+        "starter_run_id",
+        "smartlive_conn_id",
+    )
+
+    job_id: str | None
+    room_id: str | None
+    starter_task_id: str | None
+    starter_dag_id: str | None
+    starter_run_id: str | None
+    starter_map_index: int | None
+    smartlive_conn_id: str
+
+    @cached_property
+    def hook(self) -> SmartLiveHook:
+        """Return the hook of this task."""
+        from airflow_provider_smartlive.hooks import SmartLiveHook
+
+        return SmartLiveHook(smartlive_conn_id=self.smartlive_conn_id)
+
+    def find_starter(self, context: Context) -> Starter | None:
+        """
+        Return the task that starts the job, if the job is named by it.
+
+        :raises AirflowFailException: if the job is named in no way.
+        """
+        from airflow_provider_smartlive.livestream.starter import Starter
+
+        if self.starter_task_id:
+            return Starter.named(
+                context,
+                self.starter_task_id,
+                dag_id=self.starter_dag_id,
+                run_id=self.starter_run_id,
+                map_index=self.starter_map_index,
+            )
+        if not self.job_id:
+            raise AirflowFailException("Name the job: pass job_id (and room_id), or starter_task_id.")
+        return None
+
+    def find_job(self, context: Context) -> str | None:
+        """Return the id of the job; None while the starter has none."""
+        starter = self.find_starter(context)
+        return self.job_id or (starter.job_id() if starter else None)
+
+    def find_room(self, context: Context) -> str | None:
+        """Return the room of the job; None if nobody has said it."""
+        starter = self.find_starter(context)
+        return self.room_id or (starter.room_id() if starter else None)
+
+    def register(self, context: Context, target_state: str, *, needs_worker: bool) -> None:
+        """Ask the receiver to wake this task; before it is deferred, so that no callback finds it missing."""
+        from airflow_provider_smartlive.callbacks.waiter import Waiter, starter_waiter_key, waiter_key
+
+        starter = self.find_starter(context)
+        key = starter_waiter_key(starter.identity) if starter else waiter_key(self.job_id or "")
+        waiter = Waiter(job_id=self.job_id, target_state=target_state, needs_worker=needs_worker)
+        context["ti"].xcom_push(key=key, value=waiter.dump())

@@ -1,0 +1,63 @@
+"""Whose job is it? A job of ours is recognised by opening the token in its callback URL, never by comparing text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from airflow.sdk.log import mask_secret
+
+from airflow_provider_smartlive import settings
+from airflow_provider_smartlive.callbacks.route import Identity, IssuedRoute, Route, issue, open_url
+from airflow_provider_smartlive.metastudio.callback_auth import AuthType
+
+if TYPE_CHECKING:
+    from airflow_provider_smartlive.client.connection import ConnectionProfile
+    from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
+
+
+def issue_route(route: Route, profile: ConnectionProfile) -> IssuedRoute:
+    """
+    Make the callback URL and key of a task instance as this deployment is set up, and mask both in logs.
+
+    :param route: the task instance and its generation.
+    :param profile: the connection, whose own callback settings come first.
+    :raises RouteError: if a setting does not allow it.
+    """
+    issued = issue(
+        route,
+        base_url=profile.callback_base_url or settings.callback_base_url(),
+        secrets=settings.callback_secrets(),
+        auth_type=profile.callback_auth_type or AuthType(settings.text("callback_auth_type")),
+    )
+    mask_secret(issued.url)
+    mask_secret(issued.key)
+    return issued
+
+
+def callback_url_of(job: SmartLiveJob) -> str | None:
+    """Return the callback URL that MetaStudio's listing gives for a job, if it gives one."""
+    config = job.live_event_callback_config
+    return config.live_event_type_callback_url if config is not None else None
+
+
+def route_of(job: SmartLiveJob, secrets: Sequence[str]) -> Route | None:
+    """
+    Return the task instance and generation that started a job; None for a job that is not ours.
+
+    :param job: the job, from a listing or by itself.
+    :param secrets: ``[smartlive] callback_secrets``; any of them may have issued the URL.
+    """
+    url = callback_url_of(job)
+    opened = open_url(url, secrets=secrets) if url else None
+    return opened.route if opened else None
+
+
+def active_jobs_of(identity: Identity, jobs: Iterable[SmartLiveJob], secrets: Sequence[str]) -> list[str]:
+    """Return the ids of the jobs that run in the name of a task instance, of whatever generation."""
+    found: list[str] = []
+    for job in jobs:
+        route = route_of(job, secrets) if job.is_active else None
+        if route is not None and route.identity == identity:
+            found.append(job.job_id)
+    return found

@@ -1,0 +1,128 @@
+"""The request of a task: its arguments, its outputs and its callback URL, put together and checked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_smartlive.metastudio.jobs import StartJobRequest
+
+if TYPE_CHECKING:
+    from airflow_provider_smartlive.callbacks.route import IssuedRoute
+    from airflow_provider_smartlive.livestream.channels import Channel
+
+#: What a request must not bring along, and what to do instead.
+_ELSEWHERE = {
+    "output_urls": "Airflow stores and shows arguments, and the URL may hold a key. Put it into a connection and "
+    "name that in output_conn_ids",
+    "stream_keys": "Airflow stores and shows arguments. Put the key into the password of a connection and name that "
+    "in output_conn_ids",
+    "interaction_callback_url": "it carries credentials, and Airflow stores and shows arguments. Put it into the host "
+    "of a connection and name that in interaction_conn_id",
+    "live_event_callback_config": "the provider sets it, to be woken by the events. To receive them yourself, pass "
+    "use_callbacks=False and start the job with SmartLiveHook.start_job; a task then only asks MetaStudio",
+}
+
+#: Hours on top of the deadline before MetaStudio itself ends the job: our own stop comes first.
+BACKSTOP_MARGIN = 1
+
+#: The most hours that MetaStudio takes.
+MAX_LIVE_DURATION = 168
+
+EVENT_TYPES = ("RTMP_STREAM_STATE_CHANGE", "SHOOT_SCRIPT_SWITCH", "REPLY_COMMAND_FINISH")
+
+
+#: Fields of the request that are arguments of their own as well.
+ARGUMENTS = (
+    "video_config",
+    "play_policy",
+    "view_mode",
+    "co_streamer_config",
+    "rtc_callback_config",
+    "job_run_config",
+)
+
+
+def merge(request: Mapping[str, Any] | None, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Put the request and the fields that were given as arguments together.
+
+    :raises ValueError: if a field is given twice.
+    """
+    fields = dict(request or {})
+    for name, value in arguments.items():
+        if value is not None and fields.get(name) is not None:
+            raise ValueError(f"{name} is given twice: in request and as an argument. Keep one of them.")
+        fields[name] = value if value is not None else fields.get(name)
+    return fields
+
+
+def check_fields(request: Mapping[str, Any]) -> None:
+    """
+    Refuse what must not stand in a task's arguments.
+
+    :raises ValueError: naming the field and the way out.
+    """
+    for field, way_out in _ELSEWHERE.items():
+        if request.get(field) is not None:
+            raise ValueError(f"request.{field} is refused: {way_out}.")
+
+
+def build(
+    fields: Mapping[str, Any],
+    *,
+    channels: Sequence[Channel] = (),
+    interaction_callback_url: str | None = None,
+    issued: IssuedRoute | None = None,
+    event_types: Sequence[str] = EVENT_TYPES,
+    max_live_duration: int,
+) -> StartJobRequest:
+    """
+    Put a request together.
+
+    :param fields: the fields of the request as the API names them.
+    :param channels: the RTMP outputs.
+    :param interaction_callback_url: for interaction rules with reply mode CALLBACK.
+    :param issued: the callback route, or None without callbacks.
+    :param event_types: the events to subscribe to.
+    :param max_live_duration: hours after which MetaStudio ends the job, unless the request says itself.
+    :raises ValueError: naming the field that breaks a documented limit.
+    """
+    check_fields(fields)
+    body: dict[str, Any] = {name: value for name, value in fields.items() if value is not None}
+    body["play_policy"] = _with_backstop(body.get("play_policy"), max_live_duration)
+    if channels:
+        body["output_urls"] = [channel.url for channel in channels]
+        body["stream_keys"] = [channel.stream_key or "" for channel in channels]
+    if interaction_callback_url:
+        body["interaction_callback_url"] = interaction_callback_url
+    if issued is not None:
+        body["live_event_callback_config"] = {
+            "live_event_type_callback_url": issued.url,
+            "auth_type": issued.auth_type,
+            "key": issued.key,
+            "callback_event_type": list(event_types),
+        }
+    return StartJobRequest.model_validate(body)
+
+
+def hours_to_live(wanted: timedelta | None, *, cap: int) -> int:
+    """
+    Return ``max_live_duration``, in hours: the backstop behind an owner that may die.
+
+    :param wanted: how long the livestream is planned to last at most; None if that is not known.
+    :param cap: hours that count if it is not known.
+    """
+    if wanted is None:
+        return max(1, min(cap, MAX_LIVE_DURATION))
+    return max(1, min(math.ceil(wanted.total_seconds() / 3600) + BACKSTOP_MARGIN, MAX_LIVE_DURATION))
+
+
+def _with_backstop(play_policy: Any, hours: int) -> dict[str, Any]:
+    policy = dict(play_policy or {})
+    exit_config = dict(policy.get("live_exit_config") or {})
+    if not exit_config.get("max_live_duration"):
+        exit_config["max_live_duration"] = hours
+    return policy | {"live_exit_config": exit_config}

@@ -1,0 +1,79 @@
+"""When a livestream may begin, and when it has to end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.timezone import parse
+
+
+def moment(value: datetime | str | None) -> datetime | None:
+    """
+    Return an argument as an aware datetime.
+
+    :param value: a datetime, or ISO 8601 text as templates give it; without a time zone it means UTC.
+    :raises ValueError: if the text is no time.
+    """
+    if not value:
+        return None
+    at = parse(value) if isinstance(value, str) else value
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """
+    The times of one livestream.
+
+    :param due_at: when its DAG run was to start.
+    :param is_backfill: whether the run makes up for the past.
+    :param start_window: how late it may still go live; None: however late.
+    :param allow_backfill: whether a backfill may go live.
+    :param stop_at: when it is to be stopped as planned.
+    :param max_duration: how long after its start it is to be stopped as planned.
+    :param execution_timeout: how long the task may take.
+    """
+
+    due_at: datetime
+    is_backfill: bool = False
+    start_window: timedelta | None = None
+    allow_backfill: bool = False
+    stop_at: datetime | None = None
+    max_duration: timedelta | None = None
+    execution_timeout: timedelta | None = None
+
+    def check(self, now: datetime) -> None:
+        """
+        Refuse to go live when it is not the time: a show that is late is not a show.
+
+        :raises AirflowSkipException: with what to change to go live all the same.
+        """
+        if self.is_backfill and not self.allow_backfill:
+            raise AirflowSkipException("This run is a backfill; pass allow_backfill=True to go live in one.")
+        late = now - self.due_at
+        if self.start_window is not None and late > self.start_window:
+            raise AirflowSkipException(
+                f"This run was due at {self.due_at.isoformat()}, {late} ago; start_window is {self.start_window}. "
+                "Pass a longer start_window, or None, to go live however late."
+            )
+        if self.stop_at is not None and self.stop_at <= now:
+            raise AirflowSkipException(
+                f"stop_at ({self.stop_at.isoformat()}) is over: there is nothing to go live for."
+            )
+
+    def longest(self, now: datetime) -> timedelta | None:
+        """Return how long a livestream that starts now can last at most; None if nothing limits it."""
+        until_stop = self.stop_at - now if self.stop_at else None
+        limits = (self.max_duration, self.execution_timeout, until_stop)
+        return min((limit for limit in limits if limit is not None), default=None)
+
+    def deadline(self, started_at: datetime) -> datetime | None:
+        """Return when a livestream is to be stopped as planned."""
+        by_duration = started_at + self.max_duration if self.max_duration is not None else None
+        return min((at for at in (self.stop_at, by_duration) if at is not None), default=None)
+
+    def timeout_at(self, now: datetime) -> datetime | None:
+        """Return when the time of a task is over that begins now."""
+        return now + self.execution_timeout if self.execution_timeout is not None else None

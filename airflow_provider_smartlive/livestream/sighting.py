@@ -1,0 +1,66 @@
+"""What was seen of a job: MetaStudio's answer, or why there was none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airflow_provider_smartlive.lifecycle import Sight
+from airflow_provider_smartlive.metastudio.errors import AuthenticationError, MetaStudioError, NotFound
+
+if TYPE_CHECKING:
+    from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
+
+#: The states in which a job costs money, as the listing's filter takes them.
+ACTIVE_STATES = "WAITING,PROCESSING"
+
+#: Seconds to leave MetaStudio alone after it refused the credentials: more than five bad signatures lock the
+#: key for five minutes.
+REFUSED_PAUSE = 310.0
+
+_FINAL = {"SUCCEED": Sight.SUCCEED, "FAILED": Sight.FAILED, "BLOCKED": Sight.BLOCKED}
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """
+    One look at a job.
+
+    :param sight: what the lifecycle's table is asked with.
+    :param job: MetaStudio's answer, if there was one.
+    :param error: why there was none.
+    """
+
+    sight: Sight
+    job: SmartLiveJob | None = None
+    error: Exception | None = None
+
+    @classmethod
+    def of(cls, job: SmartLiveJob) -> Sighting:
+        """Return what a job's state means. A state that this version does not know counts as active."""
+        return cls(_FINAL.get(str(job.state), Sight.ACTIVE), job)
+
+    @classmethod
+    def failed(cls, error: MetaStudioError) -> Sighting:
+        """Return what an error means: not found is an answer, a refusal is final in time, the rest is not known."""
+        if isinstance(error, NotFound):
+            return cls(Sight.NOT_FOUND, error=error)
+        if isinstance(error, AuthenticationError):
+            return cls(Sight.REFUSED, error=error)
+        return cls(Sight.UNKNOWN, error=error)
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether MetaStudio has answered; that it does not know the job is an answer too."""
+        return self.sight not in (Sight.UNKNOWN, Sight.REFUSED)
+
+    @property
+    def streamed(self) -> bool:
+        """Whether MetaStudio says that video was pushed."""
+        return self.job is not None and (self.job.stream_duration or 0) > 0
+
+    def __str__(self) -> str:
+        """Return what MetaStudio said, for the log."""
+        if self.job is not None:
+            return str(self.job.state)
+        return f"{self.sight} ({self.error})" if self.error is not None else str(self.sight)

@@ -1,0 +1,67 @@
+"""What a livestream leaves behind: the task's result, without a secret in it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_provider_smartlive.callbacks.table import JobCallbacks, StreamRow
+    from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
+
+
+def summarise(
+    *,
+    job_id: str,
+    room_id: str,
+    outcome: str,
+    woken_by: str | None = None,
+    job: SmartLiveJob | None = None,
+    callbacks: JobCallbacks | None = None,
+    **more: Any,
+) -> dict[str, Any]:
+    """
+    Return the result of a livestream as it goes into the XCom.
+
+    :param outcome: why the wait ended, in a few words.
+    :param woken_by: what woke the task: ``callback``, ``reconciliation``, ...
+    :param job: MetaStudio's last word.
+    :param callbacks: what was called back; the states of a stream are as observed.
+    """
+    summary: dict[str, Any] = {"job_id": job_id, "room_id": room_id, "outcome": outcome, "woken_by": woken_by}
+    if job is not None:
+        summary |= _of_job(job)
+    if callbacks is not None:
+        summary["streams"] = [_of_stream(stream) for stream in callbacks.streams]
+        summary["script_switches"] = callbacks.scripts.switches if callbacks.scripts else 0
+        summary["replies_finished"] = callbacks.replies.finished if callbacks.replies else 0
+    return summary | more
+
+
+def _of_job(job: SmartLiveJob) -> dict[str, Any]:
+    log = job.live_job_log
+    return {
+        "state": str(job.state),
+        "room_name": job.room_name,
+        "start_time": _iso(job.start_time),
+        "end_time": _iso(job.end_time),
+        "duration": job.duration,
+        "stream_duration": job.stream_duration,
+        "used_resource_type": job.used_resource_type,
+        # The records' URLs are pre-signed: whoever has one can read it. Only which ones there are is told.
+        "log_records": sorted(name for name in log.model_fields_set if getattr(log, name)) if log else [],
+    }
+
+
+def _of_stream(stream: StreamRow) -> dict[str, Any]:
+    return {
+        "output": stream.label,
+        "fingerprint": stream.fingerprint,
+        "state": stream.state,
+        "reconnects": stream.counts.get("RECONNECTING", 0),
+        "transitions": [[state, _iso(at)] for state, at in stream.transitions],
+    }
+
+
+def _iso(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None
