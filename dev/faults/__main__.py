@@ -1,0 +1,97 @@
+"""``python -m dev.faults``, which ``make faults`` runs."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import NoReturn
+
+from dev.faults import controls
+from dev.faults.count import Outcome, Violation, judge
+from dev.faults.play import Player
+from dev.faults.scene import Scene
+from dev.faults.schedule import ALL_CELLS, Run, digest, plan
+from dev.faults.table import table
+from dev.process import ProgramError
+from dev.stage import PROJECT
+
+
+def main() -> int:
+    """Play the schedule; 0 if every promise was kept and every control was caught."""
+    arguments = _arguments()
+    runs = plan(arguments.runs, arguments.seed)
+    print(f"seed {arguments.seed}: {len(runs)} runs, schedule {digest(runs)}", flush=True)
+    if arguments.only:
+        runs = [run for run in runs if run.number in arguments.only]
+    if arguments.plan:
+        print("\n".join(f"round {run.round:<3} {run.text()}" for run in runs))
+        return 0
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    began = time.monotonic()
+
+    def tell(text: str) -> None:
+        print(f"{time.monotonic() - began:7.1f} s  {text}", flush=True)
+
+    try:
+        with Scene(arguments.home, database=arguments.database) as scene:
+            tell(f"Airflow is up on {arguments.database}; logs: {scene.home}")
+            outcomes, violations = _play(Player(scene, tell), runs, tell)
+            uncaught = [] if arguments.only or not arguments.controls else controls.play(scene, tell)
+    except KeyboardInterrupt:
+        print("\nInterrupted; everything is stopped.", file=sys.stderr)
+        return 130
+    except ProgramError as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 2
+    print(f"\n{table(outcomes, violations)}\n")
+    print("\n".join(uncaught) or "Every negative control that was played was caught.")
+    print(f"seed {arguments.seed}, {time.monotonic() - began:.0f} s. One run again: ONLY=number.")
+    return 1 if violations or uncaught else 0
+
+
+def _play(
+    player: Player, runs: Sequence[Run], tell: Callable[[str], None]
+) -> tuple[list[Outcome], list[Violation]]:
+    outcomes: list[Outcome] = []
+    violations: list[Violation] = []
+    for number, group in groupby(runs, key=lambda run: run.round):
+        of_round = list(group)
+        tell(f"round {number}")
+        for run in of_round:
+            tell(f"  {run.text()}")
+        for outcome in player.play_round(of_round):
+            outcomes.append(outcome)
+            for violation in (broken := judge(outcome)):
+                tell(f"  #{violation.run.number}: {violation.kind}: {violation.text}")
+            violations += broken
+    return outcomes, violations
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    for other in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(other, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m dev.faults", description=__doc__)
+    parser.add_argument("--runs", type=int, default=len(ALL_CELLS), help="default: %(default)s, one a cell")
+    parser.add_argument("--seed", type=int, default=1, help="decides the schedule; default: %(default)s")
+    parser.add_argument("--only", type=int, nargs="+", metavar="N", help="only these runs of the schedule")
+    parser.add_argument("--plan", action="store_true", help="print the schedule and play nothing")
+    parser.add_argument(
+        "--controls", action=argparse.BooleanOptionalAction, default=True, help="play the negative controls"
+    )
+    parser.add_argument("--database", choices=("postgresql", "sqlite"), default="postgresql")
+    parser.add_argument("--home", type=Path, default=PROJECT / ".faults", help="folder for all files")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,149 @@
+"""What became of a run, judged from MetaStudio's books and Airflow's API alone. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import pairwise
+from typing import Any
+
+from dev.faults.books import Job
+from dev.faults.schedule import Fate, Listing, Run, Victim
+
+STARTER = "go_live"
+SENSOR = "off_air"
+
+#: States in which a task still wants its job.
+_UNFINISHED = (
+    None,
+    "scheduled",
+    "queued",
+    "running",
+    "deferred",
+    "restarting",
+    "up_for_retry",
+    "up_for_reschedule",
+)
+
+_ENDINGS = {
+    Victim.MARK_FAILED: {"failed"},
+    Victim.ORPHAN: {"failed"},
+    Victim.FAIL_RUN: {"failed"},
+    Victim.MARK_SUCCESS: {"success"},
+    Victim.DELETE: {"gone"},
+    # Airflow skips what a run that timed out has not finished.
+    Victim.TIMEOUT: {"skipped", "failed"},
+}
+
+
+class Broken(StrEnum):
+    """A promise that was broken."""
+
+    DUPLICATE = "duplicate"
+    ORPHAN = "orphan"
+    LOST = "lost END"
+    WRONG = "wrong state"
+    MISSED = "cell not hit"
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A broken promise, and how it shows."""
+
+    run: Run
+    kind: Broken
+    text: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """
+    What there is to judge when a run is over.
+
+    :param is_hit: whether the cell of the run was hit.
+    :param tasks: the task instances by task id; empty if the run is gone.
+    :param result: the starter's XCom result.
+    :param jobs: the jobs of its room, the oldest first.
+    :param swept: ids of jobs that only the sweep stopped.
+    """
+
+    run: Run
+    is_hit: bool
+    tasks: dict[str, dict[str, Any]]
+    result: dict[str, Any] | None
+    jobs: Sequence[Job]
+    swept: tuple[str, ...] = ()
+
+    def state(self, task_id: str) -> str | None:
+        """Return the state of a task; ``gone`` if there is none any more."""
+        return self.tasks[task_id]["state"] if task_id in self.tasks else "gone"
+
+
+def judge(outcome: Outcome) -> list[Violation]:
+    """Return every promise that a run has broken."""
+    found = [
+        *((Broken.DUPLICATE, text) for text in _duplicates(outcome.jobs)),
+        *((Broken.ORPHAN, text) for text in _orphans(outcome)),
+        *((Broken.LOST, text) for text in _lost(outcome)),
+        *((Broken.WRONG, text) for text in _wrong(outcome)),
+    ]
+    if not outcome.is_hit:
+        found.append((Broken.MISSED, str(outcome.run.cell.point)))
+    return [Violation(outcome.run, kind, text) for kind, text in found]
+
+
+def starts(outcomes: Iterable[Outcome]) -> dict[str, int]:
+    """Count the starts, and the livestreams (identity and generation) that they were for."""
+    routes = [job.route for outcome in outcomes for job in outcome.jobs]
+    return {"livestreams": len({route for route in routes if route}), "starts": len(routes)}
+
+
+def _duplicates(jobs: Sequence[Job]) -> list[str]:
+    """One after the other is right where the first was stopped, or failed, or belongs to an older life."""
+    found = []
+    for number, (earlier, later) in enumerate(pairwise(jobs), start=2):
+        if earlier.over_at is None or later.accepted_at < earlier.over_at:
+            found.append(f"job {number} was started while job {number - 1} was running")
+        elif earlier.route == later.route and earlier.state == "SUCCEED" and not earlier.stops:
+            found.append(f"job {number} was started although job {number - 1} had succeeded")
+    return found
+
+
+def _orphans(outcome: Outcome) -> list[str]:
+    is_over = outcome.state(STARTER) not in _UNFINISHED
+    return [f"job {job.job_id} runs on" for job in outcome.jobs if job.is_active and is_over]
+
+
+def _lost(outcome: Outcome) -> list[str]:
+    if outcome.run.cell.victim in _ENDINGS or not outcome.jobs or outcome.jobs[-1].is_active:
+        return []
+    lost = []
+    if (state := outcome.state(STARTER)) in _UNFINISHED:
+        lost.append(f"the job is over, {STARTER} is {state}")
+    if outcome.jobs[-1].ended_at and (state := outcome.state(SENSOR)) != "success":
+        lost.append(f"the stream has ended, {SENSOR} is {state}")
+    return lost
+
+
+def _wrong(outcome: Outcome) -> list[str]:
+    run, state = outcome.run, outcome.state(STARTER)
+    expected = _ENDINGS.get(run.cell.victim) or _natural_endings(run)
+    found = []
+    if state not in expected and not _lost(outcome):
+        found.append(f"{STARTER} is {state}, not {' or '.join(sorted(expected))}")
+    if run.cell.victim in _ENDINGS:
+        return found
+    result = outcome.result or {}
+    if state == "success" and (not outcome.jobs or result.get("job_id") != outcome.jobs[-1].job_id):
+        found.append("the result is not that of the last job")
+    if run.cell.victim is not Victim.CLEAR and run.fate is not Fate.LINGERS:
+        found += [f"job {job.job_id} was stopped although nobody asked" for job in outcome.jobs if job.stops]
+    return found
+
+
+def _natural_endings(run: Run) -> set[str]:
+    if run.fate is Fate.BLOCKED:
+        return {"failed"}
+    # A start of unknown outcome that cannot be looked up is refused, and says so.
+    return {"success", "failed"} if run.listing is Listing.NO_ECHO else {"success"}

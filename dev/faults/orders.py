@@ -1,0 +1,52 @@
+"""
+Orders to the processes under test: kill yourself at this point, or wait there.
+
+The harness writes them as files; ``inject/sitecustomize.py``, inside of the processes, obeys. Each is obeyed once.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Literal
+
+#: What the task's process does when it reaches its point.
+Deed = Literal["task", "worker", "hold"]
+
+#: What a negative control takes away from the provider.
+Without = Literal["lookup", "kill", "reconciliation"]
+
+
+class Orders:
+    """
+    The folder of orders.
+
+    :param folder: where the files are; the processes find it in the environment (:data:`VARIABLE`).
+    """
+
+    VARIABLE = "SMARTLIVE_FAULTS"
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def give(self, run_id: str, point: str, deed: Deed) -> None:
+        """Give the order of a DAG run."""
+        draft = self.folder / f"{run_id}.draft"
+        draft.write_text(json.dumps({"point": point, "do": deed}))
+        draft.rename(self.folder / f"{run_id}.order")
+
+    def is_obeyed(self, run_id: str) -> bool:
+        """Tell whether the point was reached: the process is dead, or waits."""
+        return (self.folder / f"{run_id}.obeyed").exists()
+
+    def release(self, run_id: str) -> None:
+        """Let a process that waits go on."""
+        (self.folder / f"{run_id}.go").touch()
+
+    def take_away(self, without: Without | None) -> None:
+        """Take a part of the provider away, or give all of them back."""
+        switch = self.folder / "without"
+        switch.unlink(missing_ok=True)
+        if without is not None:
+            switch.write_text(without)

@@ -1,0 +1,260 @@
+"""Playing the schedule: one thread for each run of a round."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import httpx
+
+from dev.airflow_api import AirflowApi
+from dev.faults.books import Job
+from dev.faults.count import SENSOR, STARTER, Outcome
+from dev.faults.orders import Without
+from dev.faults.scene import Scene
+from dev.faults.schedule import Point, Run, Victim
+from dev.process import ProgramError
+
+T = TypeVar("T")
+
+#: Seconds until a run must have come to its point, and from there to its end.
+POINT_PATIENCE = 120.0
+END_PATIENCE = 150.0
+
+#: Seconds for which a request to Airflow is repeated while its API server is down.
+API_PATIENCE = 90.0
+
+#: Seconds that an endless show goes on after its run was hit; a job of a new life goes on for this long, too.
+ENCORE = 4.0
+
+#: Seconds that the old life's job of a cleared task gets to be stopped, before its show is over anyway.
+OLD_LIFE = 30.0
+
+#: Seconds within which a kill has stopped its job, if anybody heard of it; ``on_kill`` of a trigger has 30.
+KILL_BOUND = 35.0
+
+#: Seconds for which the triggerer stands still.
+FROZEN = 60.0
+
+LOOK = 0.7
+
+_FINISHED = ("success", "failed", "skipped", "gone")
+
+
+@dataclass
+class Played:
+    """
+    A run that was played, before its books are read.
+
+    :param is_hit: whether its cell was hit.
+    """
+
+    run: Run
+    is_hit: bool = False
+
+
+class Player:
+    """
+    Plays rounds.
+
+    :param scene: the stack.
+    :param tell: is called with what happens, a line each time.
+    :param without: what is taken away from the provider (a negative control).
+    """
+
+    def __init__(self, scene: Scene, tell: Callable[[str], None], without: Without | None = None) -> None:
+        self.scene = scene
+        self._tell = tell
+        self._without = without
+
+    def play_round(self, runs: Sequence[Run]) -> list[Outcome]:
+        """Play some runs together and return what became of them."""
+        self.scene.orders.take_away(self._without)
+        with ThreadPoolExecutor(len(runs)) as threads:
+            played = list(threads.map(self._play, runs))
+        swept = self._wait_for_stops(runs)
+        outcomes = [self._outcome(each, swept) for each in played]
+        self.scene.tidy_up()
+        return outcomes
+
+    def _play(self, run: Run) -> Played:
+        act = _Act(self.scene, run)
+        try:
+            return Played(run, act.play())
+        except (ProgramError, httpx.HTTPError) as error:
+            self._tell(f"#{run.number}: the harness failed: {error}")
+            return Played(run)
+        finally:
+            self.scene.orders.release(run.run_id)
+            act.api.close()
+
+    def _wait_for_stops(self, runs: Sequence[Run]) -> tuple[str, ...]:
+        """Give every kill its time; then the backstop comes."""
+        deadline = time.monotonic() + KILL_BOUND
+        while (left := self._running(runs)) and time.monotonic() < deadline:
+            time.sleep(LOOK)
+        if not left or self._without == "kill":
+            return ()
+        self._tell(f"  sweep: {len(left)} job(s) run on; {self.scene.sweep().strip().splitlines()[-1:]}")
+        still = {job.job_id for job in self._running(runs)}
+        return tuple(job.job_id for job in left if job.job_id not in still)
+
+    def _running(self, runs: Sequence[Run]) -> list[Job]:
+        return [job for run in runs for job in self.scene.books.jobs(run.room_id) if job.is_active]
+
+    def _outcome(self, played: Played, swept: tuple[str, ...]) -> Outcome:
+        run, api = played.run, self.scene.airflow.api
+        tasks = patiently(lambda: _tasks(api, run))
+        result = patiently(lambda: api.xcom(run.dag_id, run.run_id, STARTER, "return_value"))
+        jobs = self.scene.books.jobs(run.room_id)
+        swept = tuple(job.job_id for job in jobs if job.job_id in swept)
+        return Outcome(run, played.is_hit, tasks, result, jobs, swept)
+
+
+class _Act:
+    """One run on the stage."""
+
+    def __init__(self, scene: Scene, run: Run) -> None:
+        self.scene = scene
+        self.run = run
+        self.api = AirflowApi(scene.airflow.base_url)
+
+    def play(self) -> bool:
+        """Play to the end; tell whether the cell was hit."""
+        run = self.run
+        self.scene.set_up(run)
+        if order := self._order():
+            self.scene.orders.give(run.run_id, run.cell.point, order)
+        patiently(self._trigger)
+        is_hit = self._wait_until(self._is_there, POINT_PATIENCE)
+        if is_hit:
+            self._hit()
+        self._wait_until(self._is_over, END_PATIENCE)
+        return is_hit
+
+    def _order(self) -> Any:
+        victim, point = self.run.cell.victim, self.run.cell.point
+        if victim in (Victim.TASK, Victim.WORKER):
+            return victim.value
+        return None if point is Point.STREAMING else "hold"
+
+    def _trigger(self) -> None:
+        run = self.run
+        try:
+            self.api.trigger_dag(run.dag_id, run_id=run.run_id, conf={"room_id": run.room_id})
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code != httpx.codes.CONFLICT:  # sent before, its answer was lost
+                raise
+
+    def _is_there(self) -> bool:
+        if self._order():
+            return self.scene.orders.is_obeyed(self.run.run_id)
+        if self._state() != "deferred":
+            return False
+        return any(job.is_active and job.connected_at for job in self._jobs())
+
+    def _hit(self) -> None:
+        """Do what the cell says; a task's process has killed itself already."""
+        victim = self.run.cell.victim
+        if victim is Victim.FROZEN_TRIGGERER:
+            with self.scene.hands:
+                self.scene.change_triggerer(FROZEN)
+        elif victim.is_shared:
+            with self.scene.hands:
+                self._strike(victim)
+        elif victim.is_user and victim is not Victim.TIMEOUT:
+            patiently(self._use)
+            time.sleep(self.run.hold_seconds)
+        self.scene.orders.release(self.run.run_id)
+
+    def _strike(self, victim: Victim) -> None:
+        self.scene.kill(victim)
+        if victim is Victim.ORPHAN:
+            patiently(self._use)
+            time.sleep(5)  # for the row of the trigger to be removed
+        else:
+            self.scene.orders.release(self.run.run_id)
+        time.sleep(self.run.down_seconds)
+        self.scene.revive(victim)
+
+    def _use(self) -> None:
+        """Do what a user does."""
+        run, api = self.run, self.api
+        match run.cell.victim:
+            case Victim.MARK_FAILED | Victim.ORPHAN:
+                api.mark(run.dag_id, run.run_id, STARTER, "failed")
+            case Victim.MARK_SUCCESS:
+                api.mark(run.dag_id, run.run_id, STARTER, "success")
+            case Victim.CLEAR:
+                api.clear(run.dag_id, run.run_id, [STARTER])
+            case Victim.FAIL_RUN:
+                api.mark_dag_run(run.dag_id, run.run_id, "failed")
+            case Victim.DELETE:  # Airflow deletes no run that goes on
+                api.mark_dag_run(run.dag_id, run.run_id, "failed")
+                api.delete_dag_run(run.dag_id, run.run_id)
+
+    def _is_over(self) -> bool:
+        self._end_show()
+        tasks = patiently(lambda: _tasks(self.api, self.run))
+        states = {name: task["state"] for name, task in tasks.items()}
+        if self.run.cell.victim.is_user and self.run.cell.victim is not Victim.CLEAR:
+            return states.get(STARTER, "gone") in _FINISHED
+        return all(states.get(name, "gone") in _FINISHED for name in (STARTER, SENSOR))
+
+    def _end_show(self) -> None:
+        """Let an endless show be over some time after its run was hit."""
+        run, now = self.run, datetime.now(UTC)
+        if run.ends_by_itself or (run.cell.victim.is_user and run.cell.victim is not Victim.CLEAR):
+            return
+        for number, job in enumerate(self._jobs()):
+            old_life = run.cell.victim is Victim.CLEAR and number == 0
+            if job.is_active and job.connected_at:
+                age = now - (job.accepted_at if old_life else job.connected_at)
+                if age > timedelta(seconds=OLD_LIFE if old_life else ENCORE):
+                    self.scene.books.finish(job.job_id)
+
+    def _state(self) -> str | None:
+        task = patiently(lambda: _tasks(self.api, self.run)).get(STARTER, {})
+        return task.get("state")
+
+    def _jobs(self) -> list[Job]:
+        return patiently(lambda: self.scene.books.jobs(self.run.room_id))
+
+    def _wait_until(self, condition: Callable[[], bool], patience: float) -> bool:
+        deadline = time.monotonic() + patience
+        while not condition():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(LOOK)
+        return True
+
+
+def patiently(ask: Callable[[], T]) -> T:
+    """
+    Ask again while the other side is down, for :data:`API_PATIENCE`.
+
+    :raises httpx.HTTPError: what it said last.
+    """
+    deadline = time.monotonic() + API_PATIENCE
+    while True:
+        try:
+            return ask()
+        except httpx.HTTPStatusError as error:
+            if error.response.is_client_error or time.monotonic() > deadline:
+                raise
+        except httpx.TransportError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(LOOK)
+
+
+def _tasks(api: AirflowApi, run: Run) -> dict[str, dict[str, Any]]:
+    """Return the task instances of a run; none if the run is gone."""
+    answer = api.request("GET", f"/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances")
+    if answer.status_code == httpx.codes.NOT_FOUND:
+        return {}
+    return {task["task_id"]: task for task in answer.raise_for_status().json()["task_instances"]}

@@ -1,0 +1,249 @@
+"""The stack that the runs share: Airflow, a local MetaStudio, and the hands that kill them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import psutil
+
+from airflow_provider_smartlive.metastudio.signing import Credentials
+from dev.faults.books import Books
+from dev.faults.orders import Orders
+from dev.faults.schedule import Callbacks, Fate, Listing, Run, StartFault, Victim
+from dev.postgres import Postgres
+from dev.process import Program, free_port, wait_until
+from dev.stage import Stage
+
+HERE = Path(__file__).parent
+
+#: What the provider is set to, in seconds: its promises are bounds in terms of these, and shorter ones show a
+#: broken promise sooner.
+SETTINGS = {
+    "reconcile_interval": 8,
+    "end_grace": 6,
+    "stop_grace": 30,
+    "look_again_window": 9,
+    "request_timeout": 3,
+    "request_attempts": 3,
+    "failure_budget": 120,
+}
+
+#: Seconds by which the listing lags where it does; less than ``look_again_window``, or nothing could be found.
+LAG = 4.0
+
+#: Airflow's own patience, in seconds: five minutes and more by default, of which nobody would see the end here.
+AIRFLOW = {
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "12",
+    "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
+    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
+    "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "5",
+    # A killed worker never gives its slot back to the scheduler that lost it.
+    "AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG": "64",
+}
+
+#: Slots of the LocalExecutor; see above.
+PARALLELISM = 16
+
+#: Seconds that a revived process gets to answer or to beat.
+REVIVAL = 60.0
+
+#: Seconds that a sweep may take; it takes about 8.
+SWEEP_TIMEOUT = 120.0
+
+_PROGRAMS = {
+    Victim.SCHEDULER: "scheduler",
+    Victim.TRIGGERER: "triggerer",
+    Victim.API_SERVER: "api-server",
+    Victim.ORPHAN: "triggerer",
+}
+
+_START_RULES: dict[StartFault, dict[str, Any]] = {
+    StartFault.ERROR_BEFORE: {"nth": 1, "action": "status", "status": 503, "when": "before"},
+    StartFault.ERROR_AFTER: {"nth": 1, "action": "status", "status": 500, "when": "after"},
+    StartFault.TIMEOUT_AFTER: {"nth": 1, "action": "hang", "seconds": 20, "when": "after"},
+    StartFault.RESET_BEFORE: {"nth": 1, "action": "reset", "when": "before"},
+    StartFault.RESET_AFTER: {"nth": 1, "action": "reset", "when": "after"},
+    StartFault.GARBLED: {"nth": 1, "action": "garble"},
+}
+
+_CALLBACK_RULES: dict[Callbacks, dict[str, Any]] = {
+    Callbacks.DROPPED: {"action": "drop"},
+    Callbacks.END_DROPPED: {"action": "drop", "event": "END"},
+    Callbacks.DELAYED: {"action": "delay", "seconds": 2.5},
+    Callbacks.DUPLICATED: {"action": "duplicate", "count": 3},
+    Callbacks.REORDERED: {"action": "reorder", "probability": 0.5},
+    Callbacks.FORGED: {"action": "missign", "event": "END"},
+}
+
+_JOB_RULES: dict[Fate, dict[str, Any]] = {
+    Fate.LINGERS: {"action": "linger", "seconds": 600},
+    Fate.FAILS: {"action": "fail", "seconds": 3, "times": 1, "message": "failed by the harness"},
+    Fate.BLOCKED: {"action": "block", "seconds": 3, "times": 1},
+}
+
+_LISTING_RULES: dict[Listing, dict[str, Any]] = {
+    Listing.LAG: {"action": "lag", "seconds": LAG},
+    Listing.NO_ECHO: {"action": "no_echo"},
+}
+
+
+class Scene:
+    """
+    A stack for many runs; a context manager.
+
+    :param home: for all files.
+    :param database: ``postgresql`` or ``sqlite``.
+    """
+
+    def __init__(self, home: Path, *, database: str) -> None:
+        self.home = home
+        self._database = database
+        self._exits = ExitStack()
+        self.hands = threading.Lock()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as exits:
+            url = exits.enter_context(Postgres()).url if self._database == "postgresql" else None
+            self.stage = Stage(
+                self.home,
+                # A port and a file of its own, so that it comes back where it was, with what it knew.
+                sandbox_arguments=(
+                    *("--port", str(free_port()), "--state", str(self.home / "sandbox.db")),
+                    *("--link", "simulated", "--any-room"),
+                ),
+                airflow_options={
+                    "dags_folder": HERE / "dags",
+                    "database_url": url,
+                    "parallelism": PARALLELISM,
+                    "env": self._environment(),
+                },
+            )
+            self.airflow = self.stage.airflow
+            exits.enter_context(self.stage)
+            self.orders = Orders(self._orders_folder)
+            keys = Credentials(self.stage.access_key, self.stage.secret_key)
+            secrets = [self.airflow.callback_secret]
+            self.books = Books(self.stage.sandbox_url, self.stage.project_id, keys, secrets)
+            exits.callback(self.books.close)
+            for dag_id in ("faults", "faults_on_worker", "faults_brief"):
+                self.airflow.wait_for_dag(dag_id)
+            self._exits = exits.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._exits.close()
+
+    def set_up(self, run: Run) -> None:
+        """Make the room of a run, and tell MetaStudio what goes wrong there."""
+        room = {"room_id": run.room_id, "name": f"Run {run.number}", "seconds": run.show_seconds}
+        self.books.control("POST", "/scenario", {"rooms": [room]})
+        rules: dict[str, dict[str, Any] | None] = {
+            "start": _START_RULES.get(run.start),
+            "callback": _CALLBACK_RULES.get(run.callbacks),
+            "job": _JOB_RULES.get(run.fate),
+            "list": _LISTING_RULES.get(run.listing),
+        }
+        for target, rule in rules.items():
+            if rule is not None:
+                self.books.control("POST", "/faults", {"target": target, "room": run.room_id, **rule})
+
+    def kill(self, victim: Victim) -> None:
+        """Kill a process (SIGKILL). The scheduler's task processes go on, as they would."""
+        program = self._program(victim)
+        if victim is Victim.SCHEDULER:
+            os.kill(program.pid, signal.SIGKILL)
+            program.wait(REVIVAL)
+        else:
+            program.kill()
+
+    def revive(self, victim: Victim) -> None:
+        """Start it again, and wait until it answers."""
+        program = self._program(victim)
+        program.start()
+        if victim is Victim.SANDBOX:
+            wait_until(self._sandbox_answers, "sandbox", timeout=REVIVAL, needs=[program])
+        elif victim is Victim.API_SERVER:
+            wait_until(
+                lambda: bool(self.airflow.api.health()), "API server", timeout=REVIVAL, needs=[program]
+            )
+
+    def change_triggerer(self, frozen_seconds: float) -> None:
+        """Freeze the triggerer until a second one has taken over, thaw it, and stop the second one."""
+        first = self.airflow.triggerer
+        second = self.airflow.add_triggerer("triggerer-2")
+        try:
+            time.sleep(12)  # it starts while the first one still works
+            first.freeze()
+            time.sleep(frozen_seconds)
+            first.thaw()
+            time.sleep(10)  # the first one finds out what it has lost, and says so to its triggers
+        finally:
+            first.thaw()
+            second.stop()
+            del self.airflow.programs["triggerer-2"]
+
+    def sweep(self) -> str:
+        """Run ``airflow smartlive sweep``, the backstop, and return what it says."""
+        done = subprocess.run(
+            [sys.executable, "-m", "airflow", "smartlive", "sweep"],
+            env=self.airflow.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=SWEEP_TIMEOUT,
+            check=False,
+        )
+        return done.stdout
+
+    def tidy_up(self) -> None:
+        """Between two rounds: no fault is left, nothing runs, and nothing of a dead scheduler either."""
+        self.books.control("DELETE", "/faults")
+        for job in self.books.control("GET", "/jobs")["jobs"]:
+            if job["state"] in ("WAITING", "PROCESSING"):
+                self.books.finish(job["job_id"])
+        program = self.airflow.scheduler
+        for process in program.members():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                line = [process.pid, *(parent.pid for parent in process.parents())]
+                if program.pid not in line:
+                    process.kill()
+
+    def _program(self, victim: Victim) -> Program:
+        if victim is Victim.SANDBOX:
+            return self.stage.sandbox
+        return self.airflow.programs[_PROGRAMS[victim]]
+
+    def _sandbox_answers(self) -> bool:
+        try:
+            self.books.control("GET", "/health")
+        except httpx.TransportError:
+            return False
+        return True
+
+    @property
+    def _orders_folder(self) -> Path:
+        return self.home.resolve() / "orders"
+
+    def _environment(self) -> dict[str, str]:
+        settings = {f"AIRFLOW__SMARTLIVE__{name.upper()}": str(value) for name, value in SETTINGS.items()}
+        inject = {
+            "PYTHONPATH": str(HERE / "inject"),
+            Orders.VARIABLE: str(self._orders_folder),
+        }
+        return {**AIRFLOW, **settings, **inject}

@@ -1,0 +1,327 @@
+"""
+What goes wrong, and when: a pure function of the seed.
+
+A *run* is one livestream: a DAG run with a room of its own. Each has one *cell* of the matrix, what is hit and at
+which point of the livestream's way, and other faults beside it. Runs of one *round* share the stack, so the death
+of a scheduler meets all of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+
+class Victim(StrEnum):
+    """What is hit: a process, or the task itself by a user's hand."""
+
+    #: The process that runs the operator's code.
+    TASK = "task"
+    #: The same together with its supervisor, as if the worker's machine went down.
+    WORKER = "worker"
+    SCHEDULER = "scheduler"
+    TRIGGERER = "triggerer"
+    API_SERVER = "api-server"
+    #: MetaStudio itself, with its sender of callbacks.
+    SANDBOX = "sandbox"
+    #: Stopped for a minute while a second triggerer takes over, then thawed.
+    FROZEN_TRIGGERER = "triggerer, frozen"
+    MARK_FAILED = "user: mark failed"
+    MARK_SUCCESS = "user: mark success"
+    CLEAR = "user: clear"
+    DELETE = "user: delete the run"
+    FAIL_RUN = "user: mark the run failed"
+    #: Nobody's ``on_kill`` hears of it.
+    ORPHAN = "user: mark failed, no triggerer"
+    TIMEOUT = "dagrun_timeout"
+
+    @property
+    def is_user(self) -> bool:
+        """Whether somebody wants the livestream to end, or to begin again."""
+        return self in _USERS
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether all runs of a round suffer from it."""
+        return self in _SHARED
+
+
+_SHARED = frozenset(
+    {
+        Victim.SCHEDULER,
+        Victim.TRIGGERER,
+        Victim.API_SERVER,
+        Victim.SANDBOX,
+        Victim.FROZEN_TRIGGERER,
+        Victim.ORPHAN,
+    }
+)
+_USERS = frozenset(
+    {
+        Victim.MARK_FAILED,
+        Victim.MARK_SUCCESS,
+        Victim.CLEAR,
+        Victim.DELETE,
+        Victim.FAIL_RUN,
+        Victim.ORPHAN,
+        Victim.TIMEOUT,
+    }
+)
+
+
+class Point(StrEnum):
+    """A point of the way of one livestream, in its order."""
+
+    BEFORE_POST = "before the POST"
+    AFTER_ACCEPT = "after it was accepted"
+    BEFORE_STORE = "before the id is stored"
+    AFTER_STORE = "after the id is stored"
+    BEFORE_DEFER = "before defer"
+    AFTER_DEFER = "after defer"
+    STREAMING = "streaming"
+    RESUMED = "resumed"
+    BEFORE_RESULT = "before the result"
+
+
+_EARLY = (Point.BEFORE_POST, Point.AFTER_ACCEPT, Point.AFTER_STORE, Point.BEFORE_DEFER, Point.STREAMING)
+
+#: The cells of the matrix.
+MATRIX: dict[Victim, tuple[Point, ...]] = {
+    Victim.TASK: tuple(Point),
+    Victim.WORKER: tuple(Point),
+    Victim.SCHEDULER: tuple(Point),
+    Victim.TRIGGERER: tuple(Point),
+    Victim.API_SERVER: tuple(Point),
+    Victim.SANDBOX: tuple(Point),
+    Victim.FROZEN_TRIGGERER: (Point.STREAMING,),
+    Victim.MARK_FAILED: _EARLY,
+    Victim.MARK_SUCCESS: _EARLY,
+    Victim.CLEAR: _EARLY,
+    Victim.DELETE: (Point.AFTER_STORE, Point.STREAMING),
+    Victim.FAIL_RUN: (Point.AFTER_STORE, Point.STREAMING),
+    Victim.ORPHAN: (Point.STREAMING,),
+    Victim.TIMEOUT: (Point.STREAMING,),
+}
+
+
+class StartFault(StrEnum):
+    """How MetaStudio answers the first start."""
+
+    NONE = "none"
+    ERROR_BEFORE = "5xx, no job"
+    ERROR_AFTER = "5xx, job made"
+    TIMEOUT_AFTER = "timeout, job made"
+    RESET_BEFORE = "reset, no job"
+    RESET_AFTER = "reset, job made"
+    GARBLED = "unreadable 202"
+
+
+class Listing(StrEnum):
+    """What MetaStudio's listing leaves out."""
+
+    NONE = "none"
+    LAG = "lags"
+    NO_ECHO = "no callback URLs"
+
+
+class Callbacks(StrEnum):
+    """What becomes of the callbacks."""
+
+    NONE = "none"
+    DROPPED = "all lost"
+    END_DROPPED = "END lost"
+    DELAYED = "delayed"
+    DUPLICATED = "sent three times"
+    REORDERED = "out of order"
+    FORGED = "END badly signed"
+
+
+class Fate(StrEnum):
+    """What becomes of the job."""
+
+    PLAIN = "ends by itself"
+    LINGERS = "PROCESSING after END"
+    FAILS = "FAILED"
+    BLOCKED = "BLOCKED"
+
+
+@dataclass(frozen=True, order=True)
+class Cell:
+    """What is hit, and where."""
+
+    victim: Victim
+    point: Point
+
+
+ALL_CELLS = tuple(Cell(victim, point) for victim, points in MATRIX.items() for point in points)
+
+
+@dataclass(frozen=True)
+class Run:
+    """
+    The plan of one run.
+
+    :param number: its number in the schedule, from 1.
+    :param round: the number of its round, from 1.
+    :param room_id: its room.
+    :param show_seconds: how long the script is.
+    :param hold_seconds: how long a held task process waits after a user's action.
+    :param down_seconds: how long a killed process stays away.
+    """
+
+    number: int
+    round: int
+    room_id: str
+    cell: Cell
+    start: StartFault
+    listing: Listing
+    callbacks: Callbacks
+    fate: Fate
+    show_seconds: float
+    hold_seconds: float
+    down_seconds: float
+
+    @property
+    def run_id(self) -> str:
+        """The DAG run's id."""
+        return f"faults__{self.number:03d}"
+
+    @property
+    def dag_id(self) -> str:
+        """The DAG that fits: only on a worker is there a task process to kill while the stream runs."""
+        if self.cell.victim is Victim.TIMEOUT:
+            return "faults_brief"
+        on_worker = self.cell.victim in (Victim.TASK, Victim.WORKER) and self.cell.point is Point.STREAMING
+        return "faults_on_worker" if on_worker else "faults"
+
+    @property
+    def ends_by_itself(self) -> bool:
+        """
+        Whether the show is short; else only a stop, or the harness, ends it.
+
+        So that an orphan is seen, and the stream surely runs when something happens to its task.
+        """
+        return not (self.cell.victim.is_user or self.cell.point is Point.STREAMING)
+
+    def text(self) -> str:
+        """Return one line about the plan."""
+        others = [
+            f"{name}: {value}"
+            for name, value in (
+                ("start", self.start),
+                ("listing", self.listing),
+                ("callbacks", self.callbacks),
+                ("job", self.fate),
+            )
+            if value not in (StartFault.NONE, Fate.PLAIN)
+        ]
+        return (
+            f"#{self.number:<3} {self.cell.victim} at '{self.cell.point}'; {', '.join(others) or 'no more'}"
+        )
+
+
+#: Seconds of a show that does not end by itself.
+ENDLESS = 3600.0
+
+#: How many runs of each kind a round has: those that all runs of the round suffer from, and the others.
+SHARED_PER_ROUND = 2
+OWN_PER_ROUND = 2
+
+#: Start faults that leave room for the point: where the answer is lost, nothing is ever "accepted".
+_ANSWERED = (StartFault.NONE, StartFault.ERROR_BEFORE, StartFault.RESET_BEFORE)
+
+#: Points that come even if the start is refused because the listing cannot tell whose a job is.
+_NO_ECHO_POINTS = (Point.BEFORE_POST, Point.AFTER_ACCEPT)
+
+#: Points that come even if MetaStudio blocks the job a few seconds after its start.
+_BLOCKED_POINTS = (
+    Point.BEFORE_POST,
+    Point.AFTER_ACCEPT,
+    Point.BEFORE_STORE,
+    Point.AFTER_STORE,
+    Point.RESUMED,
+)
+
+#: Points that come only if the show is not over before the task knows its job, which can take some looks.
+_LONG_POINTS = (Point.BEFORE_DEFER, Point.AFTER_DEFER)
+
+
+def plan(runs: int, seed: int) -> list[Run]:
+    """
+    Return the schedule: the same one for the same arguments.
+
+    All cells come once, in an order of their own, before any comes again.
+
+    :param runs: how many livestreams.
+    :param seed: decides everything.
+    """
+    dice = random.Random(seed)
+    cells = _cells(runs, dice)
+    planned: list[Run] = []
+    for index, group in enumerate(_rounds(cells), start=1):
+        for cell in group:
+            planned.append(_run(len(planned) + 1, index, cell, seed))
+    return planned
+
+
+def digest(runs: Iterable[Run]) -> str:
+    """Return a short mark of a schedule: equal for equal schedules."""
+    return hashlib.sha256(repr([asdict(run) for run in runs]).encode()).hexdigest()[:12]
+
+
+def _cells(runs: int, dice: random.Random) -> list[Cell]:
+    cells: list[Cell] = []
+    while len(cells) < runs:
+        once = list(ALL_CELLS)
+        dice.shuffle(once)
+        cells += once
+    return cells[:runs]
+
+
+def _rounds(cells: Sequence[Cell]) -> list[list[Cell]]:
+    shared = [cell for cell in cells if cell.victim.is_shared]
+    own = [cell for cell in cells if not cell.victim.is_shared]
+    rounds = []
+    while shared or own:
+        group = shared[:SHARED_PER_ROUND] + own[:OWN_PER_ROUND]
+        shared, own = shared[SHARED_PER_ROUND:], own[OWN_PER_ROUND:]
+        rounds.append(group)
+    return rounds
+
+
+def _run(number: int, round_number: int, cell: Cell, seed: int) -> Run:
+    dice = random.Random(f"{seed}/{number}/{cell.victim}/{cell.point}")
+    listing = _pick(dice, (Listing.NONE, Listing.LAG), plain=0.6)
+    if not cell.victim.is_user and cell.point in _NO_ECHO_POINTS and dice.random() < 0.4:
+        listing = Listing.NO_ECHO
+    run = Run(
+        number=number,
+        round=round_number,
+        room_id=str(uuid.UUID(int=dice.getrandbits(128), version=4)),
+        cell=cell,
+        start=_pick(dice, _ANSWERED if cell.point is Point.AFTER_ACCEPT else tuple(StartFault), plain=0.5),
+        listing=listing,
+        callbacks=_pick(dice, tuple(Callbacks), plain=0.4),
+        fate=_pick(dice, _fates(cell), plain=0.7),
+        show_seconds=round(dice.uniform(4, 14) + (8 if cell.point in _LONG_POINTS else 0), 1),
+        hold_seconds=round(dice.uniform(0, 7), 1),
+        down_seconds=round(dice.uniform(0, 6), 1),
+    )
+    return run if run.ends_by_itself else replace(run, show_seconds=ENDLESS)
+
+
+def _fates(cell: Cell) -> tuple[Fate, ...]:
+    if cell.victim.is_user or cell.victim is Victim.FROZEN_TRIGGERER:
+        return (Fate.PLAIN,)
+    return tuple(fate for fate in Fate if fate is not Fate.BLOCKED or cell.point in _BLOCKED_POINTS)
+
+
+def _pick(dice: random.Random, choices: Sequence[Any], *, plain: float) -> Any:
+    """Choose the first one with a probability of its own, else any of the others."""
+    others = choices[1:]
+    return choices[0] if not others or dice.random() < plain else dice.choice(others)
