@@ -42,13 +42,23 @@ class Channel:
         """
         conn_id = connection.conn_id
         url = connection.extra_dejson.get("output_url") or _url_of_host(connection)
-        if urlsplit(url).scheme not in SCHEMES or not urlsplit(url).hostname:
+        if not _is_rtmp(url):
             raise ValueError(
                 f"Connection {conn_id!r} holds no RTMP URL: put the platform's ingest URL "
                 "(rtmp://... or rtmps://...) into its host or into `output_url` of its extra, "
                 "and the stream key into its password."
             )
         return cls(conn_id, url, connection.password or None)
+
+
+def _is_rtmp(url: object) -> bool:
+    if not isinstance(url, str):
+        return False
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in SCHEMES and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # an unclosed bracket, or a port that is no number; its text would repeat the URL
+        return False
 
 
 def _url_of_host(connection: Connection) -> str:
