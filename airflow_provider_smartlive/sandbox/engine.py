@@ -86,6 +86,8 @@ class Engine:
             if job.is_active:
                 self._note(job, "resumed")
                 self._launch(job)
+            elif job.room_type == "TEMP":
+                self._vanish(job)  # it was over, and its time to linger as well
 
     async def close(self) -> None:
         """Stop publishing; active jobs stay active for the next time."""
