@@ -242,8 +242,9 @@ class Scene:
 
     def _environment(self) -> dict[str, str]:
         settings = {f"AIRFLOW__SMARTLIVE__{name.upper()}": str(value) for name, value in SETTINGS.items()}
+        python_path = [str(HERE / "inject"), *filter(None, [os.environ.get("PYTHONPATH")])]
         inject = {
-            "PYTHONPATH": str(HERE / "inject"),
+            "PYTHONPATH": os.pathsep.join(python_path),
             Orders.VARIABLE: str(self._orders_folder),
         }
         return {**AIRFLOW, **settings, **inject}
