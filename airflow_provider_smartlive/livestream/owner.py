@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
+from airflow.sdk.observability import stats
+
 from airflow_provider_smartlive.exceptions import (
     SmartLiveJobBlockedError,
     SmartLiveJobFailedError,
@@ -150,6 +152,8 @@ class Owner:
             leave_running=not self.stop_after_end,
         )
         self.log.info("Woken by %s; MetaStudio says %s: %s.", source, sighting, verdict.reason)
+        # How often callbacks win over reconciliation tells whether they arrive.
+        stats.incr("smartlive.resumed", tags={"source": str(source)})
         return self._act(verdict, sighting, callbacks, source)
 
     def _signal(self, source: WakeSource, callbacks: JobCallbacks | None) -> Signal:
