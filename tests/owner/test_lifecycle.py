@@ -22,10 +22,10 @@ from airflow_provider_smartlive.lifecycle import (
 OVER = (Sight.SUCCEED, Sight.FAILED, Sight.BLOCKED, Sight.NOT_FOUND)
 UNCLEAR = (Sight.UNKNOWN, Sight.REFUSED)
 #: The signals on which the owner goes on to wait, to finish or to fail.
-AWAKE = (Signal.END, Signal.RECONCILIATION, Signal.DEADLINE, Signal.TIMEOUT, Signal.GRACE_OVER)
+AWAKE = tuple(signal for signal in Signal if signal not in (Signal.KILL, Signal.HAND_OVER))
 
-#: The signals that end a wait whatever MetaStudio says.
-ENDS_ITSELF = (Signal.DEADLINE, Signal.TIMEOUT, Signal.DISCONNECTED, Signal.KILL, Signal.HAND_OVER)
+#: The signals that end a job that may run, whatever MetaStudio says.
+ENDS_ITSELF = (Signal.DEADLINE, Signal.TIMEOUT, Signal.DISCONNECTED, Signal.KILL)
 
 #: Row of the transition table, as (text, signals, sights, what else is known, what the owner does).
 ROWS: list[tuple[str, tuple[Signal, ...], tuple[Sight, ...], dict[str, Any], Action]] = [
@@ -133,6 +133,11 @@ def test_row(signal: Signal, sight: Sight, known: dict[str, Any], action: Action
     assert decide(signal, sight, **known).action is action
 
 
+def test_every_signal_and_sight_stand_in_a_row() -> None:
+    covered = {pair for _, signals, sights, _, _ in ROWS for pair in itertools.product(signals, sights)}
+    assert covered == set(itertools.product(Signal, Sight))
+
+
 def combinations() -> list[Any]:
     """Return every combination of what can be known."""
     flags = ("ended", "budget_over", "leave_running")
@@ -172,14 +177,13 @@ def test_a_job_that_may_run_is_left_alone_only_where_somebody_asked_for_it() -> 
 def test_a_planned_or_forced_end_always_stops_what_may_run() -> None:
     stops = {Action.STOP, Action.STOP_AND_FINISH, Action.STOP_AND_FAIL}
     for signal, sight, known in combinations():
-        if signal in (Signal.DEADLINE, Signal.TIMEOUT, Signal.KILL) and sight not in OVER:
+        if signal in ENDS_ITSELF and sight not in OVER:
             assert decide(signal, sight, **known).action in stops
 
 
 def test_a_passing_fault_never_ends_a_wait() -> None:
     for signal, sight, known in combinations():
-        ends_itself = signal in ENDS_ITSELF
-        if sight in UNCLEAR and not known["budget_over"] and not ends_itself:
+        if sight in UNCLEAR and not known["budget_over"] and signal not in (*ENDS_ITSELF, Signal.HAND_OVER):
             assert decide(signal, sight, **known).action in {Action.WAIT, Action.WAIT_FOR_FINISH}
 
 
