@@ -24,6 +24,8 @@ from airflow_provider_smartlive.sandbox.platform import Platform
 from airflow_provider_smartlive.sandbox.server import Sandbox
 from airflow_provider_smartlive.sandbox.store import StateError
 
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
@@ -48,6 +50,8 @@ async def _serve(arguments: argparse.Namespace) -> None:
             _say(f"platform: {platform.url}")
         if sandbox.services.any_room:
             print("any room: a start makes the room that it names (--room names rooms)", file=sys.stderr)
+        if arguments.host not in _LOOPBACK:
+            print("anybody who reaches this host can use /sandbox: it asks for no key", file=sys.stderr)
         await stopped.wait()
 
 

@@ -17,7 +17,7 @@ from airflow_provider_smartlive.sandbox.broadcast import make_outputs
 from airflow_provider_smartlive.sandbox.clock import Clock
 from airflow_provider_smartlive.sandbox.faults import FaultBook, Subject
 from airflow_provider_smartlive.sandbox.jobs import JobRecord
-from airflow_provider_smartlive.sandbox.ledger import Kind, Ledger
+from airflow_provider_smartlive.sandbox.ledger import Kind, Ledger, fingerprint
 from airflow_provider_smartlive.sandbox.links import LinkFactory
 from airflow_provider_smartlive.sandbox.options import Assumptions
 from airflow_provider_smartlive.sandbox.rooms import Room, Rooms
@@ -60,7 +60,6 @@ class Engine:
         self.clock = clock
         self.rooms = rooms
         self._store = store
-        self._ledger = ledger
         self._faults = faults
         self._assumptions = assumptions
         self._stage = Stage(
@@ -152,7 +151,8 @@ class Engine:
         job.warnings = warnings(job.script, room.body, job.policy, self._assumptions)
         self._jobs[normalise_id(job_id)] = job
         self._save(job)
-        self._note(job, "start accepted")
+        url = job.callback.get("live_event_type_callback_url")
+        self._note(job, "start accepted", url_hash=fingerprint(url))
         self._launch(job)
         return job
 
@@ -221,8 +221,8 @@ class Engine:
             self._store.put("job", normalise_id(job.job_id), job.model_dump_json())
             self._store.put("clock", _SHOWN, repr(self.clock.shown()))
 
-    def _note(self, job: JobRecord, why: str) -> None:
-        self._ledger.add(Kind.JOB, job_id=job.job_id, room_id=job.room_id, state=job.state.value, why=why)
+    def _note(self, job: JobRecord, why: str, **facts: str | None) -> None:
+        self._stage.note(Kind.JOB, job, state=job.state.value, why=why, **facts)
 
 
 def _rtc_room(settings: dict[str, Any], now: datetime) -> dict[str, Any]:
