@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -70,19 +71,24 @@ class Player:
         self.scene = scene
         self._tell = tell
         self._without = without
+        self._given_up = threading.Event()
 
     def play_round(self, runs: Sequence[Run]) -> list[Outcome]:
         """Play some runs together and return what became of them."""
         self.scene.orders.take_away(self._without)
         with ThreadPoolExecutor(len(runs)) as threads:
-            played = list(threads.map(self._play, runs))
+            try:
+                played = list(threads.map(self._play, runs))
+            except BaseException:  # such as Ctrl-C: do not wait for what will never be counted
+                self._given_up.set()
+                raise
         swept = self._wait_for_stops(runs)
         outcomes = [self._outcome(each, swept) for each in played]
         self.scene.tidy_up()
         return outcomes
 
     def _play(self, run: Run) -> Played:
-        act = _Act(self.scene, run)
+        act = _Act(self.scene, run, self._given_up)
         try:
             return Played(run, act.play())
         except (ProgramError, httpx.HTTPError) as error:
@@ -118,9 +124,10 @@ class Player:
 class _Act:
     """One run on the stage."""
 
-    def __init__(self, scene: Scene, run: Run) -> None:
+    def __init__(self, scene: Scene, run: Run, given_up: threading.Event) -> None:
         self.scene = scene
         self.run = run
+        self._given_up = given_up
         self.api = AirflowApi(scene.airflow.base_url)
 
     def play(self) -> bool:
@@ -227,9 +234,8 @@ class _Act:
     def _wait_until(self, condition: Callable[[], bool], patience: float) -> bool:
         deadline = time.monotonic() + patience
         while not condition():
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or self._given_up.wait(LOOK):
                 return False
-            time.sleep(LOOK)
         return True
 
 
