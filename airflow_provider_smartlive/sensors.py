@@ -59,6 +59,8 @@ class SmartLiveStreamStateSensor(NamedJob, BaseSensorOperator):
     :param confirm: whether MetaStudio has to confirm an END.
     :param reconcile_interval: seconds between two questions to MetaStudio; default
         ``[smartlive] reconcile_interval``.
+    :param timeout: how long to wait, as a timedelta or in seconds; mandatory unless ``target_state`` is END,
+        where Airflow's default of 7 days counts.
     """
 
     template_fields: Sequence[str] = NamedJob.job_template_fields
