@@ -42,6 +42,12 @@ class Postgres:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
+    def run(self, statement: str) -> None:
+        """Run an SQL statement as the superuser."""
+        if self._server is None:
+            raise RuntimeError("PostgreSQL was not started.")
+        self._server.psql(statement)
+
     @property
     def url(self) -> str:
         """The database's URL for SQLAlchemy, with the driver that Airflow uses."""

@@ -42,7 +42,9 @@ def _reason(job: SmartLiveJob, route: Route, task: TaskFacts | None) -> str | No
         return "its task was cleared and lives on without it"
     if task.job_id is not None and not same_id(task.job_id, job.job_id):
         return "its task has another job"
-    if task.state == "success" and task.run_goes_on:
+    if task.run_goes_on and task.state in ("success", None):
+        # A tear-down may still own the job of a starter that did not wait; and a task without a state (reset
+        # by a new scheduler, or cleared) looks for its job itself when it starts.
         return None
     if signal_of_cancel(task.state) is Signal.KILL:
         return f"its task is {task.state or 'cleared'}"

@@ -21,7 +21,7 @@ from airflow_provider_smartlive.metastudio.signing import Credentials
 from dev.faults.books import Books
 from dev.faults.orders import Orders
 from dev.faults.schedule import Callbacks, Fate, Listing, Run, StartFault, Victim
-from dev.postgres import Postgres
+from dev.postgres import DATABASE, Postgres
 from dev.process import Program, free_port, wait_until
 from dev.stage import Stage
 
@@ -117,7 +117,7 @@ class Scene:
 
     def __enter__(self) -> Self:
         with ExitStack() as exits:
-            url = exits.enter_context(Postgres()).url if self._database == "postgresql" else None
+            url = self._start_database(exits)
             self.stage = Stage(
                 self.home,
                 # A port and a file of its own, so that it comes back where it was, with what it knew.
@@ -223,6 +223,15 @@ class Scene:
                 line = [process.pid, *(parent.pid for parent in process.parents())]
                 if program.pid not in line:
                     process.kill()
+
+    def _start_database(self, exits: ExitStack) -> str | None:
+        if self._database == "sqlite":
+            return None
+        postgres = exits.enter_context(Postgres())
+        # Task processes inherit the scheduler's connections: one that dies within a transaction would otherwise
+        # leave its locks behind for as long as any of them lives.
+        postgres.run(f"ALTER DATABASE {DATABASE} SET idle_in_transaction_session_timeout = '5s'")
+        return postgres.url
 
     def _program(self, victim: Victim) -> Program:
         if victim is Victim.SANDBOX:
