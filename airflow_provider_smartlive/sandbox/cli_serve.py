@@ -83,6 +83,7 @@ def _config(arguments: argparse.Namespace) -> Config:
         picture=arguments.picture,
         engine=Engine(arguments.engine),
         audio=Audio(arguments.audio),
+        may_crash=True,
         ca_file=arguments.ca_file,
     )
     return config if arguments.scenario is None else config.with_scenario(Scenario.load(arguments.scenario))

@@ -103,6 +103,8 @@ class Config:
     :param picture: ``asked`` sends the size that the request asks for, ``small`` 270x480.
     :param engine: what encodes and sends video.
     :param audio: what is heard.
+    :param may_crash: whether the fault "crash" ends the process; else it only breaks the connection, because the
+        process is that of a test.
     :param ca_file: certificates to trust for https callback URLs, besides the system's.
     """
 
@@ -118,6 +120,7 @@ class Config:
     picture: Literal["asked", "small"] = "asked"
     engine: Engine = Engine.PYAV
     audio: Audio = Audio.SILENT
+    may_crash: bool = False
     ca_file: Path | None = None
 
     def with_scenario(self, scenario: Scenario) -> Config:

@@ -130,7 +130,9 @@ class Gate:
             elif fault.action == "reset":
                 raise Broken
             elif fault.action == "crash":
-                os._exit(_CRASHED)
+                if self._services.config.may_crash:
+                    os._exit(_CRASHED)
+                raise Broken
 
     def _write_down(
         self,

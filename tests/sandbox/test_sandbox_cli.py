@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -188,3 +190,18 @@ def test_every_command_has_help(command: list[str], capsys: pytest.CaptureFixtur
 @pytest.fixture
 def smartlive_sandbox_config() -> Config:
     return quick_config()
+
+
+@pytest.mark.parametrize(
+    ("module", "absent"),
+    [
+        ("pytest_plugin", {"airflow", "aiohttp", "pydantic", "starlette", "uvicorn", "av", "PIL"}),
+        ("cli", {"airflow", "aiohttp", "pydantic", "starlette", "uvicorn", "av", "PIL"}),
+        ("cli_client", {"airflow", "aiohttp", "starlette", "uvicorn", "av", "PIL"}),
+        ("server", {"airflow", "av", "PIL"}),
+    ],
+)
+def test_nothing_heavy_is_imported_before_it_is_needed(module: str, absent: set[str]) -> None:
+    code = f"import sys, airflow_provider_smartlive.sandbox.{module}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert absent & set(done.stdout.split()) == set()

@@ -242,6 +242,13 @@ def test_an_answer_can_stay_away(client: SignedClient, when: str, count: int) ->
     assert client.jobs()["count"] == count
 
 
+def test_a_crash_does_not_end_the_process_of_a_test(client: SignedClient) -> None:
+    client.sandbox.add_fault(target="start", action="crash", times=1)
+    with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError)):
+        client.start()
+    assert client.start().status_code == 202
+
+
 def test_an_answer_can_be_cut(client: SignedClient) -> None:
     client.sandbox.add_fault(target="start", action="garble", times=1)
     answer = client.start()
