@@ -51,6 +51,9 @@ SILENT_INTERVAL = 60.0
 #: Least seconds between two readings of the callback table.
 MIN_TABLE_INTERVAL = 5.0
 
+#: Seconds for which a killed task's trigger tries to learn what became of its task; it has 30 for everything.
+KILL_BUDGET = 8.0
+
 #: Most seconds between two looks for the job of a starter that has none yet, and between two tries to reach
 #: Airflow.
 LONGEST_PAUSE = 60.0
@@ -155,18 +158,26 @@ class SmartLiveJobTrigger(BaseTrigger):
 
     async def _ended_already(self) -> bool:
         await asyncio.sleep(max(0.0, min(FIRST_READ, self._seconds_left() or FIRST_READ)))
-        callbacks = await self._callbacks()
+        try:
+            # Neither may an END that is there already be missed for a fault of Airflow's API, nor a deadline.
+            async with asyncio.timeout(self._seconds_left()):
+                callbacks = await _insist(self, self._read_callbacks, budget=self.failure_budget)
+        except TimeoutError:
+            return False
         return callbacks is not None and callbacks.ended(self.expected_outputs)
 
+    async def _read_callbacks(self) -> JobCallbacks | None:
+        callbacks = await Starter(**vars(_own_task(self))).callbacks_async(self.job_id)
+        self._heard = self._heard or callbacks is not None
+        return callbacks
+
     async def _callbacks(self) -> JobCallbacks | None:
-        """Read what was called back; that Airflow cannot tell at the moment is no reason to end the wait."""
+        """Read what was called back; if Airflow cannot tell at the moment, the next look is soon enough."""
         try:
-            callbacks = await Starter(**vars(_own_task(self))).callbacks_async(self.job_id)
+            return await self._read_callbacks()
         except Exception:
             self.log.warning("The callback table of this task cannot be read at the moment.", exc_info=True)
             return None
-        self._heard = self._heard or callbacks is not None
-        return callbacks
 
     async def _due(self) -> WakeSource | None:
         """Return what is due although nothing was seen."""
@@ -232,7 +243,7 @@ class SmartLiveJobTrigger(BaseTrigger):
         """
         if not self.cancel_on_kill:
             return
-        state = await _own_state(_own_task(self))
+        state = await _insist(self, lambda: _own_state(_own_task(self)), budget=KILL_BUDGET)
         if signal_of_cancel(state) is Signal.HAND_OVER:
             return
         self.log.info("Task is %s: stopping job %s.", state or "gone", self.job_id)
@@ -301,7 +312,7 @@ class SmartLiveStreamTrigger(BaseTrigger):
         except TimeoutError:
             wake = self._wake(WakeSource.TIMEOUT)
         if wake.state == self.target_state and not self.needs_worker:
-            await self._insist(lambda: _leave_result(self, wake))
+            await _insist(self, lambda: _leave_result(self, wake), budget=self.failure_budget)
             yield TaskSuccessEvent()
         else:
             yield TriggerEvent(wake.dump())
@@ -328,17 +339,17 @@ class SmartLiveStreamTrigger(BaseTrigger):
         """Wait until the starter has a job, asking ever less often."""
         pause = FIRST_READ
         starter = Starter(**(self.starter or {}))
-        while (job_id := await self._insist(starter.job_id_async)) is None:
+        while (job_id := await _insist(self, starter.job_id_async, budget=self.failure_budget)) is None:
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
-        self.room_id = self.room_id or await self._insist(starter.room_id_async)
+        self.room_id = self.room_id or await _insist(self, starter.room_id_async, budget=self.failure_budget)
         return job_id
 
     async def _seen(self, job_id: str) -> bool:
         if self.starter is None:
             return False
         starter = Starter(**self.starter)
-        callbacks = await self._insist(lambda: starter.callbacks_async(job_id))
+        callbacks = await _insist(self, lambda: starter.callbacks_async(job_id), budget=self.failure_budget)
         return callbacks is not None and callbacks.has_reached(self.target_state)
 
     def _judge(self, sighting: Sighting, lost_since: datetime | None) -> Wake | None:
@@ -353,18 +364,23 @@ class SmartLiveStreamTrigger(BaseTrigger):
     def _wake(self, source: WakeSource, state: str | None = None) -> Wake:
         return Wake(source=source, job_id=self.job_id or "", state=state, at=utcnow())
 
-    async def _insist(self, action: Callable[[], Awaitable[T]]) -> T:
-        """Do something by way of Airflow's API; its passing faults must not end the wait, and raising would."""
-        since, pause = utcnow(), 1.0
-        while True:
-            try:
-                return await action()
-            except Exception as error:
-                if utcnow() - since >= timedelta(seconds=self.failure_budget):
-                    raise
-                self.log.warning("Airflow's API failed: %s; again in %.0f s.", error, pause)
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE)
+
+async def _insist(trigger: BaseTrigger, action: Callable[[], Awaitable[T]], *, budget: float) -> T:
+    """
+    Do something by way of Airflow's API, whose passing faults must not end a wait.
+
+    :param budget: seconds after which its error is raised.
+    """
+    since, pause = utcnow(), 1.0
+    while True:
+        try:
+            return await action()
+        except Exception as error:
+            if utcnow() - since >= timedelta(seconds=budget):
+                raise
+            trigger.log.warning("Airflow's API failed: %s; again in %.0f s.", error, pause)
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, LONGEST_PAUSE)
 
 
 def _serialized(trigger: BaseTrigger) -> tuple[str, dict[str, Any]]:

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 CONFIRM_INTERVAL = 2.0
 
 #: Seconds that ``on_kill`` of a trigger has: Airflow allows 30 by default (``[triggerer] on_kill_timeout``).
-KILL_GRACE = 25.0
+KILL_GRACE = 20.0
 
 
 def look(hook: SmartLiveHook, room_id: str, job_id: str) -> Sighting:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from airflow.models.trigger import Trigger
+from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 from fake_airflow import DAG, RUN, TASK, FakeSupervisor, FakeTaskInstance, api_error
 from fake_callbacks import called_back
@@ -262,6 +263,18 @@ class TestJobTriggerOnKill:
         self.kill(world, "failed")
         assert world.clock.seconds < 30
         assert "sweep" in caplog.text
+
+    def test_a_fault_of_the_execution_api_costs_a_second_not_the_stop(self, world: World) -> None:
+        world.supervisor.faults = [api_error()]
+        self.kill(world, "failed")
+        assert world.metastudio.running == []
+
+    def test_a_job_is_left_alone_while_nobody_can_tell_what_became_of_its_task(self, world: World) -> None:
+        world.supervisor.faults = [api_error() for _ in range(100)]
+        with pytest.raises(AirflowRuntimeError):
+            self.kill(world, "failed")
+        assert world.clock.seconds < 30
+        assert world.metastudio.asked == {}
 
     def test_who_asked_for_it_keeps_the_job(self, world: World) -> None:
         self.kill(world, "failed", cancel_on_kill=False)
