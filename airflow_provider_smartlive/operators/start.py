@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
@@ -185,17 +184,11 @@ class StartSmartLiveJobOperator(BaseOperator):
             obtained = self._obtain(task, request, issued, schedule)
         owner = self._owner = self._make_owner(task, self._first_wait(obtained, request, schedule))
         self._publish(owner)
-        with self._stopping_at_timeout(owner):
-            self._honour_kill()
-            self._judge_warnings(obtained, owner)
-            if not self.wait_for_termination:
-                return owner.started()
-            if obtained.response is None:
-                # A job of an earlier try may have ended; its callbacks went with the XComs of that try.
-                return self._settle_or_wait(owner, WakeSource.RECONCILIATION)
-            if owner.has_ended():
-                return self._settle_or_wait(owner, WakeSource.CALLBACK)
-            return self._wait(owner)
+        try:
+            return self._go_on(owner, obtained)
+        except AirflowTaskTimeout:
+            # On a worker Airflow itself keeps execution_timeout: the same end as in a trigger.
+            return self._settle_or_wait(owner, WakeSource.TIMEOUT)
 
     def execute_complete(
         self, context: Context, event: dict[str, Any], wait: dict[str, Any]
@@ -216,8 +209,10 @@ class StartSmartLiveJobOperator(BaseOperator):
         # An event of another job says nothing about ours; looking is always right.
         is_ours = same_id(wake.job_id, owner.wait.job_id)
         source = WakeSource(wake.source) if is_ours else WakeSource.RECONCILIATION
-        with self._stopping_at_timeout(owner):
+        try:
             return self._settle_or_wait(owner, source)
+        except AirflowTaskTimeout:
+            return self._settle_or_wait(owner, WakeSource.TIMEOUT)
 
     def on_kill(self) -> None:
         """Stop the job if the task was ended from outside; a process that only lost its task leaves it alone."""
@@ -347,6 +342,18 @@ class StartSmartLiveJobOperator(BaseOperator):
             owner.discard("The livestream has warnings")
             raise AirflowFailException(f"Job {obtained.job_id} was stopped: MetaStudio warns of {warnings}.")
 
+    def _go_on(self, owner: Owner, obtained: Obtained) -> dict[str, Any]:
+        self._honour_kill()
+        self._judge_warnings(obtained, owner)
+        if not self.wait_for_termination:
+            return owner.started()
+        if obtained.response is None:
+            # A job of an earlier try may have ended; its callbacks went with the XComs of that try.
+            return self._settle_or_wait(owner, WakeSource.RECONCILIATION)
+        if owner.has_ended():
+            return self._settle_or_wait(owner, WakeSource.CALLBACK)
+        return self._wait(owner)
+
     def _settle_or_wait(self, owner: Owner, source: WakeSource) -> dict[str, Any]:
         result = owner.settle(source)
         return self._wait(owner) if result is None else result
@@ -411,15 +418,6 @@ class StartSmartLiveJobOperator(BaseOperator):
             return self.reconcile_interval
         pushed = self.use_callbacks and wait.expected_outputs
         return settings.number("reconcile_interval" if pushed else "reconcile_interval_without_rtmp")
-
-    @contextmanager
-    def _stopping_at_timeout(self, owner: Owner) -> Iterator[None]:
-        """On a worker Airflow itself keeps ``execution_timeout``: the same end as in a trigger."""
-        try:
-            yield
-        except AirflowTaskTimeout:
-            owner.settle(WakeSource.TIMEOUT)
-            raise
 
     @cached_property
     def _kill(self) -> KillSwitch:

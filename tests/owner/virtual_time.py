@@ -50,9 +50,9 @@ class Clock:
         if not self._plans or self._plans[0][0] > until:
             self.now = until
             return
-        due, _, action = heapq.heappop(self._plans)
-        self.now = max(self.now, due)
-        action()
+        self.now = max(self.now, self._plans[0][0])
+        while self._plans and self._plans[0][0] <= self.now:
+            heapq.heappop(self._plans)[2]()
 
     @property
     def has_plans(self) -> bool:

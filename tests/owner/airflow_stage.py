@@ -1,0 +1,154 @@
+"""One task on an Airflow in memory: its tries, its deferrals, and what happens outside meanwhile, by the clock."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from airflow.models.trigger import Trigger
+from airflow.sdk.bases.operator import BaseOperator, ExecutorSafeguard
+from airflow.sdk.exceptions import AirflowRescheduleException, AirflowTaskTimeout, TaskDeferred
+from airflow.sdk.serde import deserialize, serialize
+from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
+from fake_airflow import TASK, FakeSupervisor, FakeTaskInstance, a_context
+from fake_callbacks import called_back
+from fake_metastudio import FakeAsyncHook, FakeMetaStudio
+from virtual_time import Clock, run
+
+from airflow_provider_smartlive.callbacks.table import CallbackTable
+from airflow_provider_smartlive.callbacks.waiter import XCOM_TABLE_KEY, Wake
+
+LIVE = ("CONNECTING", "CONNECTED")
+
+
+@dataclass
+class Stage:
+    """
+    Runs tasks as Airflow does, and lets things happen.
+
+    :param task_id: the task that runs; the one that starts the job is always :data:`fake_airflow.TASK`.
+    """
+
+    clock: Clock
+    metastudio: FakeMetaStudio
+    supervisor: FakeSupervisor
+    task_id: str = TASK
+    deferrals: list[TaskDeferred] = field(default_factory=list)
+    #: The task's code as it runs at the moment.
+    process: Any = None
+    #: Set while the task is deferred: wakes it from outside, as the receiver does.
+    resume: Any = None
+
+    # -- what happens outside
+
+    def at(self, seconds: float, *actions: Any) -> None:
+        for action in actions:
+            self.clock.at(seconds, action)
+
+    def calls_back(self, *states: str, **more: Any) -> Any:
+        """Return an action: MetaStudio reports the newest job; END resumes the task if it is deferred."""
+
+        def action() -> None:
+            job_id = self.metastudio.jobs[-1].job_id
+            table = CallbackTable.load(self.supervisor.xcom(XCOM_TABLE_KEY))
+            table = called_back(job_id, *states, at=self.clock.now, table=table, **more)
+            self.supervisor.xcoms[TASK, -1, XCOM_TABLE_KEY] = table.dump()
+            if "END" in states:
+                self.wakes("callback", job_id, "END")()
+
+        return action
+
+    def wakes(self, source: str, job_id: str, state: str | None = None) -> Any:
+        """Return an action: a deferred task is resumed with an event."""
+
+        def action() -> None:
+            if self.resume is not None:
+                self.resume(Wake(source=source, job_id=job_id, state=state, at=self.clock.now))
+
+        return action
+
+    def ends(self, state: str = "SUCCEED", **more: Any) -> Any:
+        """Return an action: the newest job is over."""
+
+        def action() -> None:
+            self.metastudio.jobs[-1].state = state
+            self.metastudio.jobs[-1].more |= more
+
+        return action
+
+    def is_down(self, fault: Exception | None) -> Any:
+        """Return an action: MetaStudio goes down, or comes back."""
+        return lambda: setattr(self.metastudio, "down", fault)
+
+    def alarm(self) -> None:
+        """Airflow's ``execution_timeout`` of a task that runs on a worker."""
+        if self.resume is None:
+            raise AirflowTaskTimeout("Timeout")
+
+    # -- Airflow
+
+    def run(self, operator: BaseOperator, **context: Any) -> Any:
+        """Run one try of a task, deferrals and reschedulings included; return its result or raise its error."""
+        method, kwargs = "execute", {}
+        while True:
+            self.process = operator.prepare_for_execution()
+            ExecutorSafeguard.tracker.set(self.process)
+            try:
+                return self._call(method, a_context(self.supervisor, task_id=self.task_id, **context), kwargs)
+            except AirflowRescheduleException as pause:
+                self.clock.sleep((pause.reschedule_date - self.clock.now).total_seconds())
+            except TaskDeferred as deferral:
+                self.deferrals.append(deferral)
+                method = deferral.method_name
+                kwargs = deserialize(json.loads(json.dumps(serialize(deferral.kwargs))))
+                event = self._wait_for(deferral.trigger)
+                if isinstance(event, TaskSuccessEvent):
+                    return self.supervisor.xcom("return_value", self.task_id)
+                kwargs["event"] = json.loads(json.dumps(event.payload))
+
+    def _call(self, method: str, context: dict[str, Any], kwargs: dict[str, Any]) -> Any:
+        try:
+            if method == "execute":
+                return self.process.execute(context)
+            return self.process.resume_execution(method, kwargs, context)
+        except AirflowTaskTimeout:
+            self.process.on_kill()
+            raise
+
+    def _wait_for(self, trigger: BaseTrigger) -> Any:
+        """Run a trigger as it comes out of the database, until it fires or the task is resumed past it."""
+        _, arguments = trigger.serialize()
+        started = type(trigger)(**Trigger._decrypt_kwargs(Trigger.encrypt_kwargs(arguments)))
+        started.task_instance = FakeTaskInstance(self.supervisor, task_id=self.task_id)
+
+        async def wait() -> Any:
+            resumed = asyncio.get_running_loop().create_future()
+            self.resume = lambda wake: resumed.done() or resumed.set_result(wake)
+            firing = asyncio.create_task(anext(started.run()))
+            await asyncio.wait({firing, resumed}, return_when=asyncio.FIRST_COMPLETED)
+            self.resume = None
+            if not resumed.done():
+                return firing.result()
+            firing.cancel()
+            await asyncio.wait({firing})
+            return resumed.result()
+
+        event = run(self.clock, wait())
+        return TriggerEvent(event.dump()) if isinstance(event, Wake) else event
+
+
+def set_up(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    """Put the clock and MetaStudio where the provider looks for them."""
+    package = "airflow_provider_smartlive"
+    for module in ("operators.start", "sensors", "triggers"):
+        monkeypatch.setattr(f"{package}.{module}.utcnow", stage.clock)
+    monkeypatch.setattr(f"{package}.hooks.SmartLiveHook", lambda **_: stage.metastudio)
+    monkeypatch.setattr(f"{package}.hooks.SmartLiveAsyncHook", lambda **_: FakeAsyncHook(stage.metastudio))
+    monkeypatch.setattr(f"{package}.reconciler.JITTER", 0.0)
+    monkeypatch.setattr(
+        f"{package}.livestream.kill.KillSwitch.sleep", lambda _, seconds: stage.clock.sleep(seconds)
+    )
+    return stage
