@@ -13,7 +13,7 @@ from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.hooks import SmartLiveHook
 from airflow_provider_smartlive.livestream.ownership import route_of
 from airflow_provider_smartlive.livestream.sighting import ACTIVE_STATES
-from airflow_provider_smartlive.livestream.stop import is_over, stop_and_confirm
+from airflow_provider_smartlive.livestream.stop import is_over, stop_each
 
 if TYPE_CHECKING:
     from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
@@ -79,8 +79,7 @@ def _jobs(hook: SmartLiveHook, room_id: str | None, *, active_only: bool) -> Ite
 
 def _stop(hook: SmartLiveHook, jobs: Iterable[tuple[str, str]]) -> None:
     running = []
-    for room_id, job_id in jobs:
-        sighting = stop_and_confirm(hook, room_id, job_id, grace=settings.number("stop_grace"))
+    for job_id, sighting in stop_each(hook, jobs, grace=settings.number("stop_grace")):
         _say(f"{job_id}  {sighting}")
         if not is_over(sighting):
             running.append(job_id)

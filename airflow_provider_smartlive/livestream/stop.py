@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -70,6 +70,23 @@ def stop_and_confirm(
         sleep(CONFIRM_INTERVAL)
     _report(job_id, sighting)
     return sighting
+
+
+def stop_each(
+    hook: SmartLiveHook, jobs: Iterable[tuple[str, str]], *, grace: float
+) -> Iterator[tuple[str, Sighting]]:
+    """
+    Stop jobs one after the other, and yield the last sighting of each. One whose stop fails saves no other.
+
+    :param jobs: room and job ids.
+    :param grace: seconds that each job gets to end.
+    """
+    for room_id, job_id in jobs:
+        try:
+            yield job_id, stop_and_confirm(hook, room_id, job_id, grace=grace)
+        except MetaStudioError as error:
+            log.error("Job %s could not be stopped: %s", job_id, error)
+            yield job_id, Sighting.failed(error)
 
 
 async def stop_and_confirm_async(

@@ -48,7 +48,7 @@ class SmartLiveSweepOperator(BaseOperator):
         """
         from airflow_provider_smartlive.hooks import SmartLiveHook
         from airflow_provider_smartlive.livestream.sighting import ACTIVE_STATES
-        from airflow_provider_smartlive.livestream.stop import is_over, stop_and_confirm
+        from airflow_provider_smartlive.livestream.stop import is_over, stop_each
         from airflow_provider_smartlive.livestream.sweep import unwanted
 
         hook = SmartLiveHook(smartlive_conn_id=self.smartlive_conn_id)
@@ -57,14 +57,11 @@ class SmartLiveSweepOperator(BaseOperator):
                 hook.list_jobs(state=ACTIVE_STATES), secrets=settings.callback_secrets(), find_task=_find_task
             )
         )
-        running = []
         for job, reason in found:
             self.log.warning("Job %s in room %s runs unwanted: %s.", job.job_id, job.room_id, reason)
-            if self.only_report or job.room_id is None:
-                continue
-            grace = settings.number("stop_grace")
-            if not is_over(stop_and_confirm(hook, job.room_id, job.job_id, grace=grace)):
-                running.append(job.job_id)
+        jobs = [] if self.only_report else [(job.room_id, job.job_id) for job, _ in found if job.room_id]
+        stopped = stop_each(hook, jobs, grace=settings.number("stop_grace"))
+        running = [job_id for job_id, sighting in stopped if not is_over(sighting)]
         if running:
             raise SmartLiveJobFailedError(
                 f"These jobs were told to stop and still run: {', '.join(running)}."

@@ -76,7 +76,9 @@ def test_a_job_beside_the_one_that_the_task_has_is_not() -> None:
 
 
 def test_ids_are_compared_without_dashes_and_case() -> None:
-    spelt = TaskFacts("deferred", run_goes_on=True, generation=2, job_id="1A2B3C4D-1A2B-3C4D-1A2B-3C4D1A2B3C4D")
+    spelt = TaskFacts(
+        "deferred", run_goes_on=True, generation=2, job_id="1A2B3C4D-1A2B-3C4D-1A2B-3C4D1A2B3C4D"
+    )
     assert reason(job(), spelt) is None
 
 
