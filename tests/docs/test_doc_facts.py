@@ -1,0 +1,158 @@
+"""What the pages state about the code is so."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_smartlive.callbacks.table import JobCallbacks, StreamRow
+from airflow_provider_smartlive.cli.definition import get_commands
+from airflow_provider_smartlive.lifecycle import Sight, Signal, WakeSource, decide
+from airflow_provider_smartlive.livestream.owner import Owner, Wait
+from airflow_provider_smartlive.livestream.summary import summarise
+from airflow_provider_smartlive.metastudio import errors
+from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
+from airflow_provider_smartlive.sensors import STREAM_STATES
+
+ROOT = Path(__file__).parents[2]
+NOW = datetime(2026, 1, 1, 20, tzinfo=UTC)
+
+
+def page(name: str) -> str:
+    return (ROOT / "docs" / name).read_text()
+
+
+def table(text: str, first_column: str) -> list[list[str]]:
+    """Return the cells of the table that begins with this column."""
+    (body,) = re.findall(rf"^\| {re.escape(first_column)} \|.*\n\|[-|]+\n((?:\|.*\n)+)", text, re.MULTILINE)
+    return [[cell.strip() for cell in row.split("|")[1:-1]] for row in body.splitlines()]
+
+
+def in_code(text: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", text)
+
+
+# --- architecture.md: the transition table
+
+ROWS = table(page("architecture.md"), "woken by")
+AND = {"": {}, "failure_budget over": {"budget_over": True}, "stop_after_end=False": {"leave_running": True}}
+
+
+def fits(row: list[str], signal: str, sight: str, ended: bool, given: dict[str, bool]) -> bool:
+    woken_by, says, end_seen, more, *_ = row
+    return (
+        (not woken_by or signal == woken_by)
+        and (not says or sight in says.split(", "))
+        and (not end_seen or ended == (end_seen == "yes"))
+        and AND[more].items() <= given.items()
+    )
+
+
+@pytest.mark.parametrize("signal", Signal)
+def test_the_transition_table_is_the_codes(signal: Signal) -> None:
+    for sight, ended, budget_over, leave_running in itertools.product(Sight, *[(False, True)] * 3):
+        given = {"budget_over": budget_over, "leave_running": leave_running}
+        row = next(row for row in ROWS if fits(row, signal, sight, ended, given))
+        verdict = decide(signal, sight, ended=ended, **given)
+        assert row[4:] == [verdict.action, verdict.reason], (signal, sight, ended, given)
+
+
+def test_no_row_of_it_is_idle() -> None:
+    used = set()
+    for signal, sight, ended, *flags in itertools.product(Signal, Sight, *[(False, True)] * 3):
+        given = dict(zip(("budget_over", "leave_running"), flags, strict=True))
+        used.add(next(n for n, row in enumerate(ROWS) if fits(row, signal, sight, ended, given)))
+    assert used == set(range(len(ROWS)))
+
+
+# --- operators.md
+
+
+def a_summary() -> dict[str, Any]:
+    """Return a result with everything in it, as an owner makes it."""
+    job = SmartLiveJob.model_validate({"job_id": "1" * 32, "state": "SUCCEED"})
+    stream = StreamRow(
+        label="rtmp://push.example.com/***", fingerprint="f" * 12, state="END", first_at=NOW, last_at=NOW
+    )
+    callbacks = JobCallbacks(job_id="1" * 32, first_at=NOW, last_at=NOW, streams=[stream])
+    return summarise(job_id="1", room_id="2", outcome="", job=job, callbacks=callbacks, settled_at="")
+
+
+def test_the_page_names_every_key_of_a_result() -> None:
+    rows = table(page("operators.md"), "key")
+    keys = [key for row in rows for key in in_code(row[0])]
+    # What the start adds travels with the wait (``Wait.story``); the operator's own test has its keys.
+    story = {"origin", "started_at", "request_id", "warnings"}
+    assert set(keys) == set(a_summary()) | story
+    assert len(keys) == len(set(keys))
+    streams = next(row[2] for row in rows if row[0] == "`streams`")
+    assert in_code(streams) == list(a_summary()["streams"][0])
+
+
+def test_the_story_of_a_start_has_these_keys() -> None:
+    source = (ROOT / "airflow_provider_smartlive/operators/start.py").read_text()
+    (story,) = re.findall(r"story=\{(.*?)\n            \}", source, re.DOTALL)
+    assert re.findall(r'^ *"(\w+)":', story, re.MULTILINE) == [
+        "origin",
+        "started_at",
+        "request_id",
+        "warnings",
+    ]
+    assert "story" in Wait.__dataclass_fields__
+    assert callable(Owner.started)
+
+
+def test_the_page_names_what_can_wake_a_task_that_then_has_a_result() -> None:
+    row = next(row for row in table(page("operators.md"), "key") if row[0] == "`woken_by`")
+    without_result = {WakeSource.TIMEOUT, WakeSource.DISCONNECTED, WakeSource.BUDGET_OVER}
+    assert set(in_code(row[2])) == {source.value for source in WakeSource} - {s.value for s in without_result}
+
+
+def test_the_page_names_every_family_in_the_retry_policy() -> None:
+    rows = table(page("operators.md"), "failure")
+    named = {name for row in rows for name in in_code(row[0])}
+    families = {
+        kind.__name__
+        for kind in errors.MetaStudioError.__subclasses__()
+        if kind.__module__ == errors.__name__
+    }
+    not_named = {"UnexpectedResponse"}  # follows the task, like anything else
+    assert families - not_named <= named
+
+
+def test_the_page_names_every_state_of_a_stream() -> None:
+    named = [state for row in table(page("operators.md"), "state") for state in in_code(row[0])]
+    assert sorted(named) == sorted(STREAM_STATES)
+
+
+def test_the_page_names_every_command() -> None:
+    (group,) = get_commands()
+    commands = []
+    for command in group.subcommands:
+        inner = getattr(command, "subcommands", None)
+        commands += [f"{command.name} {sub.name}" for sub in inner] if inner else [command.name]
+    rows = table(page("operators.md"), "command")
+    named = [re.match(r"airflow smartlive ([a-z -]+?)(?= [^a-z]|$)", in_code(row[0])[0]) for row in rows]
+    assert sorted(match[1] for match in named if match) == sorted(commands)
+
+
+# --- troubleshooting.md
+
+
+def test_every_symptom_can_happen() -> None:
+    """What stands in code in the first column is a text of ours, a name, or a code that is known."""
+    files = (ROOT / "airflow_provider_smartlive").rglob("*.py")
+    # Neighbouring texts are one text to Python.
+    source = re.sub(r'"\s*\n\s*f?"', "", "".join(file.read_text() for file in files))
+    codes = {f"MSS.{code}" for code in errors.FAMILY_OF_CODE}
+    codes |= {f"APIGW.{code}" for code in errors.FAMILY_OF_GATEWAY_CODE}
+    rows = re.findall(r"^\| (.*?) \|", page("troubleshooting.md"), re.MULTILINE)
+    symptoms = [symptom for row in rows for symptom in in_code(row)]
+    texts = [re.sub(r"^\d{3}(: )?", "", symptom) for symptom in symptoms]
+    assert len(texts) > 20
+    assert [text for text in texts if text not in source and text not in codes] == []

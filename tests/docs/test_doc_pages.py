@@ -1,0 +1,101 @@
+"""The pages hang together: links lead somewhere, quoted code is the code, examples are good DAGs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.glob("*.md"))
+LINKING = [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+
+#: Pages whose Python is either quoted or run here; the others have tests of their own beside what they describe.
+WITH_CODE = [DOCS / name for name in ("operators.md", "rtc.md", "architecture.md", "troubleshooting.md")]
+
+_FENCE = re.compile(r"(?:<!-- quote: (?P<file>\S+) -->\n)?```python\n(?P<code>.*?)```", re.DOTALL)
+
+
+def name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def without_code(page: Path) -> str:
+    return re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page, as GitHub makes them of its headings."""
+    headings = re.findall(r"^#+ (.+)$", without_code(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def links() -> list[tuple[Path, str]]:
+    found = [(page, link) for page in LINKING for link in re.findall(r"\]\(([^)\s]+)\)", without_code(page))]
+    return [(page, link) for page, link in found if not link.startswith(("http://", "https://"))]
+
+
+@pytest.mark.parametrize(("page", "link"), links(), ids=lambda value: str(value).rpartition("/")[2])
+def test_a_link_leads_somewhere(page: Path, link: str) -> None:
+    file, _, anchor = link.partition("#")
+    target = (page.parent / file).resolve() if file else page
+    assert target.exists()
+    if anchor:
+        assert anchor in anchors(target)
+
+
+def test_the_index_knows_every_page() -> None:
+    index = (DOCS / "index.md").read_text()
+    listed = set(re.findall(r"\]\((\w[\w-]*\.md)\)", index))
+    assert listed | {"index.md"} == {page.name for page in PAGES}
+
+
+def fences() -> list[tuple[Path, str | None, str]]:
+    return [
+        (page, match["file"], match["code"])
+        for page in WITH_CODE
+        for match in _FENCE.finditer(page.read_text())
+    ]
+
+
+def test_the_pages_have_examples() -> None:
+    assert len(fences()) > 5
+
+
+@pytest.mark.parametrize(("page", "file", "code"), [fence for fence in fences() if fence[1]])
+def test_a_quote_is_what_stands_in_the_file(page: Path, file: str, code: str) -> None:
+    def squeezed(text: str) -> str:
+        # A line that is too long in the file may fit on the page, where it is not indented.
+        return re.sub(r",(?=[)\]}])", "", re.sub(r"\s", "", text))
+
+    assert squeezed(code) in squeezed((ROOT / file).read_text())
+
+
+@pytest.mark.parametrize(("page", "code"), [(page, code) for page, file, code in fences() if not file])
+def test_other_code_runs(page: Path, code: str) -> None:
+    exec(compile(code, name(page), "exec"), {})
+
+
+@pytest.mark.parametrize("folder", ["dags", "docs/examples"])
+def test_every_example_is_a_dag_file(folder: str) -> None:
+    from airflow.dag_processing.dagbag import DagBag
+
+    bag = DagBag(dag_folder=str(ROOT / folder), safe_mode=False)
+    assert bag.import_errors == {}
+    files = {Path(dag.fileloc).name for dag in bag.dags.values()}
+    assert files == {path.name for path in (ROOT / folder).glob("*.py")}
+    assert all(dag.doc_md for dag in bag.dags.values())
+
+
+@pytest.mark.parametrize("page", LINKING, ids=name)
+def test_a_page_is_made_for_reading(page: Path) -> None:
+    text = page.read_text()
+    assert text.startswith("# ")
+    assert max(map(len, without_tables(text))) <= 130
+    assert not re.search(r"/work/|/tmp/|\.\./shared", text)
+
+
+def without_tables(text: str) -> list[str]:
+    return [line for line in text.splitlines() if not line.startswith("|")]
