@@ -114,6 +114,7 @@ def decide(
     sight: Sight,
     *,
     ended: bool = False,
+    still_streams: bool = False,
     budget_over: bool = False,
     leave_running: bool = False,
 ) -> Verdict:
@@ -123,6 +124,7 @@ def decide(
     :param signal: what made it look.
     :param sight: what MetaStudio says about the job.
     :param ended: whether callbacks have shown END on every output that is known.
+    :param still_streams: whether the stream went on after END by MetaStudio's own figures (:func:`went_on`).
     :param budget_over: whether MetaStudio has been unreachable, or has refused us, for longer than
         ``failure_budget``.
     :param leave_running: whether a job that does not finish after END is left to MetaStudio instead of being
@@ -143,6 +145,10 @@ def decide(
     if sight in (Sight.UNKNOWN, Sight.REFUSED):
         return _unclear(sight, ended, budget_over)
     if signal is Signal.GRACE_OVER and ended:
+        if still_streams:
+            return Verdict(
+                Action.WAIT_FOR_FINISH, "END was called back, but MetaStudio's figures do not show it"
+            )
         if leave_running:
             return Verdict(Action.FINISH, "the stream ended; the job is left to MetaStudio")
         return Verdict(Action.STOP_AND_FINISH, "the stream ended, the job did not finish by itself")
@@ -177,6 +183,21 @@ def _unclear(sight: Sight, ended: bool, budget_over: bool) -> Verdict:
     if sight is Sight.REFUSED:
         return Verdict(Action.FAIL_FOR_GOOD, "MetaStudio refuses the credentials")
     return Verdict(Action.FAIL, "MetaStudio was unreachable for longer than failure_budget")
+
+
+def went_on(before: float, after: float, elapsed: float) -> bool:
+    """
+    Tell whether a stream went on between two looks.
+
+    An END can be false: MetaStudio's signature does not cover the body of a callback. A stream that has ended may
+    still gain the seconds by which MetaStudio's figure lagged behind, but it does not keep up with the clock.
+    That the figure grows while the link is up, and only then, is inferred from its name.
+
+    :param before: ``stream_duration`` at the first look, in seconds.
+    :param after: the same at the second look.
+    :param elapsed: seconds between the two.
+    """
+    return after - before > elapsed / 2
 
 
 #: States of a task instance in which its job is still wanted: it waits, it is about to look, or a retry will

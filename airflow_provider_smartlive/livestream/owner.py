@@ -14,7 +14,7 @@ from airflow_provider_smartlive.exceptions import (
     SmartLiveJobFailedError,
     SmartLiveTimeoutError,
 )
-from airflow_provider_smartlive.lifecycle import Action, Sight, Signal, Verdict, WakeSource, decide
+from airflow_provider_smartlive.lifecycle import Action, Sight, Signal, Verdict, WakeSource, decide, went_on
 from airflow_provider_smartlive.livestream.sighting import REFUSED_PAUSE, Sighting
 from airflow_provider_smartlive.livestream.stop import is_over, look, stop_and_confirm
 from airflow_provider_smartlive.livestream.summary import summarise
@@ -38,6 +38,8 @@ class Wait:
     :param deadline: when it is to be stopped as planned.
     :param timeout_at: when the task's ``execution_timeout`` is over.
     :param grace_until: END was seen; how long MetaStudio may take to finish the job.
+    :param grace_since: when that time began.
+    :param streamed: seconds that the stream had lasted then, as MetaStudio counts them; None if it did not answer.
     :param lost_since: since when MetaStudio has given no clear answer; the failure budget counts from here.
     :param story: what the start has to add to the result: its origin, time, request id and warnings.
     :param told_until: the latest state change of a stream that stands in the task's log already.
@@ -50,6 +52,8 @@ class Wait:
     deadline: datetime | None = None
     timeout_at: datetime | None = None
     grace_until: datetime | None = None
+    grace_since: datetime | None = None
+    streamed: float | None = None
     lost_since: datetime | None = None
     story: dict[str, Any] = field(default_factory=dict)
     told_until: datetime | None = None
@@ -66,7 +70,7 @@ class Wait:
     def load(cls, value: dict[str, Any]) -> Self:
         """Read what :meth:`dump` wrote; fields of a later release are left out."""
         fields = {name: value[name] for name in cls.__dataclass_fields__ if name in value}
-        for name in ("deadline", "timeout_at", "grace_until", "lost_since", "told_until"):
+        for name in ("deadline", "timeout_at", "grace_until", "grace_since", "lost_since", "told_until"):
             if fields.get(name):
                 fields[name] = datetime.fromisoformat(fields[name])
         return cls(**fields)
@@ -148,6 +152,7 @@ class Owner:
             self._signal(source, callbacks),
             sighting.sight,
             ended=self._ended(callbacks),
+            still_streams=self._still_streams(sighting),
             budget_over=source is WakeSource.BUDGET_OVER or self._budget_is_over(),
             leave_running=not self.stop_after_end,
         )
@@ -166,10 +171,10 @@ class Owner:
     ) -> dict[str, Any] | None:
         match verdict.action:
             case Action.WAIT:
-                self.wait = replace(self.wait, grace_until=None)
+                self.wait = replace(self.wait, grace_until=None, grace_since=None)
                 return None
             case Action.WAIT_FOR_FINISH:
-                self._give_grace(anew=source is WakeSource.GRACE_OVER)
+                self._give_grace(sighting, anew=source is WakeSource.GRACE_OVER)
                 return None
             case Action.STOP_AND_FINISH:
                 sighting = self._stop(verdict.reason)
@@ -201,15 +206,40 @@ class Owner:
         lost_since = self.wait.lost_since
         return lost_since is not None and self.now() - lost_since >= timedelta(seconds=self.failure_budget)
 
-    def _give_grace(self, *, anew: bool) -> None:
+    def _still_streams(self, sighting: Sighting) -> bool:
+        """Whether the stream has gone on since END was called back. It takes two clear looks to deny it."""
+        since = self.wait.grace_since
+        if since is None:
+            return False
+        if self.wait.streamed is None:
+            return sighting.streamed
+        return went_on(self.wait.streamed, sighting.stream_seconds, (self.now() - since).total_seconds())
+
+    def _give_grace(self, sighting: Sighting, *, anew: bool) -> None:
         """
         Give MetaStudio its time to finish the job.
 
-        :param anew: it is over, but MetaStudio could not be asked what became of the job.
+        :param anew: it is over, but MetaStudio could not be asked what became of the job, or shows that the stream
+            goes on.
         """
-        if self.wait.grace_until is None or anew:
-            seconds = max(self.end_grace, REFUSED_PAUSE) if anew else self.end_grace
-            self.wait = replace(self.wait, grace_until=self.now() + timedelta(seconds=seconds))
+        if self.wait.grace_until is not None and not anew:
+            return
+        silent = anew and not sighting.is_clear
+        if anew and not silent:
+            self.log.warning(
+                "END was called back for job %s, but it is not stopped: its stream had lasted %s s then, and %s s now. "
+                "If MetaStudio did not send that END, somebody else did; see the docs page Security.",
+                self.wait.job_id,
+                "?" if self.wait.streamed is None else round(self.wait.streamed),
+                round(sighting.stream_seconds),
+            )
+        seconds = max(self.end_grace, REFUSED_PAUSE) if silent else self.end_grace
+        self.wait = replace(
+            self.wait,
+            grace_since=self.now(),
+            grace_until=self.now() + timedelta(seconds=seconds),
+            streamed=sighting.stream_seconds if sighting.is_clear else None,
+        )
 
     def started(self) -> dict[str, Any]:
         """Return the result of a task that does not wait."""

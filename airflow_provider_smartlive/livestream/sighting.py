@@ -55,9 +55,14 @@ class Sighting:
         return self.sight not in (Sight.UNKNOWN, Sight.REFUSED)
 
     @property
+    def stream_seconds(self) -> float:
+        """How long video was pushed, in seconds; 0 as long as MetaStudio does not say."""
+        return (self.job.stream_duration or 0.0) if self.job is not None else 0.0
+
+    @property
     def streamed(self) -> bool:
         """Whether MetaStudio says that video was pushed."""
-        return self.job is not None and (self.job.stream_duration or 0) > 0
+        return self.stream_seconds > 0
 
     def __str__(self) -> str:
         """Return what MetaStudio said, for the log."""

@@ -17,6 +17,7 @@ from airflow_provider_smartlive.lifecycle import (
     decide,
     progress,
     signal_of_cancel,
+    went_on,
 )
 
 OVER = (Sight.SUCCEED, Sight.FAILED, Sight.BLOCKED, Sight.NOT_FOUND)
@@ -54,6 +55,20 @@ ROWS: list[tuple[str, tuple[Signal, ...], tuple[Sight, ...], dict[str, Any], Act
         (Sight.ACTIVE,),
         {"ended": True, "leave_running": True},
         Action.FINISH,
+    ),
+    (
+        "the ending is over, but by MetaStudio's figures the stream goes on: END was false, the ending begins anew",
+        (Signal.GRACE_OVER,),
+        (Sight.ACTIVE,),
+        {"ended": True, "still_streams": True},
+        Action.WAIT_FOR_FINISH,
+    ),
+    (
+        "the same, told to leave it running: somebody has to own it",
+        (Signal.GRACE_OVER,),
+        (Sight.ACTIVE,),
+        {"ended": True, "still_streams": True, "leave_running": True},
+        Action.WAIT_FOR_FINISH,
     ),
     (
         "the ending is over, but a new output has appeared: keep waiting",
@@ -140,11 +155,11 @@ def test_every_signal_and_sight_stand_in_a_row() -> None:
 
 def combinations() -> list[Any]:
     """Return every combination of what can be known."""
-    flags = ("ended", "budget_over", "leave_running")
+    flags = ("ended", "still_streams", "budget_over", "leave_running")
     return [
         (signal, sight, dict(zip(flags, values, strict=True)))
         for signal, sight in itertools.product(Signal, Sight)
-        for values in itertools.product((False, True), repeat=3)
+        for values in itertools.product((False, True), repeat=4)
     ]
 
 
@@ -172,6 +187,32 @@ def test_a_job_that_may_run_is_left_alone_only_where_somebody_asked_for_it() -> 
             assert signal is Signal.GRACE_OVER
             assert known["leave_running"]
             assert known["ended"]
+
+
+def test_a_stream_that_goes_on_is_never_stopped_because_of_a_callback() -> None:
+    for signal, sight, known in combinations():
+        if (
+            known["still_streams"]
+            and sight is Sight.ACTIVE
+            and signal not in (*ENDS_ITSELF, Signal.HAND_OVER)
+        ):
+            assert decide(signal, sight, **known).action in {Action.WAIT, Action.WAIT_FOR_FINISH}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "elapsed", "expected"),
+    [
+        (1000, 1120, 120, True),
+        (1000, 1061, 120, True),
+        (1000, 1060, 120, False),  # lagged behind by a minute
+        (1000, 1000, 120, False),
+        (0, 0, 120, False),  # MetaStudio does not say
+        (1000, 0, 120, False),
+        (1000, 1000, 0, False),
+    ],
+)
+def test_whether_a_stream_went_on(before: float, after: float, elapsed: float, expected: bool) -> None:
+    assert went_on(before, after, elapsed) is expected
 
 
 def test_a_planned_or_forced_end_always_stops_what_may_run() -> None:

@@ -166,6 +166,65 @@ def test_it_is_left_running_where_somebody_asked_for_that(stage: Stage) -> None:
     assert stage.metastudio.stopped == []
 
 
+class TestAnEndThatIsNotTrue:
+    """MetaStudio's signature does not cover the body: whoever captured a request can say END."""
+
+    def test_a_stream_that_goes_on_is_not_stopped(self, stage: Stage) -> None:
+        stage.calls_back(*LIVE, "END")
+        stage.job.stream_duration = 1000.0
+        assert stage.settle(WakeSource.CALLBACK) is None
+        for _ in range(5):
+            stage.clock.sleep(120)
+            stage.job.stream_duration += 120
+            with capture_logs() as lines:
+                assert stage.settle(WakeSource.GRACE_OVER) is None
+            assert stage.owner.wait.grace_until == stage.clock.now + timedelta(seconds=120)
+            assert [line["log_level"] for line in lines] == ["info", "warning"]
+        assert stage.metastudio.stopped == []
+
+    def test_nor_left_to_nobody(self, stage: Stage) -> None:
+        stage.options["stop_after_end"] = False
+        self.test_a_stream_that_goes_on_is_not_stopped(stage)
+
+    def test_it_is_stopped_once_it_has_ended_indeed(self, stage: Stage) -> None:
+        self.test_a_stream_that_goes_on_is_not_stopped(stage)
+        stage.clock.sleep(120)
+        result = stage.settle(WakeSource.GRACE_OVER)
+        assert result is not None
+        assert result["outcome"] == "the stream ended, the job did not finish by itself"
+        assert stage.metastudio.stopped == [stage.job.job_id]
+
+    def test_a_figure_that_lagged_behind_does_not_prolong_a_job(self, stage: Stage) -> None:
+        stage.calls_back(*LIVE, "END")
+        stage.job.stream_duration = 1000.0
+        stage.settle(WakeSource.CALLBACK)
+        stage.clock.sleep(120)
+        stage.job.stream_duration = 1059.0  # counted once a minute
+        assert stage.settle(WakeSource.GRACE_OVER) is not None
+        assert stage.metastudio.stopped == [stage.job.job_id]
+
+    def test_it_takes_two_looks_to_believe_it(self, stage: Stage) -> None:
+        stage.calls_back(*LIVE, "END")
+        stage.metastudio.down = unreachable()
+        stage.settle(WakeSource.CALLBACK)
+        stage.metastudio.down = None
+        stage.job.stream_duration = 1000.0
+        stage.clock.sleep(120)
+        assert stage.settle(WakeSource.GRACE_OVER) is None, "nothing to compare with"
+        stage.clock.sleep(120)
+        assert stage.settle(WakeSource.GRACE_OVER) is not None
+
+    @pytest.mark.parametrize("source", [WakeSource.CALLBACK, WakeSource.RECONCILIATION])
+    def test_a_job_that_finishes_meanwhile_is_no_news(self, stage: Stage, source: WakeSource) -> None:
+        stage.calls_back(*LIVE, "END")
+        stage.settle(WakeSource.CALLBACK)
+        stage.clock.sleep(5)
+        stage.job.state, stage.job.stream_duration = "SUCCEED", 1000.0
+        with capture_logs() as lines:
+            assert stage.settle(source) is not None
+        assert [line["log_level"] for line in lines] == ["info"]
+
+
 def test_a_new_output_ends_the_ending(stage: Stage) -> None:
     stage.calls_back(*LIVE, "END")
     stage.settle(WakeSource.CALLBACK)
