@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import re
 from datetime import UTC, datetime
@@ -40,7 +41,14 @@ def in_code(text: str) -> list[str]:
 # --- architecture.md: the transition table
 
 ROWS = table(page("architecture.md"), "woken by")
-AND = {"": {}, "failure_budget over": {"budget_over": True}, "stop_after_end=False": {"leave_running": True}}
+AND = {
+    "": {},
+    "stream_duration grows": {"still_streams": True},
+    "failure_budget over": {"budget_over": True},
+    "stop_after_end=False": {"leave_running": True},
+}
+#: The flags of ``decide``, but for END, which has a column of its own.
+FLAGS = tuple(inspect.signature(decide).parameters)[3:]
 
 
 def fits(row: list[str], signal: str, sight: str, ended: bool, given: dict[str, bool]) -> bool:
@@ -55,17 +63,21 @@ def fits(row: list[str], signal: str, sight: str, ended: bool, given: dict[str, 
 
 @pytest.mark.parametrize("signal", Signal)
 def test_the_transition_table_is_the_codes(signal: Signal) -> None:
-    for sight, ended, budget_over, leave_running in itertools.product(Sight, *[(False, True)] * 3):
-        given = {"budget_over": budget_over, "leave_running": leave_running}
+    for sight, ended, *flags in itertools.product(Sight, *[(False, True)] * (1 + len(FLAGS))):
+        given = dict(zip(FLAGS, flags, strict=True))
         row = next(row for row in ROWS if fits(row, signal, sight, ended, given))
         verdict = decide(signal, sight, ended=ended, **given)
         assert row[4:] == [verdict.action, verdict.reason], (signal, sight, ended, given)
 
 
+def test_the_table_knows_every_flag() -> None:
+    assert sorted(flag for condition in AND.values() for flag in condition) == sorted(FLAGS)
+
+
 def test_no_row_of_it_is_idle() -> None:
     used = set()
-    for signal, sight, ended, *flags in itertools.product(Signal, Sight, *[(False, True)] * 3):
-        given = dict(zip(("budget_over", "leave_running"), flags, strict=True))
+    for signal, sight, ended, *flags in itertools.product(Signal, Sight, *[(False, True)] * (1 + len(FLAGS))):
+        given = dict(zip(FLAGS, flags, strict=True))
         used.add(next(n for n, row in enumerate(ROWS) if fits(row, signal, sight, ended, given)))
     assert used == set(range(len(ROWS)))
 
