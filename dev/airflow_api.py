@@ -34,11 +34,23 @@ class AirflowApi:
 
         :param path: the path behind ``/api/v2``.
         """
+        self._log_in()
+        return self._client.request(method, f"/api/v2{path}", **kwargs)
+
+    def fetch(self, path: str) -> bytes:
+        """
+        Return what the API server answers to a GET, whatever its status.
+
+        :param path: the whole path.
+        """
+        self._log_in()
+        return self._client.get(path).content
+
+    def _log_in(self) -> None:
         if not self._has_token:
             token = self._client.get("/auth/token").raise_for_status().json()["access_token"]
             self._client.headers["Authorization"] = f"Bearer {token}"
             self._has_token = True
-        return self._client.request(method, f"/api/v2{path}", **kwargs)
 
     def call(self, method: str, path: str, **kwargs: Any) -> Any:
         """

@@ -121,7 +121,10 @@ def _lost(outcome: Outcome) -> list[str]:
     lost = []
     if (state := outcome.state(STARTER)) in _UNFINISHED:
         lost.append(f"the job is over, {STARTER} is {state}")
-    if outcome.jobs[-1].ended_at and (state := outcome.state(SENSOR)) != "success":
+    is_known = (
+        outcome.state(STARTER) != "failed"
+    )  # else the sensor waits on, for somebody to clear its starter
+    if is_known and outcome.jobs[-1].ended_at and (state := outcome.state(SENSOR)) != "success":
         lost.append(f"the stream has ended, {SENSOR} is {state}")
     return lost
 

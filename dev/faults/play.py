@@ -208,9 +208,10 @@ class _Act:
         self._end_show()
         tasks = patiently(lambda: _tasks(self.api, self.run))
         states = {name: task["state"] for name, task in tasks.items()}
-        if self.run.cell.victim.is_user and self.run.cell.victim is not Victim.CLEAR:
-            return states.get(STARTER, "gone") in _FINISHED
-        return all(states.get(name, "gone") in _FINISHED for name in (STARTER, SENSOR))
+        starter, sensor = states.get(STARTER, "gone"), states.get(SENSOR, "gone")
+        if starter == "failed" or (self.run.cell.victim.is_user and self.run.cell.victim is not Victim.CLEAR):
+            return starter in _FINISHED  # a sensor waits on for the job of a starter that may be cleared
+        return starter in _FINISHED and sensor in _FINISHED
 
     def _end_show(self) -> None:
         """Let an endless show be over some time after its run was hit."""

@@ -307,7 +307,7 @@ def _run(number: int, round_number: int, cell: Cell, seed: int) -> Run:
         start=_pick(dice, _ANSWERED if cell.point is Point.AFTER_ACCEPT else tuple(StartFault), plain=0.5),
         listing=listing,
         callbacks=_pick(dice, tuple(Callbacks), plain=0.4),
-        fate=_pick(dice, _fates(cell), plain=0.7),
+        fate=_pick(dice, _fates(cell, listing), plain=0.7),
         show_seconds=round(dice.uniform(4, 14) + (8 if cell.point in _LONG_POINTS else 0), 1),
         hold_seconds=round(dice.uniform(0, 7), 1),
         down_seconds=round(dice.uniform(0, 6), 1),
@@ -315,9 +315,12 @@ def _run(number: int, round_number: int, cell: Cell, seed: int) -> Run:
     return run if run.ends_by_itself else replace(run, show_seconds=ENDLESS)
 
 
-def _fates(cell: Cell) -> tuple[Fate, ...]:
+def _fates(cell: Cell, listing: Listing) -> tuple[Fate, ...]:
     if cell.victim.is_user or cell.victim is Victim.FROZEN_TRIGGERER:
         return (Fate.PLAIN,)
+    if listing is Listing.NO_ECHO:
+        # A start that cannot be looked up is refused and left to a person; its job has to end by itself here.
+        return (Fate.PLAIN, Fate.FAILS)
     return tuple(fate for fate in Fate if fate is not Fate.BLOCKED or cell.point in _BLOCKED_POINTS)
 
 
