@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
-from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout
+from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 from airflow.sdk.timezone import utcnow
 
 from airflow_provider_smartlive import settings
@@ -112,15 +112,33 @@ class SmartLiveStreamStateSensor(NamedJob, BaseSensorOperator):
         Wait.
 
         :raises AirflowSensorTimeout: if the state was not reached in time.
-        :raises AirflowFailException: if the job is over and the state was never reached.
+        :raises AirflowFailException: if the job is over and the state was never reached, or it is not said which
+            job.
         """
         if not self.deferrable:
+            self._check_room(context)
             return super().execute(context)
-        found = self.poke(context)
+        found = self._first_look(context)
         if isinstance(found, PokeReturnValue):
             return found.xcom_value
         self.register(context, self.target_state, needs_worker=self._needs_worker())
         return self._defer(context, utcnow() + timedelta(seconds=self.timeout))
+
+    def _check_room(self, context: Context) -> None:
+        """A look needs the room; only the poller of the triggerer searches for a job."""
+        if self.find_starter(context) is None and self.room_id is None:
+            raise AirflowFailException(
+                "room_id is missing: pass it beside job_id, name starter_task_id, or wait deferred."
+            )
+
+    def _first_look(self, context: Context) -> bool | PokeReturnValue:
+        """Look before deferring; what a failure means then is what Airflow makes of it in the other modes."""
+        try:
+            return self.poke(context)
+        except AirflowFailException as missed:
+            if self.soft_fail or self.never_fail:
+                raise AirflowSkipException(str(missed)) from missed
+            raise
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
         """Look once: at the callback table first, at MetaStudio if that does not tell."""
@@ -167,6 +185,8 @@ class SmartLiveStreamStateSensor(NamedJob, BaseSensorOperator):
         sighting = self._look(context, wake.job_id)
         if sighting is not None and self._has_reached(wake.job_id, sighting):
             return self._result(wake.job_id, WakeSource.RECONCILIATION)
+        if sighting is None and wake.state is None:
+            raise self._missed(wake.job_id, "MetaStudio no longer lists it as running")
         return self._defer(
             context, datetime.fromisoformat(timeout_at), job_id=wake.job_id, believe_callbacks=False
         )
@@ -222,10 +242,13 @@ class SmartLiveStreamStateSensor(NamedJob, BaseSensorOperator):
     def _has_reached(self, job_id: str, sighting: Sighting) -> bool:
         state = progress(self.target_state, sighting.sight, seen=False, streamed=sighting.streamed)
         if state is Progress.MISSED:
-            raise AirflowFailException(
-                f"Job {job_id} is over (MetaStudio says {sighting}), and its stream was never {self.target_state}."
-            )
+            raise self._missed(job_id, f"MetaStudio says {sighting}")
         return state is Progress.REACHED
+
+    def _missed(self, job_id: str, proof: str) -> AirflowFailException:
+        return AirflowFailException(
+            f"Job {job_id} is over ({proof}), and its stream was never {self.target_state}."
+        )
 
     def _result(self, job_id: str, source: WakeSource) -> dict[str, Any]:
         from airflow_provider_smartlive.callbacks.waiter import Wake

@@ -13,13 +13,20 @@ from airflow.sdk.bases.operator import BaseOperator, ExecutorSafeguard
 from airflow.sdk.exceptions import AirflowRescheduleException, AirflowTaskTimeout, TaskDeferred
 from airflow.sdk.serde import deserialize, serialize
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
-from fake_airflow import TASK, FakeSupervisor, FakeTaskInstance, a_context
+from fake_airflow import DAG, RUN, TASK, FakeSupervisor, FakeTaskInstance, a_context
 from fake_callbacks import called_back
 from fake_metastudio import FakeAsyncHook, FakeMetaStudio
 from virtual_time import Clock, run
 
-from airflow_provider_smartlive.callbacks.table import CallbackTable
-from airflow_provider_smartlive.callbacks.waiter import XCOM_TABLE_KEY, Wake
+from airflow_provider_smartlive.callbacks.route import Identity
+from airflow_provider_smartlive.callbacks.table import CallbackTable, JobCallbacks
+from airflow_provider_smartlive.callbacks.waiter import (
+    XCOM_TABLE_KEY,
+    Waiter,
+    Wake,
+    starter_waiter_key,
+    waiter_key,
+)
 
 LIVE = ("CONNECTING", "CONNECTED")
 
@@ -56,10 +63,28 @@ class Stage:
             table = CallbackTable.load(self.supervisor.xcom(XCOM_TABLE_KEY))
             table = called_back(job_id, *states, at=self.clock.now, table=table, **more)
             self.supervisor.xcoms[TASK, -1, XCOM_TABLE_KEY] = table.dump()
-            if "END" in states:
+            if self.task_id != TASK:
+                self._wake_waiter(table.job(job_id))
+            elif "END" in states:
                 self.wakes("callback", job_id, "END")()
 
         return action
+
+    def _wake_waiter(self, job: JobCallbacks) -> None:
+        """Do as the receiver does: end a task that registered, or resume it if it needs a worker."""
+        for key in (waiter_key(job.job_id), starter_waiter_key(Identity(DAG, RUN, TASK))):
+            registered = self.supervisor.xcom(key, self.task_id)
+            if registered is None or self.resume is None:
+                continue
+            waiter = Waiter.load(registered)
+            if not job.has_reached(waiter.target_state):
+                continue
+            wake = Wake(source="callback", job_id=job.job_id, state=waiter.target_state, at=self.clock.now)
+            if waiter.needs_worker:
+                self.resume(wake)
+            else:
+                self.supervisor.xcoms[self.task_id, -1, "return_value"] = wake.dump()
+                self.resume(TaskSuccessEvent())
 
     def wakes(self, source: str, job_id: str, state: str | None = None) -> Any:
         """Return an action: a deferred task is resumed with an event."""
@@ -126,7 +151,7 @@ class Stage:
 
         async def wait() -> Any:
             resumed = asyncio.get_running_loop().create_future()
-            self.resume = lambda wake: resumed.done() or resumed.set_result(wake)
+            self.resume = lambda event: resumed.done() or resumed.set_result(event)
             firing = asyncio.create_task(anext(started.run()))
             await asyncio.wait({firing, resumed}, return_when=asyncio.FIRST_COMPLETED)
             self.resume = None

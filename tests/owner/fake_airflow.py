@@ -92,6 +92,9 @@ class FakeTaskInstance:
     try_number: int = 1
     max_tries: int = 0
 
+    def get_first_reschedule_date(self, context: dict[str, Any]) -> datetime:
+        return NOON
+
     def xcom_push(self, key: str, value: Any) -> None:
         from airflow.sdk.execution_time.xcom import XCom
 
