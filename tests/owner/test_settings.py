@@ -1,0 +1,92 @@
+"""The configuration section: defaults in one place, errors that name the option, secrets that are kept a while."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_smartlive import settings
+from airflow_provider_smartlive.provider_info import OPTIONS
+
+PREFIX = "AIRFLOW__SMARTLIVE__"
+
+
+@pytest.fixture
+def moments(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The clock of the settings, in seconds."""
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    return now
+
+
+def test_every_whole_number_has_a_default_that_is_one() -> None:
+    integers = [name for name, option in OPTIONS.items() if option["type"] == "integer"]
+    assert integers
+    assert all(settings.number(name) > 0 for name in integers)
+
+
+def test_airflow_knows_the_defaults_too() -> None:
+    from airflow.sdk.configuration import conf
+
+    assert conf.get("smartlive", "end_grace") == OPTIONS["end_grace"]["default"]
+
+
+def test_a_value_of_the_deployment_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"{PREFIX}END_GRACE", "7")
+    assert settings.number("end_grace") == 7
+
+
+@pytest.mark.parametrize("value", ["", "soon", "1.5", "1e3"])
+def test_what_is_no_whole_number_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv(f"{PREFIX}END_GRACE", value)
+    with pytest.raises(ValueError, match=r"\[smartlive\] end_grace must be a whole number"):
+        settings.number("end_grace")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("", ()),
+        (" , ", ()),
+        ("fake-new", ("fake-new",)),
+        (" fake-new , fake-old,", ("fake-new", "fake-old")),
+    ],
+)
+def test_callback_secrets_are_a_list_newest_first(
+    monkeypatch: pytest.MonkeyPatch, value: str, expected: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv(f"{PREFIX}CALLBACK_SECRETS", value)
+    assert settings.callback_secrets() == expected
+
+
+def test_secrets_are_read_again_after_a_while(monkeypatch: pytest.MonkeyPatch, moments: list[float]) -> None:
+    monkeypatch.setenv(f"{PREFIX}CALLBACK_SECRETS", "fake-one")
+    assert settings.callback_secrets() == ("fake-one",)
+    monkeypatch.setenv(f"{PREFIX}CALLBACK_SECRETS", "fake-two")
+    moments[0] = settings.SECRETS_TTL - 1
+    assert settings.callback_secrets() == ("fake-one",)
+    moments[0] = settings.SECRETS_TTL + 1
+    assert settings.callback_secrets() == ("fake-two",)
+
+
+def test_they_can_be_forgotten_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"{PREFIX}CALLBACK_SECRETS", "fake-one")
+    settings.callback_secrets()
+    monkeypatch.setenv(f"{PREFIX}CALLBACK_SECRETS", "fake-two")
+    settings.forget_secrets()
+    assert settings.callback_secrets() == ("fake-two",)
+
+
+@pytest.mark.parametrize(
+    ("ours", "airflows", "expected"),
+    [
+        ("https://a.example.com/x/", "https://b.example.com", "https://a.example.com/x"),
+        ("", "https://b.example.com/", "https://b.example.com"),
+        ("", "", ""),
+    ],
+)
+def test_the_base_url_is_airflows_own_unless_it_is_set(
+    monkeypatch: pytest.MonkeyPatch, ours: str, airflows: str, expected: str
+) -> None:
+    monkeypatch.setenv(f"{PREFIX}CALLBACK_BASE_URL", ours)
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", airflows)
+    assert settings.callback_base_url() == expected
