@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+#: Fixtures of more than one folder.
+pytest_plugins = ("tests.metadata_database", "tests.figures")
+
 #: Obviously fake, and long enough for the receiver to accept it.
 FAKE_CALLBACK_SECRET = "fake-callback-secret-for-tests-only-0001"
 

@@ -26,6 +26,7 @@ from airflow_provider_smartlive.callbacks.store import Store
 from airflow_provider_smartlive.callbacks.table import CallbackTable
 from airflow_provider_smartlive.callbacks.waiter import JOB_ID_KEY, XCOM_TABLE_KEY, Waiter, waiter_key
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType, sign
+from tests.figures import count
 
 SECRET = "fake-callback-secret-for-concurrency-0000"
 SENDERS = 32
@@ -212,6 +213,7 @@ async def test_32_senders_and_two_servers_lose_nothing(database):
         }
         assert (row.state, row.ended) == ("END", True)
         assert database.row(owner).state == "scheduled"
+        count("32 senders, 2 servers", database.name, sent=61, folded=table.events, lost=61 - table.events)
     assert {database.row(waiter).state for waiter in waiters} == {"success"}
 
 
@@ -230,3 +232,9 @@ async def test_what_was_acknowledged_survives_a_killed_server(database):
         # duplicate then, or a second observation if more than 32 others came between.
         assert table.events >= taken[owner]
         assert table.job(JOB).ended()
+        count(
+            "32 senders, one of 2 servers killed (-9)",
+            database.name,
+            acknowledged=taken[owner],
+            **{"in the table": table.events, "acknowledged and lost": max(0, taken[owner] - table.events)},
+        )

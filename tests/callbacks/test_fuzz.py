@@ -19,6 +19,7 @@ from airflow_provider_smartlive.callbacks.receiver import Receiver, create_app
 from airflow_provider_smartlive.callbacks.route import Identity, Route, issue
 from airflow_provider_smartlive.callbacks.store import Receipt
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType, sign
+from tests.figures import count
 
 SECRET = "fake-callback-secret-for-fuzzing-00000000"
 NOW = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
@@ -132,6 +133,7 @@ def test_strangers_get_the_one_answer(method, path, query, headers, chunks):
 
     assert status == 404
     assert body in (b'{"error":"not found"}', b"")
+    count("fuzzed requests of strangers", sent=1, refused=1)
 
 
 @given(
@@ -153,6 +155,7 @@ def test_no_made_up_signature_passes(auth_type, secret, at, more):
         request = ("POST", path, b"", [(b"x-hw-mss-secret", secret), (b"x-hw-mss-time", at), *more], [b"{}"])
 
     assert _answered(*request)[0] == 404
+    count("fuzzed signatures", sent=1, refused=1)
 
 
 _json = st.recursive(
@@ -223,6 +226,9 @@ def test_whatever_metastudio_sends_gets_a_documented_answer(body, content_type, 
 
     assert status in (200, 400, 413, 415)
     assert set(json.loads(answer)) <= {"result", "error"}
+    count(
+        "fuzzed events, well signed", sent=1, **{"answered 200": status == 200, "answered 4xx": status != 200}
+    )
 
 
 def test_a_refusal_does_not_tell_by_its_time_whether_the_token_was_ours():

@@ -18,6 +18,7 @@ from airflow_provider_smartlive.callbacks.receiver import Receiver, create_app
 from airflow_provider_smartlive.callbacks.route import Identity, IssuedRoute, Route, issue
 from airflow_provider_smartlive.callbacks.store import Gone, Receipt, Unavailable, UnsupportedDatabase
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType, SignedForm, sign
+from tests.figures import count
 
 SECRET = "fake-callback-secret-for-the-receiver-000"
 OTHER_SECRET = "fake-callback-secret-of-somebody-else-0"
@@ -155,6 +156,7 @@ async def _refused(door, answer):
     assert answer.status_code == 404
     assert not door.store.recorded
     assert not door.store.noted
+    count("attacks on the door", tried=1, refused=1)
 
 
 async def test_refused_without_any_secret():

@@ -34,6 +34,11 @@ class Database:
     url: str
     sessions: Callable[[], AbstractContextManager[Session]] = field(repr=False)
 
+    @property
+    def name(self) -> str:
+        """The kind of database, for counts and messages."""
+        return self.url.partition(":")[0].partition("+")[0]
+
     def task(
         self,
         task_id: str = "go_live",

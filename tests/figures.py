@@ -1,0 +1,27 @@
+"""Counts that tests keep of what they did, printed at the end of the run: the figures of ``docs/security.md``."""
+
+from __future__ import annotations
+
+import pytest
+
+_kept: dict[tuple[str, str], dict[str, int]] = {}
+
+
+def count(what: str, where: str = "", **counts: int) -> None:
+    """
+    Add to the counts of a line: ``count("senders", "postgresql", sent=1, folded=1)``.
+
+    :param what: what was done.
+    :param where: on which database, for example.
+    """
+    line = _kept.setdefault((what, where), {})
+    for name, number in counts.items():
+        line[name] = line.get(name, 0) + number
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _kept:
+        terminalreporter.section("what was shown")
+    for (what, where), counts in sorted(_kept.items()):
+        numbers = ", ".join(f"{name} {number:,}" for name, number in counts.items())
+        terminalreporter.line(" | ".join(filter(None, (what, where, numbers))))
