@@ -38,6 +38,10 @@ JITTER = 0.25
 #: Seconds within which questions are asked together rather than one by one.
 TOGETHER = 1.0
 
+#: How many triggers are told in one turn of the event loop: each of them wakes up in the next one, and whatever
+#: else lives on the loop has to wait for all of them.
+TOLD_AT_ONCE = 50
+
 _NEWEST_FIRST: AllJobsFilters = {"sort_key": "create_time", "sort_dir": "desc"}
 
 
@@ -148,10 +152,12 @@ class Reconciler:
                     self._tell(watch, await self._show(hook, watch))
             # The listing told about every active job: those that were not due yet need not ask for
             # themselves.
-            for watch in list(self._watches):
+            for number, watch in enumerate(list(self._watches), start=1):
                 if job := active.get(normalise_id(watch.job_id)):
                     watch.room_id = watch.room_id or job.room_id
                     self._tell(watch, Sighting.of(job))
+                if number % TOLD_AT_ONCE == 0:
+                    await asyncio.sleep(0)
             self._refusals = 0
         except AuthenticationError as refusal:
             await self._refused(hook, refusal)

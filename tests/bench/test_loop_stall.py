@@ -1,0 +1,141 @@
+"""A thousand waiting triggers must not hold up the triggerer's event loop: every other trigger lives there too."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.triggers.base import BaseTrigger
+
+from airflow_provider_smartlive import triggers
+from airflow_provider_smartlive.livestream.starter import Starter
+from airflow_provider_smartlive.metastudio.signing import Credentials
+from airflow_provider_smartlive.triggers import SmartLiveJobTrigger
+from dev.bench.figures import percentile
+from dev.bench.idle_trigger import IdleTrigger
+from dev.bench.studio import Studio
+from dev.process import Program
+from dev.stage import _wait_for_address
+
+STREAMS = 1000
+
+#: Seconds between two questions: sixty times as often as by default, so that a few seconds see many.
+INTERVAL = 5.0
+
+#: Seconds for which the loop is watched, and between two looks.
+WATCHED, TICK = 10.0, 0.002
+
+#: Seconds that we may add to the stall of the loop, at the 99.9th percentile of all looks.
+LIMIT = 0.05
+
+ACCOUNT = ["--access-key", "FAKEAK", "--secret-key", "fake-secret-key", "--project-id", "fake-project"]
+SHOW = ["--any-room", "--link", "simulated", "--assume", "show_seconds=1000000"]
+
+
+@pytest.fixture
+def studio(tmp_path: Path) -> Iterator[Studio]:
+    """A MetaStudio in a process of its own."""
+    command = [
+        str(Path(sys.executable).parent / "smartlive-sandbox"),
+        "serve",
+        "--port",
+        "0",
+        *ACCOUNT,
+        *SHOW,
+    ]
+    program = Program("sandbox", command, env={}, log_folder=tmp_path)
+    program.start()
+    try:
+        credentials = Credentials("FAKEAK", "fake-secret-key")
+        studio = Studio(_wait_for_address(program), project_id="fake-project", credentials=credentials)
+        yield studio
+        studio.close()
+    finally:
+        program.stop()
+
+
+@asynccontextmanager
+async def waiting(waiters: list[BaseTrigger]) -> AsyncIterator[None]:
+    """Let triggers wait, as a triggerer does."""
+
+    async def wait(trigger: BaseTrigger) -> None:
+        async for event in trigger.run():
+            raise AssertionError(f"nothing was to happen, but: {event}")
+
+    tasks = [asyncio.create_task(wait(trigger)) for trigger in waiters]
+    try:
+        yield
+        assert not any(task.done() for task in tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def stalls() -> list[float]:
+    """Return how late the loop was, again and again."""
+    late: list[float] = []
+    until = time.perf_counter() + WATCHED
+    while (now := time.perf_counter()) < until:
+        await asyncio.sleep(TICK)
+        late.append(time.perf_counter() - now - TICK)
+    return late
+
+
+@pytest.mark.processes
+async def test_a_thousand_triggers_add_no_stall(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = {
+        "conn_type": "smartlive",
+        "host": studio.url,
+        "login": "FAKEAK",
+        "password": "fake-secret-key",
+        "extra": {"project_id": "fake-project"},
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_SMARTLIVE_DEFAULT", json.dumps(connection))
+    monkeypatch.setattr(triggers, "FIRST_READ", 0.01)
+
+    async def nothing_called_back(starter: Starter, job_id: str) -> None:
+        return None
+
+    monkeypatch.setattr(Starter, "callbacks_async", nothing_called_back)
+    ours = [make_trigger(studio, f"room-{number:04}") for number in range(STREAMS)]
+    before = studio.position()
+
+    async with waiting([IdleTrigger() for _ in range(STREAMS)]):
+        idle = await stalls()
+    async with waiting(ours):
+        busy = await stalls()
+
+    pages = studio.entries(kind="request", after=before)
+    assert len(pages) >= STREAMS / 100
+    assert {page["operation"] for page in pages} == {"list_all"}
+    assert percentile(busy, 99.9) - percentile(idle, 99.9) <= LIMIT
+
+
+def make_trigger(studio: Studio, room_id: str) -> Any:
+    trigger = SmartLiveJobTrigger(
+        smartlive_conn_id="smartlive_default",
+        room_id=room_id,
+        job_id=studio.start(room_id),
+        interval=INTERVAL,
+    )
+    trigger.task_instance = SimpleNamespace(dag_id="dag", run_id="run", task_id=room_id, map_index=-1)
+    return trigger
+
+
+def test_the_probe_sees_a_stall() -> None:
+    async def stalled() -> list[float]:
+        asyncio.get_running_loop().call_later(0.05, time.sleep, 0.2)
+        return await stalls()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(globals(), "WATCHED", 0.5)
+        assert max(asyncio.run(stalled())) > 0.15
