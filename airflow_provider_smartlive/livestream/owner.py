@@ -224,7 +224,7 @@ class Owner:
         """
         if self.wait.grace_until is not None and not anew:
             return
-        silent = anew and not sighting.is_clear
+        silent = not sighting.is_clear
         if anew and not silent:
             self.log.warning(
                 "END was called back for job %s, but it is not stopped: its stream had lasted %s s then, and %s s now. "
