@@ -13,7 +13,7 @@ export UV_PYTHON_DOWNLOADS := never
 # Compiled once here, instead of by every start of every Airflow process.
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help install demo up test test-fast lint format clean
+.PHONY: help install demo up test test-fast bench lint format clean
 
 help: ## Say what there is.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' \
@@ -33,6 +33,9 @@ test: $(READY) ## All tests. ARGS="..." goes to pytest.
 test-fast: $(READY) ## The tests that start no processes.
 	$(RUN)python -m pytest -m "not processes" $(ARGS)
 
+bench: .bench/.ready ## Measure this provider beside its peers, 25 minutes. QUICK=1: a try of 5 minutes.
+	@.bench/venv/bin/python -m dev.bench $(if $(QUICK),--quick)
+
 lint: $(READY) ## Style, types and import contracts.
 	$(RUN)ruff check
 	$(RUN)ruff format --check
@@ -46,10 +49,16 @@ format: $(READY) ## Put the code into the project's style.
 	$(RUN)ruff format
 
 clean: ## Remove everything that can be made again.
-	rm -rf .venv .uv .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build
+	rm -rf .venv .uv .demo .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build
 
 $(READY): pyproject.toml uv.lock | $(UV)
 	$(UV) sync --locked
+	@touch $@
+
+# The same versions as in .venv, and the peer: it must not be in the way of the tests.
+.bench/.ready: pyproject.toml uv.lock | $(UV)
+	UV_PROJECT_ENVIRONMENT=.bench/venv $(UV) sync --locked
+	$(UV) pip install --python .bench/venv/bin/python airflow-provider-inbound-webhooks==0.2.0
 	@touch $@
 
 .uv/bin/uv:

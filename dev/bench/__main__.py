@@ -1,0 +1,110 @@
+"""
+What ``make bench`` runs: this provider beside its peers, in one run on one stack, on this machine only.
+
+Writes every figure to a file of JSON, and from it the page ``docs/benchmarks.md`` with two pictures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from dev.bench import ingestion, latency, machine, micro, page, rooms, waiting
+from dev.bench.ground import Ground
+from dev.bench.plan import FULL, QUICK
+from dev.postgres import Postgres
+from dev.stage import PROJECT
+
+#: What is measured on the stack, in this order: the last part leaves a thousand waiting streams behind.
+PARTS: dict[str, Callable[[Ground], Any]] = {
+    "latency": latency.measure,
+    "rooms": rooms.measure,
+    "ingestion": ingestion.measure,
+    "waiting": waiting.measure,
+}
+
+FIRST_DAGS = (
+    "bench_operator",
+    "bench_sensor",
+    "bench_approval",
+    "bench_poll_5",
+    "bench_poll_60",
+    "bench_rooms",
+)
+
+
+def main() -> int:
+    """Measure and write."""
+    arguments = _arguments()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    if not arguments.rewrite:
+        _measure(arguments)
+    results = json.loads(arguments.results.read_text())
+    text = page.write(results, arguments.docs)
+    print(text)
+    return 0
+
+
+def _measure(arguments: argparse.Namespace) -> None:
+    plan = QUICK if arguments.quick else FULL
+    began = time.monotonic()
+
+    def tell(what: str, news: str = "") -> None:
+        print(f"{time.monotonic() - began:7.1f} s  {what:<20}{news}", file=sys.stderr, flush=True)
+
+    results: dict[str, Any] = {"machine": machine.describe(), "plan": asdict(plan), "quick": arguments.quick}
+    arguments.results.parent.mkdir(parents=True, exist_ok=True)
+
+    def keep(part: str, figures: Any) -> None:
+        results[part] = figures
+        results["seconds"] = time.monotonic() - began
+        arguments.results.write_text(json.dumps(results, indent=1))
+
+    tell("fold, signing, imports")
+    keep("fold", micro.measure_fold(plan.samples))
+    keep("signing", micro.measure_signing(plan.samples))
+    keep("imports", micro.measure_imports(plan.starts))
+    with Postgres() as database, Ground(arguments.home, plan, database_url=database.url) as ground:
+        for dag_id in FIRST_DAGS:
+            ground.airflow.wait_for_dag(dag_id)
+        for part in arguments.only or PARTS:
+            tell(part)
+            keep(part, PARTS[part](ground))
+        tell("stopping")
+    tell("done")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m dev.bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="few repetitions, to try it; says little")
+    parser.add_argument(
+        "--only", action="append", choices=PARTS, help="this part of the stack's measurements"
+    )
+    parser.add_argument("--rewrite", action="store_true", help="measure nothing; write the page again")
+    parser.add_argument(
+        "--home", type=Path, default=PROJECT / ".bench" / "stage", help="folder for all files"
+    )
+    parser.add_argument(
+        "--results", type=Path, default=PROJECT / ".bench" / "results.json", help="all figures"
+    )
+    parser.add_argument("--docs", type=Path, help="folder of the page; default: docs, or .bench if quick")
+    arguments = parser.parse_args()
+    arguments.docs = arguments.docs or PROJECT / (".bench" if arguments.quick else "docs")
+    return arguments
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

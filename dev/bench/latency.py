@@ -1,0 +1,182 @@
+"""How long after the end of a livestream a waiting task is finished, and the next one started."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+import uuid
+from abc import ABC, abstractmethod
+from datetime import datetime
+from itertools import chain
+from typing import Any
+
+from dev.bench.ground import Ground
+from dev.bench.studio import moment
+
+#: Seconds that every task must have waited before its stream ends: the receiver leaves a task that was
+#: deferred a moment ago to its trigger.
+SETTLE = 4.0
+
+#: The line with which Airflow begins the work of a task on a worker.
+WORK_BEGINS = "::group::Pre Execute"
+
+
+class Wait(ABC):
+    """
+    One way to wait for the end of a livestream.
+
+    :param ground: where it runs.
+    :param name: how the results call it.
+    :param dag_id: the DAG; its task ``wait`` waits, and ``after`` comes next.
+    """
+
+    waiting_state = "deferred"
+
+    def __init__(self, ground: Ground, name: str, dag_id: str) -> None:
+        self.ground = ground
+        self.name = name
+        self.dag_id = dag_id
+        self.run_ids: list[str] = []
+        self.ended_at: dict[str, float] = {}
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Start one more run."""
+
+    @abstractmethod
+    def end(self, run_id: str) -> None:
+        """End the livestream of a run, and remember when."""
+
+    def collect(self) -> dict[str, list[float]]:
+        """Return the seconds from each end to the task's end, and to the start of the next."""
+        finished, started = (
+            {task["dag_run_id"]: task[field] for task in self.ground.tasks(self.dag_id, task_id=task_id)}
+            for task_id, field in (("wait", "end_date"), ("after", "start_date"))
+        )
+        return {
+            "finished": [_seconds(finished[run]) - at for run, at in self.ended_at.items()],
+            "downstream": [_seconds(started[run]) - at for run, at in self.ended_at.items()],
+        }
+
+
+class Ours(Wait):
+    """Our operator or sensor: MetaStudio calls back."""
+
+    starter = "wait"
+
+    def begin(self) -> None:
+        """Start one more run, with a room of its own."""
+        self.run_ids.append(self.ground.begin(self.dag_id, room_id=str(uuid.uuid4())))
+
+    def end(self, run_id: str) -> None:
+        """End the job of the run; what counts is when the link ended."""
+        job_id = self.ground.airflow.api.xcom(self.dag_id, run_id, self.starter, "job_id")
+        self.ground.studio.finish(job_id)
+        self.ended_at[run_id] = self.ground.studio.moment("link", job_id, "END")
+
+
+class Sensor(Ours):
+    """Our sensor; another task has started the job."""
+
+    starter = "start"
+
+
+class Approval(Wait):
+    """Airflow's own push: a human's response."""
+
+    waiting_state = "awaiting_input"
+
+    def begin(self) -> None:
+        """Start one more run."""
+        self.run_ids.append(self.ground.begin(self.dag_id))
+
+    def end(self, run_id: str) -> None:
+        """Respond; what counts is when the response was sent."""
+        path = f"/dags/{self.dag_id}/dagRuns/{run_id}/taskInstances/wait/-1/hitlDetails"
+        self.ended_at[run_id] = time.time()
+        self.ground.airflow.api.call("PATCH", path, json={"chosen_options": ["Yes"], "params_input": {}})
+
+
+class Poll(Wait):
+    """
+    HttpSensor asks for the job again and again.
+
+    Deferred, it can tell a success from 404 only, so the sandbox hides the job until it is over.
+    """
+
+    def __init__(self, ground: Ground, name: str, dag_id: str) -> None:
+        super().__init__(ground, name, dag_id)
+        self._jobs: dict[str, tuple[str, str]] = {}
+
+    def begin(self) -> None:
+        """Start a job and a run that waits for it."""
+        room_id, studio = str(uuid.uuid4()), self.ground.studio
+        job_id, rule_id = studio.start(room_id), studio.hide(room_id)
+        run_id = self.ground.begin(self.dag_id, path=studio.job_path(room_id, job_id))
+        self.run_ids.append(run_id)
+        self._jobs[run_id] = (job_id, rule_id)
+
+    def end(self, run_id: str) -> None:
+        """End the job and let it be seen; what counts is when it was SUCCEED."""
+        job_id, rule_id = self._jobs[run_id]
+        studio = self.ground.studio
+        studio.finish(job_id)
+        studio.reveal(rule_id)
+        self.ended_at[run_id] = studio.moment("job", job_id, "SUCCEED")
+
+
+def measure(ground: Ground) -> dict[str, Any]:
+    """Measure all ways to wait, those that are pushed first, each kind in turn."""
+    pushed: list[Wait] = [
+        Ours(ground, "operator", "bench_operator"),
+        Sensor(ground, "sensor", "bench_sensor"),
+        Approval(ground, "human in the loop", "bench_approval"),
+    ]
+    polled: list[Wait] = [
+        Poll(ground, f"HttpSensor, {seconds} s", f"bench_poll_{seconds}") for seconds in ground.plan.polls
+    ]
+    found: dict[str, Any] = {}
+    for waits in (pushed, polled):
+        _play(ground, waits)
+        found |= {wait.name: wait.collect() for wait in waits}
+    found["start to 202"] = _starts(ground, pushed[0])
+    return found
+
+
+def _play(ground: Ground, waits: list[Wait]) -> None:
+    count = ground.plan.repetitions
+    for _ in range(count):
+        for wait in waits:
+            wait.begin()
+    for wait in waits:
+        ground.wait_for_tasks(wait.dag_id, wait.waiting_state, count)
+    time.sleep(SETTLE)
+    turns = zip(*([(wait, run_id) for run_id in wait.run_ids] for wait in waits), strict=True)
+    for wait, run_id in chain.from_iterable(turns):
+        wait.end(run_id)
+        # Not in step with anybody's poll.
+        time.sleep(ground.plan.pause * random.uniform(0.8, 1.2))
+    for wait in waits:
+        ground.wait_for_tasks(wait.dag_id, "success", count, task_id="after")
+
+
+def _starts(ground: Ground, operator: Wait) -> dict[str, list[float]]:
+    """Return the seconds from a task's first line of work to MetaStudio's 202, and those of a bare signed call."""
+    api, studio = ground.airflow.api, ground.studio
+    ours = []
+    for run_id in operator.run_ids:
+        job_id = api.xcom(operator.dag_id, run_id, "wait", "job_id")
+        start = next(e for e in studio.entries(kind="request", job=job_id) if e["operation"] == "start")
+        ours.append(moment(start) - _begin_of_work(api.task_log(operator.dag_id, run_id, "wait")))
+    bare = [studio.time_start(str(uuid.uuid4())) for _ in operator.run_ids]
+    return {"operator": ours, "bare call": bare}
+
+
+def _begin_of_work(log: str) -> float:
+    lines = map(json.loads, log.splitlines())
+    return next(_seconds(line["timestamp"]) for line in lines if line.get("event") == WORK_BEGINS)
+
+
+def _seconds(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()

@@ -1,0 +1,197 @@
+"""The page with the results, and its pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from dev.bench import svg
+from dev.bench.figures import median, percentile
+from dev.bench.targets import beyond_idle, judge
+
+REMARKS = Path(__file__).resolve().parent / "remarks.md"
+
+NAMES = {"smartlive": "this trigger", "http": "HttpSensor", "nothing": "a trigger that does nothing"}
+
+
+def write(results: dict[str, Any], folder: Path) -> str:
+    """Write ``benchmarks.md`` and the pictures of the measured parts; return the page."""
+    folder.mkdir(parents=True, exist_ok=True)
+    sections = {
+        "latency": _latency,
+        "waiting": _waiting,
+        "ingestion": _ingestion,
+        "rooms": _rooms,
+        "fold": _fold,
+        "signing": _signing,
+        "imports": _imports,
+    }
+    parts = [_head(results)]
+    parts += [section(results) for part, section in sections.items() if part in results]
+    parts.append(REMARKS.read_text().strip())
+    text = "\n\n".join(parts) + "\n"
+    (folder / "benchmarks.md").write_text(text)
+    if "latency" in results:
+        (folder / "benchmarks-latency.svg").write_text(_latency_picture(results["latency"]))
+    if "waiting" in results:
+        (folder / "benchmarks-waiting.svg").write_text(_waiting_picture(results["waiting"]))
+    return text
+
+
+def _head(results: dict[str, Any]) -> str:
+    intro = (
+        "# Benchmarks\n\n"
+        "Written by `make bench`: this provider beside what a user would otherwise write, and beside the limit, in "
+        "one run on one stack (Airflow's four processes, PostgreSQL, one API server worker, the local MetaStudio) on "
+        "one machine. Nothing of it leaves the machine."
+    )
+    if results["quick"]:
+        intro += "\n\n**A quick run: it shows that the benchmark works, its figures say little.**"
+    facts = _table(("", ""), results["machine"].items())
+    targets = _table(("what", "target", "measured", ""), [target.row() for target in judge(results)])
+    minutes = f"The run took {results['seconds'] / 60:.0f} minutes."
+    return f"{intro}\n\n{facts}\n\n{minutes}\n\n## Targets\n\n{targets}"
+
+
+def _latency(results: dict[str, Any]) -> str:
+    latency, rows = results["latency"], []
+    for name, times in latency.items():
+        if "finished" in times:
+            cells = [_spread(times[what]) for what in ("finished", "downstream")]
+            rows.append((name, str(len(times["finished"])), *cells))
+    table = _table(("waits by", "repetitions", "END to task finished", "END to next task started"), rows)
+    starts = latency["start to 202"]
+    ours, bare = (median(starts[name]) * 1000 for name in ("operator", "bare call"))
+    return (
+        "## From END to the next task\n\n"
+        "Seconds, median (95th percentile). The job is SUCCEED the moment that END is called back. Human in the loop "
+        "is Airflow's own push: the time from the response by its REST API. HttpSensor is deferred; it can tell a "
+        "success from 404 only, so the sandbox hides its jobs until they are over.\n\n"
+        f"{table}\n\n![From END to task finished](benchmarks-latency.svg)\n\n"
+        f"Starting: from the first line of the task's work on its worker to MetaStudio's 202, {ours:.0f} ms (median); "
+        f"a bare signed call over a new connection takes {bare:.0f} ms. The difference of {ours - bare:.0f} ms is "
+        "Airflow's and ours: importing the hook, the connection, the look for a job of an earlier try."
+    )
+
+
+def _latency_picture(latency: dict[str, Any]) -> str:
+    rows = {name: times["finished"] for name, times in latency.items() if "finished" in times}
+    return svg.dots("From END to task finished", rows, ours=("operator", "sensor"), unit="s")
+
+
+def _waiting(results: dict[str, Any]) -> str:
+    idle = results["waiting"][0]
+    rows = []
+    for price in results["waiting"]:
+        cpu = sum(price["cpu"].values()) - sum(idle["cpu"].values())
+        memory = sum(price["memory"].values()) - sum(idle["memory"].values())
+        parts = " + ".join(f"{value:,.0f}" for value in price["cpu"].values())
+        name = NAMES.get(price["kind"], price["kind"])
+        rows.append(
+            (name, price["streams"], f"{cpu:,.0f}", parts, f"{memory:,.0f}", f"{price['requests']:,.0f}")
+        )
+    columns = (
+        "who waits",
+        "streams",
+        "CPU s/h beyond idle",
+        " + ".join(idle["cpu"]),
+        "MB beyond idle",
+        "requests/h",
+    )
+    window = f"{idle['seconds']:.0f}"
+    return (
+        "## What waiting costs\n\n"
+        "Seconds of processor time in an hour of the triggerer, the API server and the scheduler, memory "
+        "(proportional set size), and requests to MetaStudio, with so many deferred tasks; each measured for "
+        f"{window} seconds and scaled to an hour. Both ask every 60 seconds here (our default is 300). A trigger "
+        "that does nothing shows what Airflow itself takes for a deferred task.\n\n"
+        f"{_table(columns, rows)}\n\n![What waiting costs](benchmarks-waiting.svg)"
+    )
+
+
+def _waiting_picture(waiting: list[dict[str, Any]]) -> str:
+    kinds = [kind for kind in NAMES if any(price["kind"] == kind for price in waiting)]
+    return svg.lines(
+        "Processor time of Airflow, beyond an idle one",
+        {NAMES[kind]: beyond_idle(waiting, kind) for kind in kinds},
+        ours=NAMES["smartlive"],
+        labels=("waiting streams", "CPU seconds in an hour"),
+    )
+
+
+def _ingestion(results: dict[str, Any]) -> str:
+    rows = [
+        (
+            kind,
+            f"{found['rate']:,.0f}",
+            f"{found['median'] * 1000:.1f}",
+            f"{found['p99'] * 1000:.1f}",
+            found["events"],
+            found["refused"],
+        )
+        for kind, found in results["ingestion"].items()
+    ]
+    return (
+        "## How many callbacks one API server worker takes\n\n"
+        "Eight callers send as fast as they are answered, from a process of their own on the same two cores, in "
+        "turns. The bare route does one row lock, one upsert and one commit with the store's own statements and "
+        "nothing else. inbound-webhooks 0.2.0 accepts signed deliveries to which no DAG subscribes, its cheapest "
+        "case; what it does with them is another thing than a fold and a wake-up.\n\n"
+        + _table(("receiver", "events/s", "median ms", "p99 ms", "events", "refused"), rows)
+    )
+
+
+def _rooms(results: dict[str, Any]) -> str:
+    rooms = results["rooms"]
+    done = rooms["done"]
+    rows = [
+        ("rooms mapped in one DAG run", rooms["rooms"]),
+        ("run start until the last 202", f"{rooms['all started after']:.0f} s"),
+        ("jobs started", rooms["starts"]),
+        ("all ENDs sent within", f"{rooms['burst']:.2f} s"),
+        ("first END until the last callback is answered", f"{rooms['answered after']:.2f} s"),
+        ("answers", ", ".join(f"{count} x {status}" for status, count in rooms["answers"].items())),
+        ("first END until half of the tasks are finished", f"{median(done):.0f} s"),
+        ("first END until all tasks are finished", f"{done[-1]:.0f} s"),
+        ("tasks in success", rooms["succeeded"]),
+        ("woken by", ", ".join(f"{name}: {count}" for name, count in rooms["woken by"].items())),
+    ]
+    return (
+        "## Many rooms at once\n\n"
+        "Four tasks run at a time on these two cores, each in a process of its own: that is what takes the time, "
+        "starting as well as resuming.\n\n" + _table(("", ""), rows)
+    )
+
+
+def _fold(results: dict[str, Any]) -> str:
+    rows = [
+        (name, f"{early:.1f}", f"{late:.1f}", f"{late / early:.2f}")
+        for name, (early, late) in ((what, results["fold"][what]) for what in ("fold", "load, fold, dump"))
+    ]
+    table = _table(("microseconds", "event 10", "event 10,000", "ratio"), rows)
+    size = f"The table of a link that flapped 10,000 times: {results['fold']['bytes']:,} bytes."
+    return f"## The fold\n\n{table}\n\n{size}"
+
+
+def _signing(results: dict[str, Any]) -> str:
+    rows = [
+        (name, f"{results['signing'][key]:,.0f}")
+        for name, key in (("ours", "ours"), ("huaweicloudsdkcore", "sdk"))
+    ]
+    return "## Signing\n\n" + _table(("signer", "start requests/s"), rows)
+
+
+def _imports(results: dict[str, Any]) -> str:
+    rows = [(name, f"{value:.1f}") for name, value in results["imports"].items()]
+    text = "By `-X importtime`, beyond `airflow.sdk`'s DAG and operators; the plugin beyond Airflow's plugin base."
+    return f"## Imports\n\n{text}\n\n" + _table(("import", "ms"), rows)
+
+
+def _spread(values: Sequence[float]) -> str:
+    return f"{median(values):.2f} ({percentile(values, 95):.2f})"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(map(str, cells))} |" for cells in lines)

@@ -1,0 +1,145 @@
+"""What waiting costs: processor time, memory, and requests to MetaStudio, by the number of waiting streams."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import psutil
+
+from airflow_provider_smartlive.triggers import SmartLiveJobTrigger
+from dev.bench import idle_trigger
+from dev.bench.ground import Ground
+from dev.process import Program
+
+#: Seconds between two questions, for both.
+INTERVAL = 60.0
+
+#: What is counted: with PostgreSQL and the sandbox the difference would only be larger.
+PROGRAMS = ("triggerer", "api-server", "scheduler")
+
+
+@dataclass(frozen=True)
+class Price:
+    """
+    What one hour would cost.
+
+    :param kind: who waits.
+    :param streams: how many wait.
+    :param seconds: how long was measured.
+    :param cpu: seconds of processor time in an hour, by program.
+    :param memory: megabytes (proportional set size), by program.
+    :param requests: to MetaStudio in an hour.
+    """
+
+    kind: str
+    streams: int
+    seconds: float
+    cpu: dict[str, float]
+    memory: dict[str, float]
+    requests: float
+
+
+def measure(ground: Ground) -> list[dict[str, Any]]:
+    """Measure an idle stack, then each kind with more and more waiting streams."""
+    prices = [_price(ground, "idle", 0)]
+    prices += _climb(ground, "http", _http)
+    prices += _climb(ground, "nothing", _nothing)
+    prices += _climb(ground, "smartlive", _smartlive)
+    return [asdict(price) for price in prices]
+
+
+#: Makes the trigger of one more stream, and tells its job.
+Make = Callable[[Ground, str], tuple[str, dict[str, Any]]]
+
+
+def _climb(ground: Ground, kind: str, make: Make) -> list[Price]:
+    prices, runs, before = [], [], 0
+    rule_id = ground.studio.hide(None) if kind == "http" else None
+    # Each number of streams of a trigger that does nothing costs Airflow the same per stream: the last tells.
+    for level in ground.plan.levels:
+        triggers = [make(ground, f"{kind}-{number}") for number in range(before, level)]
+        dag_id = f"bench_waiting_{kind}_{level}"
+        run_id = ground.seed(
+            dag_id, triggers[0][0], [kwargs for _, kwargs in triggers], [None] * len(triggers)
+        )
+        runs.append((dag_id, run_id))
+        before = level
+        if kind == "nothing" and level != ground.plan.levels[-1]:
+            continue
+        time.sleep(ground.plan.settle)
+        prices.append(_price(ground, kind, level))
+    for dag_id, run_id in runs if kind != "smartlive" else ():
+        ground.airflow.api.mark_dag_run(dag_id, run_id, "failed")  # a running one is not deleted
+        ground.airflow.api.delete_dag_run(dag_id, run_id)
+    if rule_id is not None:
+        ground.studio.reveal(rule_id)
+        time.sleep(ground.plan.settle)
+    return prices
+
+
+def _http(ground: Ground, room_id: str) -> tuple[str, dict[str, Any]]:
+    from airflow.providers.http.triggers.http import HttpSensorTrigger
+
+    job_id = ground.studio.start(room_id)
+    trigger = HttpSensorTrigger(
+        endpoint=ground.studio.job_path(room_id, job_id),
+        http_conn_id="bench_http",
+        headers={"X-Auth-Token": ground.token},
+        poke_interval=INTERVAL,
+    )
+    return trigger.serialize()
+
+
+def _nothing(ground: Ground, room_id: str) -> tuple[str, dict[str, Any]]:
+    return idle_trigger.CLASSPATH, {}
+
+
+def _smartlive(ground: Ground, room_id: str) -> tuple[str, dict[str, Any]]:
+    job_id = ground.studio.start(room_id)
+    trigger = SmartLiveJobTrigger(
+        smartlive_conn_id="smartlive_default", room_id=room_id, job_id=job_id, interval=INTERVAL
+    )
+    return trigger.serialize()
+
+
+def _price(ground: Ground, kind: str, streams: int) -> Price:
+    stack, studio, window = ground.airflow, ground.studio, ground.plan.window
+    programs = {name: stack.programs[name] for name in PROGRAMS}
+    position = studio.position()
+    before, began = {name: _cpu(program) for name, program in programs.items()}, time.monotonic()
+    time.sleep(window)
+    after, seconds = {name: _cpu(program) for name, program in programs.items()}, time.monotonic() - began
+    requests = len(studio.entries(kind="request", after=position))
+    return Price(
+        kind=kind,
+        streams=streams,
+        seconds=seconds,
+        cpu={name: _used(before[name], after[name]) * 3600 / seconds for name in programs},
+        memory={name: _memory(program) for name, program in programs.items()},
+        requests=requests * 3600 / seconds,
+    )
+
+
+def _cpu(program: Program) -> dict[int, float]:
+    """Return the processor time of each process of a program, with that of its ended children."""
+    used: dict[int, float] = {}
+    for process in program.members():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            used[process.pid] = sum(process.cpu_times())
+    return used
+
+
+def _used(before: dict[int, float], after: dict[int, float]) -> float:
+    return sum(seconds - before.get(pid, 0.0) for pid, seconds in after.items())
+
+
+def _memory(program: Program) -> float:
+    megabytes = 0.0
+    for process in program.members():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            megabytes += process.memory_full_info().pss / 1e6
+    return megabytes
