@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
+from airflow.sdk._shared.secrets_masker import reset_secrets_masker
 from fake_airflow import FakeSupervisor
 from fake_metastudio import FakeMetaStudio
 from virtual_time import Clock
@@ -21,10 +24,12 @@ def metastudio(clock: Clock) -> FakeMetaStudio:
 
 
 @pytest.fixture
-def supervisor(monkeypatch: pytest.MonkeyPatch) -> FakeSupervisor:
+def supervisor(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSupervisor]:
     supervisor = FakeSupervisor()
     supervisor.install(monkeypatch)
-    return supervisor
+    yield supervisor
+    # Each test issues URLs and keys of its own; masking those of all tests takes ever longer.
+    reset_secrets_masker()
 
 
 @pytest.fixture(autouse=True)
