@@ -40,6 +40,9 @@ UI_PATHS = (
     "/smartlive/health",
 )
 
+#: A GET that streams until its run is over, and one that ends the session.
+NOT_ASKED = ("/wait", "/logout")
+
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
@@ -159,8 +162,8 @@ def _pages(airflow: AirflowStack) -> Iterator[tuple[str, bytes]]:
         known = {**instance, "map_index": instance["map_index"], "task_try_number": 1, "try_number": 1}
         known |= {"run_id": instance["dag_run_id"], "connection_id": "smartlive_stored"}
         for template in (*templates, *UI_PATHS):
-            if template.endswith("/wait") or not set(_PLACEHOLDER.findall(template)) <= set(known):
-                continue  # one streams until the run is over
+            if template.endswith(NOT_ASKED) or not set(_PLACEHOLDER.findall(template)) <= set(known):
+                continue
             path = template.format(**{name: quote(str(value), safe="") for name, value in known.items()})
             if path not in fetched:
                 fetched.add(path)

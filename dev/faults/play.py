@@ -23,11 +23,11 @@ from dev.process import ProgramError
 T = TypeVar("T")
 
 #: Seconds until a run must have come to its point, and from there to its end.
-POINT_PATIENCE = 120.0
-END_PATIENCE = 150.0
+POINT_PATIENCE = 240.0
+END_PATIENCE = 240.0
 
 #: Seconds for which a request to Airflow is repeated while its API server is down.
-API_PATIENCE = 90.0
+API_PATIENCE = 200.0
 
 #: Seconds that an endless show goes on after its run was hit; a job of a new life goes on for this long, too.
 ENCORE = 4.0

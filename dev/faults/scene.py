@@ -59,7 +59,7 @@ AIRFLOW = {
 PARALLELISM = 16
 
 #: Seconds that a revived process gets to answer or to beat.
-REVIVAL = 60.0
+REVIVAL = 180.0
 
 #: Seconds that a sweep may take; it takes about 8.
 SWEEP_TIMEOUT = 120.0

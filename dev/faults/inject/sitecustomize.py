@@ -24,7 +24,7 @@ from typing import Any
 FOLDER = Path(os.environ.get("SMARTLIVE_FAULTS", "/nonexistent"))
 
 #: Seconds after which a held process goes on by itself: the harness may have given up.
-LONGEST_HOLD = 60.0
+LONGEST_HOLD = 90.0
 
 #: The DAG run whose starting task this process runs.
 _run_id: str | None = None
