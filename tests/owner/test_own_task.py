@@ -98,6 +98,17 @@ def test_ended_from_outside(
     assert task.is_ended_from_outside() is ended
 
 
+@pytest.mark.parametrize(
+    ("state", "ended"),
+    [("running", False), ("queued", False), ("deferred", False), ("restarting", True), ("failed", True)],
+)
+def test_a_resumed_process_may_have_a_double(supervisor: FakeSupervisor, state: str, ended: bool) -> None:
+    """Airflow can resume a task twice; the older process is ended while the younger one runs."""
+    supervisor.states = {TASK: state}
+    task = OwnTask(a_context(supervisor, try_number=1, max_tries=0), resumed=True)
+    assert task.is_ended_from_outside() is ended
+
+
 def test_a_task_that_is_gone_was_ended(supervisor: FakeSupervisor) -> None:
     assert OwnTask(a_context(supervisor)).is_ended_from_outside()
 

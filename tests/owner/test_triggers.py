@@ -22,7 +22,12 @@ from airflow_provider_smartlive.callbacks.table import CallbackTable
 from airflow_provider_smartlive.callbacks.waiter import XCOM_TABLE_KEY, Wake
 from airflow_provider_smartlive.lifecycle import WakeSource
 from airflow_provider_smartlive.metastudio.errors import AuthenticationError
-from airflow_provider_smartlive.triggers import FIRST_READ, SmartLiveJobTrigger, SmartLiveStreamTrigger
+from airflow_provider_smartlive.triggers import (
+    FIRST_READ,
+    SILENT_INTERVAL,
+    SmartLiveJobTrigger,
+    SmartLiveStreamTrigger,
+)
 
 INTERVAL = 300.0
 LIVE = ("CONNECTING", "CONNECTED")
@@ -178,6 +183,69 @@ class TestJobTrigger:
         with pytest.raises(TimeoutError):
             world.wait(trigger, at_most=1800)
         assert world.wake(trigger) == (WakeSource.DEADLINE, None, pytest.approx(3600))
+
+    # -- interruptions, which only the callback table knows
+
+    def test_an_interruption_that_lasts_too_long_wakes_the_owner(self, world: World) -> None:
+        world.clock.at(1000, lambda: world.calls_back(*LIVE, "DISCONNECTED", at=world.clock.now))
+        source, _, seconds = world.wake(job_trigger(world, disconnect_limit=60))
+        assert source == WakeSource.DISCONNECTED
+        assert 1060 <= seconds <= 1060 + 60
+
+    def test_one_that_ends_in_time_does_not(self, world: World) -> None:
+        world.clock.at(1000, lambda: world.calls_back(*LIVE, "DISCONNECTED", at=world.clock.now))
+        world.clock.at(1050, lambda: world.calls_back("CONNECTED", at=world.clock.now))
+        world.clock.at(5000, world.ends)
+        assert world.wake(job_trigger(world, disconnect_limit=60))[0] == WakeSource.RECONCILIATION
+
+    def test_nor_does_one_that_may_last(self, world: World) -> None:
+        world.calls_back(*LIVE, "DISCONNECTED")
+        world.clock.at(5000, world.ends)
+        assert world.wake(job_trigger(world))[0] == WakeSource.RECONCILIATION
+        assert len(world.supervisor.messages) == 1, "and nobody reads the table for it"
+
+    def test_the_table_is_not_read_more_often_than_it_has_to_be(self, world: World) -> None:
+        world.clock.at(3600, world.ends)
+        world.wake(job_trigger(world, disconnect_limit=600))
+        assert len(world.supervisor.messages) <= 1 + 3600 / 300
+
+    def test_deadlines_are_kept_beside_it(self, world: World) -> None:
+        trigger = job_trigger(world, disconnect_limit=1, deadline=NOON + timedelta(seconds=1234))
+        assert world.wake(trigger) == (WakeSource.DEADLINE, None, pytest.approx(1234))
+
+    # -- silence: a stream is up, and nothing was ever called back about it
+
+    def streams_silently(self, world: World) -> None:
+        world.job.stream_duration = 1
+        world.job.more = {"start_time": NOON.isoformat()}
+
+    def test_whoever_hears_nothing_asks_more_often(
+        self, world: World, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        self.streams_silently(world)
+        world.clock.at(3601, world.ends)
+        _, _, seconds = world.wake(job_trigger(world, silence_threshold=300))
+        assert seconds <= 3601 + SILENT_INTERVAL
+        assert capsys.readouterr().out.count("callback_base_url") == 1
+
+    def test_whoever_heard_something_does_not(self, world: World) -> None:
+        self.streams_silently(world)
+        world.calls_back(*LIVE)
+        world.clock.at(3601, world.ends)
+        world.wake(job_trigger(world, silence_threshold=300))
+        assert world.metastudio.asked["show"] <= 14
+        assert len(world.supervisor.messages) == 1
+
+    def test_nor_does_whoever_expects_nothing(self, world: World) -> None:
+        self.streams_silently(world)
+        world.clock.at(3601, world.ends)
+        world.wake(job_trigger(world))
+        assert world.metastudio.asked["show"] <= 14
+
+    def test_a_stream_that_is_not_up_yet_is_not_silent(self, world: World) -> None:
+        world.clock.at(3601, world.ends)
+        world.wake(job_trigger(world, silence_threshold=300))
+        assert world.metastudio.asked["show"] <= 14
 
     # -- faults
 
