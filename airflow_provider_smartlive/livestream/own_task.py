@@ -26,9 +26,11 @@ class OwnTask:
     One task instance, seen from its own code on a worker.
 
     :param context: Airflow's task context.
+    :param resumed: whether this process goes on after a deferral.
     """
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, *, resumed: bool = False) -> None:
+        self._resumed = resumed
         self._ti = context["ti"]
         self._store = context["task_state_store"]
         self._run = context["dag_run"]
@@ -88,11 +90,15 @@ class OwnTask:
 
         A worker that shuts down leaves the job to the retry; without a retry left nobody would own it. A task
         that is cleared while it runs is ``restarting``: it wants to start anew.
+
+        A deferred task can be resumed twice. Airflow then refuses the heartbeat of the older process, and ends
+        it: the task is ``running``, elsewhere. So a resumed process leaves the job alone even without a retry; if it
+        was its worker that shut down, in the second or two of its life, the backstops are left.
         """
         state = own_state(self.route.identity)
-        if state == "restarting" or (state == "running" and self._ti.try_number > self._ti.max_tries):
-            return True
-        return signal_of_cancel(state) is Signal.KILL
+        if state == "running":
+            return not self._resumed and self._ti.try_number > self._ti.max_tries
+        return state == "restarting" or signal_of_cancel(state) is Signal.KILL
 
 
 def own_state(task: Identity) -> str | None:

@@ -204,7 +204,7 @@ class StartSmartLiveJobOperator(BaseOperator):
         from airflow_provider_smartlive.livestream.owner import Wait
         from airflow_provider_smartlive.metastudio.ids import same_id
 
-        owner = self._owner = self._make_owner(OwnTask(context), Wait.load(wait))
+        owner = self._owner = self._make_owner(OwnTask(context, resumed=True), Wait.load(wait))
         wake = Wake.load(event)
         # An event of another job says nothing about ours; looking is always right.
         is_ours = same_id(wake.job_id, owner.wait.job_id)
