@@ -21,6 +21,7 @@ from airflow_provider_smartlive.livestream.ownership import callback_url_of, rou
 from airflow_provider_smartlive.livestream.record import JobRecord
 from airflow_provider_smartlive.livestream.sighting import Sighting
 from airflow_provider_smartlive.livestream.stop import is_over, look, stop_and_confirm
+from airflow_provider_smartlive.metastudio.ids import normalise_id
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger as Logger
@@ -115,6 +116,8 @@ class JobStart:
         self.log = log
         self.now = now
         self.sleep = sleep
+        #: Jobs that were there before this try sent anything; None until it has looked.
+        self._earlier: set[str] | None = None
 
     def obtain(self) -> Obtained:
         """
@@ -170,6 +173,8 @@ class JobStart:
                 "twice. Look at the room's jobs (`airflow smartlive jobs list`), stop what should not run, and "
                 "clear the task. `job_run_config: {single_job_in_room: true}` makes such a restart safe."
             )
+        if self._earlier is None:
+            self._earlier = {normalise_id(job.job_id) for job in jobs}
         return None
 
     def _recognised(self, record: JobRecord, jobs: Iterable[SmartLiveJob]) -> Obtained | None:
@@ -191,8 +196,9 @@ class JobStart:
         return self._claim(record, *claimable[0]) if claimable else None
 
     def _claim(self, record: JobRecord, job_id: str, sighting: Sighting) -> Obtained | None:
-        """A job that failed is what a retry is for; any other is taken up."""
-        if sighting.sight not in (Sight.ACTIVE, Sight.SUCCEED, Sight.BLOCKED):
+        """Take a job up; but one that failed in an earlier try is what this try is for."""
+        is_own_failure = sighting.sight is Sight.FAILED and self._is_new(job_id)
+        if sighting.sight not in (Sight.ACTIVE, Sight.SUCCEED, Sight.BLOCKED) and not is_own_failure:
             return None
         origin = Origin.ADOPTED if sighting.sight is Sight.ACTIVE else Origin.FINISHED
         created_at = sighting.job.create_time if sighting.job else None
@@ -200,8 +206,11 @@ class JobStart:
             datetime.fromisoformat(record.started_at) if record.started_at else created_at or self.now()
         )
         self._remember(record, job_id, started_at)
-        self.log.info("Job %s of an earlier try: %s.", job_id, origin)
+        self.log.info("Job %s of this task was found: %s.", job_id, origin)
         return Obtained(job_id, origin, started_at)
+
+    def _is_new(self, job_id: str) -> bool:
+        return self._earlier is not None and normalise_id(job_id) not in self._earlier
 
     def _start(self, record: JobRecord) -> Obtained:
         from airflow_provider_smartlive.hooks import AmbiguousStart

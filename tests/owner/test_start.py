@@ -409,6 +409,25 @@ def test_a_start_that_never_arrived_is_sent_again_after_the_window(task: Task) -
     assert task.clock.now - NOON >= timedelta(seconds=WINDOW)
 
 
+def test_a_lost_answer_whose_job_has_failed_is_this_trys_failure(task: Task) -> None:
+    """Else the task would start three jobs that fail, and say that there was none."""
+    task.metastudio.listing_lag = timedelta(seconds=10)
+    task.metastudio.start_outcomes = [After(ambiguous())]
+    task.clock.at(5, lambda: setattr(task.metastudio.jobs[0], "state", "FAILED"))
+    obtained = task.run()
+    assert (obtained.job_id, obtained.origin) == (task.metastudio.jobs[0].job_id, Origin.FINISHED)
+    assert task.metastudio.asked["start"] == 1
+    assert task.run().origin is Origin.STARTED, "a retry starts anew"
+
+
+def test_the_failed_job_of_an_earlier_try_is_not_taken_for_this_ones(task: Task) -> None:
+    task.run()
+    task.metastudio.jobs[0].state = "FAILED"
+    task.metastudio.start_outcomes = [ambiguous()]
+    assert task.run().origin is Origin.STARTED
+    assert task.metastudio.asked["start"] == 3
+
+
 def test_starts_that_never_arrive_end_some_time(task: Task) -> None:
     task.metastudio.start_outcomes = [ambiguous() for _ in range(10)]
     with pytest.raises(AirflowException, match="no clear answer to 3 starts"):
