@@ -13,7 +13,7 @@ export UV_PYTHON_DOWNLOADS := never
 # Compiled once here, instead of by every start of every Airflow process.
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help install demo up test test-fast bench lint format clean
+.PHONY: help install demo up test test-fast bench faults lint format clean
 
 help: ## Say what there is.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' \
@@ -36,6 +36,9 @@ test-fast: $(READY) ## The tests that start no processes.
 bench: .bench/.ready ## Measure this provider beside its peers, 25 minutes. QUICK=1: a try of 5 minutes.
 	@.bench/venv/bin/python -m dev.bench $(if $(QUICK),--quick)
 
+faults: $(READY) ## Kill everything, everywhere, and count. RUNS=n SEED=s; ONLY="3 7" plays these runs again.
+	@$(RUN)python -W ignore -m dev.faults $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
+
 lint: $(READY) ## Style, types and import contracts.
 	$(RUN)ruff check
 	$(RUN)ruff format --check
@@ -49,7 +52,7 @@ format: $(READY) ## Put the code into the project's style.
 	$(RUN)ruff format
 
 clean: ## Remove everything that can be made again.
-	rm -rf .venv .uv .demo .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build
+	rm -rf .venv .uv .demo .bench .faults .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build
 
 $(READY): pyproject.toml uv.lock | $(UV)
 	$(UV) sync --locked

@@ -25,6 +25,9 @@ from dev.faults.schedule import (
     Victim,
 )
 
+#: Seconds until an END counts as lost: the interval of the reconciliation, many times over.
+PATIENCE = 75.0
+
 _PLAIN = Run(
     number=0,
     round=0,
@@ -107,6 +110,7 @@ def play(scene: Scene, tell: Callable[[str], None]) -> list[str]:
 def report(scene: Scene, control: Control, tell: Callable[[str], None]) -> set[Broken]:
     """Play one control and return the promises whose breach was reported."""
     runs = [replace(run, room_id=f"00000000-0000-4000-8000-{run.number:012d}") for run in control.runs]
-    outcomes = Player(scene, tell, without=control.without).play_round(runs)
+    player = Player(scene, tell, without=control.without, end_patience=PATIENCE)
+    outcomes = player.play_round(runs)
     scene.orders.take_away(None)
     return {violation.kind for outcome in outcomes for violation in judge(outcome)}

@@ -65,10 +65,19 @@ class Player:
     :param scene: the stack.
     :param tell: is called with what happens, a line each time.
     :param without: what is taken away from the provider (a negative control).
+    :param end_patience: seconds from the point of a run to its end.
     """
 
-    def __init__(self, scene: Scene, tell: Callable[[str], None], without: Without | None = None) -> None:
+    def __init__(
+        self,
+        scene: Scene,
+        tell: Callable[[str], None],
+        *,
+        without: Without | None = None,
+        end_patience: float = END_PATIENCE,
+    ) -> None:
         self.scene = scene
+        self._end_patience = end_patience
         self._tell = tell
         self._without = without
         self._given_up = threading.Event()
@@ -90,7 +99,7 @@ class Player:
     def _play(self, run: Run) -> Played:
         act = _Act(self.scene, run, self._given_up)
         try:
-            return Played(run, act.play())
+            return Played(run, act.play(self._end_patience))
         except (ProgramError, httpx.HTTPError) as error:
             self._tell(f"#{run.number}: the harness failed: {error}")
             return Played(run)
@@ -130,7 +139,7 @@ class _Act:
         self._given_up = given_up
         self.api = AirflowApi(scene.airflow.base_url)
 
-    def play(self) -> bool:
+    def play(self, end_patience: float) -> bool:
         """Play to the end; tell whether the cell was hit."""
         run = self.run
         self.scene.set_up(run)
@@ -140,7 +149,7 @@ class _Act:
         is_hit = self._wait_until(self._is_there, POINT_PATIENCE)
         if is_hit:
             self._hit()
-        self._wait_until(self._is_over, END_PATIENCE)
+        self._wait_until(self._is_over, end_patience)
         return is_hit
 
     def _order(self) -> Any:

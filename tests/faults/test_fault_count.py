@@ -1,0 +1,155 @@
+"""The count of the fault harness: each broken promise is seen, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from airflow_provider_smartlive.callbacks.route import Identity, Route
+from dev.faults.books import Job
+from dev.faults.count import Broken, Outcome, judge
+from dev.faults.schedule import Callbacks, Cell, Fate, Listing, Point, Run, StartFault, Victim
+from dev.faults.table import table
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+TASK = Identity("faults", "faults__001", "go_live")
+
+RUN = Run(
+    number=1,
+    round=1,
+    room_id="room",
+    cell=Cell(Victim.TASK, Point.AFTER_ACCEPT),
+    start=StartFault.NONE,
+    listing=Listing.NONE,
+    callbacks=Callbacks.NONE,
+    fate=Fate.PLAIN,
+    show_seconds=8,
+    hold_seconds=0,
+    down_seconds=0,
+)
+
+
+def job(
+    job_id: str = "a", *, began: float = 0, ended: float | None = 10, generation: int = 8, **more: Any
+) -> Job:
+    over_at = None if ended is None else NOON + timedelta(seconds=ended)
+    facts = {"state": "SUCCEED" if over_at else "PROCESSING", "over_at": over_at, "ended_at": over_at}
+    accepted_at = NOON + timedelta(seconds=began)
+    return Job(job_id, "room", Route(TASK, generation), accepted_at, **{**facts, **more})
+
+
+def outcome(
+    *jobs: Job, run: Run = RUN, go_live: str | None = "success", off_air: str = "success", **more: Any
+) -> Outcome:
+    end = (NOON + timedelta(seconds=12)).isoformat()
+    tasks = {
+        task_id: {"state": state, "end_date": end}
+        for task_id, state in (("go_live", go_live), ("off_air", off_air))
+        if state != "gone"
+    }
+    facts: dict[str, Any] = {"result": {"job_id": jobs[-1].job_id, "woken_by": "callback"} if jobs else None}
+    return Outcome(run=run, is_hit=True, tasks=tasks, jobs=jobs, **{**facts, **more})
+
+
+def broken(outcome: Outcome) -> set[Broken]:
+    return {violation.kind for violation in judge(outcome)}
+
+
+def hit_by(victim: Victim, **changes: Any) -> Run:
+    return replace(RUN, cell=Cell(victim, Point.STREAMING), **changes)
+
+
+def test_a_livestream_that_went_as_it_should_breaks_nothing() -> None:
+    assert broken(outcome(job())) == set()
+
+
+def test_two_jobs_at_once_are_a_duplicate() -> None:
+    assert Broken.DUPLICATE in broken(outcome(job("a"), job("b", began=5, ended=20)))
+
+
+def test_two_lives_at_once_are_a_duplicate_too() -> None:
+    run = hit_by(Victim.CLEAR)
+    assert Broken.DUPLICATE in broken(outcome(job("a"), job("b", began=5, ended=20, generation=17), run=run))
+
+
+def test_a_show_that_is_given_twice_is_a_duplicate() -> None:
+    assert Broken.DUPLICATE in broken(outcome(job("a"), job("b", began=15, ended=20)))
+
+
+@pytest.mark.parametrize(
+    "first",
+    [job("a", state="FAILED"), job("a", stops=[NOON]), job("a", generation=1)],
+    ids=["failed", "stopped", "of an older life"],
+)
+def test_one_job_after_the_other_may_be_right(first: Job) -> None:
+    run = hit_by(Victim.CLEAR)
+    assert Broken.DUPLICATE not in broken(outcome(first, job("b", began=15, ended=20), run=run))
+
+
+@pytest.mark.parametrize("state", ["failed", "success", "gone", "skipped"])
+def test_a_job_that_outlives_its_task_is_an_orphan(state: str) -> None:
+    assert Broken.ORPHAN in broken(outcome(job(ended=None), run=hit_by(Victim.MARK_FAILED), go_live=state))
+
+
+def test_a_job_whose_task_still_waits_is_none() -> None:
+    assert Broken.ORPHAN not in broken(outcome(job(ended=None), go_live="deferred"))
+
+
+@pytest.mark.parametrize("task", ["go_live", "off_air"])
+def test_an_end_that_a_task_has_not_heard_of_is_lost(task: str) -> None:
+    assert Broken.LOST in broken(outcome(job(), **{task: "deferred"}))
+
+
+def test_a_task_that_fails_although_its_livestream_succeeded_is_wrong() -> None:
+    assert broken(outcome(job(), go_live="failed")) == {Broken.WRONG}
+
+
+def test_the_result_of_another_job_is_wrong() -> None:
+    assert broken(outcome(job("a"), result={"job_id": "b"})) == {Broken.WRONG}
+
+
+def test_a_stop_that_nobody_asked_for_is_wrong() -> None:
+    assert broken(outcome(job(stops=[NOON]))) == {Broken.WRONG}
+
+
+@pytest.mark.parametrize(
+    ("victim", "state"),
+    [(Victim.MARK_FAILED, "failed"), (Victim.MARK_SUCCESS, "success"), (Victim.DELETE, "gone")],
+)
+def test_what_a_user_has_decided_counts(victim: Victim, state: str) -> None:
+    stopped = job(stops=[NOON])
+    assert broken(outcome(stopped, run=hit_by(victim), go_live=state)) == set()
+    assert broken(outcome(stopped, run=hit_by(victim), go_live="deferred")) == {Broken.WRONG}
+
+
+def test_a_blocked_job_fails_its_task() -> None:
+    run = replace(RUN, fate=Fate.BLOCKED)
+    blocked = job(state="BLOCKED")
+    assert broken(outcome(blocked, run=run, go_live="failed", result=None)) == set()
+    assert broken(outcome(blocked, run=run)) == {Broken.WRONG}
+
+
+def test_a_start_that_cannot_be_looked_up_may_be_refused() -> None:
+    run = replace(RUN, listing=Listing.NO_ECHO)
+    assert broken(outcome(job(), run=run, go_live="failed", off_air="deferred", result=None)) == set()
+
+
+def test_a_cell_that_was_not_hit_is_told() -> None:
+    assert broken(replace(outcome(job()), is_hit=False)) == {Broken.MISSED}
+
+
+def test_the_table_shows_hits_and_what_broke() -> None:
+    bad = outcome(job("a"), job("b", began=5, ended=20))
+    text = table([bad], judge(bad))
+    assert "BROKEN PROMISES" in text
+    counts = {line[:40].strip(): line[40:] for line in text.splitlines()}
+    assert counts["runs"] == "1"
+    assert counts["starts that made a job"] == "2"
+    assert counts["livestreams (identity and generation)"] == "1"
+    assert counts["duplicate"] == "1"
+    assert counts["orphan"] == "0"
+    hits = next(line for line in text.splitlines() if line.startswith("task "))
+    assert hits.split() == ["task", "0", "1", *["0"] * 7]

@@ -1,0 +1,65 @@
+"""The schedule of the fault harness: the same one for the same seed, and nothing left out."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from dev.faults.schedule import (
+    ALL_CELLS,
+    OWN_PER_ROUND,
+    SHARED_PER_ROUND,
+    Fate,
+    Listing,
+    Point,
+    Victim,
+    digest,
+    plan,
+)
+
+
+def test_a_seed_gives_the_same_schedule_again() -> None:
+    assert plan(80, 7) == plan(80, 7)
+    assert digest(plan(80, 7)) == digest(plan(80, 7))
+
+
+def test_another_seed_gives_another_one() -> None:
+    assert digest(plan(80, 7)) != digest(plan(80, 8))
+
+
+def test_every_cell_comes_once_before_any_comes_again() -> None:
+    cells = Counter(run.cell for run in plan(2 * len(ALL_CELLS), 3))
+    assert set(cells.values()) == {2}
+    assert set(cells) == set(ALL_CELLS)
+    assert {run.cell for run in plan(len(ALL_CELLS), 3)} == set(ALL_CELLS)
+
+
+def test_there_are_more_cells_than_sixty() -> None:
+    assert len(ALL_CELLS) >= 60
+
+
+def test_every_run_has_a_room_of_its_own() -> None:
+    runs = plan(200, 1)
+    assert len({run.room_id for run in runs}) == len({run.run_id for run in runs}) == len(runs)
+
+
+def test_few_runs_of_a_round_bring_down_what_all_of_them_need() -> None:
+    runs = plan(len(ALL_CELLS), 5)
+    for number in {run.round for run in runs}:
+        shared = [run.cell.victim.is_shared for run in runs if run.round == number]
+        assert shared.count(True) <= SHARED_PER_ROUND
+        assert shared.count(False) <= OWN_PER_ROUND
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_plan_contradicts_itself(seed: int) -> None:
+    for run in plan(len(ALL_CELLS), seed):
+        if run.listing is Listing.NO_ECHO:
+            assert run.fate in (Fate.PLAIN, Fate.FAILS)  # its job may be left to itself
+        if run.fate is Fate.BLOCKED:
+            assert run.cell.point not in (Point.BEFORE_DEFER, Point.AFTER_DEFER, Point.BEFORE_RESULT)
+        if run.cell.victim.is_user:
+            assert not run.ends_by_itself  # an orphan would end by itself, and not be seen
+        if run.cell.victim is Victim.WORKER and run.cell.point is Point.STREAMING:
+            assert run.dag_id == "faults_on_worker"

@@ -1,0 +1,90 @@
+"""What the harness injects fits the package as it is now: every seam is there, and only where it was asked for."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dev.faults.orders import Orders
+from dev.faults.schedule import Point
+from dev.stage import PROJECT
+
+INJECT = PROJECT / "dev" / "faults" / "inject"
+
+IMPORT_ALL = """
+import importlib, sitecustomize
+for name, seam in sitecustomize._SEAMS.items():
+    module = importlib.import_module(name)
+    print(name)
+from airflow_provider_smartlive.hooks import SmartLiveHook
+print(SmartLiveHook.start_job.__code__.co_filename)
+"""
+
+
+def run(code: str, **env: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(INJECT), str(PROJECT)]), **env}
+    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+
+
+def test_every_seam_is_there(tmp_path: Path) -> None:
+    done = run(IMPORT_ALL, **{Orders.VARIABLE: str(tmp_path)})
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == str(INJECT / "sitecustomize.py")
+
+
+def test_nothing_is_wrapped_where_nobody_asked_for_it() -> None:
+    done = run(IMPORT_ALL)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] != str(INJECT / "sitecustomize.py")
+
+
+def test_every_point_of_the_schedule_is_one_that_a_process_can_reach() -> None:
+    code = (INJECT / "sitecustomize.py").read_text()
+    assert [point for point in Point if f'"{point}"' not in code] == []
+
+
+REACH = """
+import sitecustomize
+sitecustomize._run_id = "faults__001"
+sitecustomize.reach("before defer")
+sitecustomize.reach("streaming")
+print("alive", flush=True)
+"""
+
+
+@pytest.mark.parametrize(("point", "dies"), [("streaming", True), ("resumed", False)])
+def test_a_process_dies_at_its_point_and_nowhere_else(tmp_path: Path, point: str, dies: bool) -> None:
+    orders = Orders(tmp_path)
+    orders.give("faults__001", point, "task")
+    done = run(REACH, **{Orders.VARIABLE: str(tmp_path)})
+    assert orders.is_obeyed("faults__001") is dies
+    assert (done.returncode == -9) is dies
+    assert ("alive" in done.stdout) is not dies
+
+
+def test_an_order_is_obeyed_once(tmp_path: Path) -> None:
+    orders = Orders(tmp_path)
+    orders.give("faults__001", "streaming", "task")
+    assert run(REACH, **{Orders.VARIABLE: str(tmp_path)}).returncode == -9
+    assert run(REACH, **{Orders.VARIABLE: str(tmp_path)}).returncode == 0
+
+
+def test_a_held_process_goes_on_when_it_is_released(tmp_path: Path) -> None:
+    orders = Orders(tmp_path)
+    orders.give("faults__001", "streaming", "hold")
+    orders.release("faults__001")
+    assert run(REACH, **{Orders.VARIABLE: str(tmp_path)}).returncode == 0
+    assert orders.is_obeyed("faults__001")
+
+
+def test_what_was_taken_away_is_given_back(tmp_path: Path) -> None:
+    orders = Orders(tmp_path)
+    code = "import sitecustomize; print(sitecustomize.lacks('kill'))"
+    orders.take_away("kill")
+    assert run(code, **{Orders.VARIABLE: str(tmp_path)}).stdout == "True\n"
+    orders.take_away(None)
+    assert run(code, **{Orders.VARIABLE: str(tmp_path)}).stdout == "False\n"

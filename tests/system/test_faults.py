@@ -1,0 +1,79 @@
+"""
+A small part of the fault harness, the same each time: what matters most, and that the harness can fail.
+
+``make faults`` plays the whole matrix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from dev.faults.controls import CONTROLS, Control, report
+from dev.faults.count import judge
+from dev.faults.play import Player
+from dev.faults.scene import Scene
+from dev.faults.schedule import (
+    ENDLESS,
+    Callbacks,
+    Cell,
+    Fate,
+    Listing,
+    Point,
+    Run,
+    StartFault,
+    Victim,
+)
+
+pytestmark = pytest.mark.processes
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    with Scene(tmp_path_factory.mktemp("faults"), database="postgresql") as scene:
+        yield scene
+
+
+def plan(number: int, victim: Victim, point: Point, **faults: object) -> Run:
+    facts = {
+        "start": StartFault.NONE,
+        "listing": Listing.NONE,
+        "callbacks": Callbacks.NONE,
+        "fate": Fate.PLAIN,
+        "show_seconds": ENDLESS if point is Point.STREAMING else 10.0,
+        "hold_seconds": 1.0,
+        "down_seconds": 1.0,
+    }
+    room_id = f"00000000-0000-4000-9000-{number:012d}"
+    return Run(number=number, round=1, room_id=room_id, cell=Cell(victim, point), **{**facts, **faults})  # type: ignore[arg-type]  # the defaults above are of the right types
+
+
+ROUNDS = {
+    "killed around the start": (
+        plan(801, Victim.TASK, Point.AFTER_ACCEPT, listing=Listing.LAG),
+        plan(802, Victim.WORKER, Point.BEFORE_STORE, callbacks=Callbacks.DUPLICATED),
+        plan(803, Victim.TASK, Point.BEFORE_DEFER, start=StartFault.TIMEOUT_AFTER, show_seconds=20.0),
+        plan(804, Victim.MARK_FAILED, Point.AFTER_STORE, show_seconds=ENDLESS),
+    ),
+    "killed on the air": (
+        plan(805, Victim.TRIGGERER, Point.STREAMING, callbacks=Callbacks.END_DROPPED),
+        plan(806, Victim.SANDBOX, Point.STREAMING, callbacks=Callbacks.REORDERED),
+        plan(807, Victim.CLEAR, Point.STREAMING),
+        plan(808, Victim.DELETE, Point.STREAMING, callbacks=Callbacks.DROPPED),
+    ),
+}
+
+
+@pytest.mark.parametrize("runs", ROUNDS.values(), ids=ROUNDS)
+def test_no_promise_is_broken(scene: Scene, runs: tuple[Run, ...]) -> None:
+    said: list[str] = []
+    outcomes = Player(scene, said.append).play_round(runs)
+    broken = [violation for outcome in outcomes for violation in judge(outcome)]
+    assert broken == [], "\n".join(said)
+
+
+@pytest.mark.parametrize("control", CONTROLS, ids=lambda control: f"without {control.without}")
+def test_the_harness_reports_what_breaks(scene: Scene, control: Control) -> None:
+    said: list[str] = []
+    assert control.breaks in report(scene, control, said.append), "\n".join(said)
