@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -16,6 +18,7 @@ from airflow_provider_smartlive.callbacks.route import Identity, IssuedRoute, Ro
 from airflow_provider_smartlive.callbacks.store import Store
 from airflow_provider_smartlive.callbacks.table import CallbackTable
 from airflow_provider_smartlive.callbacks.waiter import XCOM_TABLE_KEY
+from airflow_provider_smartlive.livestream.stop import stop_and_confirm
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType, sign
 from tests.metadata_database import Database
 
@@ -67,3 +70,21 @@ class Door:
 @pytest.fixture
 def door(database: Database) -> Door:
     return Door(database)
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A MetaStudio and an Airflow in memory, with the connection of an output."""
+    from airflow_stage import Stage, set_up
+    from fake_airflow import FakeSupervisor
+    from fake_callbacks import STREAM_KEY
+    from fake_metastudio import FakeMetaStudio
+    from virtual_time import Clock
+
+    clock, supervisor = Clock(), FakeSupervisor()
+    supervisor.install(monkeypatch)
+    for name, value in (("now", lambda: clock.seconds), ("sleep", clock.sleep)):
+        monkeypatch.setitem(stop_and_confirm.__kwdefaults__, name, value)
+    output = {"conn_type": "rtmp", "host": "rtmp://push.example.com/live/main", "password": STREAM_KEY}
+    monkeypatch.setenv("AIRFLOW_CONN_RTMP_MAIN", json.dumps(output))
+    return set_up(Stage(clock, FakeMetaStudio(clock), supervisor), monkeypatch)

@@ -9,7 +9,6 @@ leave another result than one process alone would.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,14 +16,11 @@ import pytest
 from airflow.sdk.bases.operator import ExecutorSafeguard
 from airflow.sdk.exceptions import TaskDeferred
 from airflow.sdk.serde import deserialize, serialize
-from airflow_stage import LIVE, Stage, set_up
-from fake_airflow import TASK, FakeSupervisor, a_context
-from fake_callbacks import STREAM_KEY
-from fake_metastudio import ROOM, FakeMetaStudio
-from virtual_time import Clock
+from airflow_stage import LIVE, Stage
+from fake_airflow import TASK, a_context
+from fake_metastudio import ROOM
 
 from airflow_provider_smartlive.callbacks.waiter import Wake
-from airflow_provider_smartlive.livestream.stop import stop_and_confirm
 from airflow_provider_smartlive.operators import StartSmartLiveJobOperator
 
 CALLBACK, RECONCILIATION = "callback", "reconciliation"
@@ -72,20 +68,13 @@ class Deferred:
 
 
 @pytest.fixture
-def deferred(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deferred]:
-    clock, supervisor = Clock(), FakeSupervisor()
-    supervisor.install(monkeypatch)
-    stage = set_up(Stage(clock, FakeMetaStudio(clock), supervisor), monkeypatch)
-    for name, value in (("now", lambda: clock.seconds), ("sleep", clock.sleep)):
-        monkeypatch.setitem(stop_and_confirm.__kwdefaults__, name, value)
-    output = {"conn_type": "rtmp", "host": "rtmp://push.example.com/live/main", "password": STREAM_KEY}
-    monkeypatch.setenv("AIRFLOW_CONN_RTMP_MAIN", json.dumps(output))
+def deferred(stage: Stage) -> Deferred:
     operator = StartSmartLiveJobOperator(task_id=TASK, room_id=ROOM, output_conn_ids=["rtmp_main"])
     process = operator.prepare_for_execution()
     ExecutorSafeguard.tracker.set(process)
     with pytest.raises(TaskDeferred) as deferral:
-        process.execute(a_context(supervisor))
-    clock.sleep(600)
+        process.execute(a_context(stage.supervisor))
+    stage.clock.sleep(600)
     return Deferred(stage, operator, deferral.value)
 
 
