@@ -336,12 +336,12 @@ class SmartLiveStreamTrigger(BaseTrigger):
                     return wake
 
     async def _wait_for_job(self) -> str:
-        """Wait until the starter has a job, asking ever less often."""
+        """Wait until the starter has a job, asking ever less often, but as often as MetaStudio would be asked."""
         pause = FIRST_READ
         starter = Starter(**(self.starter or {}))
         while (job_id := await _insist(self, starter.job_id_async, budget=self.failure_budget)) is None:
             await asyncio.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE)
+            pause = min(pause * 2, LONGEST_PAUSE, max(self.interval, FIRST_READ))
         self.room_id = self.room_id or await _insist(self, starter.room_id_async, budget=self.failure_budget)
         return job_id
 

@@ -447,6 +447,19 @@ class TestStreamTrigger:
         reads = [message for message in world.supervisor.messages if message.type == "GetXCom"]
         assert len(reads) < 20, "ever less often"
 
+    def test_a_starter_is_looked_at_as_often_as_metastudio_is(self, world: World) -> None:
+        """Else a lost END of a job that its starter could report late only would be found later than promised."""
+        world.supervisor.xcoms.clear()
+
+        def starts() -> None:
+            world.supervisor.xcoms[TASK, -1, "job_id"] = world.job.job_id
+            world.supervisor.xcoms[TASK, -1, "room_id"] = ROOM
+
+        world.ends()
+        world.clock.at(200, starts)
+        assert type(self.wait(world, stream_trigger(world, interval=10.0))) is TaskSuccessEvent
+        assert world.clock.seconds <= 200 + 10 + FIRST_READ + 10
+
     def test_a_starter_that_never_has_a_job_ends_with_the_time(self, world: World) -> None:
         world.supervisor.xcoms.clear()
         trigger = stream_trigger(world, timeout_at=NOON + timedelta(seconds=500))
