@@ -7,7 +7,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+)
 from airflow_stage import LIVE, Stage, set_up
 from fake_airflow import TASK, FakeSupervisor, api_error
 from fake_callbacks import STREAM_KEY
@@ -433,6 +438,20 @@ class TestRetries:
         again = show.go_live(wait_for_termination=False, ti={"try_number": 2, "max_tries": 1})
         assert show.metastudio.stopped == [first["job_id"]]
         assert show.metastudio.running == [again["job_id"]]
+
+
+class TestTimeoutDuringTheStart:
+    """``execution_timeout`` may strike in the middle of the POST: whether it had its effect nobody knows."""
+
+    @pytest.mark.parametrize("lag", [0, 20])
+    def test_a_retry_finds_the_job(self, show: Show, lag: int) -> None:
+        show.metastudio.listing_lag = timedelta(seconds=lag)
+        show.metastudio.start_outcomes = [After(AirflowTaskTimeout("Timeout"))]
+        with pytest.raises(AirflowTaskTimeout):
+            show.go_live(execution_timeout=timedelta(hours=1), ti={"max_tries": 2})
+        show.at(600, show.ends())
+        assert show.go_live(ti={"try_number": 2, "max_tries": 2})["origin"] == "adopted"
+        assert len(show.metastudio.jobs) == 1
 
 
 class TestEventsOfOthers:

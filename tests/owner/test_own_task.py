@@ -109,6 +109,36 @@ def test_a_resumed_process_may_have_a_double(supervisor: FakeSupervisor, state: 
     assert task.is_ended_from_outside() is ended
 
 
+@pytest.mark.parametrize(
+    ("state", "ended"),
+    [("running", False), ("restarting", True), ("failed", True), (None, True), ("deferred", False)],
+)
+def test_a_resumed_task_may_run_elsewhere_too(
+    supervisor: FakeSupervisor, state: str | None, ended: bool
+) -> None:
+    """Airflow can resume it twice, and ends the older process of a task that goes on."""
+    supervisor.states = {TASK: state}
+    assert OwnTask(a_context(supervisor), resumed=True).is_ended_from_outside() is ended
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        (None, False),
+        (JobRecord(0, ROOM), False),
+        (JobRecord(0, ROOM, sent_at="then"), True),
+        (JobRecord(0, ROOM, sent_at="then", job_id=JOB), True),
+    ],
+)
+def test_whether_there_may_be_a_job(
+    supervisor: FakeSupervisor, record: JobRecord | None, expected: bool
+) -> None:
+    task = OwnTask(a_context(supervisor))
+    if record is not None:
+        task.save(record)
+    assert task.may_have_job() is expected
+
+
 def test_a_task_that_is_gone_was_ended(supervisor: FakeSupervisor) -> None:
     assert OwnTask(a_context(supervisor)).is_ended_from_outside()
 
