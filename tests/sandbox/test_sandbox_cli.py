@@ -195,13 +195,13 @@ def smartlive_sandbox_config() -> Config:
 @pytest.mark.parametrize(
     ("module", "absent"),
     [
-        ("pytest_plugin", {"airflow", "aiohttp", "pydantic", "starlette", "uvicorn", "av", "PIL"}),
-        ("cli", {"airflow", "aiohttp", "pydantic", "starlette", "uvicorn", "av", "PIL"}),
-        ("cli_client", {"airflow", "aiohttp", "starlette", "uvicorn", "av", "PIL"}),
-        ("server", {"airflow", "av", "PIL"}),
+        ("testing.pytest_plugin", {"airflow", "aiohttp", "pydantic", "starlette", "uvicorn", "av", "PIL"}),
+        ("sandbox.cli", {"airflow", "aiohttp", "pydantic", "starlette", "uvicorn", "av", "PIL"}),
+        ("sandbox.cli_client", {"airflow", "aiohttp", "starlette", "uvicorn", "av", "PIL"}),
+        ("sandbox.server", {"airflow", "av", "PIL"}),
     ],
 )
 def test_nothing_heavy_is_imported_before_it_is_needed(module: str, absent: set[str]) -> None:
-    code = f"import sys, airflow_provider_smartlive.sandbox.{module}; print(*sys.modules)"
+    code = f"import sys, airflow_provider_smartlive.{module}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert absent & set(done.stdout.split()) == set()

@@ -1,5 +1,5 @@
 """
-Fixtures for tests of livestream campaigns: ``smartlive_sandbox`` and ``smartlive_connection``.
+Fixtures for tests of livestream campaigns: ``smartlive_sandbox``, ``smartlive_connection``, ``smartlive_run_dag``.
 
 pytest loads this module wherever the provider is installed, so it imports nothing heavy.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 if TYPE_CHECKING:
     from airflow_provider_smartlive.sandbox.config import Config
     from airflow_provider_smartlive.sandbox.testing import LocalSandbox
+    from airflow_provider_smartlive.testing.run import RunDag
 
 #: The connection that the fixture ``smartlive_connection`` defines.
 CONN_ID = "smartlive_default"
@@ -42,3 +44,27 @@ def smartlive_connection(smartlive_sandbox: LocalSandbox, monkeypatch: pytest.Mo
     """Define the Airflow connection ``smartlive_default`` to the sandbox, in the environment; return its id."""
     monkeypatch.setenv(f"AIRFLOW_CONN_{CONN_ID.upper()}", json.dumps(smartlive_sandbox.connection()))
     return CONN_ID
+
+
+@pytest.fixture(scope="session")
+def smartlive_metadata(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a metadata database, once for all tests."""
+    from airflow_provider_smartlive.testing import metadata
+
+    folder = tmp_path_factory.mktemp("smartlive-metadata")
+    metadata.create(folder)
+    return folder
+
+
+@pytest.fixture
+def smartlive_run_dag(smartlive_metadata: Path) -> Iterator[RunDag]:
+    """
+    Give :func:`~airflow_provider_smartlive.testing.run.run_dag`, which runs a DAG to its end.
+
+    Meanwhile this process has a metadata database of its own, and takes callbacks at 127.0.0.1.
+    """
+    from airflow_provider_smartlive.testing import doorway, metadata
+    from airflow_provider_smartlive.testing.run import run_dag
+
+    with metadata.connected(smartlive_metadata), doorway.receiving():
+        yield run_dag
