@@ -21,6 +21,10 @@ from pydantic import (
 
 _E = TypeVar("_E", bound=StrEnum)
 
+#: Models are built when they are first used: a task that shows one job pays for that model, not for all of them
+#: with every import.
+_COMMON = ConfigDict(hide_input_in_errors=True, defer_build=True)
+
 #: An enumeration of a response or event: a value that this version does not know stays a plain text.
 OpenEnum = Annotated[_E | str, Field(union_mode="left_to_right")]
 
@@ -41,7 +45,7 @@ class RequestModel(BaseModel):
 
     SOURCE: ClassVar[str | None] = None
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, validate_assignment=True)
+    model_config = ConfigDict(**_COMMON, extra="forbid", validate_assignment=True)
 
 
 class Request(RequestModel):
@@ -62,7 +66,7 @@ class ResponseModel(BaseModel):
 
     SOURCE: ClassVar[str | None] = None
 
-    model_config = ConfigDict(extra="allow", hide_input_in_errors=True, frozen=True)
+    model_config = ConfigDict(**_COMMON, extra="allow", frozen=True)
 
     @model_validator(mode="before")
     @classmethod

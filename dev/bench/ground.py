@@ -54,6 +54,8 @@ class Ground(Stage):
     def _env(self) -> dict[str, str]:
         return {
             "PYTHONPATH": str(PROJECT),
+            # As installed: compiled once, not by each of thousands of processes.
+            "PYTHONDONTWRITEBYTECODE": "",
             "BENCH_TOKEN": self.token,
             "BENCH_ROOMS": str(self.plan.rooms),
             "BENCH_LEVELS": ",".join(map(str, self.plan.levels)),

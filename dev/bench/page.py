@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dev.bench import svg
+from dev.bench import scaling, svg
 from dev.bench.figures import median, percentile
+from dev.bench.tables import table
 from dev.bench.targets import beyond_idle, judge
 
 REMARKS = Path(__file__).resolve().parent / "remarks.md"
@@ -36,6 +37,8 @@ def write(results: dict[str, Any], folder: Path) -> str:
         (folder / "benchmarks-latency.svg").write_text(_latency_picture(results["latency"]))
     if "waiting" in results:
         (folder / "benchmarks-waiting.svg").write_text(_waiting_picture(results["waiting"]))
+    if all(part in results for part in ("waiting", "ingestion", "rooms")):
+        scaling.write(results, folder)
     return text
 
 
@@ -48,8 +51,8 @@ def _head(results: dict[str, Any]) -> str:
     )
     if results["quick"]:
         intro += "\n\n**A quick run: it shows that the benchmark works, its figures say little.**"
-    facts = _table(("", ""), results["machine"].items())
-    targets = _table(("what", "target", "measured", ""), [target.row() for target in judge(results)])
+    facts = table(("", ""), results["machine"].items())
+    targets = table(("what", "target", "measured", ""), [target.row() for target in judge(results)])
     minutes = f"The run took {results['seconds'] / 60:.0f} minutes."
     return f"{intro}\n\n{facts}\n\n{minutes}\n\n## Targets\n\n{targets}"
 
@@ -60,7 +63,7 @@ def _latency(results: dict[str, Any]) -> str:
         if "finished" in times:
             cells = [_spread(times[what]) for what in ("finished", "downstream")]
             rows.append((name, str(len(times["finished"])), *cells))
-    table = _table(("waits by", "repetitions", "END to task finished", "END to next task started"), rows)
+    shown = table(("waits by", "repetitions", "END to task finished", "END to next task started"), rows)
     starts = latency["start to 202"]
     ours, bare = (median(starts[name]) * 1000 for name in ("operator", "bare call"))
     return (
@@ -68,7 +71,7 @@ def _latency(results: dict[str, Any]) -> str:
         "Seconds, median (95th percentile). The job is SUCCEED the moment that END is called back. Human in the loop "
         "is Airflow's own push: the time from the response by its REST API. HttpSensor is deferred; it can tell a "
         "success from 404 only, so the sandbox hides its jobs until they are over.\n\n"
-        f"{table}\n\n![From END to task finished](benchmarks-latency.svg)\n\n"
+        f"{shown}\n\n![From END to task finished](benchmarks-latency.svg)\n\n"
         f"Starting: from the first line of the task's work on its worker to MetaStudio's 202, {ours:.0f} ms (median); "
         f"a bare signed call over a new connection takes {bare:.0f} ms. The difference of {ours - bare:.0f} ms is "
         "Airflow's and ours: importing the hook, the connection, the look for a job of an earlier try."
@@ -106,7 +109,7 @@ def _waiting(results: dict[str, Any]) -> str:
         "(proportional set size), and requests to MetaStudio, with so many deferred tasks; each measured for "
         f"{window} seconds and scaled to an hour. Both ask every 60 seconds here (our default is 300). A trigger "
         "that does nothing shows what Airflow itself takes for a deferred task.\n\n"
-        f"{_table(columns, rows)}\n\n![What waiting costs](benchmarks-waiting.svg)"
+        f"{table(columns, rows)}\n\n![What waiting costs](benchmarks-waiting.svg)"
     )
 
 
@@ -138,7 +141,7 @@ def _ingestion(results: dict[str, Any]) -> str:
         "turns. The bare route does one row lock, one upsert and one commit with the store's own statements and "
         "nothing else. inbound-webhooks 0.2.0 accepts signed deliveries to which no DAG subscribes, its cheapest "
         "case; what it does with them is another thing than a fold and a wake-up.\n\n"
-        + _table(("receiver", "events/s", "median ms", "p99 ms", "events", "refused"), rows)
+        + table(("receiver", "events/s", "median ms", "p99 ms", "events", "refused"), rows)
     )
 
 
@@ -160,7 +163,7 @@ def _rooms(results: dict[str, Any]) -> str:
     return (
         "## Many rooms at once\n\n"
         "Four tasks run at a time on these two cores, each in a process of its own: that is what takes the time, "
-        "starting as well as resuming.\n\n" + _table(("", ""), rows)
+        "starting as well as resuming.\n\n" + table(("", ""), rows)
     )
 
 
@@ -169,9 +172,9 @@ def _fold(results: dict[str, Any]) -> str:
         (name, f"{early:.1f}", f"{late:.1f}", f"{late / early:.2f}")
         for name, (early, late) in ((what, results["fold"][what]) for what in ("fold", "load, fold, dump"))
     ]
-    table = _table(("microseconds", "event 10", "event 10,000", "ratio"), rows)
+    shown = table(("microseconds", "event 10", "event 10,000", "ratio"), rows)
     size = f"The table of a link that flapped 10,000 times: {results['fold']['bytes']:,} bytes."
-    return f"## The fold\n\n{table}\n\n{size}"
+    return f"## The fold\n\n{shown}\n\n{size}"
 
 
 def _signing(results: dict[str, Any]) -> str:
@@ -179,19 +182,14 @@ def _signing(results: dict[str, Any]) -> str:
         (name, f"{results['signing'][key]:,.0f}")
         for name, key in (("ours", "ours"), ("huaweicloudsdkcore", "sdk"))
     ]
-    return "## Signing\n\n" + _table(("signer", "start requests/s"), rows)
+    return "## Signing\n\n" + table(("signer", "start requests/s"), rows)
 
 
 def _imports(results: dict[str, Any]) -> str:
     rows = [(name, f"{value:.1f}") for name, value in results["imports"].items()]
     text = "By `-X importtime`, beyond `airflow.sdk`'s DAG and operators; the plugin beyond Airflow's plugin base."
-    return f"## Imports\n\n{text}\n\n" + _table(("import", "ms"), rows)
+    return f"## Imports\n\n{text}\n\n" + table(("import", "ms"), rows)
 
 
 def _spread(values: Sequence[float]) -> str:
     return f"{median(values):.2f} ({percentile(values, 95):.2f})"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(map(str, cells))} |" for cells in lines)
