@@ -42,6 +42,16 @@ def test_what_is_no_whole_number_is_refused_by_name(monkeypatch: pytest.MonkeyPa
         settings.number("end_grace")
 
 
+def test_airflow_treats_the_secrets_as_it_treats_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow.sdk.configuration import conf
+
+    assert ("smartlive", "callback_secrets") in conf.sensitive_config_values
+    monkeypatch.delenv(f"{PREFIX}CALLBACK_SECRETS", raising=False)
+    monkeypatch.setenv(f"{PREFIX}CALLBACK_SECRETS_CMD", "echo fake-from-a-command")
+    settings.forget_secrets()
+    assert settings.callback_secrets() == ("fake-from-a-command",)
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
