@@ -34,8 +34,8 @@ from airflow_provider_smartlive.testing.triggerer import Triggerer
 if TYPE_CHECKING:
     from airflow.sdk import DAG
 
-#: Seconds that a run may take.
-TIMEOUT = 60.0
+#: Seconds that a run may take. The first one of a session waits some for Airflow to make its API.
+TIMEOUT = 120.0
 
 #: Seconds for which triggers run between two looks at what is to be done.
 SLICE = 0.1

@@ -14,13 +14,13 @@ def channel(smartlive_connection, monkeypatch):
 
 
 def test_the_show_goes_on_after_a_full_house(smartlive_sandbox, smartlive_run_dag):
-    smartlive_sandbox.add_room("hats", seconds=60)
+    smartlive_sandbox.add_room("hats", seconds=120)
     smartlive_sandbox.add_fault(target="start", action="status", status=429, code="APIGW.0308", times=1)
 
     run = smartlive_run_dag(dag, conf={"room_id": "hats"})
 
     assert run.state == "success"
-    assert run.result("minutes") == 1
+    assert run.result("minutes") == 2
     assert run.result("go_live")["woken_by"] == "callback"
     assert len(smartlive_sandbox.ledger(kind="callback")) >= 3
 

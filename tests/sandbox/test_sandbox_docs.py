@@ -77,8 +77,14 @@ def test_the_example_of_a_users_test_passes(
 ) -> None:
     # A project that has nothing but the installed package.
     monkeypatch.setenv("AIRFLOW_HOME", str(pytester.path))
-    example, set_up = blocks("python")
+    example, set_up, *_ = blocks("python")
     pytester.makepyfile(test_campaign=example)
     pytester.makeconftest(set_up)
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
     result.assert_outcomes(passed=1)
+
+
+def test_the_example_of_a_campaign_is_the_one_that_is_tested() -> None:
+    folder = Path(__file__).parents[1] / "example"
+    files = [folder / "our_campaign.py", folder / "test_our_campaign.py"]
+    assert blocks("python")[2:] == [file.read_text(encoding="utf-8") for file in files]
