@@ -53,7 +53,7 @@ class FinishedRun:
 
     :param state: ``success`` or ``failed``.
     :param tasks: the state of every task.
-    :param errors: why tasks failed, the last try of each.
+    :param errors: why tasks failed, for each of them its last failed try.
     """
 
     dag_id: str
@@ -78,6 +78,8 @@ def run_dag(dag: DAG, *, conf: Mapping[str, Any] | None = None, timeout: float =
 
     Tasks run one after the other, as on a single worker; deferred ones wait side by side. A retry does not wait
     for its ``retry_delay``. Airflow's limits of parallelism, pools and the ``timeout`` of a deferral do not count.
+
+    It brings its own event loop, so it cannot be called from a coroutine.
 
     :param dag: the DAG.
     :param conf: the configuration of the run.

@@ -78,6 +78,23 @@ def test_a_retry_does_not_wait_for_its_delay(dag: DAG, smartlive_run_dag: RunDag
     assert str(run.errors["comes_late"]) == "try 2"
 
 
+def test_a_sensor_that_gives_up_its_slot_comes_back(dag: DAG, smartlive_run_dag: RunDag) -> None:
+    done: list[str] = []
+    with dag:
+
+        @task.sensor(mode="reschedule", poke_interval=0.2)
+        def is_done() -> bool:
+            return bool(done)
+
+        @task
+        def do() -> None:
+            done.append("it")
+
+        is_done()
+        do()
+    assert smartlive_run_dag(dag).tasks == {"do": "success", "is_done": "success"}
+
+
 def test_a_run_that_does_not_end_says_what_it_waits_for(dag: DAG, smartlive_run_dag: RunDag) -> None:
     with dag:
         Defers(task_id="begins", does="fire") >> Defers(task_id="waits", does="hang")
