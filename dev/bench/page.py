@@ -107,8 +107,8 @@ def _waiting(results: dict[str, Any]) -> str:
         "## What waiting costs\n\n"
         "Seconds of processor time in an hour of the triggerer, the API server and the scheduler, memory "
         "(proportional set size), and requests to MetaStudio, with so many deferred tasks; each measured for "
-        f"{window} seconds and scaled to an hour. Both ask every 60 seconds here (our default is 300). A trigger "
-        "that does nothing shows what Airflow itself takes for a deferred task.\n\n"
+        f"{window} seconds (HttpSensor: 60) and scaled to an hour. Both ask every 60 seconds here (our default is "
+        "300). A trigger that does nothing shows what Airflow itself takes for a deferred task.\n\n"
         f"{table(columns, rows)}\n\n![What waiting costs](benchmarks-waiting.svg)"
     )
 

@@ -15,7 +15,9 @@ class Plan:
     :param polls: poll intervals of HttpSensor, in seconds.
     :param rooms: rooms that are mapped in one DAG run.
     :param levels: how many streams wait, one after the other.
-    :param window: seconds for which the price of waiting is measured; the poll interval of both is 60.
+    :param window: seconds for which the price of waiting is measured. Our trigger asks every 45 to 60 seconds,
+        and with many streams the first one due asks for all.
+    :param poll_window: the same for HttpSensor, each of which asks every 60 seconds.
     :param settle: seconds between the last new waiting stream and such a window.
     :param tasks: tasks that callbacks are for.
     :param round_seconds: seconds of one round of callbacks.
@@ -30,6 +32,7 @@ class Plan:
     rooms: int
     levels: tuple[int, ...]
     window: float
+    poll_window: float
     settle: float
     tasks: int
     round_seconds: float
@@ -40,17 +43,18 @@ class Plan:
 
 FULL = Plan(
     repetitions=20,
-    pause=3.0,
+    pause=2.5,
     polls=(5, 60),
     rooms=200,
     levels=(100, 300, 1000),
-    window=60.0,
-    settle=20.0,
+    window=45.0,
+    poll_window=60.0,
+    settle=10.0,
     tasks=100,
     round_seconds=8.0,
     rounds=3,
     samples=2000,
-    starts=10,
+    starts=5,
 )
 
 QUICK = Plan(
@@ -60,6 +64,7 @@ QUICK = Plan(
     rooms=10,
     levels=(20, 60),
     window=12.0,
+    poll_window=12.0,
     settle=6.0,
     tasks=20,
     round_seconds=2.0,

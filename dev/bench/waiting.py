@@ -72,12 +72,12 @@ def _climb(ground: Ground, kind: str, make: Make) -> list[Price]:
             continue
         time.sleep(ground.plan.settle)
         prices.append(_price(ground, kind, level))
-    for dag_id, run_id in runs if kind != "smartlive" else ():
+    for dag_id, run_id in runs:
         ground.airflow.api.mark_dag_run(dag_id, run_id, "failed")  # a running one is not deleted
         ground.airflow.api.delete_dag_run(dag_id, run_id)
     if rule_id is not None:
         ground.studio.reveal(rule_id)
-        time.sleep(ground.plan.settle)
+    time.sleep(ground.plan.settle)
     return prices
 
 
@@ -101,13 +101,18 @@ def _nothing(ground: Ground, room_id: str) -> tuple[str, dict[str, Any]]:
 def _smartlive(ground: Ground, room_id: str) -> tuple[str, dict[str, Any]]:
     job_id = ground.studio.start(room_id)
     trigger = SmartLiveJobTrigger(
-        smartlive_conn_id="smartlive_default", room_id=room_id, job_id=job_id, interval=INTERVAL
+        smartlive_conn_id="smartlive_default",
+        room_id=room_id,
+        job_id=job_id,
+        interval=INTERVAL,
+        cancel_on_kill=False,  # the price of waiting, not of a thousand stops when it is measured
     )
     return trigger.serialize()
 
 
 def _price(ground: Ground, kind: str, streams: int) -> Price:
-    stack, studio, window = ground.airflow, ground.studio, ground.plan.window
+    stack, studio = ground.airflow, ground.studio
+    window = ground.plan.poll_window if kind == "http" else ground.plan.window
     programs = {name: stack.programs[name] for name in PROGRAMS}
     position = studio.position()
     before, began = {name: _cpu(program) for name, program in programs.items()}, time.monotonic()
