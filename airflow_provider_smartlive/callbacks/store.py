@@ -198,6 +198,9 @@ class Store:
         job = table.job(outcome.job_id) if outcome.job_id else None
         if job is None or not outcome.reached or (current_job and not same_id(current_job, job.job_id)):
             return Receipt(outcome)
+        if current_job:
+            # In the starter's spelling: people compare the results of the tasks that are woken.
+            job = job.model_copy(update={"job_id": current_job})
         return Receipt(
             outcome,
             owner_resumed=outcome.all_ended and self._resume_owner(session, owner, job, at),
