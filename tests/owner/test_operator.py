@@ -528,8 +528,11 @@ class TestBeingKilled:
             show.go_live()
         assert show.metastudio.asked["start"] == 0
 
+    @pytest.mark.parametrize(
+        "arguments", [{}, {"deferrable": True}, {"wait_for_termination": False}], ids=str
+    )
     def test_a_kill_during_the_post_is_honoured_right_after_it(
-        self, show: Show, monkeypatch: pytest.MonkeyPatch
+        self, show: Show, arguments: dict[str, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         show.supervisor.states = {TASK: "failed"}
         start_job = FakeMetaStudio.start_job
@@ -540,7 +543,7 @@ class TestBeingKilled:
 
         monkeypatch.setattr(FakeMetaStudio, "start_job", killed_meanwhile)
         with pytest.raises(SmartLiveKilledError):
-            show.go_live()
+            show.go_live(**arguments)
         assert show.metastudio.asked["start"] == 1
         assert show.metastudio.running == []
 

@@ -15,6 +15,9 @@ T = TypeVar("T")
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
+#: No test lasts longer than this by its clock; one that waits for ever fails instead.
+LONGEST = timedelta(hours=36)
+
 #: Real seconds after which a loop with nothing to do is taken for stuck. Only a thread can still wake it.
 STUCK = 5.0
 
@@ -46,6 +49,8 @@ class Clock:
 
     def step(self, seconds: float) -> None:
         """Sleep until something happens, at most so long."""
+        if self.now - NOON > LONGEST:
+            raise AssertionError(f"{LONGEST} have passed, and nobody has ended it")
         until = self.now + timedelta(seconds=seconds)
         if not self._plans or self._plans[0][0] > until:
             self.now = until
