@@ -12,14 +12,13 @@ from itertools import chain
 from typing import Any
 
 from dev.bench.ground import Ground
-from dev.bench.studio import moment
 
 #: Seconds that every task must have waited before its stream ends: the receiver leaves a task that was
 #: deferred a moment ago to its trigger.
 SETTLE = 4.0
 
-#: The line with which Airflow begins the work of a task on a worker.
-WORK_BEGINS = "::group::Pre Execute"
+#: The lines after which a task does its own work: Airflow has loaded the DAG, and the job is started.
+PREPARED, ACCEPTED = "::endgroup::", "start_job: HTTP 202"
 
 
 class Wait(ABC):
@@ -162,20 +161,21 @@ def _play(ground: Ground, waits: list[Wait]) -> None:
 
 
 def _starts(ground: Ground, operator: Wait) -> dict[str, list[float]]:
-    """Return the seconds from a task's first line of work to MetaStudio's 202, and those of a bare signed call."""
+    """Return the seconds from a task's own beginning to MetaStudio's 202, and those of a bare signed call."""
     api, studio = ground.airflow.api, ground.studio
-    ours = []
-    for run_id in operator.run_ids:
-        job_id = api.xcom(operator.dag_id, run_id, "wait", "job_id")
-        start = next(e for e in studio.entries(kind="request", job=job_id) if e["operation"] == "start")
-        ours.append(moment(start) - _begin_of_work(api.task_log(operator.dag_id, run_id, "wait")))
+    logs = [api.task_log(operator.dag_id, run_id, "wait") for run_id in operator.run_ids]
     bare = [studio.time_start(str(uuid.uuid4())) for _ in operator.run_ids]
-    return {"operator": ours, "bare call": bare}
+    return {"operator": [start_seconds(log) for log in logs], "bare call": bare}
 
 
-def _begin_of_work(log: str) -> float:
-    lines = map(json.loads, log.splitlines())
-    return next(_seconds(line["timestamp"]) for line in lines if line.get("event") == WORK_BEGINS)
+def start_seconds(log: str) -> float:
+    """Read from a task's log how long it took, once Airflow had loaded the DAG, to start its job."""
+    lines = [json.loads(line) for line in log.splitlines()]
+    begins, accepted = (
+        next(_seconds(line["timestamp"]) for line in lines if str(line.get("event")).startswith(event))
+        for event in (PREPARED, ACCEPTED)
+    )
+    return accepted - begins
 
 
 def _seconds(text: str) -> float:
