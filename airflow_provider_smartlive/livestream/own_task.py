@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from airflow_provider_smartlive.lifecycle import Signal, signal_of_cancel
 from airflow_provider_smartlive.links import SmartLiveRoomLink
 from airflow_provider_smartlive.livestream.record import JobRecord
 from airflow_provider_smartlive.livestream.starter import Starter
+from airflow_provider_smartlive.metastudio.ids import same_id
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -70,6 +72,12 @@ class OwnTask:
         """Remember that we stop a job ourselves, so that no retry takes up its end as a result."""
         if record := self.record():
             self.save(record.with_stopped(job_id))
+
+    def note_end(self, job_id: str) -> None:
+        """Remember that the stream of our job has ended, for a try that will not hear of it."""
+        record = self.record()
+        if record and record.job_id and same_id(record.job_id, job_id) and not record.ended:
+            self.save(replace(record, ended=True))
 
     def callbacks(self, job_id: str) -> JobCallbacks | None:
         """Return what was called back about a job; None if nothing was, in this try."""

@@ -42,6 +42,7 @@ class Wait:
     :param streamed: seconds that the stream had lasted then, as MetaStudio counts them; None if it did not answer.
     :param lost_since: since when MetaStudio has given no clear answer; the failure budget counts from here.
     :param story: what the start has to add to the result: its origin, time, request id and warnings.
+    :param ended: whether an earlier try was told that the stream has ended.
     :param told_until: the latest state change of a stream that stands in the task's log already.
     :param version: of this format.
     """
@@ -56,6 +57,7 @@ class Wait:
     streamed: float | None = None
     lost_since: datetime | None = None
     story: dict[str, Any] = field(default_factory=dict)
+    ended: bool = False
     told_until: datetime | None = None
     version: int = 1
 
@@ -174,6 +176,7 @@ class Owner:
                 self.wait = replace(self.wait, grace_until=None, grace_since=None)
                 return None
             case Action.WAIT_FOR_FINISH:
+                self.task.note_end(self.wait.job_id)
                 self._give_grace(sighting, anew=source is WakeSource.GRACE_OVER)
                 return None
             case Action.STOP_AND_FINISH:
@@ -200,7 +203,10 @@ class Owner:
         return sighting
 
     def _ended(self, callbacks: JobCallbacks | None) -> bool:
-        return callbacks is not None and callbacks.ended(self.wait.expected_outputs)
+        """What was called back in this try counts; before that, what an earlier try was told."""
+        if callbacks is None or not callbacks.streams:
+            return self.wait.ended
+        return callbacks.ended(self.wait.expected_outputs)
 
     def _budget_is_over(self) -> bool:
         lost_since = self.wait.lost_since

@@ -21,6 +21,8 @@ class JobRecord:
     :param started_at: when the job was started (ISO 8601); deadlines count from here, whatever try waits.
     :param stopped: jobs of this generation that we stopped on a kill or a time-out: their end is nobody's
         result.
+    :param ended: whether END was called back on every output of the job. The callback table says so, too, but
+        a new try begins without it, and END does not come twice.
     :param version: of this format.
     """
 
@@ -30,6 +32,7 @@ class JobRecord:
     job_id: str | None = None
     started_at: str | None = None
     stopped: tuple[str, ...] = ()
+    ended: bool = False
     version: int = 1
 
     @classmethod
@@ -48,6 +51,10 @@ class JobRecord:
     def is_stopped(self, job_id: str) -> bool:
         """Whether we stopped a job ourselves, so that neither it nor its end may be taken up again."""
         return any(same_id(job_id, stopped) for stopped in self.stopped)
+
+    def has_ended(self, job_id: str) -> bool:
+        """Whether END was called back for a job, in whatever try."""
+        return self.ended and self.job_id is not None and same_id(self.job_id, job_id)
 
     def with_stopped(self, job_id: str) -> JobRecord:
         """Return the record with a job added that we are about to stop."""

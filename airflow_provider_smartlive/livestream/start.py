@@ -62,12 +62,14 @@ class Obtained:
     :param origin: how the task came by it.
     :param started_at: when it was started.
     :param response: MetaStudio's answer, if this try started it.
+    :param ended: whether an earlier try was told that its stream has ended.
     """
 
     job_id: str
     origin: Origin
     started_at: datetime
     response: StartJobResponse | None = None
+    ended: bool = False
 
 
 class AmbiguousStartError(AirflowFailException):
@@ -207,7 +209,7 @@ class JobStart:
         )
         self._remember(record, job_id, started_at)
         self.log.info("Job %s of this task was found: %s.", job_id, origin)
-        return Obtained(job_id, origin, started_at)
+        return Obtained(job_id, origin, started_at, ended=record.has_ended(job_id))
 
     def _is_new(self, job_id: str) -> bool:
         return self._earlier is not None and normalise_id(job_id) not in self._earlier
@@ -218,7 +220,7 @@ class JobStart:
         for _ in range(SENDS):
             self.may_send()
             sent_at = self.now()
-            record = replace(record, sent_at=sent_at.isoformat(), job_id=None, started_at=None)
+            record = replace(record, sent_at=sent_at.isoformat(), job_id=None, started_at=None, ended=False)
             self.task.save(record)
             try:
                 response = self.hook.start_job(self.room_id, self.request)

@@ -301,6 +301,7 @@ class StartSmartLiveJobOperator(BaseOperator):
             expected_outputs=len(request.output_urls or ()),
             deadline=schedule.deadline(obtained.started_at),
             timeout_at=schedule.timeout_at(utcnow()),
+            ended=obtained.ended,
             story={
                 "origin": str(obtained.origin),
                 "started_at": obtained.started_at.isoformat(),

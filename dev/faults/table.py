@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 from statistics import median
 
 from dev.faults.count import STARTER, Broken, Outcome, Violation, starts
@@ -80,8 +81,6 @@ def _counts(outcomes: Sequence[Outcome], violations: Sequence[Violation]) -> str
 
 
 def _delays(outcomes: Sequence[Outcome]) -> str:
-    from datetime import datetime
-
     delays = []
     for outcome in outcomes:
         task = outcome.tasks.get(STARTER)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -46,6 +46,10 @@ class FakeTask:
     def forswear(self, job_id: str) -> None:
         if record := self.record():
             self.save(record.with_stopped(job_id))
+
+    def note_end(self, job_id: str) -> None:
+        if record := self.record():
+            self.save(replace(record, ended=True))
 
     def callbacks(self, job_id: str) -> JobCallbacks | None:
         return self.called_back
