@@ -172,7 +172,8 @@ class Engine:
     def _end_by_stop(self, run: JobRun) -> None:
         state = JobState(self._assumptions.state_after_stop)
         code = None if state is JobState.SUCCEED else "MSS.20010066"
-        run.end(Ending(state, "stopped", code, "The task was stopped" if code else None))
+        if not run.end(Ending(state, "stopped", code, "The task was stopped" if code else None)):
+            run.hurry()
 
     async def _stop_later(self, seconds: float, run: JobRun) -> None:
         await self.clock.sleep(seconds)

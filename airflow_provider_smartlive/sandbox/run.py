@@ -53,6 +53,7 @@ class JobRun:
         self._stage = stage
         self._clock = stage.clock
         self._over: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
+        self._hurry = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._limit: asyncio.Task[None] | None = None
 
@@ -62,6 +63,10 @@ class JobRun:
             return False
         self._over.set_result(ending)
         return True
+
+    def hurry(self) -> None:
+        """Let a job whose stream has ended be over at once, however long it would linger."""
+        self._hurry.set()
 
     async def run(self) -> None:
         """Live."""
@@ -131,7 +136,7 @@ class JobRun:
         if await self.broadcast.stop():
             linger = self.job.fault("linger")
             settle = self._stage.assumptions.settle_seconds if linger is None else linger.seconds or 0.0
-            await self._clock.sleep(settle)
+            await self._settle(settle)
         if ending.state is JobState.BLOCKED:
             self.job.block_reason = ending.message or BLOCK_REASON
         else:
@@ -139,6 +144,13 @@ class JobRun:
         self.job.end_time = self._clock.now()
         self.job.ended_shown = self._clock.shown()
         self._enter(ending.state, ending.why)
+
+    async def _settle(self, seconds: float) -> None:
+        settled = asyncio.create_task(self._clock.sleep(seconds))
+        hurried = asyncio.create_task(self._hurry.wait())
+        await asyncio.wait({settled, hurried}, return_when=asyncio.FIRST_COMPLETED)
+        settled.cancel()
+        hurried.cancel()
 
     def _enter(self, state: JobState, why: str) -> None:
         before, self.job.state = self.job.state, state

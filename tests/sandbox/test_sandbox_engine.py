@@ -271,6 +271,17 @@ async def test_a_job_can_linger_after_end_and_can_ignore_a_stop() -> None:
     await stage.close()
 
 
+async def test_a_stop_ends_a_job_that_lingers() -> None:
+    stage = StageSet(faults=(Fault(target="job", action="linger", seconds=60),))
+    job = await stage.go_live(seconds=5)
+    await stage.clock.advance(10)
+    assert job.state is JobState.PROCESSING
+    await stage.engine.stop(job)
+    await stage.clock.advance(1)
+    assert job.state is JobState.SUCCEED
+    await stage.close()
+
+
 async def test_a_restart_goes_on_where_the_state_file_stands(tmp_path: Path) -> None:
     first = StageSet(state=tmp_path / "state")
     job = await first.go_live(seconds=30)
