@@ -29,7 +29,7 @@ from airflow_provider_smartlive.lifecycle import (
     progress,
     signal_of_cancel,
 )
-from airflow_provider_smartlive.livestream.owner import is_interrupted_too_long
+from airflow_provider_smartlive.livestream.owner import is_interrupted_too_long, next_moment
 from airflow_provider_smartlive.livestream.sighting import Sighting
 from airflow_provider_smartlive.livestream.starter import Starter
 
@@ -181,9 +181,9 @@ class SmartLiveJobTrigger(BaseTrigger):
 
     async def _due(self) -> WakeSource | None:
         """Return what is due although nothing was seen."""
-        moments = self._moments()
-        if moments and moments[0][0] <= utcnow():
-            return moments[0][1]
+        moment = self._moment()
+        if moment is not None and moment[0] <= utcnow():
+            return moment[1]
         too_long = is_interrupted_too_long(await self._callbacks(), self.disconnect_limit, utcnow())
         return WakeSource.DISCONNECTED if too_long else None
 
@@ -211,13 +211,8 @@ class SmartLiveJobTrigger(BaseTrigger):
             return None
         return WakeSource.BUDGET_OVER if over else WakeSource.RECONCILIATION
 
-    def _moments(self) -> list[tuple[datetime, WakeSource]]:
-        moments = (
-            (self.timeout_at, WakeSource.TIMEOUT),
-            (self.deadline, WakeSource.DEADLINE),
-            (self.grace_until, WakeSource.GRACE_OVER),
-        )
-        return sorted((at, source) for at, source in moments if at is not None)
+    def _moment(self) -> tuple[datetime, WakeSource] | None:
+        return next_moment(self.timeout_at, self.deadline, self.grace_until)
 
     def _seconds_to_next_look(self) -> float | None:
         """Interruptions are only seen in the callback table, so whoever limits them has it read."""
@@ -228,8 +223,8 @@ class SmartLiveJobTrigger(BaseTrigger):
         return look if left is None else min(left, look)
 
     def _seconds_left(self) -> float | None:
-        moments = self._moments()
-        return max(0.0, (moments[0][0] - utcnow()).total_seconds()) if moments else None
+        moment = self._moment()
+        return max(0.0, (moment[0] - utcnow()).total_seconds()) if moment is not None else None
 
     def _wake(self, source: WakeSource, state: str | None = None) -> Wake:
         return Wake(source=source, job_id=self.job_id, state=state, at=utcnow())

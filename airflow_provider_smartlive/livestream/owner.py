@@ -79,12 +79,19 @@ class Wait:
 
     def next_moment(self) -> tuple[datetime, WakeSource] | None:
         """Return the next time at which something is due without anybody's signal, and what it is then."""
-        moments = (
-            (self.timeout_at, WakeSource.TIMEOUT),
-            (self.deadline, WakeSource.DEADLINE),
-            (self.grace_until, WakeSource.GRACE_OVER),
-        )
-        return min(((at, source) for at, source in moments if at is not None), default=None)
+        return next_moment(self.timeout_at, self.deadline, self.grace_until)
+
+
+def next_moment(
+    timeout_at: datetime | None, deadline: datetime | None, grace_until: datetime | None
+) -> tuple[datetime, WakeSource] | None:
+    """Return the earliest of the points in time at which a wait ends by itself, and what it is then."""
+    moments = (
+        (timeout_at, WakeSource.TIMEOUT),
+        (deadline, WakeSource.DEADLINE),
+        (grace_until, WakeSource.GRACE_OVER),
+    )
+    return min(((at, source) for at, source in moments if at is not None), default=None)
 
 
 class Owner:
