@@ -42,6 +42,10 @@ SETTINGS = {
 #: Seconds by which the listing lags where it does; less than ``look_again_window``, or nothing could be found.
 LAG = 4.0
 
+#: Seconds for which a job stays PROCESSING after END: much longer than ``end_grace``, but not for ever, because
+#: where the END was lost as well nobody could tell such a job from one that streams.
+LINGER = 60.0
+
 #: Airflow's own patience, in seconds: five minutes and more by default, of which nobody would see the end here.
 AIRFLOW = {
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
@@ -50,6 +54,8 @@ AIRFLOW = {
     "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "12",
     "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
     "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
+    # A restart of the API server takes half a minute on a busy machine; each try that it fails is one retry less.
+    "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "10",
     "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "5",
     # A killed worker never gives its slot back to the scheduler that lost it.
     "AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG": "64",
@@ -90,7 +96,7 @@ _CALLBACK_RULES: dict[Callbacks, dict[str, Any]] = {
 }
 
 _JOB_RULES: dict[Fate, dict[str, Any]] = {
-    Fate.LINGERS: {"action": "linger", "seconds": 600},
+    Fate.LINGERS: {"action": "linger", "seconds": LINGER},
     Fate.FAILS: {"action": "fail", "seconds": 3, "times": 1, "message": "failed by the harness"},
     Fate.BLOCKED: {"action": "block", "seconds": 3, "times": 1},
 }
