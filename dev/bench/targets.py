@@ -94,16 +94,18 @@ def _latency(latency: dict[str, Any]) -> list[Target]:
 
 
 def _waiting(waiting: list[dict[str, Any]]) -> list[Target]:
-    ours, http = (beyond_idle(waiting, kind)[-1] for kind in ("smartlive", "http"))
-    what = f"processor time of HttpSensor at 60 s against ours, {ours[0]:,.0f} waiting streams"
-    per_stream = [cpu / streams for streams, cpu in beyond_idle(waiting, "smartlive")[1:]]
-    nothing = beyond_idle(waiting, "nothing")[-1][1]
-    own = "the same without what a trigger that does nothing costs Airflow"
-    return [
-        Target(what, 20, http[1] / ours[1], at_most=False),
-        Target(own, 20, (http[1] - nothing) / max(ours[1] - nothing, 1.0), at_most=False),
-        Target("processor time per stream: most against fewest streams", 1, per_stream[-1] / per_stream[0]),
-    ]
+    ours, http, nothing = (dict(beyond_idle(waiting, kind)) for kind in ("smartlive", "http", "nothing"))
+    most = max(ours.keys() & http.keys())
+    what = f"processor time of HttpSensor at 60 s against ours, {most:,.0f} waiting streams"
+    found = [Target(what, 20, http[most] / ours[most], at_most=False)]
+    if most in nothing:
+        own, other = (kind[most] - nothing[most] for kind in (ours, http))
+        found.append(
+            Target("the same beyond a trigger that does nothing", 20, other / max(own, 1.0), at_most=False)
+        )
+    per_stream = [cpu / streams for streams, cpu in ours.items() if streams]
+    what = "our processor time per stream: most against fewest streams"
+    return [*found, Target(what, 1, per_stream[-1] / per_stream[0])]
 
 
 def _ingestion(ingestion: dict[str, Any]) -> list[Target]:
