@@ -55,14 +55,15 @@ class Fitted:
     def of(cls, results: dict[str, Any]) -> Fitted:
         """Read the figures of a run that measured all parts."""
         streams, cpu = beyond_idle(results["waiting"], "smartlive")[-1]
-        idle, last = results["waiting"][0], results["waiting"][-1]
+        few, many = [price for price in results["waiting"] if price["kind"] == "smartlive"][-2:]
+        megabytes = many["memory"]["triggerer"] - few["memory"]["triggerer"]
         rooms = results["rooms"]
         return cls(
             waiting_cpu=cpu / streams,
             event_rate=results["ingestion"]["receiver"]["rate"],
             start_seconds=rooms["all started after"] / rooms["rooms"],
             resume_seconds=rooms["done"][-1] / rooms["rooms"],
-            trigger_megabytes=(last["memory"]["triggerer"] - idle["memory"]["triggerer"]) / streams,
+            trigger_megabytes=megabytes / (many["streams"] - few["streams"]),
         )
 
 
