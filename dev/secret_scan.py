@@ -155,7 +155,11 @@ def _database(path: Path) -> Iterator[tuple[str, bytes]]:
 
 def _pages(airflow: AirflowStack) -> Iterator[tuple[str, bytes]]:
     """Every page and answer to a GET that can be addressed by a DAG, a run and a task of this Airflow."""
-    documented = httpx.get(f"{airflow.base_url}/openapi.json", trust_env=False).raise_for_status().json()
+    documented = (
+        httpx.get(f"{airflow.base_url}/openapi.json", timeout=REQUEST_TIMEOUT, trust_env=False)
+        .raise_for_status()
+        .json()
+    )
     templates = [path for path, operations in documented["paths"].items() if "get" in operations]
     fetched = set()
     for instance in _instances(airflow.api):
