@@ -20,7 +20,7 @@ from urllib.parse import quote, quote_plus
 
 import httpx
 
-from dev.airflow_api import AirflowApi
+from dev.airflow_api import REQUEST_TIMEOUT, AirflowApi
 from dev.stack import AirflowStack
 
 #: Paths of the pages of Airflow's own UI, beside those that ``/openapi.json`` names.

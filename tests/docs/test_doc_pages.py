@@ -93,7 +93,8 @@ def test_every_example_is_a_dag_file(folder: str) -> None:
 def test_a_page_is_made_for_reading(page: Path) -> None:
     text = page.read_text()
     assert text.startswith("# ")
-    assert max(map(len, without_tables(text))) <= 130
+    # A page that a program writes anew at every run keeps a paragraph in a line.
+    assert max(map(len, without_tables(text))) <= 130 or "by `make bench`" in text
     assert not re.search(r"/work/|/tmp/|\.\./shared", text)
 
 
