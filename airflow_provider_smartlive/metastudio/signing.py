@@ -110,20 +110,21 @@ def sign(
     :param now: an aware datetime.
     :raises ValueError: if ``now`` is naive, a header holds a line break, or a name occurs twice.
     """
-    added = {"X-Sdk-Date": _date(int(_utc(now).timestamp()))}
-    if credentials.security_token is not None:
-        added["X-Security-Token"] = credentials.security_token
+    date = _date(int(_aware(now).timestamp()))
+    added = {"X-Sdk-Date": date}
     known = _by_lower_name(headers)
+    known["x-sdk-date"] = date
+    if credentials.security_token is not None:
+        added["X-Security-Token"] = known["x-security-token"] = credentials.security_token
     if "host" not in known:
-        added["Host"] = _host(url)
+        added["Host"] = known["host"] = _host(url)
     content_type = known.get("content-type")
     if content_type and not content_type.startswith(_SIGNED_CONTENT_TYPES):
-        added["X-Sdk-Content-Sha256"] = UNSIGNED_PAYLOAD
-    known |= {name.lower(): value for name, value in added.items()}
+        added["X-Sdk-Content-Sha256"] = known["x-sdk-content-sha256"] = UNSIGNED_PAYLOAD
     known.pop("authorization", None)  # from an earlier attempt
-    signed_names = sorted(name for name in known if "_" not in name)
+    signed_names = sorted([name for name in known if "_" not in name])
     canonical = _canonical(method, url, known, body, signed_names)
-    mac = _mac(credentials.secret_key, string_to_sign(canonical, added["X-Sdk-Date"]))
+    mac = _mac(credentials.secret_key, string_to_sign(canonical, date))
     names = ";".join(signed_names)
     added["Authorization"] = (
         f"{ALGORITHM} Access={credentials.access_key}, SignedHeaders={names}, Signature={mac}"
@@ -167,7 +168,7 @@ def verify(
     secret_key = secret_key_for(match["access"])
     if secret_key is None:
         raise SignatureError(SignatureProblem.UNKNOWN_KEY, "no such access key")
-    if abs(_utc(now) - _parse_date(date)) > CLOCK_WINDOW:
+    if abs(_aware(now) - _parse_date(date)) > CLOCK_WINDOW:
         raise SignatureError(SignatureProblem.CLOCK, "X-Sdk-Date is more than 15 minutes off")
     declared = known.get("x-sdk-content-sha256", UNSIGNED_PAYLOAD)
     body_matches = declared == UNSIGNED_PAYLOAD or declared == hashlib.sha256(body).hexdigest()
@@ -193,14 +194,11 @@ def canonical_request(
 
 
 def _canonical(method: str, url: str, known: Mapping[str, str], body: bytes, names: list[str]) -> str:
-    parts = urlsplit(url)
     payload = hashlib.sha256(body).hexdigest()
     if body:
         payload = known.get("x-sdk-content-sha256", payload)
-    lines = [method.upper(), _canonical_path(parts.path), _canonical_query(parts.query)]
-    lines += [f"{name}:{known[name]}" for name in names]
-    lines += ("", ";".join(names), payload)
-    return "\n".join(lines)
+    headers = "".join([f"{name}:{known[name]}\n" for name in names])
+    return f"{method.upper()}\n{_canonical_target(url)}\n{headers}\n{';'.join(names)}\n{payload}"
 
 
 def string_to_sign(canonical: str, date: str) -> str:
@@ -213,19 +211,18 @@ def string_to_sign(canonical: str, date: str) -> str:
     return f"{ALGORITHM}\n{date}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
 
 
-# Paths repeat, and quoting one takes longer than all of the hashing.
+# Addresses repeat, and to take one apart and quote it takes longer than all of the hashing.
 @lru_cache(maxsize=256)
-def _canonical_path(path: str) -> str:
+def _canonical_target(url: str) -> str:
+    """Return path and query as they are signed, a line each."""
+    parts = urlsplit(url)
     # Decoded as a whole before it is split, as the SDK does: a %2F inside an id is signed as a plain slash.
-    encoded = "/".join(quote(segment, safe="~") for segment in unquote(path).split("/"))
-    return encoded if encoded.endswith("/") else encoded + "/"
-
-
-def _canonical_query(query: str) -> str:
+    path = "/".join(quote(segment, safe="~") for segment in unquote(parts.path).split("/"))
     # Sorted by what the names and values mean, then encoded; sorting encoded text would order non-ASCII names
     # differently from the SDK.
-    pairs = sorted(parse_qsl(query, keep_blank_values=True)) if query else ()
-    return "&".join(f"{quote(name, safe='~')}={quote(value, safe='~')}" for name, value in pairs)
+    pairs = sorted(parse_qsl(parts.query, keep_blank_values=True))
+    query = "&".join(f"{quote(name, safe='~')}={quote(value, safe='~')}" for name, value in pairs)
+    return f"{path if path.endswith('/') else path + '/'}\n{query}"
 
 
 def _by_lower_name(headers: Mapping[str, str]) -> dict[str, str]:
@@ -273,10 +270,10 @@ def _parse_date(text: str) -> datetime:
     raise SignatureError(SignatureProblem.MALFORMED, "X-Sdk-Date must look like 20261122T120000Z")
 
 
-def _utc(now: datetime) -> datetime:
+def _aware(now: datetime) -> datetime:
     if now.tzinfo is None:
         raise ValueError("now must be an aware datetime.")
-    return now.astimezone(UTC)
+    return now
 
 
 # Requests come in bursts, and strftime takes longer than a hash.
@@ -285,6 +282,7 @@ def _date(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime(DATE_FORMAT)
 
 
+@lru_cache(maxsize=256)
 def _host(url: str) -> str:
     return urlsplit(url).netloc.rpartition("@")[2]
 
