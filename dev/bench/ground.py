@@ -41,10 +41,10 @@ class Ground(Stage):
 
     :param home: where all files go.
     :param plan: how much is measured.
-    :param database_url: of an empty PostgreSQL.
+    :param database_url: of an empty PostgreSQL; None for a SQLite of its own.
     """
 
-    def __init__(self, home: Path, plan: Plan, *, database_url: str) -> None:
+    def __init__(self, home: Path, plan: Plan, *, database_url: str | None) -> None:
         self.plan = plan
         self.token = f"fake-token-{secrets.token_hex(8)}"
         self.webhook_secret = f"fake-webhook-secret-{secrets.token_hex(8)}"

@@ -16,8 +16,8 @@ class Plan:
     :param rooms: rooms that are mapped in one DAG run.
     :param levels: how many streams wait, one after the other.
     :param window: seconds for which the price of waiting is measured. Our trigger asks every 45 to 60 seconds,
-        and with many streams the first one due asks for all.
-    :param poll_window: the same for HttpSensor, each of which asks every 60 seconds.
+        and with many streams the first one due asks for all: this is twice that.
+    :param poll_window: the same for HttpSensor, each of which asks every 60 seconds: twice that, too.
     :param settle: seconds between the last new waiting stream and such a window.
     :param tasks: tasks that callbacks are for.
     :param round_seconds: seconds of one round of callbacks.
@@ -47,8 +47,8 @@ FULL = Plan(
     polls=(5, 60),
     rooms=200,
     levels=(100, 300, 1000),
-    window=45.0,
-    poll_window=60.0,
+    window=90.0,
+    poll_window=120.0,
     settle=10.0,
     tasks=100,
     round_seconds=8.0,

@@ -62,6 +62,9 @@ Make = Callable[[Ground, str], tuple[str, dict[str, Any]]]
 
 def _climb(ground: Ground, kind: str, make: Make) -> list[Price]:
     prices, runs, before = [], [], 0
+    # A process gives back neither the memory nor the modules of the kind before.
+    ground.airflow.triggerer.restart()
+    ground.airflow.wait_until_healthy()
     rule_id = ground.studio.hide(None) if kind == "http" else None
     # Each number of streams of a trigger that does nothing costs Airflow the same per stream: the last tells.
     for level in ground.plan.levels:
