@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 #: tenant.
 PACE = 0.2
 
-#: Part of an interval by which a question may come early, so that a thousand triggers that started together
-#: do not ask together. Never late: the interval is a promise.
+#: Part of an interval by which a question may come early, so that triggers that started together do not ask
+#: together, nor the pollers of several triggerers in step. Never late: the interval is a promise.
 JITTER = 0.25
 
 #: Seconds within which questions are asked together rather than one by one.
@@ -93,6 +93,7 @@ class Reconciler:
         self._spread = spread
         self._watches: list[Watch] = []
         self._changed = asyncio.Event()
+        self._early = 0.0
         self._asked_at = float("-inf")
         self._silent_until = float("-inf")
         self._refusals = 0
@@ -104,7 +105,7 @@ class Reconciler:
 
     def add(self, watch: Watch) -> None:
         """Begin to watch a job; its first sighting comes within one interval."""
-        self._schedule(watch)
+        self._schedule(watch, self._spread())
         self._watches.append(watch)
         self._changed.set()
 
@@ -145,6 +146,8 @@ class Reconciler:
         return max(min(watch.due for watch in self._watches), self._silent_until)
 
     async def _ask(self, hook: SmartLiveAsyncHook, due: list[Watch]) -> None:
+        # One draw for all that are told together: of a thousand draws the least would decide for all of them.
+        self._early = self._spread()
         try:
             active = await self._active_jobs(hook) if len(due) > 1 else {}
             for watch in due:
@@ -212,10 +215,10 @@ class Reconciler:
 
     def _tell(self, watch: Watch, sighting: Sighting) -> None:
         watch.tell(sighting)
-        self._schedule(watch)
+        self._schedule(watch, self._early)
 
-    def _schedule(self, watch: Watch) -> None:
-        watch.due = _now() + watch.interval * (1 - JITTER * self._spread())
+    def _schedule(self, watch: Watch, early: float) -> None:
+        watch.due = _now() + watch.interval * (1 - JITTER * early)
 
     async def _pace(self) -> None:
         wait = self._asked_at + PACE - _now()

@@ -16,10 +16,10 @@ from pydantic import (
     Field,
     TypeAdapter,
     ValidationError,
-    model_validator,
 )
 
 _E = TypeVar("_E", bound=StrEnum)
+_T = TypeVar("_T")
 
 #: Models are built when they are first used: a task that shows one job pays for that model, not for all of them
 #: with every import.
@@ -27,6 +27,14 @@ _COMMON = ConfigDict(hide_input_in_errors=True, defer_build=True)
 
 #: An enumeration of a response or event: a value that this version does not know stays a plain text.
 OpenEnum = Annotated[_E | str, Field(union_mode="left_to_right")]
+
+
+def _empty_if_null(value: Any) -> Any:
+    return [] if value is None else value
+
+
+#: A list of a response: null is the same as an empty one. Every other field that need not be there may be None.
+Listed = Annotated[list[_T], BeforeValidator(_empty_if_null)]
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,7 @@ class Request(RequestModel):
 
 class ResponseModel(BaseModel):
     """
-    A part of a response: unknown fields are kept, and null means the same as absent.
+    A part of a response: unknown fields are kept, and null means the same as absent (see :data:`Listed`).
 
     :cvar SOURCE: where a model that the StartSmartLive page does not describe comes from.
     :ivar model_extra: the unknown fields; they stay out of ``repr``, as they may be secrets.
@@ -67,13 +75,6 @@ class ResponseModel(BaseModel):
     SOURCE: ClassVar[str | None] = None
 
     model_config = ConfigDict(**_COMMON, extra="allow", frozen=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _null_is_absent(cls, data: Any) -> Any:
-        if isinstance(data, dict):
-            return {name: value for name, value in data.items() if value is not None}
-        return data
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         known = type(self).model_fields

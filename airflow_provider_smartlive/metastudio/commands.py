@@ -16,6 +16,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, SerializeAsAny, ValidationInfo, field_validator
 
 from airflow_provider_smartlive.metastudio.base import (
+    Listed,
     OpenEnum,
     Request,
     RequestModel,
@@ -174,4 +175,4 @@ class InsertedCommandList(Response):
     SOURCE = "SDK ListInsertCommandsResponse"
 
     count: int
-    insert_commands: list[InsertedCommand] = Field(default_factory=list)
+    insert_commands: Listed[InsertedCommand] = Field(default_factory=list)

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from airflow_provider_smartlive.metastudio.addresses import is_confidential
 from airflow_provider_smartlive.metastudio.base import (
+    Listed,
     OpenEnum,
     RequestModel,
     Response,
@@ -218,7 +219,7 @@ class StartJobResponse(Response):
     live_event_callback_config: LiveEventCallbackEcho | None = Field(
         None, description="The callback configuration that took effect."
     )
-    live_warning_info: list[LiveWarning] = Field(
+    live_warning_info: Listed[LiveWarning] = Field(
         default_factory=list, description="Risks that MetaStudio sees."
     )
     limit_duration: Annotated[int | None, Source("SDK StartSmartLiveResponse")] = Field(
@@ -231,7 +232,7 @@ class LiveWarningInfo(Response):
 
     SOURCE = "SDK ShowLiveWarningInfoResponse"
 
-    live_warning_info: list[LiveWarning] = Field(default_factory=list)
+    live_warning_info: Listed[LiveWarning] = Field(default_factory=list)
     limit_duration: int | None = None
 
 
@@ -315,4 +316,4 @@ class JobList(Response):
     SOURCE = "SDK ListSmartLiveResponse"
 
     count: int
-    smart_live_jobs: list[SmartLiveJob] = Field(default_factory=list)
+    smart_live_jobs: Listed[SmartLiveJob] = Field(default_factory=list)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from airflow_provider_smartlive.metastudio.base import OpenEnum, Response, Time
+from airflow_provider_smartlive.metastudio.base import Listed, OpenEnum, Response, Time
 from airflow_provider_smartlive.metastudio.jobs import ErrorInfo, ViewMode
 from airflow_provider_smartlive.metastudio.play import PlayPolicy
 from airflow_provider_smartlive.metastudio.review import ReviewConfig
@@ -123,8 +123,8 @@ class Room(Response):
     confirm_state: OpenEnum[ConfirmState] | None = None
     script_version: str | None = None
     priv_data: str | None = None
-    output_urls: list[str] = Field(default_factory=list, repr=False)
-    stream_keys: list[str] = Field(default_factory=list, repr=False)
+    output_urls: Listed[str] = Field(default_factory=list, repr=False)
+    stream_keys: Listed[str] = Field(default_factory=list, repr=False)
     live_event_callback_config: LiveEventCallbackEcho | None = None
 
 
@@ -134,4 +134,4 @@ class RoomList(Response):
     SOURCE = "SDK ListSmartLiveRoomsResponse"
 
     count: int
-    smart_live_rooms: list[Room] = Field(default_factory=list)
+    smart_live_rooms: Listed[Room] = Field(default_factory=list)

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from airflow_provider_smartlive.metastudio.base import OpenEnum, ResponseModel
+from airflow_provider_smartlive.metastudio.base import Listed, OpenEnum, ResponseModel
 
 
 class RtcUserType(StrEnum):
@@ -34,4 +34,4 @@ class RtcRoomInfo(ResponseModel):
 
     app_id: str | None = Field(None, description="The RTC application.")
     room_id: str | None = Field(None, description="The RTC room; not MetaStudio's room.")
-    users: list[RtcUser] = Field(default_factory=list, description="Who may join.")
+    users: Listed[RtcUser] = Field(default_factory=list, description="Who may join.")

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from airflow_provider_smartlive.metastudio.base import OpenEnum, RequestModel, ResponseModel
+from airflow_provider_smartlive.metastudio.base import Listed, OpenEnum, RequestModel, ResponseModel
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
 from airflow_provider_smartlive.metastudio.events import EventType
 
@@ -45,7 +45,7 @@ class LiveEventCallbackEcho(ResponseModel):
     live_event_type_callback_url: str | None = Field(None, repr=False, description="The URL that is called.")
     auth_type: OpenEnum[AuthType] | None = Field(None, description="How calls are signed.")
     key: str | None = Field(None, repr=False, description="The key of the signature.")
-    callback_event_type: list[OpenEnum[EventType]] = Field(
+    callback_event_type: Listed[OpenEnum[EventType]] = Field(
         default_factory=list, description="The kinds of event that are reported."
     )
 
@@ -55,4 +55,4 @@ class RtcCallbackEcho(ResponseModel):
 
     SOURCE = "SDK SmartLiveJob.rtc_callback_config"
 
-    rtc_callback_event_type: list[OpenEnum[RtcEventType]] = Field(default_factory=list)
+    rtc_callback_event_type: Listed[OpenEnum[RtcEventType]] = Field(default_factory=list)
