@@ -92,12 +92,15 @@ class OwnTask:
         ):
             self._ti.xcom_push(key=key, value=value)
 
+    def is_ended_meanwhile(self) -> bool:
+        """Tell, in a process that was told nothing, whether its task was ended, cleared or deleted meanwhile."""
+        return _is_ended(own_state(self.route.identity))
+
     def is_ended_from_outside(self) -> bool:
         """
         Tell, in a process that is told to end, whether its task was ended or only the process.
 
-        A worker that shuts down leaves the job to the retry; without a retry left nobody would own it. A task
-        that is cleared while it runs is ``restarting``: it wants to start anew.
+        A worker that shuts down leaves the job to the retry; without a retry left nobody would own it.
 
         A deferred task can be resumed twice. Airflow then refuses the heartbeat of the older process, and ends
         it: the task is ``running``, elsewhere. So a resumed process leaves the job alone even without a retry; if it
@@ -106,7 +109,12 @@ class OwnTask:
         state = own_state(self.route.identity)
         if state == "running":
             return not self._resumed and self._ti.try_number > self._ti.max_tries
-        return state == "restarting" or signal_of_cancel(state) is Signal.KILL
+        return _is_ended(state)
+
+
+def _is_ended(state: str | None) -> bool:
+    """A task that is cleared while it runs is ``restarting``: it wants to start anew."""
+    return state == "restarting" or signal_of_cancel(state) is Signal.KILL
 
 
 def own_state(task: Identity) -> str | None:

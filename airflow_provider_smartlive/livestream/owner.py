@@ -12,6 +12,7 @@ from airflow.sdk.observability import stats
 from airflow_provider_smartlive.exceptions import (
     SmartLiveJobBlockedError,
     SmartLiveJobFailedError,
+    SmartLiveKilledError,
     SmartLiveTimeoutError,
 )
 from airflow_provider_smartlive.lifecycle import Action, Sight, Signal, Verdict, WakeSource, decide, went_on
@@ -267,6 +268,19 @@ class Owner:
         """
         self.task.forswear(self.wait.job_id)
         self._stop(reason)
+
+    def leave(self) -> None:
+        """
+        Make sure, before the process leaves a running job behind, that its task was not ended meanwhile.
+
+        Airflow tells a process so by its heartbeat, some seconds later. If the process wants to defer by then, it
+        is refused without a word to the operator, and there is no trigger that would stop the job.
+
+        :raises SmartLiveKilledError: if the task was ended; the job is stopped then.
+        """
+        if self.task.is_ended_meanwhile():
+            self.discard("The task was ended from outside")
+            raise SmartLiveKilledError("The task was ended from outside.")
 
     def honour_kill(self, understood: Callable[[], None]) -> None:
         """

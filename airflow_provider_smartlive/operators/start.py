@@ -347,6 +347,7 @@ class StartSmartLiveJobOperator(BaseOperator):
         self._honour_kill()
         self._judge_warnings(obtained, owner)
         if not self.wait_for_termination:
+            self._leave(owner)
             return owner.started()
         if obtained.response is None:
             # A job of an earlier try may have ended; its callbacks went with the XComs of that try.
@@ -361,14 +362,20 @@ class StartSmartLiveJobOperator(BaseOperator):
 
     def _wait(self, owner: Owner) -> dict[str, Any]:
         if self.deferrable:
-            self._defer(owner.wait)
+            self._defer(owner)
         while (result := owner.settle(self._next_source(owner))) is None:
             pass
         return result
 
-    def _defer(self, wait: Wait) -> NoReturn:
+    def _leave(self, owner: Owner) -> None:
+        if self.cancel_on_kill:
+            owner.leave()
+
+    def _defer(self, owner: Owner) -> NoReturn:
         from airflow_provider_smartlive.triggers import SmartLiveJobTrigger
 
+        self._leave(owner)
+        wait = owner.wait
         self.defer(
             trigger=SmartLiveJobTrigger(
                 smartlive_conn_id=self.smartlive_conn_id,

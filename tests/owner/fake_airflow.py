@@ -31,7 +31,7 @@ class FakeSupervisor:
 
     xcoms: dict[tuple[str, int, str], Any] = field(default_factory=dict)
     store: dict[str, Any] = field(default_factory=dict)
-    states: dict[str, str | None] = field(default_factory=dict)
+    states: dict[str, str | None] = field(default_factory=lambda: {TASK: "running"})
     faults: list[BaseException | None] = field(default_factory=list)
     messages: list[Any] = field(default_factory=list)
     on_message: Callable[[Any], None] = lambda message: None

@@ -547,11 +547,31 @@ class TestBeingKilled:
         assert show.metastudio.asked["start"] == 1
         assert show.metastudio.running == []
 
+    @pytest.mark.parametrize("arguments", [{"deferrable": True}, {"wait_for_termination": False}], ids=str)
+    @pytest.mark.parametrize("state", ["failed", "success", "restarting", None])
+    def test_a_process_that_heard_of_nothing_leaves_no_job_behind(
+        self, show: Show, state: str | None, arguments: dict[str, Any]
+    ) -> None:
+        """Airflow tells it some seconds later, and refuses its deferral: no trigger would stop the job."""
+        show.supervisor.states = {TASK: state}
+        with pytest.raises(SmartLiveKilledError):
+            show.go_live(**arguments)
+        assert show.metastudio.running == []
+        assert show.deferrals == []
+
+    def test_but_it_leaves_the_job_of_a_task_that_waits_elsewhere(self, show: Show) -> None:
+        """A deferred task can be resumed twice; the other process has deferred it already."""
+        show.supervisor.states = {TASK: "deferred"}
+        show.at(900, show.ends())
+        assert show.go_live(deferrable=True)["state"] == "SUCCEED"
+        assert show.metastudio.stopped == []
+
     def test_a_job_of_a_kill_is_nobodys_result(self, show: Show) -> None:
         show.supervisor.states = {TASK: "restarting"}
         show.at(600, lambda: show.process.on_kill())
         with pytest.raises(SmartLiveKilledError):
             show.go_live(ti={"max_tries": 2})
+        show.supervisor.states = {TASK: "running"}
         result = show.go_live(ti={"try_number": 2, "max_tries": 2}, wait_for_termination=False)
         assert result["origin"] == "started"
 
@@ -565,8 +585,7 @@ class TestBeingKilled:
     def test_a_kill_while_the_job_is_just_being_judged(self, show: Show) -> None:
         """After a deferral the task is back on a worker, and has its owner from the first line on."""
         show.deferrable = True
-        show.supervisor.states = {TASK: "failed"}
-        show.at(600, show.calls_back(*LIVE, "END"))
+        show.at(600, lambda: show.supervisor.states.update({TASK: "failed"}), show.calls_back(*LIVE, "END"))
         settle = type(show.metastudio).show_job
         killed: list[bool] = []
 

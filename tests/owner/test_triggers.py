@@ -306,6 +306,7 @@ class TestJobTriggerOnKill:
         assert world.metastudio.running == []
 
     def test_a_run_that_was_deleted_takes_its_job_along(self, world: World) -> None:
+        world.supervisor.states = {}
         trigger = job_trigger(world)
         trigger.task_instance = FakeTaskInstance(world.supervisor)
         run(world.clock, trigger.on_kill())
