@@ -41,6 +41,7 @@ class Wait:
     :param grace_until: END was seen; how long MetaStudio may take to finish the job.
     :param grace_since: when that time began.
     :param streamed: seconds that the stream had lasted then, as MetaStudio counts them; None if it did not answer.
+    :param told_by: what told of END, while MetaStudio finishes the job (a :class:`~.lifecycle.WakeSource`).
     :param lost_since: since when MetaStudio has given no clear answer; the failure budget counts from here.
     :param story: what the start has to add to the result: its origin, time, request id and warnings.
     :param ended: whether an earlier try was told that the stream has ended.
@@ -56,6 +57,7 @@ class Wait:
     grace_until: datetime | None = None
     grace_since: datetime | None = None
     streamed: float | None = None
+    told_by: str | None = None
     lost_since: datetime | None = None
     story: dict[str, Any] = field(default_factory=dict)
     ended: bool = False
@@ -181,10 +183,11 @@ class Owner:
     ) -> dict[str, Any] | None:
         match verdict.action:
             case Action.WAIT:
-                self.wait = replace(self.wait, grace_until=None, grace_since=None)
+                self.wait = replace(self.wait, grace_until=None, grace_since=None, told_by=None)
                 return None
             case Action.WAIT_FOR_FINISH:
                 self.task.note_end(self.wait.job_id)
+                self.wait = replace(self.wait, told_by=self.wait.told_by or str(source))
                 self._give_grace(sighting, anew=source is WakeSource.GRACE_OVER)
                 return None
             case Action.STOP_AND_FINISH:
@@ -308,7 +311,10 @@ class Owner:
             job_id=self.wait.job_id,
             room_id=self.wait.room_id,
             outcome=outcome,
-            woken_by=source,
+            # Whoever asks wants to know whether callbacks arrive, not who looked last.
+            woken_by=self.wait.told_by
+            if source is WakeSource.RECONCILIATION and self.wait.told_by
+            else source,
             job=sighting.job if sighting else None,
             callbacks=callbacks,
             settled_at=self.now().isoformat(),
