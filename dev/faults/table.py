@@ -74,10 +74,17 @@ def _counts(outcomes: Sequence[Outcome], violations: Sequence[Violation]) -> str
         ("starts that made a job", started["starts"]),
         ("results, by what told of the end", ", ".join(f"{name} {n}" for name, n in sorted(woken.items()))),
         ("END to the task's end, seconds", _delays(outcomes)),
+        ("tries of the starting tasks", _tries(outcomes)),
         ("jobs ended by the sweep", sum(len(outcome.swept) for outcome in outcomes)),
         *((str(kind), broken[kind]) for kind in Broken),
     ]
     return "\n".join(f"{name:<40}{value}" for name, value in rows)
+
+
+def _tries(outcomes: Sequence[Outcome]) -> str:
+    """Each of a task's own faults takes a try, and a retry makes up for it: many of them would hide a fault of ours."""
+    tries = Counter(outcome.tasks[STARTER]["try_number"] for outcome in outcomes if STARTER in outcome.tasks)
+    return ", ".join(f"{number}: {count} tasks" for number, count in sorted(tries.items()))
 
 
 def _delays(outcomes: Sequence[Outcome]) -> str:

@@ -46,7 +46,7 @@ def outcome(
 ) -> Outcome:
     end = (NOON + timedelta(seconds=12)).isoformat()
     tasks = {
-        task_id: {"state": state, "end_date": end}
+        task_id: {"state": state, "end_date": end, "try_number": 2}
         for task_id, state in (("go_live", go_live), ("off_air", off_air))
         if state != "gone"
     }
@@ -151,5 +151,6 @@ def test_the_table_shows_hits_and_what_broke() -> None:
     assert counts["livestreams (identity and generation)"] == "1"
     assert counts["duplicate"] == "1"
     assert counts["orphan"] == "0"
+    assert counts["tries of the starting tasks"] == "2: 1 tasks"
     hits = next(line for line in text.splitlines() if line.startswith("task "))
     assert hits.split() == ["task", "0", "1", *["0"] * 7]

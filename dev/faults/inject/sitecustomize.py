@@ -99,10 +99,10 @@ def _after(owner: Any, name: str, point: str) -> None:
 
 def _own_task(module: ModuleType) -> None:
     def make_init(original: Callable[..., Any]) -> Callable[..., Any]:
-        def init(self: Any, context: Any) -> None:
+        def init(self: Any, context: Any, **kwargs: Any) -> None:
             global _run_id
             _run_id = context["ti"].run_id
-            original(self, context)
+            original(self, context, **kwargs)
 
         return init
 
