@@ -181,6 +181,14 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "integer",
         "60",
     ),
+    "resume_delay": _option(
+        "Seconds after its deferral for which a task is sent back to no worker, except for a deadline: Airflow fails "
+        "a task that is resumed before the exit of the worker which deferred it was reported. It may notice that exit "
+        "only with its next heartbeat (`[workers] min_heartbeat_interval`, 5 seconds); a few seconds are for a busy "
+        "scheduler.",
+        "integer",
+        "8",
+    ),
     "silence_threshold": _option(
         "Seconds after the start of a stream without a single callback before we take it that callbacks do not "
         "arrive: MetaStudio is then asked as often as without callbacks, and the task's log says so.",

@@ -9,7 +9,7 @@ now and then through the shared reconciler, and stop the job when the task is ki
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from datetime import datetime, timedelta
 from inspect import signature
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,8 +18,9 @@ from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.timezone import utcnow
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
+from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.callbacks.route import Identity
-from airflow_provider_smartlive.callbacks.waiter import FRESH_DEFERRAL, Wake
+from airflow_provider_smartlive.callbacks.waiter import Wake
 from airflow_provider_smartlive.lifecycle import (
     Action,
     Progress,
@@ -37,10 +38,12 @@ if TYPE_CHECKING:
     from airflow_provider_smartlive.callbacks.table import JobCallbacks
     from airflow_provider_smartlive.reconciler import Watch
 
-#: Seconds after which a trigger reads the callback table. An END that came between the operator's last look
-#: and the moment its task was deferred, or that found the task too freshly deferred to be resumed, waits for
-#: this.
-FIRST_READ = FRESH_DEFERRAL.total_seconds() + 0.5
+#: Seconds after ``[smartlive] resume_delay`` that a trigger leaves its task alone as well: it reads the callback table
+#: for an END that came between the operator's last look and the deferral, or was left to it by the receiver.
+FIRST_READ_AFTER = 0.5
+
+#: Seconds until the first look of a task that is ended without a worker, and for a starter's job.
+EARLY_READ = 2.0
 
 #: Seconds between two questions while a job that has ended its stream is finishing.
 ENDING_INTERVAL = 5.0
@@ -129,6 +132,10 @@ class SmartLiveJobTrigger(BaseTrigger):
         from airflow_provider_smartlive.reconciler import watching
 
         ending = self.grace_until is not None
+        left = self._seconds_left()
+        # In an ending MetaStudio's first answer may be the last one needed, and comes an interval later.
+        pause = max(0.0, first_read() - ENDING_INTERVAL) if ending else first_read()
+        await asyncio.sleep(pause if left is None else min(pause, left))
         if not ending and await self._ended_already():
             return self._wake(WakeSource.FIRST_READ, state="END")
         interval = ENDING_INTERVAL if ending else self.interval
@@ -157,7 +164,6 @@ class SmartLiveJobTrigger(BaseTrigger):
             await self._mind_silence(watch, sighting)
 
     async def _ended_already(self) -> bool:
-        await asyncio.sleep(max(0.0, min(FIRST_READ, self._seconds_left() or FIRST_READ)))
         try:
             # Neither may an END that is there already be missed for a fault of Airflow's API, nor a deadline.
             async with asyncio.timeout(self._seconds_left()):
@@ -236,8 +242,10 @@ class SmartLiveJobTrigger(BaseTrigger):
         Airflow also calls this for a task that a callback resumed, and on every trigger of a triggerer that
         stalled and lost them to another one: the state of the own task instance tells them apart.
         """
-        if not self.cancel_on_kill:
-            return
+        if self.cancel_on_kill:
+            await _uninterrupted(self._honour_kill())
+
+    async def _honour_kill(self) -> None:
         state = await _insist(self, lambda: _own_state(_own_task(self)), budget=KILL_BUDGET)
         if signal_of_cancel(state) is Signal.HAND_OVER:
             return
@@ -245,6 +253,28 @@ class SmartLiveJobTrigger(BaseTrigger):
         from airflow_provider_smartlive.livestream.stop import stop_and_confirm_async
 
         await stop_and_confirm_async(self.smartlive_conn_id, self.room_id, self.job_id)
+
+
+def first_read() -> float:
+    """Return the seconds after which a trigger may send its task back to a worker; only deadlines come earlier."""
+    return settings.number("resume_delay") + FIRST_READ_AFTER
+
+
+#: Nobody else may refer to them any more, and a task that nobody refers to may be collected.
+_uninterruptible: set[asyncio.Task[None]] = set()
+
+
+async def _uninterrupted(work: Coroutine[Any, Any, None]) -> None:
+    """
+    Let work come to its end although whoever waits for it is cancelled.
+
+    Airflow cancels the trigger of a killed task again with each sync of its state, about once a second, until the
+    trigger is gone: its ``on_kill`` would hardly ever have the 30 seconds of ``[triggerer] on_kill_timeout``.
+    """
+    task = asyncio.create_task(work)
+    _uninterruptible.add(task)
+    task.add_done_callback(_uninterruptible.discard)
+    await asyncio.shield(task)
 
 
 class SmartLiveStreamTrigger(BaseTrigger):
@@ -317,7 +347,7 @@ class SmartLiveStreamTrigger(BaseTrigger):
 
         job_id = self.job_id = self.job_id or await self._wait_for_job()
         if self.believe_callbacks:
-            await asyncio.sleep(FIRST_READ)
+            await asyncio.sleep(first_read() if self.needs_worker else EARLY_READ)
             if await self._seen(job_id):
                 return self._wake(WakeSource.FIRST_READ, self.target_state)
         lost_since: datetime | None = None
@@ -332,11 +362,11 @@ class SmartLiveStreamTrigger(BaseTrigger):
 
     async def _wait_for_job(self) -> str:
         """Wait until the starter has a job, asking ever less often, but as often as MetaStudio would be asked."""
-        pause = FIRST_READ
+        pause = EARLY_READ
         starter = Starter(**(self.starter or {}))
         while (job_id := await _insist(self, starter.job_id_async, budget=self.failure_budget)) is None:
             await asyncio.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE, max(self.interval, FIRST_READ))
+            pause = min(pause * 2, LONGEST_PAUSE, max(self.interval, EARLY_READ))
         self.room_id = self.room_id or await _insist(self, starter.room_id_async, budget=self.failure_budget)
         return job_id
 

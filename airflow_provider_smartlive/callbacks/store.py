@@ -30,6 +30,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
+from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.callbacks import rows
 from airflow_provider_smartlive.callbacks.facts import TaskFacts
 from airflow_provider_smartlive.callbacks.fold import Outcome, OutcomeKind, fold, unrecognised
@@ -216,10 +217,11 @@ class Store:
         return True
 
     def _may_resume(self, session: Session, task: rows.LockedTask) -> bool:
+        """Whether a task waits, and for long enough to be sent back to a worker."""
         if task.state != TaskInstanceState.DEFERRED:
             return False
         deferred_at = session.scalar(select(Trigger.created_date).where(Trigger.id == task.trigger_id))
-        return deferred_at is None or not is_fresh(deferred_at, self._now())
+        return deferred_at is None or not is_fresh(deferred_at, self._now(), settings.number("resume_delay"))
 
     def _wake_waiters(self, session: Session, starter: Identity, job: JobCallbacks, at: datetime) -> int:
         keys = [waiter_key(job.job_id), starter_waiter_key(starter)]
@@ -244,13 +246,15 @@ class Store:
         if not job.has_reached(waiter.target_state):
             return False
         task = rows.lock(session, identity)
-        if task is None or not self._may_resume(session, task):
+        if task is None:
             return False
         wake = Wake(source=CALLBACK, job_id=job.job_id, state=waiter.target_state, at=at)
-        if waiter.needs_worker:
+        if waiter.needs_worker and self._may_resume(session, task):
             rows.resume(session, task, wake)
-        else:
+        elif not waiter.needs_worker and task.state == TaskInstanceState.DEFERRED:
             rows.succeed(session, task, identity, wake)
+        else:
+            return False
         return True
 
 

@@ -21,12 +21,6 @@ JOB_ID_KEY = "job_id"
 #: XCom of the starting task that holds the room of its job.
 ROOM_ID_KEY = "room_id"
 
-#: A task that deferred less than this ago is not resumed by the receiver: Airflow may still be handling the
-#: exit of the worker that deferred it, and a resume in between fails the task (upstream issues 67287, 72716).
-#: The first read of its own trigger has to come later than this after the trigger's creation, and finds in
-#: the callback table what the receiver left to it.
-FRESH_DEFERRAL = timedelta(seconds=1.5)
-
 #: Source of the wake-ups that come from the receiver.
 CALLBACK = "callback"
 
@@ -105,6 +99,13 @@ class Wake(_Message):
     at: AwareDatetime
 
 
-def is_fresh(deferred_at: datetime, now: datetime) -> bool:
-    """Tell whether a task deferred so recently that it is left to the first read of its own trigger."""
-    return now - deferred_at < FRESH_DEFERRAL
+def is_fresh(deferred_at: datetime, now: datetime, delay: float) -> bool:
+    """
+    Tell whether a task deferred so recently that the receiver leaves it to its own trigger.
+
+    Airflow may still be handling the exit of the worker that deferred it, and a resume in between fails the task
+    (upstream issues 67287, 72716). To end a task at once, without a worker, is safe at any time.
+
+    :param delay: ``[smartlive] resume_delay``, in seconds.
+    """
+    return now - deferred_at < timedelta(seconds=delay)

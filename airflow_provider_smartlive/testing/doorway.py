@@ -23,6 +23,8 @@ def receiving() -> Iterator[None]:
     with socket.create_server(("127.0.0.1", 0)) as listener, pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIRFLOW__SMARTLIVE__CALLBACK_BASE_URL", f"http://127.0.0.1:{listener.getsockname()[1]}")
         patch.setenv("AIRFLOW__SMARTLIVE__CALLBACK_SECRETS", secrets.token_urlsafe(32))
+        # No worker process has to end first.
+        patch.setenv("AIRFLOW__SMARTLIVE__RESUME_DELAY", "1")
         settings.forget_secrets()
         app = Starlette(routes=[Mount("/smartlive", create_app())])
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", ws="none"))

@@ -15,7 +15,7 @@ from dev.bench.ground import Ground
 
 #: Seconds that every task must have waited before its stream ends: the receiver leaves a task that was
 #: deferred a moment ago to its trigger.
-SETTLE = 4.0
+SETTLE = 11.0
 
 #: The lines after which a task does its own work: Airflow has loaded the DAG, and the job is started.
 PREPARED, ACCEPTED = "::endgroup::", "start_job: HTTP 202"

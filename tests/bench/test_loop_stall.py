@@ -100,7 +100,7 @@ async def test_a_thousand_triggers_add_no_stall(studio: Studio, monkeypatch: pyt
         "extra": {"project_id": "fake-project"},
     }
     monkeypatch.setenv("AIRFLOW_CONN_SMARTLIVE_DEFAULT", json.dumps(connection))
-    monkeypatch.setattr(triggers, "FIRST_READ", 0.01)
+    monkeypatch.setattr(triggers, "first_read", lambda: 0.01)
 
     async def nothing_called_back(starter: Starter, job_id: str) -> None:
         return None

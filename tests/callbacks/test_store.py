@@ -256,13 +256,25 @@ def test_a_waiter_of_another_dag_is_found_and_one_of_another_job_is_not(database
     assert database.row(theirs).state == "deferred"
 
 
-@pytest.mark.parametrize("changes", [{"state": "running"}, {"deferred_for": timedelta(seconds=0.5)}])
-def test_a_waiter_that_is_not_settled_is_left_to_itself(database, owner, changes):
+FRESH = {"deferred_for": timedelta(seconds=0.5)}
+
+
+@pytest.mark.parametrize(("changes", "needs_worker"), [({"state": "running"}, False), (FRESH, True)])
+def test_a_waiter_that_is_not_settled_is_left_to_itself(database, owner, changes, needs_worker):
     waiter = database.task("watch", **changes)
-    _wait(database, waiter)
+    _wait(database, waiter, needs_worker=needs_worker)
 
     assert _record(database, owner, stream("END")).waiters_woken == 0
     assert database.row(waiter).state == changes.get("state", "deferred")
+
+
+def test_without_a_worker_a_waiter_need_not_be_settled(database, owner):
+    """The exit of the worker that deferred it means nothing to a task that is over."""
+    waiter = database.task("watch", **FRESH)
+    _wait(database, waiter)
+
+    assert _record(database, owner, stream("END")).waiters_woken == 1
+    assert database.row(waiter).state == "success"
 
 
 @pytest.mark.parametrize("registration", [None, "END", {"version": 2}, {"job_id": JOB}])

@@ -7,7 +7,6 @@ import pytest
 from airflow_provider_smartlive.callbacks.route import Identity
 from airflow_provider_smartlive.callbacks.waiter import (
     CALLBACK,
-    FRESH_DEFERRAL,
     Waiter,
     Wake,
     is_fresh,
@@ -67,5 +66,5 @@ def test_what_is_no_registration_is_refused(value):
 
 
 def test_freshness_ends_after_its_time():
-    assert is_fresh(AT, AT + FRESH_DEFERRAL - timedelta(milliseconds=1))
-    assert not is_fresh(AT, AT + FRESH_DEFERRAL)
+    assert is_fresh(AT, AT + timedelta(seconds=7.999), 8)
+    assert not is_fresh(AT, AT + timedelta(seconds=8), 8)

@@ -23,13 +23,15 @@ from airflow_provider_smartlive.callbacks.waiter import XCOM_TABLE_KEY, Wake
 from airflow_provider_smartlive.lifecycle import WakeSource
 from airflow_provider_smartlive.metastudio.errors import AuthenticationError
 from airflow_provider_smartlive.triggers import (
-    FIRST_READ,
+    EARLY_READ,
     SILENT_INTERVAL,
     SmartLiveJobTrigger,
     SmartLiveStreamTrigger,
+    first_read,
 )
 
 INTERVAL = 300.0
+FIRST_READ = first_read()
 LIVE = ("CONNECTING", "CONNECTED")
 
 
@@ -165,7 +167,7 @@ class TestJobTrigger:
         self, world: World, argument: str
     ) -> None:
         _, _, seconds = world.wake(job_trigger(world, **{argument: NOON - timedelta(hours=1)}))
-        assert seconds <= FIRST_READ
+        assert seconds <= 1
 
     def test_the_earliest_moment_counts(self, world: World) -> None:
         trigger = job_trigger(world, deadline=NOON + timedelta(hours=2), timeout_at=NOON + timedelta(hours=1))
@@ -176,7 +178,14 @@ class TestJobTrigger:
         world.clock.at(31, world.ends)
         trigger = job_trigger(world, grace_until=NOON + timedelta(seconds=120))
         source, _, seconds = world.wake(trigger)
-        assert (source, seconds) == (WakeSource.RECONCILIATION, 35)
+        assert (source, seconds) == (WakeSource.RECONCILIATION, 33.5)
+
+    def test_an_ending_does_not_resume_a_task_that_was_just_deferred(self, world: World) -> None:
+        """Airflow would fail it: the exit of its worker may not have been reported yet."""
+        world.calls_back(*LIVE, "END")
+        world.clock.at(1, world.ends)
+        trigger = job_trigger(world, grace_until=NOON + timedelta(seconds=120))
+        assert world.wake(trigger) == (WakeSource.RECONCILIATION, "succeed", FIRST_READ)
 
     def test_a_restart_of_the_triggerer_changes_nothing(self, world: World) -> None:
         trigger = job_trigger(world, deadline=NOON + timedelta(hours=1))
@@ -320,6 +329,26 @@ class TestJobTriggerOnKill:
         self.kill(world, state)
         assert world.metastudio.asked == {}
 
+    def test_to_be_cancelled_again_does_not_interrupt_it(self, world: World) -> None:
+        """Airflow does so about once a second, until the trigger is gone."""
+        world.supervisor.states = {TASK: "failed"}
+        world.metastudio.down = unreachable()
+        world.clock.at(5, lambda: setattr(world.metastudio, "down", None))
+        trigger = job_trigger(world)
+        trigger.task_instance = FakeTaskInstance(world.supervisor)
+
+        async def kill() -> None:
+            killing = asyncio.create_task(trigger.on_kill())
+            await asyncio.sleep(1)
+            killing.cancel()
+            await asyncio.wait({killing})
+            assert killing.cancelled()
+            while world.metastudio.running:  # the look at the task's state takes real time, in a thread
+                await asyncio.sleep(1)
+
+        run(world.clock, kill())
+        assert world.metastudio.stopped == [world.job.job_id]
+
     def test_a_job_that_is_over_is_not_stopped(self, world: World) -> None:
         world.ends()
         self.kill(world, "failed")
@@ -459,7 +488,7 @@ class TestStreamTrigger:
         world.ends()
         world.clock.at(200, starts)
         assert type(self.wait(world, stream_trigger(world, interval=10.0))) is TaskSuccessEvent
-        assert world.clock.seconds <= 200 + 10 + FIRST_READ + 10
+        assert world.clock.seconds <= 200 + 10 + EARLY_READ + 10
 
     def test_a_starter_that_never_has_a_job_ends_with_the_time(self, world: World) -> None:
         world.supervisor.xcoms.clear()

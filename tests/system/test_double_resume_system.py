@@ -35,7 +35,7 @@ SHOW = 45
 TIME_LIMIT = 180
 
 #: Seconds after which a deferral is not left to the trigger's first read any more, with something to spare.
-SETTLED = 4.0
+SETTLED = 10.0
 
 
 def _books(stage: Stage, path: str) -> Any:
