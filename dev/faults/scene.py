@@ -31,12 +31,12 @@ HERE = Path(__file__).parent
 #: broken promise sooner.
 SETTINGS = {
     "reconcile_interval": 8,
-    "end_grace": 6,
+    "end_grace": 12,
     "stop_grace": 30,
     "look_again_window": 9,
     "request_timeout": 3,
     "request_attempts": 3,
-    "failure_budget": 120,
+    "failure_budget": 60,
 }
 
 #: Seconds by which the listing lags where it does; less than ``look_again_window``, or nothing could be found.

@@ -88,7 +88,15 @@ class Point(StrEnum):
     BEFORE_RESULT = "before the result"
 
 
-_EARLY = (Point.BEFORE_POST, Point.AFTER_ACCEPT, Point.AFTER_STORE, Point.BEFORE_DEFER, Point.STREAMING)
+#: Where a user acts: as the job is started, as it streams, and as the task wakes up while the job still runs.
+_WITH_A_JOB = (
+    Point.BEFORE_POST,
+    Point.AFTER_ACCEPT,
+    Point.AFTER_STORE,
+    Point.BEFORE_DEFER,
+    Point.STREAMING,
+    Point.RESUMED,
+)
 
 #: The cells of the matrix.
 MATRIX: dict[Victim, tuple[Point, ...]] = {
@@ -99,9 +107,9 @@ MATRIX: dict[Victim, tuple[Point, ...]] = {
     Victim.API_SERVER: tuple(Point),
     Victim.SANDBOX: tuple(Point),
     Victim.FROZEN_TRIGGERER: (Point.STREAMING,),
-    Victim.MARK_FAILED: _EARLY,
-    Victim.MARK_SUCCESS: _EARLY,
-    Victim.CLEAR: _EARLY,
+    Victim.MARK_FAILED: _WITH_A_JOB,
+    Victim.MARK_SUCCESS: _WITH_A_JOB,
+    Victim.CLEAR: _WITH_A_JOB,
     Victim.DELETE: (Point.AFTER_STORE, Point.STREAMING),
     Victim.FAIL_RUN: (Point.AFTER_STORE, Point.STREAMING),
     Victim.ORPHAN: (Point.STREAMING,),
@@ -206,6 +214,8 @@ class Run:
 
         So that an orphan is seen, and the stream surely runs when something happens to its task.
         """
+        if self.cell.point is Point.RESUMED:
+            return True
         return not (self.cell.victim.is_user or self.cell.point is Point.STREAMING)
 
     def text(self) -> str:
@@ -316,6 +326,8 @@ def _run(number: int, round_number: int, cell: Cell, seed: int) -> Run:
 
 
 def _fates(cell: Cell, listing: Listing) -> tuple[Fate, ...]:
+    if cell.victim.is_user and cell.point is Point.RESUMED:
+        return (Fate.LINGERS,)  # else there is no job any more that somebody could want to end
     if cell.victim.is_user or cell.victim is Victim.FROZEN_TRIGGERER:
         return (Fate.PLAIN,)
     if listing is Listing.NO_ECHO:

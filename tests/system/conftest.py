@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from dev.faults.scene import Scene
 from dev.stack import AirflowStack
 from dev.stage import Stage
 
@@ -23,3 +24,10 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 def airflow_stack(stage: Stage) -> AirflowStack:
     """The Airflow on the stage; it has the DAGs of ``dags/``."""
     return stage.airflow
+
+
+@pytest.fixture(scope="session")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """A stack whose parts can be killed, with everybody's patience short; its links only claim to send video."""
+    with Scene(tmp_path_factory.mktemp("faults"), database="postgresql") as scene:
+        yield scene

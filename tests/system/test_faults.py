@@ -6,8 +6,6 @@ A small part of the fault harness, the same each time: what matters most, and th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from dev.faults.controls import CONTROLS, Control, report
@@ -27,12 +25,6 @@ from dev.faults.schedule import (
 )
 
 pytestmark = pytest.mark.processes
-
-
-@pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    with Scene(tmp_path_factory.mktemp("faults"), database="postgresql") as scene:
-        yield scene
 
 
 def plan(number: int, victim: Victim, point: Point, **faults: object) -> Run:
