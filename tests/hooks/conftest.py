@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hook_connection import CONN_ID, PROJECT_ID, Connect
 from recording_server import ACCESS_KEY, SECRET_KEY, RecordingServer, recording_server
-
-CONN_ID = "smartlive_test"
-PROJECT_ID = "fake0project0id"
-
-Connect = Callable[..., None]
 
 
 class SyncDriver:

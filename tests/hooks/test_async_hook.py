@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 from airflow.sdk.exceptions import AirflowNotFoundException
-from conftest import CONN_ID
+from hook_connection import CONN_ID
 from recording_server import answer
 
 from airflow_provider_smartlive.client.async_hook import SmartLiveAsyncHook

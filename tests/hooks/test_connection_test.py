@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
-from conftest import CONN_ID, PROJECT_ID
+from hook_connection import CONN_ID, PROJECT_ID
 from recording_server import SECRET_KEY, answer
 
 from airflow_provider_smartlive.hooks import SmartLiveHook

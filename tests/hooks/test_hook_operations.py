@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from conftest import PROJECT_ID
+from hook_connection import PROJECT_ID
 from recording_server import answer
 
 from airflow_provider_smartlive.metastudio.errors import Conflict, NotFound, ServerError

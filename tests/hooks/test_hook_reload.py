@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import CONN_ID, Connect
+from hook_connection import CONN_ID, Connect
 from recording_server import RecordingServer, answer
 
 from airflow_provider_smartlive.hooks import InvalidConnectionError, SmartLiveHook

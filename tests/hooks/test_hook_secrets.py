@@ -7,7 +7,7 @@ import traceback
 
 import pytest
 from airflow.sdk.log import redact
-from conftest import CONN_ID
+from hook_connection import CONN_ID
 from recording_server import SECRET_KEY, answer, hang_up
 
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError

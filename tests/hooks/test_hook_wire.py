@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 import requests
 import urllib3
-from conftest import PROJECT_ID
+from hook_connection import PROJECT_ID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from recording_server import SECRET_KEY, answer

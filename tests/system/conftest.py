@@ -14,8 +14,8 @@ from dev.stage import Stage
 @pytest.fixture(scope="session")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """Everything that the example DAGs need, once for all tests of the session."""
-    # Short shows in a small picture: the tests are about what Airflow does with them.
-    show = ("--picture", "small", "--assume", "show_seconds=8")
+    # Short shows in a small picture, but longer than [smartlive] resume_delay, so that callbacks wake the tasks.
+    show = ("--picture", "small", "--assume", "show_seconds=14")
     with Stage(tmp_path_factory.mktemp("stage"), sandbox_arguments=show) as stage:
         yield stage
 

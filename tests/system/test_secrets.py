@@ -54,7 +54,7 @@ def test_what_is_no_secret_is_not_found() -> None:
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """A stage of its own, because secrets are planted on it in the end."""
-    arguments = ("--picture", "small", "--assume", "show_seconds=8", "--any-room")
+    arguments = ("--picture", "small", "--assume", "show_seconds=14", "--any-room")
     with Stage(tmp_path_factory.mktemp("secrets"), sandbox_arguments=arguments) as stage:
         yield stage
 
