@@ -9,17 +9,15 @@ now and then through the shared reconciler, and stop the job when the task is ki
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from inspect import signature
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.timezone import utcnow
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.callbacks.route import Identity
 from airflow_provider_smartlive.callbacks.waiter import Wake
 from airflow_provider_smartlive.lifecycle import (
     Action,
@@ -29,6 +27,14 @@ from airflow_provider_smartlive.lifecycle import (
     decide,
     progress,
     signal_of_cancel,
+)
+from airflow_provider_smartlive.livestream.own_trigger import (
+    LONGEST_PAUSE,
+    insist,
+    leave_result,
+    own_state_async,
+    own_task,
+    uninterrupted,
 )
 from airflow_provider_smartlive.livestream.owner import is_interrupted_too_long, next_moment
 from airflow_provider_smartlive.livestream.sighting import Sighting
@@ -56,12 +62,6 @@ MIN_TABLE_INTERVAL = 5.0
 
 #: Seconds for which a killed task's trigger tries to learn what became of its task; it has 30 for everything.
 KILL_BUDGET = 8.0
-
-#: Most seconds between two looks for the job of a starter that has none yet, and between two tries to reach
-#: Airflow.
-LONGEST_PAUSE = 60.0
-
-T = TypeVar("T")
 
 
 class SmartLiveJobTrigger(BaseTrigger):
@@ -167,13 +167,13 @@ class SmartLiveJobTrigger(BaseTrigger):
         try:
             # Neither may an END that is there already be missed for a fault of Airflow's API, nor a deadline.
             async with asyncio.timeout(self._seconds_left()):
-                callbacks = await _insist(self, self._read_callbacks, budget=self.failure_budget)
+                callbacks = await insist(self, self._read_callbacks, budget=self.failure_budget)
         except TimeoutError:
             return False
         return callbacks is not None and callbacks.ended(self.expected_outputs)
 
     async def _read_callbacks(self) -> JobCallbacks | None:
-        callbacks = await Starter(**vars(_own_task(self))).callbacks_async(self.job_id)
+        callbacks = await Starter(**vars(own_task(self))).callbacks_async(self.job_id)
         self._heard = self._heard or callbacks is not None
         return callbacks
 
@@ -243,38 +243,16 @@ class SmartLiveJobTrigger(BaseTrigger):
         stalled and lost them to another one: the state of the own task instance tells them apart.
         """
         if self.cancel_on_kill:
-            await _uninterrupted(self._honour_kill())
+            await uninterrupted(self._honour_kill())
 
     async def _honour_kill(self) -> None:
-        state = await _insist(self, lambda: _own_state(_own_task(self)), budget=KILL_BUDGET)
+        state = await insist(self, lambda: own_state_async(own_task(self)), budget=KILL_BUDGET)
         if signal_of_cancel(state) is Signal.HAND_OVER:
             return
         self.log.info("Task is %s: stopping job %s.", state or "gone", self.job_id)
         from airflow_provider_smartlive.livestream.stop import stop_and_confirm_async
 
         await stop_and_confirm_async(self.smartlive_conn_id, self.room_id, self.job_id)
-
-
-def first_read() -> float:
-    """Return the seconds after which a trigger may send its task back to a worker; only deadlines come earlier."""
-    return settings.number("resume_delay") + FIRST_READ_AFTER
-
-
-#: Nobody else may refer to them any more, and a task that nobody refers to may be collected.
-_uninterruptible: set[asyncio.Task[None]] = set()
-
-
-async def _uninterrupted(work: Coroutine[Any, Any, None]) -> None:
-    """
-    Let work come to its end although whoever waits for it is cancelled.
-
-    Airflow cancels the trigger of a killed task again with each sync of its state, about once a second, until the
-    trigger is gone: its ``on_kill`` would hardly ever have the 30 seconds of ``[triggerer] on_kill_timeout``.
-    """
-    task = asyncio.create_task(work)
-    _uninterruptible.add(task)
-    task.add_done_callback(_uninterruptible.discard)
-    await asyncio.shield(task)
 
 
 class SmartLiveStreamTrigger(BaseTrigger):
@@ -337,7 +315,7 @@ class SmartLiveStreamTrigger(BaseTrigger):
         except TimeoutError:
             wake = self._wake(WakeSource.TIMEOUT)
         if wake.state == self.target_state and not self.needs_worker:
-            await _insist(self, lambda: _leave_result(self, wake), budget=self.failure_budget)
+            await insist(self, lambda: leave_result(self, wake), budget=self.failure_budget)
             yield TaskSuccessEvent()
         else:
             yield TriggerEvent(wake.dump())
@@ -364,17 +342,17 @@ class SmartLiveStreamTrigger(BaseTrigger):
         """Wait until the starter has a job, asking ever less often, but as often as MetaStudio would be asked."""
         pause = EARLY_READ
         starter = Starter(**(self.starter or {}))
-        while (job_id := await _insist(self, starter.job_id_async, budget=self.failure_budget)) is None:
+        while (job_id := await insist(self, starter.job_id_async, budget=self.failure_budget)) is None:
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE, max(self.interval, EARLY_READ))
-        self.room_id = self.room_id or await _insist(self, starter.room_id_async, budget=self.failure_budget)
+        self.room_id = self.room_id or await insist(self, starter.room_id_async, budget=self.failure_budget)
         return job_id
 
     async def _seen(self, job_id: str) -> bool:
         if self.starter is None:
             return False
         starter = Starter(**self.starter)
-        callbacks = await _insist(self, lambda: starter.callbacks_async(job_id), budget=self.failure_budget)
+        callbacks = await insist(self, lambda: starter.callbacks_async(job_id), budget=self.failure_budget)
         return callbacks is not None and callbacks.has_reached(self.target_state)
 
     def _judge(self, sighting: Sighting, lost_since: datetime | None) -> Wake | None:
@@ -390,47 +368,12 @@ class SmartLiveStreamTrigger(BaseTrigger):
         return Wake(source=source, job_id=self.job_id or "", state=state, at=utcnow())
 
 
-async def _insist(trigger: BaseTrigger, action: Callable[[], Awaitable[T]], *, budget: float) -> T:
-    """
-    Do something by way of Airflow's API, whose passing faults must not end a wait.
-
-    :param budget: seconds after which its error is raised.
-    """
-    since, pause = utcnow(), 1.0
-    while True:
-        try:
-            return await action()
-        except Exception as error:
-            if utcnow() - since >= timedelta(seconds=budget):
-                raise
-            trigger.log.warning("Airflow's API failed: %s; again in %.0f s.", error, pause)
-        await asyncio.sleep(pause)
-        pause = min(pause * 2, LONGEST_PAUSE)
+def first_read() -> float:
+    """Return the seconds after which a trigger may send its task back to a worker; only deadlines come earlier."""
+    return settings.number("resume_delay") + FIRST_READ_AFTER
 
 
 def _serialized(trigger: BaseTrigger) -> tuple[str, dict[str, Any]]:
     """The arguments of our triggers are kept under their own names."""
     names = list(signature(type(trigger).__init__).parameters)[1:]
     return f"{__name__}.{type(trigger).__name__}", {name: getattr(trigger, name) for name in names}
-
-
-def _own_task(trigger: BaseTrigger) -> Identity:
-    """The triggerer gives every trigger of a task its task instance before it runs."""
-    ti: Any = trigger.task_instance
-    return Identity(ti.dag_id, ti.run_id, ti.task_id, -1 if ti.map_index is None else ti.map_index)
-
-
-async def _own_state(task: Identity) -> str | None:
-    """Airflow asks for states synchronously only, which must not run on the event loop: a thread asks."""
-    from asgiref.sync import sync_to_async
-
-    from airflow_provider_smartlive.livestream.own_task import own_state
-
-    return await sync_to_async(own_state)(task)
-
-
-async def _leave_result(trigger: BaseTrigger, wake: Wake) -> None:
-    """Write the task's result: the event's own ``xcoms`` would be written in a transaction of their own."""
-    from airflow.sdk.execution_time.xcom import XCom
-
-    await XCom.aset(BaseXCom.XCOM_RETURN_KEY, wake.dump(), **vars(_own_task(trigger)))

@@ -168,7 +168,7 @@ class Stage:
 def set_up(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Stage:
     """Put the clock and MetaStudio where the provider looks for them."""
     package = "airflow_provider_smartlive"
-    for module in ("operators.start", "sensors", "triggers"):
+    for module in ("operators.start", "sensors", "triggers", "livestream.own_trigger"):
         monkeypatch.setattr(f"{package}.{module}.utcnow", stage.clock)
     monkeypatch.setattr(f"{package}.hooks.SmartLiveHook", lambda **_: stage.metastudio)
     monkeypatch.setattr(f"{package}.hooks.SmartLiveAsyncHook", lambda **_: FakeAsyncHook(stage.metastudio))

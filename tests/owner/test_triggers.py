@@ -88,7 +88,8 @@ def world(
         return FakeAsyncHook(metastudio)
 
     monkeypatch.setattr("airflow_provider_smartlive.hooks.SmartLiveAsyncHook", hook)
-    monkeypatch.setattr("airflow_provider_smartlive.triggers.utcnow", clock)
+    for module in ("triggers", "livestream.own_trigger"):
+        monkeypatch.setattr(f"airflow_provider_smartlive.{module}.utcnow", clock)
     monkeypatch.setattr("airflow_provider_smartlive.reconciler.JITTER", 0.0)
     return World(clock, metastudio, supervisor, metastudio.add())
 

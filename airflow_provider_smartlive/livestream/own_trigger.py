@@ -1,0 +1,76 @@
+"""What a trigger has of Airflow: its task instance, an API that may fail, and an end that nobody interrupts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from airflow.sdk.bases.xcom import BaseXCom
+from airflow.sdk.timezone import utcnow
+from airflow.triggers.base import BaseTrigger
+
+from airflow_provider_smartlive.callbacks.route import Identity
+from airflow_provider_smartlive.callbacks.waiter import Wake
+
+#: Most seconds between two tries to reach Airflow.
+LONGEST_PAUSE = 60.0
+
+T = TypeVar("T")
+
+#: Nobody else may refer to them any more, and a task that nobody refers to may be collected.
+_uninterruptible: set[asyncio.Task[None]] = set()
+
+
+def own_task(trigger: BaseTrigger) -> Identity:
+    """Name the task that waits; the triggerer gives every trigger of a task its task instance before it runs."""
+    ti: Any = trigger.task_instance
+    return Identity(ti.dag_id, ti.run_id, ti.task_id, -1 if ti.map_index is None else ti.map_index)
+
+
+async def own_state_async(task: Identity) -> str | None:
+    """Return the state of a task. Airflow can be asked synchronously only, which a thread does."""
+    from asgiref.sync import sync_to_async
+
+    from airflow_provider_smartlive.livestream.own_task import own_state
+
+    return await sync_to_async(own_state)(task)
+
+
+async def leave_result(trigger: BaseTrigger, wake: Wake) -> None:
+    """Write the task's result: the event's own ``xcoms`` would be written in a transaction of their own."""
+    from airflow.sdk.execution_time.xcom import XCom
+
+    await XCom.aset(BaseXCom.XCOM_RETURN_KEY, wake.dump(), **vars(own_task(trigger)))
+
+
+async def insist(trigger: BaseTrigger, action: Callable[[], Awaitable[T]], *, budget: float) -> T:
+    """
+    Do something by way of Airflow's API, whose passing faults must not end a wait.
+
+    :param budget: seconds after which its error is raised.
+    """
+    since, pause = utcnow(), 1.0
+    while True:
+        try:
+            return await action()
+        except Exception as error:
+            if utcnow() - since >= timedelta(seconds=budget):
+                raise
+            trigger.log.warning("Airflow's API failed: %s; again in %.0f s.", error, pause)
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, LONGEST_PAUSE)
+
+
+async def uninterrupted(work: Coroutine[Any, Any, None]) -> None:
+    """
+    Let work come to its end although whoever waits for it is cancelled.
+
+    Airflow cancels the trigger of a killed task again with each sync of its state, about once a second, until the
+    trigger is gone: its ``on_kill`` would hardly ever have the 30 seconds of ``[triggerer] on_kill_timeout``.
+    """
+    task = asyncio.create_task(work)
+    _uninterruptible.add(task)
+    task.add_done_callback(_uninterruptible.discard)
+    await asyncio.shield(task)
