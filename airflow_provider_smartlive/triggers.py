@@ -133,8 +133,7 @@ class SmartLiveJobTrigger(BaseTrigger):
 
         ending = self.grace_until is not None
         left = self._seconds_left()
-        # In an ending MetaStudio's first answer may be the last one needed, and comes an interval later.
-        pause = max(0.0, first_read() - ENDING_INTERVAL) if ending else first_read()
+        pause = _head_start(ENDING_INTERVAL) if ending else first_read()
         await asyncio.sleep(pause if left is None else min(pause, left))
         if not ending and await self._ended_already():
             return self._wake(WakeSource.FIRST_READ, state="END")
@@ -328,6 +327,8 @@ class SmartLiveStreamTrigger(BaseTrigger):
             await asyncio.sleep(first_read() if self.needs_worker else EARLY_READ)
             if await self._seen(job_id):
                 return self._wake(WakeSource.FIRST_READ, self.target_state)
+        else:
+            await asyncio.sleep(_head_start(self.interval))
         lost_since: datetime | None = None
         async with watching(
             self.smartlive_conn_id, job_id=job_id, room_id=self.room_id, interval=self.interval
@@ -371,6 +372,11 @@ class SmartLiveStreamTrigger(BaseTrigger):
 def first_read() -> float:
     """Return the seconds after which a trigger may send its task back to a worker; only deadlines come earlier."""
     return settings.number("resume_delay") + FIRST_READ_AFTER
+
+
+def _head_start(interval: float) -> float:
+    """Return the seconds before questions begin whose first answer may already resume the task, an interval later."""
+    return max(0.0, first_read() - interval)
 
 
 def _serialized(trigger: BaseTrigger) -> tuple[str, dict[str, Any]]:

@@ -461,7 +461,7 @@ class TestStreamTrigger:
         )
         source, state, seconds = self.wake(world, trigger)
         assert (source, state) == (WakeSource.RECONCILIATION, "END")
-        assert seconds == 35
+        assert seconds == 33.5
 
     # -- the starter
 
