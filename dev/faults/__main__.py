@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from dev.faults import controls
-from dev.faults.count import Outcome, Violation, judge
+from dev.faults.count import Broken, Outcome, Violation, judge
 from dev.faults.play import Player
 from dev.faults.scene import Scene
 from dev.faults.schedule import ALL_CELLS, Run, digest, plan
@@ -58,8 +58,16 @@ def main() -> int:
 def _play(
     player: Player, runs: Sequence[Run], tell: Callable[[str], None]
 ) -> tuple[list[Outcome], list[Violation]]:
+    outcomes = _play_rounds(player, runs, tell)
+    violations = [each for outcome in outcomes for each in judge(outcome) if each.kind is not Broken.MISSED]
+    # What missed its point counts in all other respects, and is played again by itself.
+    again = _play_rounds(player, [outcome.run.again() for outcome in outcomes if not outcome.is_hit], tell)
+    violations += [each for outcome in again for each in judge(outcome)]
+    return outcomes + again, violations
+
+
+def _play_rounds(player: Player, runs: Sequence[Run], tell: Callable[[str], None]) -> list[Outcome]:
     outcomes: list[Outcome] = []
-    violations: list[Violation] = []
     for number, group in groupby(runs, key=lambda run: run.round):
         of_round = list(group)
         tell(f"round {number}")
@@ -67,10 +75,9 @@ def _play(
             tell(f"  {run.text()}")
         for outcome in player.play_round(of_round):
             outcomes.append(outcome)
-            for violation in (broken := judge(outcome)):
+            for violation in judge(outcome):
                 tell(f"  #{violation.run.number}: {violation.kind}: {violation.text}")
-            violations += broken
-    return outcomes, violations
+    return outcomes
 
 
 def _interrupt(number: int, frame: object) -> NoReturn:

@@ -146,8 +146,8 @@ class _Act:
         if order := self._order():
             self.scene.orders.give(run.run_id, run.cell.point, order)
         patiently(self._trigger)
-        is_hit = self._wait_until(self._is_there, POINT_PATIENCE)
-        if is_hit:
+        self._wait_until(lambda: self._is_there() or self._is_finished(), POINT_PATIENCE)
+        if is_hit := self._is_there():
             self._hit()
         self._wait_until(self._is_over, end_patience)
         return is_hit
@@ -172,6 +172,10 @@ class _Act:
         if self._state() != "deferred":
             return False
         return any(job.is_active and job.connected_at for job in self._jobs())
+
+    def _is_finished(self) -> bool:
+        """Whether the task is over although its point was not reached: what hit another run was in the way."""
+        return self._state() in ("success", "failed", "skipped")
 
     def _hit(self) -> None:
         """Do what the cell says; a task's process has killed itself already."""

@@ -194,6 +194,15 @@ class Run:
     hold_seconds: float
     down_seconds: float
 
+    def again(self) -> Run:
+        """
+        Return the same plan for another try, in a round and a room of its own.
+
+        What hits all runs of a round can keep one of them from its point: its task is over by then.
+        """
+        room_id = str(uuid.uuid5(uuid.UUID(self.room_id), "again"))
+        return replace(self, number=self.number + AGAIN, round=self.number + AGAIN, room_id=room_id)
+
     @property
     def run_id(self) -> str:
         """The DAG run's id."""
@@ -237,6 +246,9 @@ class Run:
 
 #: Seconds of a show that does not end by itself.
 ENDLESS = 3600.0
+
+#: What is added to the number of a run that is played again, because it did not come to its point.
+AGAIN = 1000
 
 #: How many runs of each kind a round has: those that all runs of the round suffer from, and the others.
 SHARED_PER_ROUND = 2

@@ -64,3 +64,12 @@ def test_no_plan_contradicts_itself(seed: int) -> None:
             assert is_there
         if run.cell.victim is Victim.WORKER and run.cell.point is Point.STREAMING:
             assert run.dag_id == "faults_on_worker"
+
+
+def test_a_run_that_is_played_again_has_a_round_and_a_room_of_its_own() -> None:
+    runs = plan(len(ALL_CELLS), 1)
+    again = [run.again() for run in runs]
+    assert [run.cell for run in again] == [run.cell for run in runs]
+    assert len({run.round for run in again}) == len(again)
+    assert {run.room_id for run in again}.isdisjoint(run.room_id for run in runs)
+    assert {run.run_id for run in again}.isdisjoint(run.run_id for run in runs)

@@ -344,7 +344,7 @@ class TestJobTriggerOnKill:
             killing.cancel()
             await asyncio.wait({killing})
             assert killing.cancelled()
-            while world.metastudio.running:  # the look at the task's state takes real time, in a thread
+            while world.metastudio.running:  # noqa: ASYNC110 - the look at the state takes real time, in a thread
                 await asyncio.sleep(1)
 
         run(world.clock, kill())
