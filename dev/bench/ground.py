@@ -6,6 +6,7 @@ import json
 import secrets
 import time
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -87,6 +88,11 @@ class Ground(Stage):
             "bench_http": {"conn_type": "http", "host": self.sandbox_url},
             "webhook_github": {"conn_type": "inbound_webhook", "password": self.webhook_secret},
         }
+
+    def wait_for_dags(self, dag_ids: Iterable[str]) -> None:
+        """Wait until DAGs are there, and let them run."""
+        for dag_id in dag_ids:
+            self.airflow.wait_for_dag(dag_id)
 
     def begin(self, dag_id: str, **conf: Any) -> str:
         """Start a run of a DAG that is there, and return its id."""

@@ -54,6 +54,8 @@ def _head(results: dict[str, Any]) -> str:
     facts = table(("", ""), results["machine"].items())
     targets = table(("what", "target", "measured", ""), [target.row() for target in judge(results)])
     minutes = f"The run took {results['seconds'] / 60:.0f} minutes."
+    if "apart" in results:
+        minutes += f" Measured after it, on a stack of its own: {', '.join(results['apart'])}."
     return f"{intro}\n\n{facts}\n\n{minutes}\n\n## Targets\n\n{targets}"
 
 

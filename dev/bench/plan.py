@@ -18,7 +18,8 @@ class Plan:
     :param window: seconds for which the price of waiting is measured. Our trigger asks every 45 to 60 seconds,
         and with many streams the first one due asks for all: this is twice that.
     :param poll_window: the same for HttpSensor, each of which asks every 60 seconds: twice that, too.
-    :param settle: seconds between the last new waiting stream and such a window.
+    :param settle: seconds between the last new waiting stream and such a window: what begins to wait loads modules
+        with its first question, and reads an XCom before that. That is the price of starting, not of waiting.
     :param tasks: tasks that callbacks are for.
     :param round_seconds: seconds of one round of callbacks.
     :param rounds: of each receiver, in turns.
@@ -49,7 +50,7 @@ FULL = Plan(
     levels=(100, 300, 1000),
     window=90.0,
     poll_window=120.0,
-    settle=10.0,
+    settle=80.0,
     tasks=100,
     round_seconds=8.0,
     rounds=3,

@@ -85,7 +85,6 @@ def _climb(ground: Ground, kind: str, make: Make) -> list[Price]:
     if rule_id is not None:
         ground.studio.reveal(rule_id)
     ground.studio.finish_all()  # else the next kind pages through them as well
-    time.sleep(ground.plan.settle)
     return prices
 
 
