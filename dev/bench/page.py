@@ -65,7 +65,8 @@ def _latency(results: dict[str, Any]) -> str:
     for name, times in latency.items():
         if "finished" in times:
             cells = [_spread(times[what]) for what in ("finished", "downstream")]
-            cells.append(_spread(on_sqlite[name]["finished"]) if name in on_sqlite else "")
+            if on_sqlite:
+                cells.append(_spread(on_sqlite[name]["finished"]) if name in on_sqlite else "")
             rows.append((name, str(len(times["finished"])), *cells))
     heads = (
         "waits by",
@@ -74,7 +75,7 @@ def _latency(results: dict[str, Any]) -> str:
         "END to next task started",
         "finished, on SQLite",
     )
-    shown = table(heads, rows)
+    shown = table(heads if on_sqlite else heads[:-1], rows)
     starts = latency["start to 202"]
     ours, bare = (median(starts[name]) * 1000 for name in ("operator", "bare call"))
     return (
@@ -139,11 +140,11 @@ def _waiting_picture(waiting: list[dict[str, Any]]) -> str:
 def _ingestion(results: dict[str, Any]) -> str:
     on_sqlite = results.get("sqlite", {}).get("ingestion", {})
     rows = [
-        (kind, *_taken(found), *(_taken(on_sqlite[kind]) if kind in on_sqlite else ("",) * 4))
+        (kind, *_taken(found), *(_taken(on_sqlite[kind]) if on_sqlite else ()))
         for kind, found in results["ingestion"].items()
     ]
     heads = ("events/s", "median ms", "p99 ms", "refused")
-    columns = ("receiver", *heads, *(f"{head}, SQLite" for head in heads))
+    columns = ("receiver", *heads, *(f"{head}, SQLite" for head in heads if on_sqlite))
     return (
         "## How many callbacks one API server worker takes\n\n"
         "Eight callers send as fast as they are answered, from a process of their own on the same two cores, in "
