@@ -35,7 +35,7 @@ def table(outcomes: Sequence[Outcome], violations: Sequence[Violation]) -> str:
 
 def _matrix(outcomes: Sequence[Outcome]) -> str:
     hits = Counter(outcome.run.cell for outcome in outcomes if outcome.is_hit)
-    rows = [f"{'hits, by what is hit and where':<32}" + "".join(f"{head:>11}" for head in _HEADS.values())]
+    rows = [f"{'hits, by what is hit and where':<31}" + "".join(f"{head:>11}" for head in _HEADS.values())]
     for victim in Victim:
         cells = [
             str(sum(hits[cell] for cell in hits if (cell.victim, cell.point) == (victim, point)))
@@ -43,7 +43,7 @@ def _matrix(outcomes: Sequence[Outcome]) -> str:
             else "."
             for point in _HEADS
         ]
-        rows.append(f"{victim:<32}" + "".join(f"{cell:>11}" for cell in cells))
+        rows.append(f"{victim:<31}" + "".join(f"{cell:>11}" for cell in cells))
     return "\n".join(rows)
 
 
