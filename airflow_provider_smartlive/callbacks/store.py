@@ -211,15 +211,17 @@ class Store:
     def _resume_owner(
         self, session: Session, owner: rows.LockedTask, job: JobCallbacks, at: datetime
     ) -> bool:
-        if not self._may_resume(session, owner):
+        if not self._may_wake(session, owner, needs_worker=True):
             return False
         rows.resume(session, owner, Wake(source=CALLBACK, job_id=job.job_id, state="END", at=at))
         return True
 
-    def _may_resume(self, session: Session, task: rows.LockedTask) -> bool:
-        """Whether a task waits, and for long enough to be sent back to a worker."""
+    def _may_wake(self, session: Session, task: rows.LockedTask, *, needs_worker: bool) -> bool:
+        """Whether a task waits, and if it goes back to a worker, whether it has waited for long enough."""
         if task.state != TaskInstanceState.DEFERRED:
             return False
+        if not needs_worker:
+            return True
         deferred_at = session.scalar(select(Trigger.created_date).where(Trigger.id == task.trigger_id))
         return deferred_at is None or not is_fresh(deferred_at, self._now(), settings.number("resume_delay"))
 
@@ -246,15 +248,13 @@ class Store:
         if not job.has_reached(waiter.target_state):
             return False
         task = rows.lock(session, identity)
-        if task is None:
+        if task is None or not self._may_wake(session, task, needs_worker=waiter.needs_worker):
             return False
         wake = Wake(source=CALLBACK, job_id=job.job_id, state=waiter.target_state, at=at)
-        if waiter.needs_worker and self._may_resume(session, task):
+        if waiter.needs_worker:
             rows.resume(session, task, wake)
-        elif not waiter.needs_worker and task.state == TaskInstanceState.DEFERRED:
-            rows.succeed(session, task, identity, wake)
         else:
-            return False
+            rows.succeed(session, task, identity, wake)
         return True
 
 
