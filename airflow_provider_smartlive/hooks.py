@@ -3,56 +3,33 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any, TypeVar, Unpack
-from urllib.parse import urlsplit
+from typing import Any
 
 import requests
 from airflow.providers.http.hooks.http import HttpHook
-from airflow.sdk.log import mask_secret
 
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.client import calls
 from airflow_provider_smartlive.client.async_hook import SmartLiveAsyncHook
-from airflow_provider_smartlive.client.calls import AllJobsFilters, Answer, Call, JobFilters, RoomFilters
-from airflow_provider_smartlive.client.connection import (
-    DEFAULT_CONN_ID,
-    ConnectionProfile,
-    InvalidConnectionError,
-)
+from airflow_provider_smartlive.client.calls import Answer
+from airflow_provider_smartlive.client.connection import DEFAULT_CONN_ID, InvalidConnectionError
 from airflow_provider_smartlive.client.diagnosis import explain
-from airflow_provider_smartlive.client.exchange import (
-    AmbiguousStart,
-    Exchange,
-    Steps,
-    Unreachable,
-    refusal,
-    utc_now,
-)
-from airflow_provider_smartlive.client.tokens import TOKENS
-from airflow_provider_smartlive.client.transport import RequestsAuth, open_requests, send_with_requests
-from airflow_provider_smartlive.metastudio.commands import CommandRequest, CommandResponse
+from airflow_provider_smartlive.client.exchange import AmbiguousStart, Unreachable, refusal, utc_now
+from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
+from airflow_provider_smartlive.client.transport import RequestsAuth
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError
-from airflow_provider_smartlive.metastudio.jobs import (
-    LiveWarningInfo,
-    SmartLiveJob,
-    StartJobRequest,
-    StartJobResponse,
-)
-from airflow_provider_smartlive.metastudio.reports import LiveEvent, reports
-from airflow_provider_smartlive.metastudio.rooms import CreateRoomRequest, CreateRoomResponse, Room
 
 __all__ = ["AmbiguousStart", "InvalidConnectionError", "SmartLiveAsyncHook", "SmartLiveHook", "Unreachable"]
 
-T = TypeVar("T")
 
-
-class SmartLiveHook(HttpHook):
+class SmartLiveHook(SmartLiveTaskHook, HttpHook):
     """
     Talk to MetaStudio from a task.
 
-    From :class:`~airflow.providers.http.hooks.http.HttpHook` come the keep-alive adapter and ``run``, the way to
+    Its operations are those of :class:`~airflow_provider_smartlive.client.task_hook.SmartLiveTaskHook`. From
+    :class:`~airflow.providers.http.hooks.http.HttpHook` come the keep-alive adapter and ``run``, the way to
     operations that have no method here (its endpoints are relative to ``/v1/{project_id}``). Unlike there,
     redirects are not followed, everything has a timeout, and ``extra`` never becomes a header.
 
@@ -62,11 +39,6 @@ class SmartLiveHook(HttpHook):
     :param now: the clock, aware.
     """
 
-    conn_name_attr = "smartlive_conn_id"
-    default_conn_name = DEFAULT_CONN_ID
-    conn_type = "smartlive"
-    hook_name = "MetaStudio smart live"
-
     def __init__(
         self,
         smartlive_conn_id: str = DEFAULT_CONN_ID,
@@ -75,148 +47,9 @@ class SmartLiveHook(HttpHook):
         sleep: Callable[[float], None] = time.sleep,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
-        super().__init__(method=method, http_conn_id=smartlive_conn_id)
-        self.smartlive_conn_id = smartlive_conn_id
-        self._sleep = sleep
-        self._now = now
-        self._profile: ConnectionProfile | None = None
-
-    def profile(self) -> ConnectionProfile:
-        """
-        Return the parsed connection.
-
-        :raises InvalidConnectionError: if a field is missing or malformed.
-        """
-        if self._profile is None:
-            self._profile = ConnectionProfile.from_connection(self.get_connection(self.smartlive_conn_id))
-            for secret in self._profile.secrets:
-                mask_secret(secret)
-        return self._profile
-
-    def reload(self) -> bool:
-        """Read the connection again, when MetaStudio refuses the credentials; tell whether it has changed."""
-        before, self._profile = self._profile, None
-        try:
-            return self.profile() != before
-        except BaseException:
-            self._profile = before  # better the old one than none
-            raise
-
-    def start_job(self, room_id: str, request: StartJobRequest | Mapping[str, Any]) -> StartJobResponse:
-        """
-        Start a livestream.
-
-        It is sent again only if it surely did not arrive (no connection) or was throttled.
-
-        :raises AmbiguousStart: if the job may run: no answer, a server error, or an unreadable answer.
-        :raises MetaStudioError: if MetaStudio refused.
-        """
-        return self._perform(calls.start_job(room_id, request))
-
-    def show_job(self, room_id: str, job_id: str) -> SmartLiveJob:
-        """
-        Return a job as it is now.
-
-        :raises NotFound: if MetaStudio does not know it (any more).
-        """
-        return self._perform(calls.show_job(room_id, job_id))
-
-    def stop_job(self, room_id: str, job_id: str) -> None:
-        """
-        Ask MetaStudio to end a job. That it has ended shows in :meth:`show_job` only.
-
-        :raises Conflict, NotFound: what MetaStudio says about a job that has ended already is not documented;
-            these two are the candidates, and are passed on.
-        """
-        self._perform(calls.stop_job(room_id, job_id))
-
-    def list_room_jobs(self, room_id: str, **filters: Unpack[JobFilters]) -> Iterator[SmartLiveJob]:
-        """
-        Return the jobs of a room, page by page as they are consumed.
-
-        A job that changes between two pages can be seen twice or not at all; ask :meth:`show_job` before
-        concluding that one is gone.
-        """
-        offset: int | None = 0
-        while offset is not None:
-            page = self._perform(calls.list_room_jobs(room_id, offset, filters))
-            yield from page.smart_live_jobs
-            offset = calls.next_offset(offset, len(page.smart_live_jobs), page.count)
-
-    def list_jobs(self, **filters: Unpack[AllJobsFilters]) -> Iterator[SmartLiveJob]:
-        """Return the jobs of all rooms, page by page as they are consumed (see :meth:`list_room_jobs`)."""
-        offset: int | None = 0
-        while offset is not None:
-            page = self._perform(calls.list_jobs(offset, filters))
-            yield from page.smart_live_jobs
-            offset = calls.next_offset(offset, len(page.smart_live_jobs), page.count)
-
-    def execute_command(
-        self, room_id: str, job_id: str, command: CommandRequest | Mapping[str, Any]
-    ) -> CommandResponse:
-        """
-        Give a command to a running job, such as something to say.
-
-        Only the two commands that ask for something are repeated after a failure.
-        """
-        return self._perform(calls.execute_command(room_id, job_id, command))
-
-    def list_rooms(self, **filters: Unpack[RoomFilters]) -> Iterator[Room]:
-        """Return the rooms, page by page as they are consumed."""
-        offset: int | None = 0
-        while offset is not None:
-            page = self._perform(calls.list_rooms(offset, filters))
-            yield from page.smart_live_rooms
-            offset = calls.next_offset(offset, len(page.smart_live_rooms), page.count)
-
-    def show_room(self, room_id: str) -> Room:
-        """
-        Return a room.
-
-        :raises NotFound: if there is none.
-        """
-        return self._perform(calls.show_room(room_id))
-
-    def create_room(self, request: CreateRoomRequest | Mapping[str, Any]) -> CreateRoomResponse:
-        """Make a room. It is sent again only if it surely did not arrive, as two rooms may have the same name."""
-        return self._perform(calls.create_room(request))
-
-    def live_warnings(self, room_id: str) -> LiveWarningInfo:
-        """Return what may make a platform take the room's livestream for a recording, before it is started."""
-        return self._perform(calls.live_warnings(room_id))
-
-    def report_events(
-        self,
-        room_id: str,
-        job_id: str,
-        events: Iterable[LiveEvent],
-        *,
-        report_url: str | None = None,
-        refresh_url: bool = False,
-    ) -> str | None:
-        """
-        Report live events (chat, gifts, ...), in order and 1000 at a time; none is sent twice.
-
-        :param report_url: the job's ``live_event_report_url``, which carries its own authorisation; without it the
-            report is signed like every other request.
-        :param refresh_url: ask for a new URL.
-        :returns: the newest URL. It is a secret.
-        :raises MetaStudioError: if a call failed; a note says how many events were reported before it.
-        """
-        reported = 0
-        for report in reports(events):
-            if report_url is not None:
-                mask_secret(urlsplit(report_url).query)  # urllib3 logs paths and queries at debug level
-            call = calls.report_events(
-                room_id, job_id, report, report_url=report_url, refresh_url=refresh_url
-            )
-            try:
-                report_url = self._perform(call).live_event_report_url or report_url
-            except MetaStudioError as error:
-                error.add_note(f"{reported} live events were reported before.")
-                raise
-            reported += report.total
-        return report_url
+        super().__init__(smartlive_conn_id, sleep=sleep, now=now)
+        self.http_conn_id = smartlive_conn_id
+        self.method = method.upper()
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask for one job and say in words what is wrong (the form's Test button)."""
@@ -250,31 +83,6 @@ class SmartLiveHook(HttpHook):
         self._base_url_initialized = True
 
     def _open(self) -> requests.Session:
-        """Return a session without authorisation; one per operation, so that none meets a stale socket."""
+        """Return a session with HttpHook's keep-alive adapter."""
         self._set_base_url(None)
-        return self._configure_session_from_mount_adapters(open_requests(self.profile()))
-
-    def _exchange(self, attempts: int | None = None) -> Exchange:
-        return Exchange(
-            self.profile(),
-            attempts=attempts or settings.number("request_attempts"),
-            tokens=TOKENS,
-            now=self._now,
-            log=self.log,
-        )
-
-    def _perform(self, call: Call[T]) -> T:
-        with self._open() as session:
-            return self._drive(session, self._exchange().conduct(call))
-
-    def _drive(self, session: requests.Session, steps: Steps[T]) -> T:
-        timeout = settings.number("request_timeout")
-        try:
-            step = next(steps)
-            while True:
-                if step.pause:
-                    self._sleep(step.pause)
-                step = steps.send(send_with_requests(session, step, timeout))
-        except StopIteration as done:
-            result: T = done.value
-            return result
+        return self._configure_session_from_mount_adapters(super()._open())

@@ -164,15 +164,7 @@ def open_token(token: str, *, secrets: Sequence[str]) -> OpenedRoute:
     """
     if not _TOKEN.fullmatch(token):
         raise InvalidToken("not a token")
-    padded = token + "=" * (-len(token) % 4)
-    for secret in secrets:
-        keys = _keys(secret)
-        try:
-            payload = keys.token.decrypt(padded)
-        except FernetInvalidToken:
-            continue
-        return _opened(payload, token, keys)
-    raise InvalidToken("no callback secret opens the token")
+    return _open(token, tuple(secrets))
 
 
 def open_url(url: str, *, secrets: Sequence[str]) -> OpenedRoute | None:
@@ -223,6 +215,20 @@ def _keys(secret: str) -> _Keys:
         mss=derive("callback key"),
         fingerprint=derive("output fingerprint"),
     )
+
+
+# A stream that is live calls back again and again. What cannot be opened is not kept: strangers push nothing out.
+@lru_cache(maxsize=1024)
+def _open(token: str, secrets: tuple[str, ...]) -> OpenedRoute:
+    padded = token + "=" * (-len(token) % 4)
+    for secret in secrets:
+        keys = _keys(secret)
+        try:
+            payload = keys.token.decrypt(padded)
+        except FernetInvalidToken:
+            continue
+        return _opened(payload, token, keys)
+    raise InvalidToken("no callback secret opens the token")
 
 
 def _payload(route: Route, base_url: str, auth_type: AuthType) -> bytes:

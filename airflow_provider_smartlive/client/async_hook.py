@@ -16,11 +16,11 @@ from airflow.sdk.log import amask_secret
 
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.client import calls
+from airflow_provider_smartlive.client.async_transport import open_aiohttp, send_with_aiohttp
 from airflow_provider_smartlive.client.calls import AllJobsFilters, Call, JobFilters, RoomFilters
 from airflow_provider_smartlive.client.connection import DEFAULT_CONN_ID, ConnectionProfile
 from airflow_provider_smartlive.client.exchange import Exchange, utc_now
 from airflow_provider_smartlive.client.tokens import TOKENS
-from airflow_provider_smartlive.client.transport import open_aiohttp, send_with_aiohttp
 from airflow_provider_smartlive.metastudio.commands import CommandRequest, CommandResponse
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError
 from airflow_provider_smartlive.metastudio.jobs import (

@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowFailException
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_smartlive.hooks import SmartLiveHook
+    from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
     from airflow_provider_smartlive.livestream.starter import Starter
 
 
@@ -39,11 +39,11 @@ class NamedJob:
     smartlive_conn_id: str
 
     @cached_property
-    def hook(self) -> SmartLiveHook:
+    def hook(self) -> SmartLiveTaskHook:
         """Return the hook of this task."""
-        from airflow_provider_smartlive.hooks import SmartLiveHook
+        from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
 
-        return SmartLiveHook(smartlive_conn_id=self.smartlive_conn_id)
+        return SmartLiveTaskHook(smartlive_conn_id=self.smartlive_conn_id)
 
     def find_starter(self, context: Context) -> Starter | None:
         """

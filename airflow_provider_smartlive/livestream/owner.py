@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger as Logger
 
     from airflow_provider_smartlive.callbacks.table import JobCallbacks
-    from airflow_provider_smartlive.hooks import SmartLiveHook
+    from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
     from airflow_provider_smartlive.livestream.own_task import OwnTask
 
 
@@ -113,7 +113,7 @@ class Owner:
 
     def __init__(
         self,
-        hook: SmartLiveHook,
+        hook: SmartLiveTaskHook,
         wait: Wait,
         *,
         task: OwnTask,

@@ -26,7 +26,7 @@ from airflow_provider_smartlive.metastudio.ids import normalise_id
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger as Logger
 
-    from airflow_provider_smartlive.hooks import SmartLiveHook
+    from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
     from airflow_provider_smartlive.livestream.own_task import OwnTask
     from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob, StartJobRequest, StartJobResponse
 
@@ -93,7 +93,7 @@ class JobStart:
 
     def __init__(
         self,
-        hook: SmartLiveHook,
+        hook: SmartLiveTaskHook,
         *,
         request: StartJobRequest,
         room_id: str,

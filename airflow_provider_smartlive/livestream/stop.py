@@ -14,7 +14,7 @@ from airflow_provider_smartlive.livestream.sighting import Sighting
 from airflow_provider_smartlive.metastudio.errors import Conflict, MetaStudioError, NotFound
 
 if TYPE_CHECKING:
-    from airflow_provider_smartlive.hooks import SmartLiveHook
+    from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ CONFIRM_INTERVAL = 2.0
 KILL_GRACE = 20.0
 
 
-def look(hook: SmartLiveHook, room_id: str, job_id: str) -> Sighting:
+def look(hook: SmartLiveTaskHook, room_id: str, job_id: str) -> Sighting:
     """Ask MetaStudio about a job; an error is part of the answer."""
     try:
         return Sighting.of(hook.show_job(room_id, job_id))
@@ -34,7 +34,7 @@ def look(hook: SmartLiveHook, room_id: str, job_id: str) -> Sighting:
 
 
 def stop_and_confirm(
-    hook: SmartLiveHook,
+    hook: SmartLiveTaskHook,
     room_id: str,
     job_id: str,
     *,
@@ -73,7 +73,7 @@ def stop_and_confirm(
 
 
 def stop_each(
-    hook: SmartLiveHook, jobs: Iterable[tuple[str, str]], *, grace: float
+    hook: SmartLiveTaskHook, jobs: Iterable[tuple[str, str]], *, grace: float
 ) -> Iterator[tuple[str, Sighting]]:
     """
     Stop jobs one after the other, and yield the last sighting of each. One whose stop fails saves no other.

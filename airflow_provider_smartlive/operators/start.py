@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_smartlive.callbacks.route import IssuedRoute
-    from airflow_provider_smartlive.hooks import SmartLiveHook
+    from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
     from airflow_provider_smartlive.livestream.kill import KillSwitch
     from airflow_provider_smartlive.livestream.own_task import OwnTask
     from airflow_provider_smartlive.livestream.owner import Owner, Wait
@@ -220,10 +220,10 @@ class StartSmartLiveJobOperator(BaseOperator):
             self._kill.pull(at_once=self._owner is not None)
 
     @cached_property
-    def _hook(self) -> SmartLiveHook:
-        from airflow_provider_smartlive.hooks import SmartLiveHook
+    def _hook(self) -> SmartLiveTaskHook:
+        from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
 
-        return SmartLiveHook(smartlive_conn_id=self.smartlive_conn_id)
+        return SmartLiveTaskHook(smartlive_conn_id=self.smartlive_conn_id)
 
     def _issue(self, task: OwnTask) -> IssuedRoute | None:
         from airflow_provider_smartlive.livestream.ownership import issue_route

@@ -46,12 +46,12 @@ class SmartLiveSweepOperator(BaseOperator):
         :return: the jobs that were found, each with the reason.
         :raises SmartLiveJobFailedError: if one of them still runs after ``[smartlive] stop_grace``.
         """
-        from airflow_provider_smartlive.hooks import SmartLiveHook
+        from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
         from airflow_provider_smartlive.livestream.sighting import ACTIVE_STATES
         from airflow_provider_smartlive.livestream.stop import is_over, stop_each
         from airflow_provider_smartlive.livestream.sweep import unwanted
 
-        hook = SmartLiveHook(smartlive_conn_id=self.smartlive_conn_id)
+        hook = SmartLiveTaskHook(smartlive_conn_id=self.smartlive_conn_id)
         found = list(
             unwanted(
                 hook.list_jobs(state=ACTIVE_STATES), secrets=settings.callback_secrets(), find_task=_find_task

@@ -114,6 +114,24 @@ def test_whatever_stands_in_for_a_token_is_refused(token):
         open_token(token, secrets=[OLD, NEW])
 
 
+def test_a_token_that_was_opened_is_refused_when_its_secret_is_gone():
+    token = _token(_issue().url)
+    open_token(token, secrets=[OLD])
+
+    with pytest.raises(InvalidToken):
+        open_token(token, secrets=[NEW])
+
+
+def test_strangers_push_no_token_out_of_memory():
+    token = _token(_issue().url)
+    kept = open_token(token, secrets=[OLD])
+    for number in range(2000):
+        with pytest.raises(InvalidToken):
+            open_token(f"{number:04}{token[4:]}", secrets=[OLD])
+
+    assert open_token(token, secrets=[OLD]) is kept
+
+
 @given(st.data())
 def test_no_changed_character_passes(data):
     token = _token(_issue().url)

@@ -20,8 +20,8 @@ import importlib, sitecustomize
 for name, seam in sitecustomize._SEAMS.items():
     module = importlib.import_module(name)
     print(name)
-from airflow_provider_smartlive.hooks import SmartLiveHook
-print(SmartLiveHook.start_job.__code__.co_filename)
+from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
+print(SmartLiveTaskHook.start_job.__code__.co_filename)
 """
 
 

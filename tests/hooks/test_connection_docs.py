@@ -39,4 +39,4 @@ def test_both_hooks_have_the_operations_of_the_page():
     own = {name for name in vars(SmartLiveAsyncHook) if not name.startswith("_")}
     not_operations = {"conn_name_attr", "default_conn_name", "conn_type", "hook_name", "profile", "reload"}
     assert own - not_operations == operations
-    assert operations <= vars(SmartLiveHook).keys()
+    assert operations <= set(dir(SmartLiveHook))

@@ -1,4 +1,4 @@
-"""What a DAG file pays for importing an operator. DAG files are parsed again and again."""
+"""What imports cost: a DAG file, which is parsed again and again, and a task, which has a process of its own."""
 
 from __future__ import annotations
 
@@ -46,6 +46,13 @@ def newly_imported(module: str) -> set[str]:
 )
 def test_a_dag_file_pays_for_nothing_heavy(module: str) -> None:
     assert newly_imported(module) & HEAVY == set()
+
+
+@pytest.mark.parametrize("module", ["client.task_hook", "livestream.owner", "livestream.start", "triggers"])
+def test_a_task_pays_for_one_http_library(module: str) -> None:
+    """Airflow's HttpHook imports two; the second takes longer than all that a resumed task does."""
+    brought = newly_imported(f"airflow_provider_smartlive.{module}")
+    assert brought & {"aiohttp", "airflow.providers.http", "airflow.providers.http.hooks.http"} == set()
 
 
 def test_the_measure_sees_what_is_heavy() -> None:

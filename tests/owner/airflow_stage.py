@@ -170,7 +170,7 @@ def set_up(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Stage:
     package = "airflow_provider_smartlive"
     for module in ("operators.start", "sensors", "triggers", "livestream.own_trigger"):
         monkeypatch.setattr(f"{package}.{module}.utcnow", stage.clock)
-    monkeypatch.setattr(f"{package}.hooks.SmartLiveHook", lambda **_: stage.metastudio)
+    monkeypatch.setattr(f"{package}.client.task_hook.SmartLiveTaskHook", lambda **_: stage.metastudio)
     monkeypatch.setattr(f"{package}.hooks.SmartLiveAsyncHook", lambda **_: FakeAsyncHook(stage.metastudio))
     monkeypatch.setattr(f"{package}.reconciler.JITTER", 0.0)
     monkeypatch.setattr(

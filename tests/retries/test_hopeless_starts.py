@@ -11,7 +11,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.hooks import SmartLiveHook
+from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
 from airflow_provider_smartlive.livestream.own_task import STORE_KEY
 from airflow_provider_smartlive.livestream.record import JobRecord
 from airflow_provider_smartlive.metastudio.errors import InvalidRequest
@@ -121,10 +121,10 @@ def test_while_an_earlier_try_may_have_a_job_the_task_is_retried(
     record = JobRecord(0, ROOM, sent_at="2026-01-01T12:00:00+00:00", job_id="1" * 32)
     context["task_state_store"].set(STORE_KEY, record.dump())
 
-    def show_job(self: SmartLiveHook, room_id: str, job_id: str) -> None:
+    def show_job(self: SmartLiveTaskHook, room_id: str, job_id: str) -> None:
         raise InvalidRequest("Invalid parameter", error_code="MSS.00000003")
 
-    monkeypatch.setattr(SmartLiveHook, "show_job", show_job)
+    monkeypatch.setattr(SmartLiveTaskHook, "show_job", show_job)
     operator = StartSmartLiveJobOperator(task_id="go_live", room_id=ROOM)
     with pytest.raises(InvalidRequest):
         operator.execute(context)  # type: ignore[arg-type]  # the part of a context that is needed

@@ -18,7 +18,9 @@ from virtual_time import Clock
 def metastudio(monkeypatch: pytest.MonkeyPatch) -> FakeMetaStudio:
     """Stand in for the hook, and confirm stops without waiting between two looks."""
     metastudio = FakeMetaStudio(Clock())
-    monkeypatch.setattr("airflow_provider_smartlive.hooks.SmartLiveHook", lambda **_: metastudio)
+    monkeypatch.setattr(
+        "airflow_provider_smartlive.client.task_hook.SmartLiveTaskHook", lambda **_: metastudio
+    )
     monkeypatch.setattr("airflow_provider_smartlive.livestream.stop.CONFIRM_INTERVAL", 0.0)
     return metastudio
 

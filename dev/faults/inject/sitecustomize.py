@@ -124,7 +124,7 @@ def _own_task(module: ModuleType) -> None:
     _wrap(module.OwnTask, "record", make_record)
 
 
-def _hooks(module: ModuleType) -> None:
+def _hook(module: ModuleType) -> None:
     def make_send(original: Callable[..., Any]) -> Callable[..., Any]:
         def send(session: Any, outgoing: Any, patience: float) -> Any:
             answer = original(session, outgoing, patience)
@@ -135,7 +135,7 @@ def _hooks(module: ModuleType) -> None:
 
         return send
 
-    _before(module.SmartLiveHook, "start_job", "before the POST")
+    _before(module.SmartLiveTaskHook, "start_job", "before the POST")
     _wrap(module, "send_with_requests", make_send)
 
 
@@ -191,7 +191,7 @@ def _task_runner(module: ModuleType) -> None:
 
 _SEAMS: dict[str, Callable[[ModuleType], None]] = {
     "airflow_provider_smartlive.livestream.own_task": _own_task,
-    "airflow_provider_smartlive.hooks": _hooks,
+    "airflow_provider_smartlive.client.task_hook": _hook,
     "airflow_provider_smartlive.livestream.start": _start,
     "airflow_provider_smartlive.operators.start": _start_operator,
     "airflow_provider_smartlive.triggers": _triggers,
