@@ -48,7 +48,7 @@ class ClockChange(BaseModel):
 
 
 class JobAction(BaseModel):
-    """What happens to a running job: see :data:`_ACTIONS`."""
+    """What happens to a running job, or to all of them at once: see :data:`_ACTIONS`."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -93,6 +93,7 @@ class Control:
             Route("/health", self._health, methods=["GET"]),
             Route("/ledger", self._ledger, methods=["GET"]),
             Route("/jobs", self._jobs, methods=["GET"]),
+            Route("/jobs/{action}", self._act_on_all_jobs, methods=["POST"]),
             Route("/jobs/{job_id}/event", self._send_event, methods=["POST"]),
             Route("/jobs/{job_id}/{action}", self._act_on_job, methods=["POST"]),
             Route("/faults", self._faults, methods=["GET", "POST", "PUT", "DELETE"]),
@@ -198,6 +199,14 @@ class Control:
             raise HTTPException(409, "the job is over")
         done = act(run, await _read(request, JobAction))
         return JSONResponse({"done": done, "job": self._describe(job)})
+
+    async def _act_on_all_jobs(self, request: Request) -> Response:
+        act = _ACTIONS.get(request.path_params["action"])
+        if act is None:
+            raise HTTPException(404, "there is no such action")
+        action = await _read(request, JobAction)
+        runs = [run for job in self._services.engine.active() if (run := self._services.engine.run_of(job))]
+        return JSONResponse({"done": sum(act(run, action) for run in runs)})
 
     async def _faults(self, request: Request) -> Response:
         book = self._services.faults

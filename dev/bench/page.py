@@ -86,8 +86,8 @@ def _latency(results: dict[str, Any]) -> str:
         f"{shown}\n\n![From END to task finished](benchmarks-latency.svg)\n\n"
         f"Starting: from the moment that Airflow has loaded the DAG in the task's process to MetaStudio's 202, "
         f"{ours:.0f} ms (median); a bare signed call over a new connection takes {bare:.0f} ms. The difference of "
-        f"{ours - bare:.0f} ms goes into importing Airflow's HttpHook with two HTTP libraries and our models in a "
-        "process of its own, the connection, and the look for a job of an earlier try."
+        f"{ours - bare:.0f} ms goes into importing an HTTP library and our models in a process of its own, the "
+        "connection, and the look for a job of an earlier try."
     )
 
 
@@ -115,14 +115,13 @@ def _waiting(results: dict[str, Any]) -> str:
         "MB beyond idle",
         "requests/h",
     )
-    windows = {price["kind"]: price["seconds"] for price in results["waiting"]}
     return (
         "## What waiting costs\n\n"
         "Seconds of processor time in an hour of the triggerer, the API server and the scheduler, memory "
         "(proportional set size), and requests to MetaStudio, with so many deferred tasks; each measured for "
-        f"{windows['idle']:.0f} seconds (HttpSensor: {windows['http']:.0f}) and scaled to an hour. Each kind begins "
-        "with a new triggerer. Both ask every 60 seconds here (our default is 300). A trigger that does nothing shows "
-        "what Airflow itself takes for a deferred task.\n\n"
+        f"{idle['seconds']:.0f} seconds and scaled to an hour. Each kind begins with a new triggerer. Both ask every "
+        "60 seconds here (our default is 300). A trigger that does nothing shows what Airflow itself takes for a "
+        "deferred task.\n\n"
         f"{table(columns, rows)}\n\n![What waiting costs](benchmarks-waiting.svg)"
     )
 
@@ -171,7 +170,7 @@ def _rooms(results: dict[str, Any]) -> str:
         ("rooms mapped in one DAG run", rooms["rooms"]),
         ("run start until the last 202", f"{rooms['all started after']:.0f} s"),
         ("jobs started", rooms["starts"]),
-        ("all ENDs sent within", f"{rooms['burst']:.2f} s"),
+        ("all ENDs within", f"{rooms['burst']:.2f} s"),
         ("first END until the last callback is answered", f"{rooms['answered after']:.2f} s"),
         ("answers", ", ".join(f"{count} x {status}" for status, count in rooms["answers"].items())),
         ("first END until half of the tasks are finished", f"{median(done):.0f} s"),

@@ -15,9 +15,7 @@ class Plan:
     :param polls: poll intervals of HttpSensor, in seconds.
     :param rooms: rooms that are mapped in one DAG run.
     :param levels: how many streams wait, one after the other.
-    :param window: seconds for which the price of waiting is measured. Our trigger asks every 45 to 60 seconds,
-        and with many streams the first one due asks for all: this is twice that.
-    :param poll_window: the same for HttpSensor, each of which asks every 60 seconds: twice that, too.
+    :param window: seconds for which the price of waiting is measured: twice the 60 within which everybody asks.
     :param settle: seconds between the last new waiting stream and such a window: what begins to wait loads modules
         with its first question, and reads an XCom before that. That is the price of starting, not of waiting.
     :param tasks: tasks that callbacks are for.
@@ -33,7 +31,6 @@ class Plan:
     rooms: int
     levels: tuple[int, ...]
     window: float
-    poll_window: float
     settle: float
     tasks: int
     round_seconds: float
@@ -48,12 +45,11 @@ FULL = Plan(
     polls=(5, 60),
     rooms=200,
     levels=(100, 300, 1000),
-    window=90.0,
-    poll_window=120.0,
+    window=120.0,
     settle=80.0,
     tasks=100,
     round_seconds=8.0,
-    rounds=3,
+    rounds=6,
     samples=2000,
     starts=5,
 )
@@ -65,7 +61,6 @@ QUICK = Plan(
     rooms=10,
     levels=(20, 60),
     window=12.0,
-    poll_window=12.0,
     settle=6.0,
     tasks=20,
     round_seconds=2.0,

@@ -66,11 +66,8 @@ class Studio:
         self._client.post(f"{self.url}/sandbox/jobs/{job_id}/finish", json={}).raise_for_status()
 
     def finish_all(self) -> None:
-        """Let all active jobs succeed."""
-        jobs = self._client.get(f"{self.url}/sandbox/jobs").raise_for_status().json()["jobs"]
-        for job in jobs:
-            if job["state"] in ("WAITING", "PROCESSING"):
-                self.finish(job["job_id"])
+        """Let all active jobs succeed at once."""
+        self._client.post(f"{self.url}/sandbox/jobs/finish", json={}).raise_for_status()
 
     def hide(self, room_id: str | None) -> str:
         """Answer every show of a room's job (or of any job) with 404, and return the rule's id."""

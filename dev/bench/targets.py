@@ -9,8 +9,8 @@ from typing import Any
 
 from dev.bench.figures import median
 
-#: Seconds of processor time in an hour below which none is told from another: a tick in a window of 90 seconds.
-LEAST_CPU = 0.4
+#: Seconds of processor time in an hour below which none is told from another: a tick in a window of 120 seconds.
+LEAST_CPU = 0.3
 
 #: The table may have so many bytes.
 MAX_TABLE = 16 * 1024

@@ -119,11 +119,10 @@ def _smartlive(ground: Ground, room_id: str) -> tuple[str, dict[str, Any]]:
 
 def _price(ground: Ground, kind: str, streams: int) -> Price:
     stack, studio = ground.airflow, ground.studio
-    window = ground.plan.poll_window if kind == "http" else ground.plan.window
     programs = {name: stack.programs[name] for name in PROGRAMS}
     position = studio.position()
     before, began = {name: _cpu(program) for name, program in programs.items()}, time.monotonic()
-    time.sleep(window)
+    time.sleep(ground.plan.window)
     after, seconds = {name: _cpu(program) for name, program in programs.items()}, time.monotonic() - began
     requests = len(studio.entries(kind="request", after=position))
     return Price(

@@ -68,6 +68,14 @@ def test_a_job_can_be_ended_by_hand(
     assert client.control("POST", f"/jobs/{job_id}/{action}", content).status_code == 409
 
 
+def test_all_active_jobs_can_be_ended_at_once(client: SignedClient, job_id: str) -> None:
+    second = client.start().json()["job_id"]
+    assert client.control("POST", "/jobs/finish").json() == {"done": 2}
+    until(lambda: {client.job(each)["state"] for each in (job_id, second)} == {"SUCCEED"})
+    assert client.control("POST", "/jobs/finish").json() == {"done": 0}
+    assert client.control("POST", "/jobs/rewind").status_code == 404
+
+
 def test_time_can_be_stepped_and_sped_up(client: SignedClient, job_id: str) -> None:
     before = client.control("GET", "/clock").json()["shown"]
     after = client.control("PUT", "/clock", {"step": LONG + 10, "rate": 1}).json()
