@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -21,7 +21,6 @@ from airflow_provider_smartlive.client.calls import AllJobsFilters, Call, JobFil
 from airflow_provider_smartlive.client.connection import DEFAULT_CONN_ID, ConnectionProfile
 from airflow_provider_smartlive.client.exchange import Exchange, utc_now
 from airflow_provider_smartlive.client.tokens import TOKENS
-from airflow_provider_smartlive.metastudio.commands import CommandRequest, CommandResponse
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError
 from airflow_provider_smartlive.metastudio.jobs import (
     LiveWarningInfo,
@@ -29,8 +28,11 @@ from airflow_provider_smartlive.metastudio.jobs import (
     StartJobRequest,
     StartJobResponse,
 )
-from airflow_provider_smartlive.metastudio.reports import LiveEvent, reports
-from airflow_provider_smartlive.metastudio.rooms import CreateRoomRequest, CreateRoomResponse, Room
+
+if TYPE_CHECKING:
+    from airflow_provider_smartlive.metastudio.commands import CommandRequest, CommandResponse
+    from airflow_provider_smartlive.metastudio.reports import LiveEvent
+    from airflow_provider_smartlive.metastudio.rooms import CreateRoomRequest, CreateRoomResponse, Room
 
 T = TypeVar("T")
 
@@ -175,6 +177,8 @@ class SmartLiveAsyncHook(BaseHook):
         refresh_url: bool = False,
     ) -> str | None:
         """Report live events (chat, gifts, ...), in order and 1000 at a time; none is sent twice."""
+        from airflow_provider_smartlive.metastudio.reports import reports
+
         reported = 0
         for report in reports(events):
             if report_url is not None:

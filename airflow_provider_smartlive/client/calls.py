@@ -1,6 +1,9 @@
 """
 The operations of MetaStudio: which request each one is, and how its answer is read. Both hooks share them.
 
+Models of what tasks do every day are imported here, others by the operation that needs them: a task that was woken
+imports them all over again.
+
 Source of paths, parameters and success codes: the StartSmartLive page and the SDK.
 """
 
@@ -9,10 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Generic, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar
 from urllib.parse import quote
 
-from airflow_provider_smartlive.metastudio.commands import Command, CommandRequest, CommandResponse
 from airflow_provider_smartlive.metastudio.iam import CONTENT_TYPE, TOKEN_PATH, Token, TokenRequest
 from airflow_provider_smartlive.metastudio.jobs import (
     JobList,
@@ -21,13 +23,18 @@ from airflow_provider_smartlive.metastudio.jobs import (
     StartJobRequest,
     StartJobResponse,
 )
-from airflow_provider_smartlive.metastudio.reports import EventReport, ReportResponse
-from airflow_provider_smartlive.metastudio.rooms import CreateRoomRequest, CreateRoomResponse, Room, RoomList
+
+if TYPE_CHECKING:
+    from airflow_provider_smartlive.metastudio.commands import CommandRequest, CommandResponse
+    from airflow_provider_smartlive.metastudio.reports import EventReport, ReportResponse
+    from airflow_provider_smartlive.metastudio.rooms import (
+        CreateRoomRequest,
+        CreateRoomResponse,
+        Room,
+        RoomList,
+    )
 
 T = TypeVar("T")
-
-#: Commands that change nothing.
-_QUESTIONS = frozenset({Command.GET_CURRENT_PLAYING_SCRIPTS, Command.GET_LIVE_JOB_CONFIG_INFO})
 
 #: The largest page that the listings give (SDK schema).
 PAGE_SIZE = 100
@@ -175,6 +182,8 @@ def execute_command(
     room_id: str, job_id: str, command: CommandRequest | Mapping[str, Any]
 ) -> Call[CommandResponse]:
     """Give a command to a running job. Said twice, a text is spoken twice; only a question may be repeated."""
+    from airflow_provider_smartlive.metastudio.commands import CommandRequest, CommandResponse
+
     request = CommandRequest.model_validate(command)
     return Call(
         "execute_command",
@@ -182,12 +191,14 @@ def execute_command(
         _path("smart-live-rooms", room_id, "smart-live-jobs", job_id, "command"),
         lambda answer: CommandResponse.from_body(answer.body, request_id=answer.request_id),
         request.to_body(),
-        repeatable=request.command in _QUESTIONS,
+        repeatable=request.is_question,
     )
 
 
 def list_rooms(offset: int, filters: RoomFilters) -> Call[RoomList]:
     """List a page of the rooms."""
+    from airflow_provider_smartlive.metastudio.rooms import RoomList
+
     known = _known(filters, RoomFilters.__optional_keys__)
     return Call(
         "list_rooms",
@@ -200,6 +211,8 @@ def list_rooms(offset: int, filters: RoomFilters) -> Call[RoomList]:
 
 def show_room(room_id: str) -> Call[Room]:
     """Ask for one room."""
+    from airflow_provider_smartlive.metastudio.rooms import Room
+
     return Call(
         "show_room",
         "GET",
@@ -211,6 +224,8 @@ def show_room(room_id: str) -> Call[Room]:
 
 def create_room(request: CreateRoomRequest | Mapping[str, Any]) -> Call[CreateRoomResponse]:
     """Make a room. Two rooms may have the same name, so this is not repeated."""
+    from airflow_provider_smartlive.metastudio.rooms import CreateRoomRequest, CreateRoomResponse
+
     return Call(
         "create_room",
         "POST",
@@ -239,6 +254,8 @@ def report_events(
 
     :raises ValueError: if the URL is none.
     """
+    from airflow_provider_smartlive.metastudio.reports import ReportResponse
+
     if report_url is not None and not report_url.startswith(("https://", "http://")):
         raise ValueError("report_url must be a live_event_report_url of MetaStudio.")
     target = report_url or _path("smart-live-rooms", room_id, "smart-live-jobs", job_id, "live-event-report")

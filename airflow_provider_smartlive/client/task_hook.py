@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import Any, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 from urllib.parse import urlsplit
 
 import requests
@@ -19,7 +19,6 @@ from airflow_provider_smartlive.client.connection import DEFAULT_CONN_ID, Connec
 from airflow_provider_smartlive.client.exchange import Exchange, Steps, utc_now
 from airflow_provider_smartlive.client.tokens import TOKENS
 from airflow_provider_smartlive.client.transport import open_requests, send_with_requests
-from airflow_provider_smartlive.metastudio.commands import CommandRequest, CommandResponse
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError
 from airflow_provider_smartlive.metastudio.jobs import (
     LiveWarningInfo,
@@ -27,8 +26,11 @@ from airflow_provider_smartlive.metastudio.jobs import (
     StartJobRequest,
     StartJobResponse,
 )
-from airflow_provider_smartlive.metastudio.reports import LiveEvent, reports
-from airflow_provider_smartlive.metastudio.rooms import CreateRoomRequest, CreateRoomResponse, Room
+
+if TYPE_CHECKING:
+    from airflow_provider_smartlive.metastudio.commands import CommandRequest, CommandResponse
+    from airflow_provider_smartlive.metastudio.reports import LiveEvent
+    from airflow_provider_smartlive.metastudio.rooms import CreateRoomRequest, CreateRoomResponse, Room
 
 T = TypeVar("T")
 
@@ -186,6 +188,8 @@ class SmartLiveTaskHook(BaseHook):
         :returns: the newest URL. It is a secret.
         :raises MetaStudioError: if a call failed; a note says how many events were reported before it.
         """
+        from airflow_provider_smartlive.metastudio.reports import reports
+
         reported = 0
         for report in reports(events):
             if report_url is not None:

@@ -128,6 +128,11 @@ class CommandRequest(Request):
     )
     review_config: ReviewConfig | None = Field(None, description="For accounts that Huawei enabled.")
 
+    @property
+    def is_question(self) -> bool:
+        """Tell whether the command only asks: it changes nothing, and may be sent again."""
+        return self.command in (Command.GET_CURRENT_PLAYING_SCRIPTS, Command.GET_LIVE_JOB_CONFIG_INFO)
+
     @field_validator("params", mode="before")
     @classmethod
     def _typed_where_documented(cls, params: Any, info: ValidationInfo) -> Any:

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from airflow_provider_smartlive.metastudio.commands import CommandRequest
     from airflow_provider_smartlive.metastudio.errors import MetaStudioError
 
-#: Commands that only ask, and may be sent again.
-_QUESTIONS = frozenset({"GET_CURRENT_PLAYING_SCRIPTS", "GET_LIVE_JOB_CONFIG_INFO"})
-
 #: Answers to these commands hold stream keys, so they stay out of the task's result.
 _SECRET_RESULTS = frozenset({"GET_LIVE_JOB_CONFIG_INFO"})
 
@@ -169,7 +166,7 @@ class SmartLiveCommandOperator(NamedJob, BaseOperator):
         from airflow_provider_smartlive.metastudio.ids import normalise_id
 
         request = self._request()
-        if self.command in _QUESTIONS:
+        if request.is_question:
             return self._send(room_id, job_id, request)
         store = context["task_state_store"]
         sent: dict[str, Any] = {
