@@ -23,7 +23,7 @@ _T = TypeVar("_T")
 
 #: Models are built when they are first used: a task that shows one job pays for that model, not for all of them
 #: with every import.
-_COMMON = ConfigDict(hide_input_in_errors=True, defer_build=True)
+COMMON = ConfigDict(hide_input_in_errors=True, defer_build=True)
 
 #: An enumeration of a response or event: a value that this version does not know stays a plain text.
 OpenEnum = Annotated[_E | str, Field(union_mode="left_to_right")]
@@ -53,7 +53,7 @@ class RequestModel(BaseModel):
 
     SOURCE: ClassVar[str | None] = None
 
-    model_config = ConfigDict(**_COMMON, extra="forbid", validate_assignment=True)
+    model_config = ConfigDict(**COMMON, extra="forbid", validate_assignment=True)
 
 
 class Request(RequestModel):
@@ -74,7 +74,7 @@ class ResponseModel(BaseModel):
 
     SOURCE: ClassVar[str | None] = None
 
-    model_config = ConfigDict(**_COMMON, extra="allow", frozen=True)
+    model_config = ConfigDict(**COMMON, extra="allow", frozen=True)
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         known = type(self).model_fields

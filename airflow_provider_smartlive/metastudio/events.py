@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError
 
-from airflow_provider_smartlive.metastudio.base import OpenEnum
+from airflow_provider_smartlive.metastudio.base import COMMON, OpenEnum
 
 #: How deeply an event may be nested. The documented ones need 2 levels.
 MAX_DEPTH = 16
@@ -55,9 +55,7 @@ class StreamState(StrEnum):
 class _Message(BaseModel):
     SOURCE: ClassVar[str | None] = None
 
-    model_config = ConfigDict(
-        extra="ignore", frozen=True, hide_input_in_errors=True, coerce_numbers_to_str=True
-    )
+    model_config = ConfigDict(**COMMON, extra="ignore", frozen=True, coerce_numbers_to_str=True)
 
 
 class _JobMessage(_Message):
@@ -101,7 +99,7 @@ class UnknownMessage(_Message):
 class CallbackEvent(BaseModel):
     """One event callback: ``{"event_type": "...", "message": "<JSON as a text>"}``."""
 
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(**COMMON, frozen=True)
 
     MESSAGES: ClassVar[dict[str, type[_Message]]] = {
         EventType.RTMP_STREAM_STATE_CHANGE: StreamStateChange,
@@ -157,7 +155,7 @@ class ReplyFinishNotify(_Message):
 class RtcMessage(BaseModel):
     """One message of the RTC data channel: ``{"message_type": "...", "data": {...}}``."""
 
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(**COMMON, frozen=True)
 
     MESSAGES: ClassVar[dict[str, type[_Message]]] = {
         "live_progress_notify": LiveProgress,
