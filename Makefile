@@ -33,7 +33,7 @@ test: $(READY) ## All tests. ARGS="..." goes to pytest.
 test-fast: $(READY) ## The tests that start no processes.
 	$(RUN)python -m pytest -m "not processes" $(ARGS)
 
-bench: .bench/.ready ## Measure this provider beside its peers, 25 minutes. QUICK=1: a try of 5 minutes.
+bench: .bench/.ready ## Measure this provider beside its peers, an hour. QUICK=1: a try of 5 minutes.
 	@.bench/venv/bin/python -m dev.bench $(if $(QUICK),--quick)
 
 faults: $(READY) ## Kill everything, everywhere, and count. RUNS=n SEED=s; ONLY="3 7" plays these runs again.

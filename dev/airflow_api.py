@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import httpx
+
+T = TypeVar("T")
+
+#: Seconds for which a request is repeated while the API server is down, and between two tries.
+PATIENCE, PAUSE = 200.0, 0.7
 
 #: Seconds that one request may take. A loaded two-core machine needs more than usual.
 REQUEST_TIMEOUT = 30.0
@@ -163,3 +170,22 @@ class AirflowApi:
 def _task_path(dag_id: str, run_id: str, task_id: str, map_index: int) -> str:
     path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"
     return path if map_index < 0 else f"{path}/{map_index}"
+
+
+def patiently(ask: Callable[[], T]) -> T:
+    """
+    Ask again while the other side is down, or its database busy, for :data:`PATIENCE`.
+
+    :raises httpx.HTTPError: what it said last.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return ask()
+        except httpx.HTTPStatusError as error:
+            if error.response.is_client_error or time.monotonic() > deadline:
+                raise
+        except httpx.TransportError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(PAUSE)

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from airflow_provider_smartlive.metastudio.signing import Credentials
+from dev.airflow_api import patiently
 from dev.bench.plan import Plan
 from dev.bench.studio import Studio
 from dev.process import Program, ProgramError, wait_until
@@ -96,11 +97,13 @@ class Ground(Stage):
 
     def begin(self, dag_id: str, **conf: Any) -> str:
         """Start a run of a DAG that is there, and return its id."""
-        return self.airflow.api.trigger_dag(dag_id, run_id=f"bench__{uuid.uuid4().hex[:8]}", conf=conf)
+        run_id = f"bench__{uuid.uuid4().hex[:8]}"
+        # On SQLite, Airflow's API fails when another process has kept the database for too long.
+        return patiently(lambda: self.airflow.api.trigger_dag(dag_id, run_id=run_id, conf=conf))
 
     def tasks(self, dag_id: str, *, run_id: str = "~", task_id: str = "wait") -> list[dict[str, Any]]:
         """Return the instances of one task, of one run or of all."""
-        found = self.airflow.api.task_instances(dag_id, run_id)
+        found = patiently(lambda: self.airflow.api.task_instances(dag_id, run_id))
         return [task for task in found if task["task_id"] == task_id]
 
     def wait_for_tasks(self, dag_id: str, state: str, count: int, *, task_id: str = "wait") -> None:

@@ -11,6 +11,7 @@ from datetime import datetime
 from itertools import chain
 from typing import Any
 
+from dev.airflow_api import patiently
 from dev.bench.ground import Ground
 
 #: Seconds that every task must have waited before its stream ends: the receiver leaves a task that was
@@ -70,7 +71,7 @@ class Ours(Wait):
 
     def end(self, run_id: str) -> None:
         """End the job of the run; what counts is when the link ended."""
-        job_id = self.ground.airflow.api.xcom(self.dag_id, run_id, self.starter, "job_id")
+        job_id = patiently(lambda: self.ground.airflow.api.xcom(self.dag_id, run_id, self.starter, "job_id"))
         self.ground.studio.finish(job_id)
         self.ended_at[run_id] = self.ground.studio.moment("link", job_id, "END")
 
@@ -93,8 +94,12 @@ class Approval(Wait):
     def end(self, run_id: str) -> None:
         """Respond; what counts is when the response was sent."""
         path = f"/dags/{self.dag_id}/dagRuns/{run_id}/taskInstances/wait/-1/hitlDetails"
-        self.ended_at[run_id] = time.time()
-        self.ground.airflow.api.call("PATCH", path, json={"chosen_options": ["Yes"], "params_input": {}})
+
+        def respond() -> None:
+            self.ended_at[run_id] = time.time()
+            self.ground.airflow.api.call("PATCH", path, json={"chosen_options": ["Yes"], "params_input": {}})
+
+        patiently(respond)
 
 
 class Poll(Wait):

@@ -41,7 +41,7 @@ def measure(ground: Ground) -> dict[str, Any]:
         "starts": len(starts),
         "burst": max(map(moment, ends)) - first_end,
         "answered after": max(map(moment, answers)) - first_end,
-        "answers": dict(Counter(str(entry.get("status")) for entry in answers)),
+        "answers": dict(Counter(str(entry.get("status") or entry["outcome"]) for entry in answers)),
         "done": sorted(done),
         "woken by": dict(Counter(result["woken_by"] for result in results)),
         "succeeded": sum(task["state"] == "success" for task in tasks),

@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 
-from dev.airflow_api import AirflowApi
+from dev.airflow_api import AirflowApi, patiently
 from dev.faults.books import Job
 from dev.faults.count import SENSOR, STARTER, Outcome
 from dev.faults.orders import Without
@@ -20,14 +20,9 @@ from dev.faults.scene import Scene
 from dev.faults.schedule import Point, Run, Victim
 from dev.process import ProgramError
 
-T = TypeVar("T")
-
 #: Seconds until a run must have come to its point, and from there to its end.
 POINT_PATIENCE = 240.0
 END_PATIENCE = 240.0
-
-#: Seconds for which a request to Airflow is repeated while its API server is down.
-API_PATIENCE = 200.0
 
 #: Seconds that an endless show goes on after its run was hit; a job of a new life goes on for this long, too.
 ENCORE = 4.0
@@ -43,7 +38,10 @@ FROZEN = 60.0
 
 LOOK = 0.7
 
-_FINISHED = ("success", "failed", "skipped", "gone")
+_FINISHED = ("success", "failed", "skipped")
+
+#: "gone": a task that is no part of the run any more.
+_OVER = (*_FINISHED, "gone")
 
 
 @dataclass
@@ -175,7 +173,7 @@ class _Act:
 
     def _is_finished(self) -> bool:
         """Whether the task is over although its point was not reached: what hit another run was in the way."""
-        return self._state() in ("success", "failed", "skipped")
+        return self._state() in _FINISHED
 
     def _hit(self) -> None:
         """Do what the cell says; a task's process has killed itself already."""
@@ -223,8 +221,8 @@ class _Act:
         states = {name: task["state"] for name, task in tasks.items()}
         starter, sensor = states.get(STARTER, "gone"), states.get(SENSOR, "gone")
         if starter == "failed" or (self.run.cell.victim.is_user and self.run.cell.victim is not Victim.CLEAR):
-            return starter in _FINISHED  # a sensor waits on for the job of a starter that may be cleared
-        return starter in _FINISHED and sensor in _FINISHED
+            return starter in _OVER  # a sensor waits on for the job of a starter that may be cleared
+        return starter in _OVER and sensor in _OVER
 
     def _end_show(self) -> None:
         """Let an endless show be over some time after its run was hit."""
@@ -251,25 +249,6 @@ class _Act:
             if time.monotonic() > deadline or self._given_up.wait(LOOK):
                 return False
         return True
-
-
-def patiently(ask: Callable[[], T]) -> T:
-    """
-    Ask again while the other side is down, for :data:`API_PATIENCE`.
-
-    :raises httpx.HTTPError: what it said last.
-    """
-    deadline = time.monotonic() + API_PATIENCE
-    while True:
-        try:
-            return ask()
-        except httpx.HTTPStatusError as error:
-            if error.response.is_client_error or time.monotonic() > deadline:
-                raise
-        except httpx.TransportError:
-            if time.monotonic() > deadline:
-                raise
-        time.sleep(LOOK)
 
 
 def _tasks(api: AirflowApi, run: Run) -> dict[str, dict[str, Any]]:
