@@ -20,7 +20,6 @@ from airflow_provider_smartlive.metastudio.jobs import (
     JobList,
     LiveWarningInfo,
     SmartLiveJob,
-    StartJobRequest,
     StartJobResponse,
 )
 
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
         Room,
         RoomList,
     )
+    from airflow_provider_smartlive.metastudio.start import StartJobRequest
 
 T = TypeVar("T")
 
@@ -133,6 +133,8 @@ class RoomFilters(TypedDict, total=False):
 
 def start_job(room_id: str, request: StartJobRequest | Mapping[str, Any]) -> Call[StartJobResponse]:
     """Start a job: every accepted one is a new, billed livestream. The API knows no idempotency key."""
+    from airflow_provider_smartlive.metastudio.start import StartJobRequest
+
     return Call(
         "start_job",
         "POST",

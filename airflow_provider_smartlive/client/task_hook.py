@@ -20,17 +20,13 @@ from airflow_provider_smartlive.client.exchange import Exchange, Steps, utc_now
 from airflow_provider_smartlive.client.tokens import TOKENS
 from airflow_provider_smartlive.client.transport import open_requests, send_with_requests
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError
-from airflow_provider_smartlive.metastudio.jobs import (
-    LiveWarningInfo,
-    SmartLiveJob,
-    StartJobRequest,
-    StartJobResponse,
-)
+from airflow_provider_smartlive.metastudio.jobs import LiveWarningInfo, SmartLiveJob, StartJobResponse
 
 if TYPE_CHECKING:
     from airflow_provider_smartlive.metastudio.commands import CommandRequest, CommandResponse
     from airflow_provider_smartlive.metastudio.reports import LiveEvent
     from airflow_provider_smartlive.metastudio.rooms import CreateRoomRequest, CreateRoomResponse, Room
+    from airflow_provider_smartlive.metastudio.start import StartJobRequest
 
 T = TypeVar("T")
 

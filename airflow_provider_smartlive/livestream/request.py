@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_smartlive.metastudio.jobs import StartJobRequest
+from airflow_provider_smartlive.metastudio.start import StartJobRequest
 
 if TYPE_CHECKING:
     from airflow_provider_smartlive.callbacks.route import IssuedRoute

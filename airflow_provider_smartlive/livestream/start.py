@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
     from airflow_provider_smartlive.livestream.own_task import OwnTask
-    from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob, StartJobRequest, StartJobResponse
+    from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob, StartJobResponse
+    from airflow_provider_smartlive.metastudio.start import StartJobRequest
 
 #: How far back a job of ours can be that still runs: MetaStudio ends every job of ours within 168 hours.
 LONGEST_JOB = timedelta(hours=168 + 24)

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel
+
+from airflow_provider_smartlive.metastudio.base import COMMON
 
 #: Below the IAM endpoint. Without the service catalogue the answer is a tenth of the size.
 TOKEN_PATH = "/v3/auth/tokens?nocatalog=true"  # noqa: S105 - a path
@@ -74,12 +76,12 @@ class Token:
 
 
 class _Expiry(BaseModel):
-    model_config = ConfigDict(hide_input_in_errors=True)
+    model_config = COMMON
 
     expires_at: AwareDatetime
 
 
 class _Body(BaseModel):
-    model_config = ConfigDict(hide_input_in_errors=True)
+    model_config = COMMON
 
     token: _Expiry

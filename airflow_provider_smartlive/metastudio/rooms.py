@@ -8,11 +8,12 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from airflow_provider_smartlive.metastudio.base import Listed, OpenEnum, Response, Time
-from airflow_provider_smartlive.metastudio.jobs import ErrorInfo, ViewMode
+from airflow_provider_smartlive.metastudio.jobs import ErrorInfo
 from airflow_provider_smartlive.metastudio.play import PlayPolicy
 from airflow_provider_smartlive.metastudio.review import ReviewConfig
 from airflow_provider_smartlive.metastudio.rtmp import RtmpRequest
 from airflow_provider_smartlive.metastudio.scripts import FreeForm, InteractionConfig, InteractionRule, Scene
+from airflow_provider_smartlive.metastudio.start import ViewMode
 from airflow_provider_smartlive.metastudio.subscriptions import (
     LiveEventCallbackConfig,
     LiveEventCallbackEcho,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from airflow_provider_smartlive.livestream.owner import Owner, Wait
     from airflow_provider_smartlive.livestream.schedule import Schedule
     from airflow_provider_smartlive.livestream.start import Obtained
-    from airflow_provider_smartlive.metastudio.jobs import StartJobRequest
+    from airflow_provider_smartlive.metastudio.start import StartJobRequest
 
 DEFAULT_CONNECTION = "smartlive_default"
 

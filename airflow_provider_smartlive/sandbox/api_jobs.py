@@ -9,7 +9,7 @@ from itertools import zip_longest
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from airflow_provider_smartlive.metastudio.jobs import StartJobRequest
+from airflow_provider_smartlive.metastudio.start import StartJobRequest
 from airflow_provider_smartlive.sandbox.answers import Answer, ApiError, invalid
 from airflow_provider_smartlive.sandbox.call import Call, Operation
 from airflow_provider_smartlive.sandbox.jobs import JobRecord

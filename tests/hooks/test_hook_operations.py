@@ -9,8 +9,9 @@ from hook_connection import PROJECT_ID
 from recording_server import answer
 
 from airflow_provider_smartlive.metastudio.errors import Conflict, NotFound, ServerError
-from airflow_provider_smartlive.metastudio.jobs import JobState, StartJobRequest
+from airflow_provider_smartlive.metastudio.jobs import JobState
 from airflow_provider_smartlive.metastudio.reports import LiveEvent
+from airflow_provider_smartlive.metastudio.start import StartJobRequest
 
 JOBS_OF_ROOM = f"/v1/{PROJECT_ID}/smart-live-rooms/room-1/smart-live-jobs"
 

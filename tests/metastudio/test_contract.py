@@ -10,8 +10,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from airflow_provider_smartlive.metastudio import errors
-from airflow_provider_smartlive.metastudio.jobs import StartJobRequest, StartJobResponse
+from airflow_provider_smartlive.metastudio.jobs import StartJobResponse
 from airflow_provider_smartlive.metastudio.signing import Credentials, sign
+from airflow_provider_smartlive.metastudio.start import StartJobRequest
 from dev.contract_table import DOCUMENT, Row, models, read_sections, render, resolve, source_of
 
 SECTIONS = {section.title: section.rows for section in read_sections()}
@@ -65,7 +66,7 @@ def test_every_row_has_a_field(title: str, row: Row) -> None:
 
 @pytest.mark.parametrize(
     "target",
-    ["metastudio.jobs.StartJobRequest.no_such", "no_such.Thing", "hooks.SmartLiveHook.start_job(no_such)"],
+    ["metastudio.start.StartJobRequest.no_such", "no_such.Thing", "hooks.SmartLiveHook.start_job(no_such)"],
 )
 def test_a_row_without_a_field_would_be_noticed(target: str) -> None:
     with pytest.raises((LookupError, ImportError)):

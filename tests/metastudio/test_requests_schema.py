@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from airflow_provider_smartlive.metastudio import commands, jobs, reports, rooms, scripts
+from airflow_provider_smartlive.metastudio import commands, reports, rooms, scripts, start
 from airflow_provider_smartlive.metastudio.base import RequestModel
 from airflow_provider_smartlive.metastudio.review import ReviewConfig
 
@@ -24,16 +24,16 @@ PUBLISHED: dict[str, Any] = json.loads(
 )["components"]["schemas"]
 
 MODELS: dict[str, type[RequestModel]] = {
-    "StartSmartLiveReq": jobs.StartJobRequest,
-    "VideoConfig": jobs.VideoConfig,
-    "SubtitleConfig": jobs.SubtitleConfig,
-    "PlayPolicy": jobs.PlayPolicy,
-    "LiveExitConfig": jobs.LiveExitConfig,
-    "LiveEventCallBackConfig": jobs.LiveEventCallbackConfig,
-    "RTCLiveEventCallBackConfig": jobs.RtcCallbackConfig,
-    "CoStreamerConfig": jobs.CoStreamerConfig,
-    "VoiceConfig": jobs.VoiceConfig,
-    "LiveJobRunConfig": jobs.JobRunConfig,
+    "StartSmartLiveReq": start.StartJobRequest,
+    "VideoConfig": start.VideoConfig,
+    "SubtitleConfig": start.SubtitleConfig,
+    "PlayPolicy": start.PlayPolicy,
+    "LiveExitConfig": start.LiveExitConfig,
+    "LiveEventCallBackConfig": start.LiveEventCallbackConfig,
+    "RTCLiveEventCallBackConfig": start.RtcCallbackConfig,
+    "CoStreamerConfig": start.CoStreamerConfig,
+    "VoiceConfig": start.VoiceConfig,
+    "LiveJobRunConfig": start.JobRunConfig,
     "CreateSmartLiveRoomReqBaseInfo": rooms.CreateRoomRequest,
     "LiveVideoScriptInfo": scripts.Scene,
     "LiveShootScriptItem": scripts.Paragraph,

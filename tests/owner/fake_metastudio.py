@@ -13,7 +13,8 @@ from virtual_time import Clock
 
 from airflow_provider_smartlive.metastudio.errors import Conflict, MetaStudioError, NotFound
 from airflow_provider_smartlive.metastudio.ids import same_id
-from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob, StartJobRequest, StartJobResponse
+from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob, StartJobResponse
+from airflow_provider_smartlive.metastudio.start import StartJobRequest
 
 ROOM = "24bad716-87b1-45e5-8912-6102f7693265"
 

@@ -19,7 +19,7 @@ from airflow_provider_smartlive.livestream.record import JobRecord
 from airflow_provider_smartlive.livestream.start import AmbiguousStartError, JobStart, Obtained, Origin
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
 from airflow_provider_smartlive.metastudio.errors import AuthenticationError, Conflict, QuotaExceeded
-from airflow_provider_smartlive.metastudio.jobs import StartJobRequest
+from airflow_provider_smartlive.metastudio.start import StartJobRequest
 
 OLD_SECRET = "fake-callback-secret-for-tests-only-0001"
 NEW_SECRET = "fake-callback-secret-for-tests-only-0002"

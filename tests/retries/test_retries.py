@@ -28,7 +28,7 @@ from airflow_provider_smartlive.metastudio.errors import (
     Throttled,
     UnexpectedResponse,
 )
-from airflow_provider_smartlive.metastudio.jobs import StartJobRequest
+from airflow_provider_smartlive.metastudio.start import StartJobRequest
 from airflow_provider_smartlive.retries import LONGEST_RETRY_AFTER, SmartLiveRetryPolicy, failing_for_good
 
 MINUTE = timedelta(minutes=1)

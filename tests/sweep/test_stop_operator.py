@@ -12,7 +12,7 @@ from fake_metastudio import ROOM, FakeJob, FakeMetaStudio
 from airflow_provider_smartlive.callbacks.route import Identity, Route, issue
 from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
-from airflow_provider_smartlive.metastudio.jobs import StartJobRequest
+from airflow_provider_smartlive.metastudio.start import StartJobRequest
 from airflow_provider_smartlive.operators import StopSmartLiveJobOperator
 
 SECRET = "fake-callback-secret-for-tests-only-0001"
