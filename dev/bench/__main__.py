@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -90,7 +90,8 @@ def _measure(arguments: argparse.Namespace) -> None:
                 tell(part)
                 keep(part, PARTS[part](ground))
     if SQLITE in (arguments.only or [SQLITE]):
-        with Ground(arguments.home, plan, database_url=None) as ground:
+        few = replace(plan, repetitions=plan.repetitions // 2)
+        with Ground(arguments.home, few, database_url=None) as ground:
             ground.wait_for_dags(FIRST_DAGS)
             tell("latency, ingestion", "on SQLite")
             figures = {"latency": latency.measure_pushed(ground), "ingestion": ingestion.measure(ground)}

@@ -40,7 +40,7 @@ class Plan:
 
 
 FULL = Plan(
-    repetitions=20,
+    repetitions=40,
     pause=2.5,
     polls=(5, 60),
     rooms=200,
