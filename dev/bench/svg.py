@@ -9,6 +9,9 @@ from html import escape
 from dev.bench.figures import median, percentile
 
 WIDTH = 760
+
+#: Between the base lines of two labels.
+LABEL_DISTANCE = 17
 INK, FAINT, OURS, OTHERS = "#24292f", "#d0d7de", "#c2410c", "#57606a"
 FONT = "font-family='system-ui, sans-serif' font-size='13'"
 
@@ -57,7 +60,7 @@ def lines(
     :param ours: the line in the colour of this project.
     :param labels: what the axes show.
     """
-    left, top, bottom, right = 80, 60, 380, WIDTH - 190
+    left, top, bottom, right = 80, 60, 380, WIDTH - 260
     points = [point for line in series.values() for point in line]
     widest, highest = max(x for x, _ in points), max(y for _, y in points)
     step = 10 ** math.floor(math.log10(highest))
@@ -75,14 +78,15 @@ def lines(
         x = place((at, 0))[0]
         shapes.append(_text(x, bottom + 20, f"{at:,.0f}", "middle"))
     shapes.append(_text(right, bottom + 40, labels[0], "end", colour=OTHERS))
-    for name, line in series.items():
+    label_y = math.inf
+    for name, line in sorted(series.items(), key=lambda item: item[1][-1][1]):  # the lowest label first
         placed, colour = [place(point) for point in line], OURS if name == ours else OTHERS
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in placed)
         shapes.append(f"<polyline points='{path}' fill='none' stroke='{colour}' stroke-width='2.5'/>")
         shapes += [_dot(x, y, colour, 4, 1) for x, y in placed]
-        shapes.append(
-            _text(placed[-1][0] + 12, placed[-1][1] + 4, f"{name}: {line[-1][1]:,.0f}", colour=colour)
-        )
+        x, y = placed[-1]
+        label_y = min(y + 4, label_y - LABEL_DISTANCE)
+        shapes.append(_text(x + 12, label_y, f"{name}: {line[-1][1]:,.0f}", colour=colour))
     return _picture(bottom + 56, shapes, title)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,13 +71,23 @@ def judge(results: dict[str, Any]) -> list[Target]:
     ]
 
 
-def beyond_idle(waiting: list[dict[str, Any]], kind: str) -> list[tuple[float, float]]:
-    """Return (streams, seconds of processor time in an hour beyond an idle stack), from no streams on."""
-    idle = sum(waiting[0]["cpu"].values())
-    points = [
-        (price["streams"], sum(price["cpu"].values()) - idle) for price in waiting if price["kind"] == kind
+def beyond_idle(
+    waiting: list[dict[str, Any]], kind: str, *, without: Collection[str] = ()
+) -> list[tuple[float, float]]:
+    """
+    Return (streams, seconds of processor time in an hour beyond an idle stack), from no streams on.
+
+    :param without: programs that do not count.
+    """
+
+    def used(price: dict[str, Any]) -> float:
+        return math.fsum(seconds for program, seconds in price["cpu"].items() if program not in without)
+
+    idle = used(waiting[0])
+    return [
+        (0.0, 0.0),
+        *((price["streams"], used(price) - idle) for price in waiting if price["kind"] == kind),
     ]
-    return [(0.0, 0.0), *points]
 
 
 def waking(waiting: list[dict[str, Any]], kind: str, streams: float) -> float:
@@ -86,12 +97,10 @@ def waking(waiting: list[dict[str, Any]], kind: str, streams: float) -> float:
     Beyond what a trigger costs that does nothing, and without the scheduler: it looks at deferred tasks, and knows
     no triggers.
     """
-    cpu: dict[str, float] = {
-        price["kind"]: sum(seconds for program, seconds in price["cpu"].items() if program != "scheduler")
-        for price in waiting
-        if price["streams"] == streams
-    }
-    return cpu[kind] - cpu["nothing"]
+    own, nothing = (
+        dict(beyond_idle(waiting, name, without=["scheduler"]))[streams] for name in (kind, "nothing")
+    )
+    return own - nothing
 
 
 def _latency(latency: dict[str, Any]) -> list[Target]:
