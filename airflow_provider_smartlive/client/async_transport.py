@@ -13,7 +13,7 @@ from yarl import URL
 from airflow_provider_smartlive.client.calls import Answer
 from airflow_provider_smartlive.client.connection import ConnectionProfile
 from airflow_provider_smartlive.client.exchange import Outgoing, Trouble
-from airflow_provider_smartlive.client.transport import CONNECT_TIMEOUT
+from airflow_provider_smartlive.client.transport import CONNECT_TIMEOUT, own_ca_bundle
 
 
 async def send_with_aiohttp(
@@ -51,7 +51,7 @@ async def open_aiohttp(profile: ConnectionProfile) -> aiohttp.ClientSession:
     Its ``trust_env`` stays off: with it, aiohttp replaces our Authorization by what stands in ``~/.netrc``.
     """
     environment = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-    trusted = profile.trusted_ca_bundle() or environment or DEFAULT_CA_BUNDLE_PATH
+    trusted = own_ca_bundle(profile) or environment or DEFAULT_CA_BUNDLE_PATH
     # Reading the certificates takes tens of milliseconds: too long for the event loop of all triggers.
     context = await asyncio.to_thread(ssl.create_default_context, cafile=trusted)
     return aiohttp.ClientSession(

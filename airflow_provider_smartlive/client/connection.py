@@ -6,7 +6,6 @@ import json
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 from typing import Any, Protocol, Self
 from urllib.parse import SplitResult, quote, urlsplit
 
@@ -154,18 +153,6 @@ class ConnectionProfile:
         for placeholder, value in known.items():
             link = link.replace(placeholder, quote(value, safe=""))
         return link
-
-    def trusted_ca_bundle(self) -> str | None:
-        """
-        Return the connection's own certificate authorities, looked up on the machine that sends.
-
-        :raises InvalidConnectionError: if there is no such file.
-        """
-        if self.ca_bundle and not Path(self.ca_bundle).is_file():
-            raise InvalidConnectionError(
-                f"Connection {self.conn_id!r}: ca_bundle is no file on this machine."
-            )
-        return self.ca_bundle
 
     @property
     def secrets(self) -> tuple[str, ...]:

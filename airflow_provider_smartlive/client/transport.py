@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -10,7 +11,7 @@ from requests.auth import AuthBase
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError
 
 from airflow_provider_smartlive.client.calls import Answer
-from airflow_provider_smartlive.client.connection import ConnectionProfile
+from airflow_provider_smartlive.client.connection import ConnectionProfile, InvalidConnectionError
 from airflow_provider_smartlive.client.exchange import Authorise, Outgoing, Trouble
 
 #: Seconds to establish a connection: a host that is there answers in well under one.
@@ -65,8 +66,19 @@ def open_requests(profile: ConnectionProfile) -> requests.Session:
     session = requests.Session()
     if profile.proxy:
         session.proxies = {"http": profile.proxy, "https": profile.proxy}
-    session.verify = profile.trusted_ca_bundle() or True
+    session.verify = own_ca_bundle(profile) or True
     return session
+
+
+def own_ca_bundle(profile: ConnectionProfile) -> str | None:
+    """
+    Return the connection's own certificate authorities.
+
+    :raises InvalidConnectionError: if there is no such file.
+    """
+    if profile.ca_bundle and not Path(profile.ca_bundle).is_file():
+        raise InvalidConnectionError(f"Connection {profile.conn_id!r}: ca_bundle is no file on this machine.")
+    return profile.ca_bundle
 
 
 def _trouble_of_requests(error: requests.RequestException) -> Trouble:
