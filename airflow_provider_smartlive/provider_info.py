@@ -140,6 +140,15 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "",
         "https://airflow.example.com",
     ),
+    "deployment": _option(
+        "The mark of this deployment in its callback URLs. Two deployments that share callback secrets and a "
+        "MetaStudio project, such as production and a copy of it for staging, take each other's livestreams for "
+        "their own without it. Empty: the callback base URL. After a change, livestreams that were started before "
+        "are no longer swept.",
+        "string",
+        "",
+        "production",
+    ),
     "callback_auth_type": _option(
         "How MetaStudio signs its callbacks: MSS_A_HEAD (headers), MSS_A (query) or NONE. With MSS_A_HEAD a "
         "URL that somebody saw in a log is not enough to send an event.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 
 from airflow.sdk.configuration import conf
@@ -34,6 +35,13 @@ def callback_secrets() -> tuple[str, ...]:
 def callback_base_url() -> str:
     """Return the URL under which MetaStudio reaches the API server, without a trailing slash."""
     return (text("callback_base_url") or conf.get("api", "base_url", fallback="")).rstrip("/")
+
+
+def deployment() -> str:
+    """Return the mark that tells this deployment's jobs from those of another one with the same secrets."""
+    mark = text("deployment").strip() or callback_base_url()
+    # It travels in a URL of limited length.
+    return hashlib.sha256(mark.encode()).hexdigest()[:12]
 
 
 def text(option: str) -> str:

@@ -11,7 +11,7 @@ class TaskFacts:
     What Airflow knows of a task instance.
 
     :param state: its state; None if it was cleared.
-    :param generation: its ``max_tries``; None where only the state can be asked for.
+    :param max_tries: its ``max_tries``; None where only the state can be asked for.
     :param job_id: the job that it says it has, if it says so.
     :param run_goes_on: whether its DAG run is not over: a tear-down may still own the job of a starter that
         does not wait.
@@ -19,5 +19,5 @@ class TaskFacts:
 
     state: str | None
     run_goes_on: bool
-    generation: int | None = None
+    max_tries: int | None = None
     job_id: str | None = None

@@ -8,9 +8,11 @@ import hmac
 import json
 import re
 import secrets as randomness
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Any, Self
 from urllib.parse import urlsplit, urlunsplit
 
 from cryptography.fernet import Fernet
@@ -18,6 +20,7 @@ from cryptography.fernet import InvalidToken as FernetInvalidToken
 
 from airflow_provider_smartlive.metastudio.addresses import is_loopback
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
+from airflow_provider_smartlive.metastudio.outputs import describe_output
 
 #: Path below the base URL. The plugin mounts the receiver at the first segment.
 MOUNT_PATH = "/smartlive"
@@ -32,7 +35,10 @@ MSS_KEY_LENGTH = 32
 #: Below this many characters a secret is taken for a mistake rather than for a secret.
 MIN_SECRET_LENGTH = 32
 
-_TOKEN_VERSION = 1
+_TOKEN_VERSION = 2
+
+#: Hexadecimal digits of the milliseconds with which a generation begins.
+_TIME_DIGITS = 12
 _TOKEN = re.compile(rf"[A-Za-z0-9_-]{{100,{MAX_URL_LENGTH}}}")
 _CALLBACK_URL = re.compile(
     rf"https?://[^?#]*{MOUNT_PATH}{CALLBACK_PATH}(?P<token>[A-Za-z0-9_-]+)(?:[?#].*)?", re.DOTALL
@@ -64,16 +70,70 @@ class Identity:
 
 
 @dataclass(frozen=True)
+class JobTerms:
+    """
+    What a task agreed for its job before it was started: what receiver, sweep and stop have to know of it.
+
+    :param outputs: Fingerprints of the RTMP outputs that were asked for; empty if the room's own setting counts.
+    :param deadline: When the job is to be stopped as planned; None if nothing limits it.
+    :param waits: Whether the starting task waits for the end, and so owns it.
+    :param cancel_on_kill: Whether the job is stopped when the task is ended from outside.
+    """
+
+    outputs: tuple[str, ...] = ()
+    deadline: datetime | None = None
+    waits: bool = True
+    cancel_on_kill: bool = True
+
+    def dump(self) -> dict[str, Any]:
+        """Return the terms as JSON-able primitives, in few characters: they travel in a URL."""
+        return {
+            "o": list(self.outputs),
+            "e": self.deadline.timestamp() if self.deadline else None,
+            "w": self.waits,
+            "k": self.cancel_on_kill,
+        }
+
+    @classmethod
+    def load(cls, value: Mapping[str, Any]) -> Self:
+        """Read what :meth:`dump` wrote."""
+        deadline = value["e"]
+        return cls(
+            outputs=tuple(value["o"]),
+            deadline=datetime.fromtimestamp(deadline, UTC) if deadline is not None else None,
+            waits=value["w"],
+            cancel_on_kill=value["k"],
+        )
+
+
+@dataclass(frozen=True)
 class Route:
     """
-    Where an event belongs: a task instance, and which of its lives.
+    Where an event belongs: a task instance, which of its lives, and what that life agreed for its job.
 
-    :param generation: The task instance's ``max_tries`` at the start. A clear of a finished task raises it, a
-        retry does not.
+    :param generation: Names one life of the task, from its start or a clear to the next clear. A greater one is a
+        later one. Retries belong to the life that they continue.
+    :param max_tries: The task instance's ``max_tries`` in that life. A clear of a finished task usually raises it.
+    :param deployment: The mark of the Airflow deployment that started the job (``settings.deployment()``).
     """
 
     identity: Identity
-    generation: int
+    generation: str
+    max_tries: int = 0
+    deployment: str = ""
+    terms: JobTerms = JobTerms()
+
+
+def new_generation(now: datetime, *, after: str | None = None) -> str:
+    """
+    Return a name for a new life of a task, unlike any other one's.
+
+    :param after: The generation before it; this one is greater, although the clocks of two workers differ.
+    """
+    milliseconds = int(now.timestamp() * 1000)
+    if after is not None:
+        milliseconds = max(milliseconds, int(after[:_TIME_DIGITS], 16) + 1)
+    return f"{milliseconds:0{_TIME_DIGITS}x}{randomness.token_hex(4)}"
 
 
 @dataclass(frozen=True)
@@ -113,15 +173,23 @@ def generate_secret() -> str:
     return randomness.token_urlsafe(32)
 
 
-def issue(route: Route, *, base_url: str, secrets: Sequence[str], auth_type: AuthType) -> IssuedRoute:
+def issue(
+    route: Route,
+    *,
+    base_url: str,
+    secrets: Sequence[str],
+    auth_type: AuthType,
+    outputs: Sequence[tuple[str, str | None]] = (),
+) -> IssuedRoute:
     """
     Make the callback URL and key of a task instance.
 
-    :param route: The task instance and its generation.
+    :param route: The task instance, its generation and the terms of its job. Their ``outputs`` are filled in here.
     :param base_url: Where MetaStudio reaches the API server, with a path prefix if there is one. It goes into
         the token, so that a later change of the setting breaks no stream that is already live.
     :param secrets: ``[smartlive] callback_secrets``; the first one issues.
     :param auth_type: How MetaStudio shall sign its callbacks.
+    :param outputs: URL and stream key of each RTMP output of the job. Only their fingerprints go into the token.
     :raises RouteError: if there is no usable secret, if the base URL is not https (except for a loopback
         host) or not a plain base URL, if the authentication type is not ours to use, or if the URL would
         exceed the 2,048 characters that MetaStudio takes.
@@ -138,6 +206,10 @@ def issue(route: Route, *, base_url: str, secrets: Sequence[str], auth_type: Aut
         )
     base_url = _checked_base_url(base_url)
     keys = _keys(secrets[0])
+    fingerprints = tuple(
+        describe_output(url, stream_key, key=keys.fingerprint).fingerprint for url, stream_key in outputs
+    )
+    route = replace(route, terms=replace(route.terms, outputs=fingerprints))
     token = _unpadded(keys.token.encrypt(_payload(route, base_url, auth_type)))
     url = _callback_url(base_url, token)
     if len(url) > MAX_URL_LENGTH:
@@ -240,8 +312,11 @@ def _payload(route: Route, base_url: str, auth_type: AuthType) -> bytes:
         "t": identity.task_id,
         "m": identity.map_index,
         "g": route.generation,
+        "x": route.max_tries,
+        "p": route.deployment,
         "b": base_url,
         "a": auth_type.value,
+        **route.terms.dump(),
     }
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
 
@@ -250,10 +325,11 @@ def _opened(payload: bytes, token: str, keys: _Keys) -> OpenedRoute:
     try:
         content = json.loads(payload)
         if content["v"] != _TOKEN_VERSION:
-            raise InvalidToken("the token was written by a later release")
+            raise InvalidToken("the token was written by another release")
         identity = Identity(content["d"], content["r"], content["t"], content["m"])
+        route = Route(identity, content["g"], content["x"], content["p"], JobTerms.load(content))
         return OpenedRoute(
-            route=Route(identity, content["g"]),
+            route=route,
             url=_callback_url(content["b"], token),
             key=keys.mss_key(token),
             auth_type=AuthType(content["a"]),

@@ -184,7 +184,7 @@ class Store:
         _check_database(session)
         identity = opened.route.identity
         owner = rows.lock(session, identity)
-        if owner is None or owner.max_tries != opened.route.generation:
+        if owner is None or owner.max_tries != opened.route.max_tries:
             raise Gone
         xcoms = rows.load(session, owner, identity)
         current_job = xcoms.get(JOB_ID_KEY)
@@ -283,9 +283,9 @@ def find_task(identity: Identity) -> TaskFacts | None:
         row = session.execute(statement).one_or_none()
     if row is None:
         return None
-    state, generation, run_state, job_id = row
+    state, max_tries, run_state, job_id = row
     return TaskFacts(
-        state, run_goes_on=run_state in State.unfinished_dr_states, generation=generation, job_id=job_id
+        state, run_goes_on=run_state in State.unfinished_dr_states, max_tries=max_tries, job_id=job_id
     )
 
 

@@ -90,12 +90,15 @@ class Wake(_Message):
     :param source: What woke the task: :data:`CALLBACK`, or the reason that its trigger gives.
     :param job_id: The job that the wake-up is about; a task compares it with its own before it believes it.
     :param state: The stream state that was reached, if the wake-up is about one.
+    :param stopped: Whether the trigger has stopped the job, and MetaStudio has confirmed it: then the end that the
+        task finds is our own doing.
     :param at: When the event that woke the task was accepted, or the job was asked.
     """
 
     source: str
     job_id: str
     state: str | None = None
+    stopped: bool = False
     at: AwareDatetime
 
 

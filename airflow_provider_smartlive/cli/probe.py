@@ -63,9 +63,11 @@ def send_test_event(args: Namespace) -> None:
     """Send a harmless event the way MetaStudio does; exits with 1 if it does not get through."""
     identity = Identity(args.dag_id, args.run_id, args.task_id, args.map_index)
     task = find_task(identity)
-    generation = task.generation if task and task.generation is not None else 0
+    max_tries = task.max_tries if task and task.max_tries is not None else 0
     try:
-        issued = issue_route(Route(identity, generation), SmartLiveHook(args.conn_id).profile())
+        issued = issue_route(
+            Route(identity, "probe", max_tries, settings.deployment()), SmartLiveHook(args.conn_id).profile()
+        )
     except (InvalidConnectionError, RouteError) as error:
         sys.exit(str(error))
     _say(f"POST {_shown(issued)}, signed by {issued.auth_type}")

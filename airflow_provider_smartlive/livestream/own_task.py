@@ -42,7 +42,11 @@ class OwnTask:
         """Identity and generation: a clear of a finished task raises ``max_tries``, a retry does not."""
         ti = self._ti
         map_index = -1 if ti.map_index is None else ti.map_index
-        return Route(Identity(ti.dag_id, ti.run_id, ti.task_id, map_index), generation=ti.max_tries)
+        return Route(
+            Identity(ti.dag_id, ti.run_id, ti.task_id, map_index),
+            generation=str(ti.max_tries),
+            max_tries=ti.max_tries,
+        )
 
     @property
     def due_at(self) -> datetime:

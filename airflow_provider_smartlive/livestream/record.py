@@ -26,7 +26,7 @@ class JobRecord:
     :param version: of this format.
     """
 
-    generation: int
+    generation: str
     room_id: str
     sent_at: str | None = None
     job_id: str | None = None

@@ -38,7 +38,7 @@ def unwanted(
 def _reason(job: SmartLiveJob, route: Route, task: TaskFacts | None) -> str | None:
     if task is None:
         return "its task instance is gone"
-    if task.generation is not None and task.generation != route.generation:
+    if task.max_tries is not None and task.max_tries != route.max_tries:
         return "its task was cleared and lives on without it"
     if task.job_id is not None and not same_id(task.job_id, job.job_id):
         return "its task has another job"

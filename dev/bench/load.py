@@ -49,7 +49,7 @@ def callbacks(spec: dict[str, Any]) -> Iterator[Request]:
     """Yield signed callbacks for all tasks in turn."""
     routes = [
         issue(
-            Route(Identity("bench_events", spec["run_id"], "wait", number), 0),
+            Route(Identity("bench_events", spec["run_id"], "wait", number), "bench"),
             base_url=spec["base_url"],
             secrets=(spec["secret"],),
             auth_type=AuthType.MSS_A_HEAD,

@@ -36,7 +36,7 @@ AT = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
 def _two_at_once(database) -> int:
     """Let two transactions meet between load and save if they can, and return how many events are left."""
     owner = database.task(xcoms={JOB_ID_KEY: JOB})
-    opened = OpenedRoute(Route(owner, 0), "https://fake", "fake-key", AuthType.NONE, b"fake")
+    opened = OpenedRoute(Route(owner, "0", 0), "https://fake", "fake-key", AuthType.NONE, b"fake")
     inside = [threading.Event(), threading.Event()]
 
     def meeting(number):
@@ -129,7 +129,7 @@ def _servers(database, number: int) -> Iterator[list[tuple[Server, str]]]:
 
 def _issued(owner):
     return issue(
-        Route(owner, 0),
+        Route(owner, "0", 0),
         base_url="https://airflow.example.com",
         secrets=[SECRET],
         auth_type=AuthType.MSS_A_HEAD,

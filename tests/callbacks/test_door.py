@@ -44,7 +44,9 @@ def _airflow(database):
 
 
 def _issued(owner, *, generation=0, auth_type=AuthType.MSS_A_HEAD):
-    return issue(Route(owner, generation), base_url=BASE, secrets=[SECRET], auth_type=auth_type)
+    return issue(
+        Route(owner, str(generation), generation), base_url=BASE, secrets=[SECRET], auth_type=auth_type
+    )
 
 
 async def _send(app, issued, content, *, at=NOW):

@@ -25,7 +25,7 @@ SECRET = "fake-callback-secret-for-fuzzing-00000000"
 NOW = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
 ISSUED = {
     auth_type: issue(
-        Route(Identity("nightly", "scheduled__2026", "go_live"), 0),
+        Route(Identity("nightly", "scheduled__2026", "go_live"), "0", 0),
         base_url="https://airflow.example.com",
         secrets=[SECRET],
         auth_type=auth_type,

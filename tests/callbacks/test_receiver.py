@@ -23,7 +23,7 @@ from tests.figures import count
 SECRET = "fake-callback-secret-for-the-receiver-000"
 OTHER_SECRET = "fake-callback-secret-of-somebody-else-0"
 NOW = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
-ROUTE = Route(Identity("nightly", "scheduled__2026", "go_live"), generation=1)
+ROUTE = Route(Identity("nightly", "scheduled__2026", "go_live"), "1", 1)
 BASE = "https://airflow.example.com/prefix"
 
 

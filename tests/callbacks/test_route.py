@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -14,19 +15,23 @@ from airflow_provider_smartlive.callbacks.route import (
     MSS_KEY_LENGTH,
     Identity,
     InvalidToken,
+    JobTerms,
     Route,
     RouteError,
     generate_secret,
     issue,
+    new_generation,
     open_token,
     open_url,
 )
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
+from airflow_provider_smartlive.metastudio.outputs import describe_output
 
 BASE = "https://airflow.example.com/prefix"
 OLD = "fake-old-secret-0000000000000000000000000"
+OUTPUT = "rtmp://push.example.com/live/main"
 NEW = "fake-new-secret-1111111111111111111111111"
-ROUTE = Route(Identity("nightly", "scheduled__2026-11-22T20:00:00+00:00", "go_live", 3), generation=2)
+ROUTE = Route(Identity("nightly", "scheduled__2026-11-22T20:00:00+00:00", "go_live", 3), "2", 2)
 
 
 def _issue(**changes):
@@ -159,7 +164,7 @@ def test_the_key_depends_on_the_exact_spelling_of_the_token():
 
 
 @pytest.mark.parametrize(
-    "content", [{"v": 2}, {"v": 1}, [], {"v": 1, "d": "x", "r": "y", "t": "z", "m": -1, "g": 0}]
+    "content", [{"v": 3}, {"v": 2}, [], {"v": 1}, {"v": 2, "d": "x", "r": "y", "t": "z", "m": -1, "g": "0"}]
 )
 def test_a_token_of_another_version_or_without_all_fields_is_refused(content):
     raw = json.dumps(content).encode() + b" " * 80
@@ -219,9 +224,33 @@ def test_the_host_is_written_in_lower_case():
 
 
 def test_the_longest_ids_of_airflow_fit():
-    longest = Route(Identity("d" * 250, "r" * 250, "t" * 250, 100_000), generation=1000)
+    terms = JobTerms(deadline=datetime(2026, 11, 22, 20, tzinfo=UTC), waits=False, cancel_on_kill=False)
+    identity = Identity("d" * 250, "r" * 250, "t" * 250, 100_000)
+    longest = Route(identity, new_generation(terms.deadline), 1000, "0123456789ab", terms)
 
-    assert len(_issue(route=longest).url) <= MAX_URL_LENGTH
+    assert len(_issue(route=longest, outputs=[("rtmp://fake/live", "fake-key")]).url) <= MAX_URL_LENGTH
+
+
+def test_the_terms_of_the_job_travel_in_the_token_and_outputs_only_as_fingerprints():
+    deadline = datetime(2026, 11, 22, 20, 0, 0, 500_000, tzinfo=UTC)
+    terms = JobTerms(deadline=deadline, waits=False, cancel_on_kill=False)
+    issued = _issue(route=replace(ROUTE, deployment="staging", terms=terms), outputs=[(OUTPUT, "fake-key")])
+
+    route = open_url(issued.url, secrets=[OLD]).route
+
+    expected = describe_output(OUTPUT, "fake-key", key=issued.fingerprint_key).fingerprint
+    assert route.terms == replace(terms, outputs=(expected,))
+    assert route.deployment == "staging"
+    assert issued.route == route
+
+
+def test_a_later_generation_is_greater_whatever_the_clock_says():
+    noon = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    first = new_generation(noon)
+
+    assert new_generation(noon, after=first) > first
+    assert new_generation(noon - timedelta(hours=1), after=first) > first
+    assert new_generation(noon + timedelta(milliseconds=2)) > first
 
 
 def test_a_url_that_the_api_would_refuse_is_refused_here():

@@ -33,7 +33,9 @@ DASHED_JOB = "26f06524-4f75-4b3a-a853-b649a21aaf66"
 
 
 def _opened(identity: Identity, generation: int = 0) -> OpenedRoute:
-    return OpenedRoute(Route(identity, generation), "https://fake", "fake-key", AuthType.NONE, b"fake")
+    return OpenedRoute(
+        Route(identity, str(generation), generation), "https://fake", "fake-key", AuthType.NONE, b"fake"
+    )
 
 
 def _record(database, identity, event, *, generation=0, at=AT, signed_at=None, digest=None):

@@ -89,7 +89,7 @@ Send = Callable[[], str]
 @pytest.fixture
 def task() -> dict[str, TaskFacts | None]:
     """What the database knows of the task."""
-    return {"facts": TaskFacts("deferred", run_goes_on=True, generation=3)}
+    return {"facts": TaskFacts("deferred", run_goes_on=True, max_tries=3)}
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_an_event_that_gets_through(api_server: ApiServer, send: Send) -> None:
     assert "200: it works" in text
     assert f"POST {api_server.url}/smartlive/callbacks/***, signed by MSS_A_HEAD" in text
     ((route, event),) = api_server.store.recorded
-    assert (route.identity, route.generation) == (Identity("nightly", "run", "go_live"), 3)
+    assert (route.identity, route.max_tries) == (Identity("nightly", "run", "go_live"), 3)
     assert event.event_type not in set(EventType)
     assert event.job_id is None
 

@@ -38,7 +38,7 @@ def job(
     over_at = None if ended is None else NOON + timedelta(seconds=ended)
     facts = {"state": "SUCCEED" if over_at else "PROCESSING", "over_at": over_at, "ended_at": over_at}
     accepted_at = NOON + timedelta(seconds=began)
-    return Job(job_id, "room", Route(TASK, generation), accepted_at, **{**facts, **more})
+    return Job(job_id, "room", Route(TASK, str(generation), generation), accepted_at, **{**facts, **more})
 
 
 def outcome(

@@ -23,7 +23,7 @@ JOB = "26f065244f754b3aa853b649a21aaf66"
 @pytest.mark.parametrize(("map_index", "expected"), [(None, -1), (-1, -1), (0, 0), (7, 7)])
 def test_identity_and_generation(supervisor: FakeSupervisor, map_index: int | None, expected: int) -> None:
     task = OwnTask(a_context(supervisor, map_index=map_index, max_tries=3))
-    assert task.route == Route(Identity(DAG, RUN, TASK, expected), generation=3)
+    assert task.route == Route(Identity(DAG, RUN, TASK, expected), str(3), 3)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def body(fields: dict[str, Any] | None = None, **more: Any) -> Any:
 
 def issued() -> IssuedRoute:
     return issue(
-        Route(Identity("dag", "run", "task"), 0),
+        Route(Identity("dag", "run", "task"), "0", 0),
         base_url="https://airflow.example.com",
         secrets=("fake-callback-secret-for-tests-only-0001",),
         auth_type=AuthType.MSS_A_HEAD,

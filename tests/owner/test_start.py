@@ -51,7 +51,10 @@ class Task:
         return JobStart(
             self.metastudio,
             request=a_request(
-                Route(IDENTITY, generation), secrets[:1] if use_callbacks else (), base_url, fields
+                Route(IDENTITY, str(generation), generation),
+                secrets[:1] if use_callbacks else (),
+                base_url,
+                fields,
             ),
             room_id=ROOM,
             task=task,
@@ -304,14 +307,14 @@ def test_a_clear_settles_an_unknown_outcome_that_nobody_could_look_up(task: Task
 
 
 def test_the_job_of_another_task_is_not_ours(task: Task) -> None:
-    stranger = Route(Identity("other_dag", "scheduled__2026-01-01", "go_live"), 0)
+    stranger = Route(Identity("other_dag", "scheduled__2026-01-01", "go_live"), "0", 0)
     task.metastudio.add(request=a_request(stranger, (OLD_SECRET,), "https://airflow.example.com", {}))
     assert task.run().origin is Origin.STARTED
     assert task.metastudio.stopped == []
 
 
 def test_another_map_index_is_another_task(task: Task) -> None:
-    sibling = Route(Identity(IDENTITY.dag_id, IDENTITY.run_id, IDENTITY.task_id, 3), 0)
+    sibling = Route(Identity(IDENTITY.dag_id, IDENTITY.run_id, IDENTITY.task_id, 3), "0", 0)
     task.metastudio.add(request=a_request(sibling, (OLD_SECRET,), "https://airflow.example.com", {}))
     assert task.run().origin is Origin.STARTED
 
@@ -319,7 +322,7 @@ def test_another_map_index_is_another_task(task: Task) -> None:
 def test_a_url_that_nobody_of_us_issued_is_not_ours(task: Task) -> None:
     task.metastudio.add(
         request=a_request(
-            Route(IDENTITY, 0), ("fake-secret-of-another-deployment-0001",), "https://a.example.com", {}
+            Route(IDENTITY, "0", 0), ("fake-secret-of-another-deployment-0001",), "https://a.example.com", {}
         )
     )
     assert task.run().origin is Origin.STARTED

@@ -42,7 +42,12 @@ class Door:
 
     def issued(self, owner: Identity, generation: int = 0) -> IssuedRoute:
         """Return the callback URL and key of a task instance."""
-        return issue(Route(owner, generation), base_url=BASE, secrets=[SECRET], auth_type=AuthType.MSS_A_HEAD)
+        return issue(
+            Route(owner, str(generation), generation),
+            base_url=BASE,
+            secrets=[SECRET],
+            auth_type=AuthType.MSS_A_HEAD,
+        )
 
     def signature(self, issued: IssuedRoute, at: datetime | None = None) -> dict[str, str]:
         """Return the headers that MetaStudio signs with."""

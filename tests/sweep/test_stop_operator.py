@@ -24,7 +24,7 @@ def started(
 ) -> FakeJob:
     """Make a running job that carries the callback URL of a task."""
     issued = issue(
-        Route(Identity(DAG, RUN, task_id), generation),
+        Route(Identity(DAG, RUN, task_id), str(generation), generation),
         base_url="https://airflow.example.com",
         secrets=[SECRET],
         auth_type=AuthType.MSS_A_HEAD,

@@ -16,7 +16,7 @@ from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
 SECRET = "fake-callback-secret-for-tests-only-0001"
 IDENTITY = Identity("nightly", "scheduled__2026-01-01", "go_live")
 JOB_ID = "1a2b3c4d1a2b3c4d1a2b3c4d1a2b3c4d"
-WAITING = TaskFacts("deferred", run_goes_on=True, generation=2, job_id=JOB_ID)
+WAITING = TaskFacts("deferred", run_goes_on=True, max_tries=2, job_id=JOB_ID)
 
 
 def job(*, generation: int = 2, secret: str | None = SECRET, state: str = "PROCESSING") -> SmartLiveJob:
@@ -24,7 +24,7 @@ def job(*, generation: int = 2, secret: str | None = SECRET, state: str = "PROCE
     config: dict[str, Any] | None = None
     if secret:
         issued = issue(
-            Route(IDENTITY, generation),
+            Route(IDENTITY, str(generation), generation),
             base_url="https://airflow.example.com",
             secrets=[secret],
             auth_type=AuthType.MSS_A_HEAD,
@@ -54,12 +54,12 @@ def test_a_job_whose_task_waits_is_wanted() -> None:
     "state", ["scheduled", "queued", "running", "restarting", "up_for_retry", "up_for_reschedule"]
 )
 def test_a_job_whose_task_will_look_is_wanted(state: str) -> None:
-    assert reason(job(), TaskFacts(state, run_goes_on=True, generation=2)) is None
+    assert reason(job(), TaskFacts(state, run_goes_on=True, max_tries=2)) is None
 
 
 @pytest.mark.parametrize("state", ["success", "failed", "upstream_failed", "skipped", "removed"])
 def test_a_job_whose_task_is_over_is_not(state: str) -> None:
-    assert reason(job(), TaskFacts(state, run_goes_on=False, generation=2)) == f"its task is {state}"
+    assert reason(job(), TaskFacts(state, run_goes_on=False, max_tries=2)) == f"its task is {state}"
 
 
 def test_a_job_whose_run_was_deleted_is_not() -> None:
@@ -71,29 +71,29 @@ def test_a_job_of_an_older_life_is_not() -> None:
 
 
 def test_a_job_beside_the_one_that_the_task_has_is_not() -> None:
-    other = TaskFacts("deferred", run_goes_on=True, generation=2, job_id="f" * 32)
+    other = TaskFacts("deferred", run_goes_on=True, max_tries=2, job_id="f" * 32)
     assert reason(job(), other) == "its task has another job"
 
 
 def test_ids_are_compared_without_dashes_and_case() -> None:
     spelt = TaskFacts(
-        "deferred", run_goes_on=True, generation=2, job_id="1A2B3C4D-1A2B-3C4D-1A2B-3C4D1A2B3C4D"
+        "deferred", run_goes_on=True, max_tries=2, job_id="1A2B3C4D-1A2B-3C4D-1A2B-3C4D1A2B3C4D"
     )
     assert reason(job(), spelt) is None
 
 
 def test_a_starter_that_does_not_wait_leaves_its_job_to_the_tear_down_of_its_run() -> None:
-    assert reason(job(), TaskFacts("success", run_goes_on=True, generation=2)) is None
-    assert reason(job(), TaskFacts("success", run_goes_on=False, generation=2)) == "its task is success"
+    assert reason(job(), TaskFacts("success", run_goes_on=True, max_tries=2)) is None
+    assert reason(job(), TaskFacts("success", run_goes_on=False, max_tries=2)) == "its task is success"
 
 
 def test_a_task_that_its_scheduler_lost_looks_for_its_job_when_it_starts_anew() -> None:
     """A new scheduler resets what a dead one had running: no state, and the same generation."""
-    assert reason(job(), TaskFacts(None, run_goes_on=True, generation=2)) is None
+    assert reason(job(), TaskFacts(None, run_goes_on=True, max_tries=2)) is None
 
 
 def test_a_cleared_task_of_a_run_that_is_over_starts_nothing() -> None:
-    assert reason(job(), TaskFacts(None, run_goes_on=False, generation=2)) == "its task is cleared"
+    assert reason(job(), TaskFacts(None, run_goes_on=False, max_tries=2)) == "its task is cleared"
 
 
 @pytest.mark.parametrize("state", ["SUCCEED", "FAILED", "BLOCKED"])

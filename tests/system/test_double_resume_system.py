@@ -45,7 +45,7 @@ def _books(stage: Stage, path: str) -> Any:
 def _end_that_nobody_sent(stage: Stage, owner: Identity, generation: int, room_id: str, job_id: str) -> int:
     """Send END as an attacker would who has the key: with the names of the real output."""
     issued = issue(
-        Route(owner, generation),
+        Route(owner, str(generation), generation),
         base_url=stage.airflow.base_url,
         secrets=[stage.airflow.callback_secret],
         auth_type=AuthType.MSS_A_HEAD,

@@ -70,7 +70,7 @@ def test_a_job_of_a_run_that_is_gone_is_swept_up(
     airflow_stack: AirflowStack, hook: SmartLiveHook, run: Callable[[str], str]
 ) -> None:
     gone = issue(
-        Route(Identity("smartlive_nightly", "a run that was deleted", "go_live"), generation=0),
+        Route(Identity("smartlive_nightly", "a run that was deleted", "go_live"), "0", 0),
         base_url=airflow_stack.base_url,
         secrets=[airflow_stack.callback_secret],
         auth_type=AuthType.MSS_A_HEAD,

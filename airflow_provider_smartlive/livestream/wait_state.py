@@ -1,0 +1,162 @@
+"""What a waiting task has to remember: the job and how its wait stands, and the limits that were set for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Self
+
+from airflow_provider_smartlive.lifecycle import WakeSource
+
+if TYPE_CHECKING:
+    from airflow_provider_smartlive.callbacks.table import JobCallbacks
+
+#: Seconds between two questions while a job that has ended its stream is finishing.
+ENDING_INTERVAL = 5.0
+
+
+@dataclass(frozen=True)
+class WaitLimits:
+    """
+    The limits of a wait, all read and checked before the job is started.
+
+    :param interval: seconds between two questions to MetaStudio.
+    :param end_grace: seconds that MetaStudio gets to finish the job after END.
+    :param stop_grace: seconds that the job gets to end after a stop.
+    :param failure_budget: seconds for which MetaStudio may give no clear answer.
+    :param look_again_window: seconds after a start for which MetaStudio may not show the job yet.
+    :param disconnect_limit: seconds for which the stream may be interrupted; None: for ever.
+    :param silence_threshold: seconds after the start of a stream without a single callback before MetaStudio is
+        asked more often; None: no callbacks are expected.
+    :param stop_after_end: whether the job is stopped if it does not finish by itself after END.
+    :param cancel_on_kill: whether the job is stopped when the task is ended from outside.
+    :param version: of this format.
+    """
+
+    interval: float
+    end_grace: float = 120
+    stop_grace: float = 120
+    failure_budget: float = 3600
+    look_again_window: float = 30
+    disconnect_limit: float | None = None
+    silence_threshold: float | None = None
+    stop_after_end: bool = True
+    cancel_on_kill: bool = True
+    version: int = 1
+
+    def dump(self) -> dict[str, Any]:
+        """Return the limits as JSON-able primitives."""
+        return asdict(self)
+
+    @classmethod
+    def load(cls, value: Mapping[str, Any]) -> Self:
+        """Read what :meth:`dump` wrote; fields of a later release are left out."""
+        return cls(**_known(cls, value))
+
+
+@dataclass(frozen=True)
+class WaitState:
+    """
+    How a wait stands; it travels through Airflow's database, as texts and numbers, while the task is deferred.
+
+    :param smartlive_conn_id: the connection over which the job was started.
+    :param room_id: the room in which it was started.
+    :param job_id: the job.
+    :param expected_outputs: how many RTMP outputs it was started with.
+    :param started_at: when it was started.
+    :param deadline: when it is to be stopped as planned.
+    :param timeout_at: when the task's ``execution_timeout`` is over.
+    :param grace_until: END was seen; how long MetaStudio may take to finish the job.
+    :param grace_since: when that time began.
+    :param streamed: seconds that the stream had lasted then, as MetaStudio counts them; None if it did not answer.
+    :param end_source: what told of END, while MetaStudio finishes the job (a :class:`~.lifecycle.WakeSource`).
+    :param lost_since: since when MetaStudio has given no clear answer; the failure budget counts from here.
+    :param start_info: what the start has to add to the result: its origin, time, request id and warnings.
+    :param ended: whether an earlier try was told that the stream has ended.
+    :param logged_until: the latest state change of a stream that stands in the task's log already.
+    :param version: of this format.
+    """
+
+    smartlive_conn_id: str
+    room_id: str
+    job_id: str
+    expected_outputs: int
+    started_at: datetime
+    deadline: datetime | None = None
+    timeout_at: datetime | None = None
+    grace_until: datetime | None = None
+    grace_since: datetime | None = None
+    streamed: float | None = None
+    end_source: str | None = None
+    lost_since: datetime | None = None
+    start_info: dict[str, Any] = field(default_factory=dict)
+    ended: bool = False
+    logged_until: datetime | None = None
+    version: int = 2
+
+    def dump(self) -> dict[str, Any]:
+        """Return the state as JSON-able primitives; points in time as ISO 8601 text."""
+        return {
+            name: value.isoformat() if isinstance(value, datetime) else value
+            for name, value in asdict(self).items()
+        }
+
+    @classmethod
+    def load(cls, value: Mapping[str, Any]) -> Self:
+        """Read what :meth:`dump` wrote; fields of a later release are left out."""
+        known = _known(cls, value)
+        for name in _TIMES & known.keys():
+            known[name] = datetime.fromisoformat(known[name]) if known[name] else None
+        return cls(**known)
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether END was seen and MetaStudio is finishing the job."""
+        return self.grace_until is not None
+
+    def next_moment(self) -> tuple[datetime, WakeSource] | None:
+        """Return the next time at which something is due without anybody's signal, and what it is then."""
+        moments = (
+            (self.timeout_at, WakeSource.TIMEOUT),
+            (self.deadline, WakeSource.DEADLINE),
+            (self.grace_until, WakeSource.GRACE_OVER),
+        )
+        return min(((at, source) for at, source in moments if at is not None), default=None)
+
+    def due(self, now: datetime, limits: WaitLimits, callbacks: JobCallbacks | None) -> WakeSource | None:
+        """
+        Return what is due by now although nobody gave a signal; None to wait on.
+
+        :param callbacks: what was called back about the job, for the limit of interruptions.
+        """
+        moment = self.next_moment()
+        if moment is not None and moment[0] <= now:
+            return moment[1]
+        return (
+            WakeSource.DISCONNECTED
+            if is_interrupted_too_long(callbacks, limits.disconnect_limit, now)
+            else None
+        )
+
+    def interval(self, limits: WaitLimits) -> float:
+        """Return the seconds between two questions to MetaStudio."""
+        return ENDING_INTERVAL if self.is_ending else limits.interval
+
+
+def is_interrupted_too_long(callbacks: JobCallbacks | None, limit: float | None, now: datetime) -> bool:
+    """
+    Tell whether a stream has been interrupted for too long.
+
+    :param limit: seconds that an interruption may last; None: for ever.
+    """
+    since = callbacks.interrupted_since() if callbacks is not None and limit is not None else None
+    return since is not None and limit is not None and now - since > timedelta(seconds=limit)
+
+
+_TIMES = {"started_at", "deadline", "timeout_at", "grace_until", "grace_since", "lost_since", "logged_until"}
+
+
+def _known(cls: type[Any], value: Mapping[str, Any]) -> dict[str, Any]:
+    names = {part.name for part in fields(cls)}
+    return {name: part for name, part in value.items() if name in names}
