@@ -117,6 +117,7 @@ def decide(
     still_streams: bool = False,
     budget_over: bool = False,
     leave_running: bool = False,
+    stopped: bool = False,
 ) -> Verdict:
     """
     Return what the owner of a job does.
@@ -129,10 +130,12 @@ def decide(
         ``failure_budget``.
     :param leave_running: whether a job that does not finish after END is left to MetaStudio instead of being
         stopped (``stop_after_end=False``).
+    :param stopped: whether the job was stopped for this signal already: its end is then no surprise, and is judged
+        as if it still ran.
     """
     if signal is Signal.HAND_OVER:
         return Verdict(Action.NOTHING, "the task still waits; another triggerer goes on")
-    if sight in _OVER:
+    if sight in _OVER and not (stopped and sight in _STOPPED):
         return _over(signal, sight, ended)
     if signal is Signal.KILL:
         return Verdict(Action.STOP, "the task was ended from outside")
@@ -158,6 +161,9 @@ def decide(
 
 
 _OVER = {Sight.SUCCEED, Sight.FAILED, Sight.BLOCKED, Sight.NOT_FOUND}
+
+#: What MetaStudio may say of a job that was stopped; the state after a stop is not documented.
+_STOPPED = {Sight.SUCCEED, Sight.NOT_FOUND}
 
 
 def _over(signal: Signal, sight: Sight, ended: bool) -> Verdict:

@@ -21,6 +21,9 @@ JOB_ID_KEY = "job_id"
 #: XCom of the starting task that holds the room of its job.
 ROOM_ID_KEY = "room_id"
 
+#: XCom of the starting task that says what it has started, for people and pages.
+JOB_KEY = "smartlive_job"
+
 #: Source of the wake-ups that come from the receiver.
 CALLBACK = "callback"
 

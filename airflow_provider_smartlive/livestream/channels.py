@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from airflow_provider_smartlive.metastudio.outputs import describe_output
+
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
@@ -30,6 +32,11 @@ class Channel:
     conn_id: str
     url: str = field(repr=False)
     stream_key: str | None = field(repr=False)
+
+    @property
+    def label(self) -> str:
+        """Return it as it may be shown: scheme, host and path without the last segment."""
+        return describe_output(self.url, self.stream_key, key=b"").label
 
     @classmethod
     def from_connection(cls, connection: Connection) -> Channel:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, tzinfo
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_provider_smartlive.callbacks.route import Identity, Route
-from airflow_provider_smartlive.callbacks.waiter import JOB_ID_KEY, ROOM_ID_KEY
+from airflow.sdk.exceptions import AirflowRuntimeError
+
+from airflow_provider_smartlive.callbacks.route import Identity
+from airflow_provider_smartlive.callbacks.waiter import JOB_ID_KEY, JOB_KEY, ROOM_ID_KEY
 from airflow_provider_smartlive.lifecycle import Signal, signal_of_cancel
 from airflow_provider_smartlive.links import SmartLiveRoomLink
-from airflow_provider_smartlive.livestream.record import JobRecord
+from airflow_provider_smartlive.livestream.record import Attempt, JobRecord
 from airflow_provider_smartlive.livestream.starter import Starter
 from airflow_provider_smartlive.metastudio.ids import same_id
 
@@ -22,31 +27,53 @@ if TYPE_CHECKING:
 #: Key in Airflow's task state store, which outlives a try and a clear.
 STORE_KEY = "smartlive_job"
 
+#: Seconds between the tries to reach Airflow's API; its client has tried for a while already each time.
+API_PAUSES = (1.0, 2.0, 4.0, 8.0)
+
+T = TypeVar("T")
+
 
 class OwnTask:
     """
     One task instance, seen from its own code on a worker.
 
     :param context: Airflow's task context.
+    :param retries: the operator's ``retries``.
     :param resumed: whether this process goes on after a deferral.
+    :param sleep: waits between two tries to reach Airflow's API, in seconds.
     """
 
-    def __init__(self, context: Context, *, resumed: bool = False) -> None:
+    def __init__(
+        self,
+        context: Context,
+        *,
+        retries: int = 0,
+        resumed: bool = False,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._resumed = resumed
+        self._retries = retries
+        self._sleep = sleep
         self._ti = context["ti"]
         self._store = context["task_state_store"]
         self._run = context["dag_run"]
+        self._dag = context["dag"]
 
     @property
-    def route(self) -> Route:
-        """Identity and generation: a clear of a finished task raises ``max_tries``, a retry does not."""
+    def identity(self) -> Identity:
+        """Name the task instance."""
         ti = self._ti
-        map_index = -1 if ti.map_index is None else ti.map_index
-        return Route(
-            Identity(ti.dag_id, ti.run_id, ti.task_id, map_index),
-            generation=str(ti.max_tries),
-            max_tries=ti.max_tries,
-        )
+        return Identity(ti.dag_id, ti.run_id, ti.task_id, -1 if ti.map_index is None else ti.map_index)
+
+    @property
+    def attempt(self) -> Attempt:
+        """Return what Airflow says of this try."""
+        return Attempt(self._ti.max_tries, self._retries, self._run.clear_number or 0)
+
+    @property
+    def is_last_try(self) -> bool:
+        """Whether no retry is left after this try."""
+        return bool(self._ti.try_number > self._ti.max_tries)
 
     @property
     def due_at(self) -> datetime:
@@ -55,27 +82,37 @@ class OwnTask:
         return due_at
 
     @property
+    def zone(self) -> tzinfo:
+        """The DAG's own time zone."""
+        zone: tzinfo = self._dag.timezone
+        return zone
+
+    @property
     def is_backfill(self) -> bool:
         """Whether the run makes up for the past."""
         return str(getattr(self._run.run_type, "value", self._run.run_type)) == "backfill"
 
     def record(self) -> JobRecord | None:
-        """Return what the task remembers of its job."""
-        return JobRecord.load(self._store.get(STORE_KEY))
+        """
+        Return what the task remembers of its job, of whatever life.
+
+        :raises ValueError: if another release wrote it.
+        """
+        return JobRecord.load(self._ask(lambda: self._store.get(STORE_KEY)))
 
     def save(self, record: JobRecord) -> None:
         """Remember the job."""
-        self._store.set(STORE_KEY, record.dump())
+        self._ask(lambda: self._store.set(STORE_KEY, record.dump()))
 
     def may_have_job(self) -> bool:
         """Whether a start was sent that made a job, or may have made one."""
         record = self.record()
         return record is not None and record.sent_at is not None
 
-    def forswear(self, job_id: str) -> None:
+    def discard(self, job_id: str) -> None:
         """Remember that we stop a job ourselves, so that no retry takes up its end as a result."""
         if record := self.record():
-            self.save(record.with_stopped(job_id))
+            self.save(record.without(job_id))
 
     def note_end(self, job_id: str) -> None:
         """Remember that the stream of our job has ended, for a try that will not hear of it."""
@@ -83,22 +120,39 @@ class OwnTask:
         if record and record.job_id and same_id(record.job_id, job_id) and not record.ended:
             self.save(replace(record, ended=True))
 
+    def note_result(self) -> None:
+        """Remember that this life has its result: what comes after a clear is another one."""
+        if record := self.record():
+            self.save(replace(record, finished=True))
+
+    def note_failure(self, reason: str) -> None:
+        """Remember why this try fails, for a later one that finds it is too late to start again."""
+        if record := self.record():
+            self.save(replace(record, failure=reason))
+
     def callbacks(self, job_id: str) -> JobCallbacks | None:
         """Return what was called back about a job; None if nothing was, in this try."""
-        return Starter(**vars(self.route.identity)).callbacks(job_id)
+        return self._ask(lambda: Starter(**vars(self.identity)).callbacks(job_id))
 
-    def publish(self, job_id: str, room_id: str, link: str) -> None:
-        """Make the job known before the task waits: to sensors, to tear-downs, to people."""
+    def publish(self, announcement: dict[str, Any], link: str) -> None:
+        """
+        Make the job known before the task waits: to sensors, to tear-downs, to people.
+
+        :param announcement: what :func:`~airflow_provider_smartlive.livestream.summary.announce` returned.
+        :param link: its page in MetaStudio's console.
+        """
         for key, value in (
-            (JOB_ID_KEY, job_id),
-            (ROOM_ID_KEY, room_id),
+            (JOB_KEY, announcement),
+            (ROOM_ID_KEY, announcement["room_id"]),
             (SmartLiveRoomLink().xcom_key, link),
+            # Whoever sees this one finds the others as well.
+            (JOB_ID_KEY, announcement["job_id"]),
         ):
-            self._ti.xcom_push(key=key, value=value)
+            self._ask(partial(self._ti.xcom_push, key=key, value=value))
 
     def is_ended_meanwhile(self) -> bool:
         """Tell, in a process that was told nothing, whether its task was ended, cleared or deleted meanwhile."""
-        return _is_ended(own_state(self.route.identity))
+        return _is_ended(self._ask(lambda: own_state(self.identity)))
 
     def is_ended_from_outside(self) -> bool:
         """
@@ -110,10 +164,19 @@ class OwnTask:
         it: the task is ``running``, elsewhere. So a resumed process leaves the job alone even without a retry; if it
         was its worker that shut down, in the second or two of its life, the backstops are left.
         """
-        state = own_state(self.route.identity)
+        state = own_state(self.identity)
         if state == "running":
-            return not self._resumed and self._ti.try_number > self._ti.max_tries
+            return not self._resumed and self.is_last_try
         return _is_ended(state)
+
+    def _ask(self, action: Callable[[], T]) -> T:
+        """Do something by way of Airflow's API, whose passing faults must not end a livestream."""
+        for pause in API_PAUSES:
+            try:
+                return action()
+            except AirflowRuntimeError:
+                self._sleep(pause)
+        return action()
 
 
 def _is_ended(state: str | None) -> bool:

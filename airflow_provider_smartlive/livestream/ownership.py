@@ -13,15 +13,17 @@ from airflow_provider_smartlive.metastudio.callback_auth import AuthType
 
 if TYPE_CHECKING:
     from airflow_provider_smartlive.client.connection import ConnectionProfile
+    from airflow_provider_smartlive.livestream.channels import Channel
     from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
 
 
-def issue_route(route: Route, profile: ConnectionProfile) -> IssuedRoute:
+def issue_route(route: Route, profile: ConnectionProfile, channels: Sequence[Channel] = ()) -> IssuedRoute:
     """
     Make the callback URL and key of a task instance as this deployment is set up, and mask both in logs.
 
-    :param route: the task instance and its generation.
+    :param route: the task instance, its generation and the terms of its job.
     :param profile: the connection, whose own callback settings come first.
+    :param channels: the RTMP outputs of the job.
     :raises RouteError: if a setting does not allow it.
     """
     issued = issue(
@@ -29,6 +31,7 @@ def issue_route(route: Route, profile: ConnectionProfile) -> IssuedRoute:
         base_url=profile.callback_base_url or settings.callback_base_url(),
         secrets=settings.callback_secrets(),
         auth_type=profile.callback_auth_type or AuthType(settings.text("callback_auth_type")),
+        outputs=[(channel.url, channel.stream_key) for channel in channels],
     )
     mask_secret(issued.url)
     mask_secret(issued.key)

@@ -2,64 +2,138 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import datetime
+from typing import Any, NamedTuple, Self
 
 from airflow_provider_smartlive.metastudio.ids import same_id
+
+_VERSION = 2
+_TIMES = ("sent_at", "started_at", "deadline")
+_TUPLES = ("attempt", "outputs", "discarded")
+
+
+class Attempt(NamedTuple):
+    """
+    What Airflow says of one try, by which a retry is told from a clear.
+
+    :param max_tries: the task instance's. A clear sets it to the tries that were made plus ``retries``.
+    :param retries: the operator's.
+    :param clear_number: how often tasks of the DAG run were cleared, this one or others.
+    """
+
+    max_tries: int
+    retries: int
+    clear_number: int
 
 
 @dataclass(frozen=True)
 class JobRecord:
     """
-    What a task remembers of its job across tries, in the task state store.
+    One life of a task, in the task state store: where its start was sent, and what became of it.
 
-    :param generation: the generation it belongs to.
-    :param room_id: the room.
-    :param sent_at: when a start was about to be sent (ISO 8601); stays without a job id if the outcome is
-        unknown.
+    It is written before the request leaves and read by every try that comes after it: nobody derives the
+    connection, the room, the generation or the deadline of a job a second time.
+
+    :param generation: names the life (:func:`~airflow_provider_smartlive.callbacks.route.new_generation`).
+    :param attempt: what Airflow said of the try that began the life.
+    :param smartlive_conn_id: the connection over which the start was sent.
+    :param room_id: the room to which it was sent.
+    :param outputs: the RTMP outputs that were asked for, as they may be shown.
+    :param calls_back: whether a callback URL of ours was sent along, by which the job can be recognised.
+    :param single_job_in_room: whether MetaStudio was asked to refuse a second job in the room.
+    :param sent_at: when a start was about to be sent; stays without a job id if the outcome is unknown.
     :param job_id: the job, once MetaStudio has answered.
-    :param started_at: when the job was started (ISO 8601); deadlines count from here, whatever try waits.
-    :param stopped: jobs of this generation that we stopped on a kill or a time-out: their end is nobody's
-        result.
+    :param started_at: when the job was started.
+    :param deadline: when it is to be stopped as planned.
+    :param discarded: jobs of this life whose end is nobody's result: we stopped them, or an earlier try failed
+        with them.
     :param ended: whether END was called back on every output of the job. The callback table says so, too, but
         a new try begins without it, and END does not come twice.
+    :param failure: why an earlier try of this life failed, safe to show.
+    :param finished: whether the task was given its result.
     :param version: of this format.
     """
 
     generation: str
+    attempt: Attempt
+    smartlive_conn_id: str
     room_id: str
-    sent_at: str | None = None
+    outputs: tuple[str, ...] = ()
+    calls_back: bool = True
+    single_job_in_room: bool = False
+    sent_at: datetime | None = None
     job_id: str | None = None
-    started_at: str | None = None
-    stopped: tuple[str, ...] = ()
+    started_at: datetime | None = None
+    deadline: datetime | None = None
+    discarded: tuple[str, ...] = ()
     ended: bool = False
-    version: int = 1
+    failure: str | None = None
+    finished: bool = False
+    version: int = _VERSION
 
     @classmethod
-    def load(cls, value: object) -> JobRecord | None:
-        """Read what :meth:`dump` wrote; what a later release wrote is not ours to read, and counts as nothing."""
-        if not isinstance(value, dict) or value.get("version") != 1:
+    def load(cls, value: object) -> Self | None:
+        """
+        Read what :meth:`dump` wrote.
+
+        :raises ValueError: for a record of another release: to start beside its job would stream twice.
+        """
+        if value is None:
             return None
-        fields: dict[str, Any] = {name: value[name] for name in cls.__dataclass_fields__ if name in value}
-        return cls(**fields | {"stopped": tuple(fields.get("stopped", ()))})
+        if not isinstance(value, dict) or value.get("version") != _VERSION:
+            raise ValueError(
+                "The task state store holds a record of this task's livestream that another release of "
+                "airflow-provider-smartlive wrote. Finish the livestream with that release, or stop it "
+                "(`airflow smartlive jobs stop`) and delete the task's state `smartlive_job`."
+            )
+        known: dict[str, Any] = {part.name: value[part.name] for part in fields(cls) if part.name in value}
+        for name in _TIMES:
+            if known.get(name):
+                known[name] = datetime.fromisoformat(known[name])
+        known |= {name: tuple(known.get(name, ())) for name in _TUPLES}
+        return cls(**known | {"attempt": Attempt(*known["attempt"])})
+
+    def dump(self) -> dict[str, Any]:
+        """Return the record as JSON-able primitives; points in time as ISO 8601 text."""
+        values = asdict(self)
+        values |= {name: list(values[name]) for name in _TUPLES}
+        return values | {name: values[name] and values[name].isoformat() for name in _TIMES}
+
+    def continues_in(self, attempt: Attempt) -> bool:
+        """
+        Tell whether a try belongs to this life: whether it is a retry, and not the first try after a clear.
+
+        A clear raises ``max_tries``, unless ``retries`` was lowered meanwhile by just the number of tries that were
+        made. Then only a changed ``clear_number`` is left, which any other task of the run may have changed, too: it
+        counts if this life has its result, or if ``retries`` has changed indeed.
+        """
+        if attempt.max_tries != self.attempt.max_tries:
+            return False
+        if attempt.clear_number == self.attempt.clear_number:
+            return True
+        return not self.finished and attempt.retries == self.attempt.retries
 
     @property
     def is_unsettled(self) -> bool:
         """Whether a start was sent whose outcome is unknown."""
         return self.sent_at is not None and self.job_id is None
 
-    def is_stopped(self, job_id: str) -> bool:
-        """Whether we stopped a job ourselves, so that neither it nor its end may be taken up again."""
-        return any(same_id(job_id, stopped) for stopped in self.stopped)
+    @property
+    def has_failed(self) -> bool:
+        """Whether an earlier try of this life had a livestream that failed, or failed to start one."""
+        return self.failure is not None or bool(self.discarded)
+
+    def is_discarded(self, job_id: str) -> bool:
+        """Whether neither a job nor its end may be taken up again."""
+        return any(same_id(job_id, discarded) for discarded in self.discarded)
 
     def has_ended(self, job_id: str) -> bool:
         """Whether END was called back for a job, in whatever try."""
         return self.ended and self.job_id is not None and same_id(self.job_id, job_id)
 
-    def with_stopped(self, job_id: str) -> JobRecord:
-        """Return the record with a job added that we are about to stop."""
-        return self if self.is_stopped(job_id) else replace(self, stopped=(*self.stopped, job_id))
-
-    def dump(self) -> dict[str, Any]:
-        """Return the record as JSON-able primitives."""
-        return asdict(self) | {"stopped": list(self.stopped)}
+    def without(self, job_id: str | None) -> Self:
+        """Return the record with a job discarded."""
+        if job_id is None or self.is_discarded(job_id):
+            return self
+        return replace(self, discarded=(*self.discarded, job_id))

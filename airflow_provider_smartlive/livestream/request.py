@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow.sdk import Connection
+
+from airflow_provider_smartlive.livestream.channels import Channel
 from airflow_provider_smartlive.metastudio.start import StartJobRequest
 
 if TYPE_CHECKING:
     from airflow_provider_smartlive.callbacks.route import IssuedRoute
-    from airflow_provider_smartlive.livestream.channels import Channel
 
 #: What a request must not bring along, and what to do instead.
 _ELSEWHERE = {
@@ -57,6 +59,20 @@ def merge(request: Mapping[str, Any] | None, arguments: Mapping[str, Any]) -> di
             raise ValueError(f"{name} is given twice: in request and as an argument. Keep one of them.")
         fields[name] = value if value is not None else fields.get(name)
     return fields
+
+
+def channels(conn_ids: Iterable[str]) -> list[Channel]:
+    """
+    Read the RTMP outputs from their connections.
+
+    :raises ValueError: naming the connection that holds none.
+    """
+    return [Channel.from_connection(Connection.get(conn_id)) for conn_id in conn_ids]
+
+
+def interaction_url(conn_id: str | None) -> str | None:
+    """Read the ``interaction_callback_url`` from the host of a connection; None without one."""
+    return Connection.get(conn_id).host if conn_id is not None else None
 
 
 def check_fields(request: Mapping[str, Any]) -> None:

@@ -1,14 +1,14 @@
 """
-Exactly one start.
+Starting the one job of a task.
 
 MetaStudio knows no idempotency key: a start that is sent twice is two jobs and two bills. So whoever wants a
-job looks first, for a job that carries our own callback URL, and sends only when there surely is none.
+job looks first, for the job of an earlier try, and sends only when there surely is none.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -18,26 +18,23 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from airflow_provider_smartlive.lifecycle import Sight
 from airflow_provider_smartlive.livestream.ownership import callback_url_of, route_of
-from airflow_provider_smartlive.livestream.record import JobRecord
-from airflow_provider_smartlive.livestream.sighting import Sighting
+from airflow_provider_smartlive.livestream.sighting import ACTIVE_STATES, Sighting
 from airflow_provider_smartlive.livestream.stop import is_over, look, stop_and_confirm
-from airflow_provider_smartlive.metastudio.ids import normalise_id
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger as Logger
 
+    from airflow_provider_smartlive.callbacks.route import Route
     from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
     from airflow_provider_smartlive.livestream.own_task import OwnTask
+    from airflow_provider_smartlive.livestream.record import JobRecord
     from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob, StartJobResponse
     from airflow_provider_smartlive.metastudio.start import StartJobRequest
-
-#: How far back a job of ours can be that still runs: MetaStudio ends every job of ours within 168 hours.
-LONGEST_JOB = timedelta(hours=168 + 24)
 
 #: Our clock and MetaStudio's may differ by this much (its gateway refuses more), so a listing starts earlier.
 CLOCK_DIFFERENCE = timedelta(minutes=15)
 
-#: Seconds between two looks for a job whose start has an unknown outcome.
+#: Seconds between two looks for a job that MetaStudio may not show yet.
 LOOK_AGAIN_INTERVAL = 3.0
 
 #: How often a start is sent whose outcome stayed unknown and whose job was surely not there.
@@ -59,18 +56,18 @@ class Obtained:
     """
     The job of a task.
 
+    :param record: the record of this life, with the job.
     :param job_id: the job.
-    :param origin: how the task came by it.
     :param started_at: when it was started.
+    :param origin: how the task came by it.
     :param response: MetaStudio's answer, if this try started it.
-    :param ended: whether an earlier try was told that its stream has ended.
     """
 
+    record: JobRecord
     job_id: str
-    origin: Origin
     started_at: datetime
+    origin: Origin
     response: StartJobResponse | None = None
-    ended: bool = False
 
 
 class AmbiguousStartError(AirflowFailException):
@@ -79,200 +76,236 @@ class AmbiguousStartError(AirflowFailException):
 
 class JobStart:
     """
-    Obtains the one job of a task instance.
+    Obtains the one job of a task instance, and ends the jobs that it must not have.
 
-    :param hook: the hook.
-    :param request: the request, complete with outputs and callbacks.
-    :param room_id: the room.
+    :param hook_of: returns the hook for a connection id.
     :param task: the task instance that wants the job.
-    :param secrets: the callback secrets with which callback URLs are recognised; empty without callbacks.
-    :param look_again_window: seconds for which MetaStudio's listing may lag behind a start.
-    :param stop_grace: seconds that an older job gets to stop.
-    :param may_send: raises if it is too late to go live; asked right before a start is sent, because a job
-        that runs already is adopted however late it is.
+    :param secrets: the callback secrets with which callback URLs are recognised; empty if there are none.
+    :param deployment: the mark of this deployment: another one's jobs are not touched.
+    :param look_again_window: seconds for which MetaStudio may not show a job that was started.
+    :param stop_grace: seconds that a job gets to stop.
     """
 
     def __init__(
         self,
-        hook: SmartLiveTaskHook,
+        hook_of: Callable[[str], SmartLiveTaskHook],
         *,
-        request: StartJobRequest,
-        room_id: str,
         task: OwnTask,
         secrets: tuple[str, ...],
+        deployment: str,
         look_again_window: float,
         stop_grace: float,
-        may_send: Callable[[], None],
         log: Logger,
         now: Callable[[], datetime],
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.hook = hook
-        self.request = request
-        self.room_id = room_id
+        self.hook_of = hook_of
         self.task = task
-        self.route = task.route
         self.secrets = secrets
-        self.look_again_window = look_again_window
+        self.deployment = deployment
+        self.look_again_window = timedelta(seconds=look_again_window)
         self.stop_grace = stop_grace
-        self.may_send = may_send
         self.log = log
         self.now = now
         self.sleep = sleep
-        #: Jobs that were there before this try sent anything; None until it has looked.
-        self._earlier: set[str] | None = None
+        #: The record with the job, before anything else can fail.
+        self.latest: JobRecord | None = None
 
-    def obtain(self) -> Obtained:
+    # -- the job of an earlier try
+
+    def take_up(self, record: JobRecord) -> Obtained | None:
         """
-        Adopt the job of an earlier try, or start one.
+        Return the job of an earlier try of this life, wherever it was started; None if there surely is none.
 
+        :raises AmbiguousStartError: if a start may have been received and that cannot be found out.
+        :raises MetaStudioError: if MetaStudio cannot be asked.
+        """
+        if record.job_id is None:
+            return self._search(record) if record.is_unsettled else None
+        sighting = self._look(record, record.job_id)
+        if record.is_discarded(record.job_id):
+            self._stop(record, record.job_id, sighting)
+            return None
+        return self._claim(record, record.job_id, sighting)
+
+    def end(self, record: JobRecord) -> None:
+        """
+        Make sure that no job of a record runs, whether its start has an answer or not.
+
+        For the life before a clear, and for a try that fails for good: its job would stream without an owner.
+
+        :raises AmbiguousStartError: if a job may run that cannot be recognised.
+        :raises AirflowException: if a job still runs although it was told to stop.
+        :raises MetaStudioError: if MetaStudio cannot be asked.
+        """
+        if record.job_id is not None:
+            self._stop(record, record.job_id, self._look(record, record.job_id))
+        elif record.is_unsettled:
+            for jobs in self._looks(record):
+                found = [job for job in jobs if self._is_of(record, job)]
+                for job in found:
+                    self._stop(record, job.job_id, Sighting.of(job))
+                if found:
+                    return
+            self._refuse_if_unrecognisable(record, jobs, [job for job in jobs if job.is_active])
+
+    def _look(self, record: JobRecord, job_id: str) -> Sighting:
+        """Ask for a job by its id; right after its start, that MetaStudio does not know it tells nothing."""
+        known_until = (record.sent_at or self.now()) + self.look_again_window
+        while True:
+            sighting = look(self.hook_of(record.smartlive_conn_id), record.room_id, job_id)
+            if sighting.sight in (Sight.UNKNOWN, Sight.REFUSED) and sighting.error:
+                raise sighting.error
+            if sighting.sight is not Sight.NOT_FOUND or self.now() >= known_until:
+                return sighting
+            self.sleep(LOOK_AGAIN_INTERVAL)
+
+    def _search(self, record: JobRecord, *, own_failure: bool = False) -> Obtained | None:
+        """
+        Look for the job of a start with an unknown outcome, in the room to which it was sent.
+
+        :param own_failure: whether a job that has failed is this try's own; one of an earlier try is what this try
+            is for.
+        """
+        for jobs in self._looks(record):
+            found = [job for job in jobs if self._is_of(record, job) and not record.is_discarded(job.job_id)]
+            if found:
+                return self._claim_one(record, found, own_failure=own_failure)
+        self._refuse_if_unrecognisable(record, jobs, jobs)
+        return None
+
+    def _looks(self, record: JobRecord) -> Iterator[list[SmartLiveJob]]:
+        """List the jobs since a start, again and again until the listing must show its job: it may lag behind."""
+        until = self.now() + self.look_again_window
+        since = (record.sent_at or self.now()) - CLOCK_DIFFERENCE
+        hook = self.hook_of(record.smartlive_conn_id)
+        while True:
+            yield list(
+                hook.list_room_jobs(
+                    record.room_id, create_since=since, sort_key="create_time", sort_dir="desc"
+                )
+            )
+            if self.now() >= until:
+                return
+            self.sleep(LOOK_AGAIN_INTERVAL)
+
+    def _is_of(self, record: JobRecord, job: SmartLiveJob) -> bool:
+        route = self._route_of(job)
+        return route is not None and route.generation == record.generation
+
+    def _route_of(self, job: SmartLiveJob) -> Route | None:
+        """Return where a job of this task instance belongs, of whatever life; None for all others."""
+        route = route_of(job, self.secrets)
+        return route if route is not None and route.identity == self.task.identity else None
+
+    def _refuse_if_unrecognisable(
+        self, record: JobRecord, jobs: list[SmartLiveJob], candidates: list[SmartLiveJob]
+    ) -> None:
+        """
+        Refuse to go on if a job may be the one of an unclear start, and nothing tells.
+
+        :param jobs: all jobs that were made since.
+        :param candidates: those of them that must not be the one.
+        """
+        listing_tells = record.calls_back and any(map(callback_url_of, jobs))
+        if record.single_job_in_room or listing_tells or all(map(callback_url_of, candidates)):
+            return
+        raise AmbiguousStartError(
+            f"A start in room {record.room_id} has an unknown outcome, and MetaStudio's listing carries no "
+            "callback URL by which its job could be recognised. Not started again, because that could stream "
+            "twice. Look at the room's jobs (`airflow smartlive jobs list`), stop what should not run, and "
+            "clear the task. `job_run_config: {single_job_in_room: true}` makes such a restart safe."
+        )
+
+    def _claim_one(
+        self, record: JobRecord, jobs: list[SmartLiveJob], *, own_failure: bool
+    ) -> Obtained | None:
+        """Claim one that runs before one that is over; there are two only if MetaStudio made two of one request."""
+        jobs = sorted(jobs, key=lambda job: not job.is_active)
+        for other in jobs[1:]:
+            self._stop(record, other.job_id, Sighting.of(other))
+        return self._claim(record, jobs[0].job_id, Sighting.of(jobs[0]), own_failure=own_failure)
+
+    def _claim(
+        self, record: JobRecord, job_id: str, sighting: Sighting, *, own_failure: bool = False
+    ) -> Obtained | None:
+        claimable = {Sight.ACTIVE, Sight.SUCCEED, Sight.BLOCKED} | ({Sight.FAILED} if own_failure else set())
+        if sighting.sight not in claimable:
+            return None
+        origin = Origin.ADOPTED if sighting.sight is Sight.ACTIVE else Origin.FINISHED
+        self.log.info("Job %s of this task was found in room %s: %s.", job_id, record.room_id, origin)
+        created_at = sighting.job.create_time if sighting.job else None
+        return self._remember(record, job_id, record.started_at or created_at or self.now(), origin)
+
+    # -- a job of its own
+
+    def send(self, plan: Callable[[datetime], JobRecord], request: StartJobRequest) -> Obtained:
+        """
+        Start a job.
+
+        :param plan: returns the record to write for a start that is sent at a time, or raises if it is too late.
+        :param request: the request, complete with outputs and callbacks.
         :raises AmbiguousStartError: if a start may have been received and that cannot be found out.
         :raises MetaStudioError: if MetaStudio refuses.
         """
-        record = self.task.record()
-        unsettled = record is not None and record.is_unsettled
-        if record is not None and record.generation != self.route.generation:
-            self._leave_behind(record)
-            record = None
-        record = record or JobRecord(self.route.generation, self.room_id)
-        if record.job_id and (obtained := self._remembered(record, record.job_id)):
-            return obtained
-        # The job of an older life may be one that the listing does not show yet, too.
-        if obtained := self._listed(record, window=self.look_again_window if unsettled else 0.0):
-            return obtained
-        return self._start(record)
+        from airflow_provider_smartlive.client.exchange import AmbiguousStart
 
-    def _leave_behind(self, record: JobRecord) -> None:
-        """A new life of the task never adopts the job of an older one, and never streams beside it."""
-        if record.job_id:
-            self._stop(record.room_id, record.job_id, self._look(record.room_id, record.job_id))
-
-    def _remembered(self, record: JobRecord, job_id: str) -> Obtained | None:
-        """Judge the job of the record by MetaStudio's word, not by ours."""
-        sighting = self._look(record.room_id, job_id)
-        if record.is_stopped(job_id):
-            self._stop(record.room_id, job_id, sighting)
-            return None
-        return self._claim(record, job_id, sighting)
-
-    def _listed(self, record: JobRecord, *, window: float) -> Obtained | None:
-        """
-        Look for our job in the room's listing, again and again until the window is over.
-
-        A window is only needed when a start has an unknown outcome: the listing may lag behind it.
-        """
-        until = self.now() + timedelta(seconds=window)
-        while True:
-            jobs = self._jobs_of_room()
-            if obtained := self._recognised(record, jobs):
-                return obtained
-            if self.now() >= until:
-                break
-            self.sleep(LOOK_AGAIN_INTERVAL)
-        if record.is_unsettled and not self._can_tell(jobs):
-            raise AmbiguousStartError(
-                f"A start in room {self.room_id} has an unknown outcome, and MetaStudio's listing carries no "
-                "callback URL by which its job could be recognised. Not started again, because that could stream "
-                "twice. Look at the room's jobs (`airflow smartlive jobs list`), stop what should not run, and "
-                "clear the task. `job_run_config: {single_job_in_room: true}` makes such a restart safe."
-            )
-        if self._earlier is None:
-            self._earlier = {normalise_id(job.job_id) for job in jobs}
-        return None
-
-    def _recognised(self, record: JobRecord, jobs: Iterable[SmartLiveJob]) -> Obtained | None:
-        """Stop what an older life of the task left running, and claim the job of this one, if there is one."""
-        claimable: list[tuple[str, Sighting]] = []
-        for job in jobs:
-            route = route_of(job, self.secrets)
-            if route is None or route.identity != self.route.identity:
-                continue
-            if route.generation != self.route.generation or record.is_stopped(job.job_id):
-                self._stop(self.room_id, job.job_id, Sighting.of(job))
-            else:
-                claimable.append((job.job_id, Sighting.of(job)))
-        # One that runs comes before one that is over; the listing has the newest first. There can be two only
-        # if MetaStudio made two jobs of one request.
-        claimable.sort(key=lambda claim: is_over(claim[1]))
-        for other_id, sighting in claimable[1:]:
-            self._stop(self.room_id, other_id, sighting)
-        return self._claim(record, *claimable[0]) if claimable else None
-
-    def _claim(self, record: JobRecord, job_id: str, sighting: Sighting) -> Obtained | None:
-        """Take a job up; but one that failed in an earlier try is what this try is for."""
-        is_own_failure = sighting.sight is Sight.FAILED and self._is_new(job_id)
-        if sighting.sight not in (Sight.ACTIVE, Sight.SUCCEED, Sight.BLOCKED) and not is_own_failure:
-            return None
-        origin = Origin.ADOPTED if sighting.sight is Sight.ACTIVE else Origin.FINISHED
-        created_at = sighting.job.create_time if sighting.job else None
-        started_at = (
-            datetime.fromisoformat(record.started_at) if record.started_at else created_at or self.now()
-        )
-        self._remember(record, job_id, started_at)
-        self.log.info("Job %s of this task was found: %s.", job_id, origin)
-        return Obtained(job_id, origin, started_at, ended=record.has_ended(job_id))
-
-    def _is_new(self, job_id: str) -> bool:
-        return self._earlier is not None and normalise_id(job_id) not in self._earlier
-
-    def _start(self, record: JobRecord) -> Obtained:
-        from airflow_provider_smartlive.hooks import AmbiguousStart
-
+        self._stop_others(plan(self.now()))
         for _ in range(SENDS):
-            self.may_send()
             sent_at = self.now()
-            record = replace(record, sent_at=sent_at.isoformat(), job_id=None, started_at=None, ended=False)
+            record = plan(sent_at)
             self.task.save(record)
             try:
-                response = self.hook.start_job(self.room_id, self.request)
+                response = self.hook_of(record.smartlive_conn_id).start_job(record.room_id, request)
             except AmbiguousStart as error:
                 self.log.warning(
-                    "The start in room %s has an unknown outcome: %s Looking.", self.room_id, error
+                    "The start in room %s has an unknown outcome: %s Looking.", record.room_id, error
                 )
-                if obtained := self._listed(record, window=self.look_again_window):
+                if obtained := self._search(record, own_failure=True):
                     return obtained
                 continue
             except Exception:
                 # A clear answer, or surely not sent: nothing runs, and a retry need not wait for a listing.
                 self.task.save(replace(record, sent_at=None))
                 raise
-            self._remember(record, response.job_id, sent_at)
-            return Obtained(response.job_id, Origin.STARTED, sent_at, response)
+            return self._remember(record, response.job_id, sent_at, Origin.STARTED, response)
         raise AirflowException(
-            f"MetaStudio gave no clear answer to {SENDS} starts in room {self.room_id}, and none of them made a job."
+            f"MetaStudio gave no clear answer to {SENDS} starts in room {record.room_id}, and none of them made a job."
         )
 
-    def _remember(self, record: JobRecord, job_id: str, started_at: datetime) -> None:
-        self.task.save(replace(record, job_id=job_id, started_at=started_at.isoformat()))
+    def _stop_others(self, planned: JobRecord) -> None:
+        """Stop what this task left running in the room although no record tells of it."""
+        hook = self.hook_of(planned.smartlive_conn_id)
+        for job in hook.list_room_jobs(planned.room_id, state=ACTIVE_STATES):
+            route = self._route_of(job)
+            if route is None or self.deployment != route.deployment:
+                continue
+            if route.generation > planned.generation:
+                raise AirflowFailException(
+                    f"Job {job.job_id} belongs to a later life of this task: it was cleared while this process ran."
+                )
+            self._stop(planned, job.job_id, Sighting.of(job))
 
-    def _look(self, room_id: str, job_id: str) -> Sighting:
-        sighting = look(self.hook, room_id, job_id)
-        if sighting.sight in (Sight.UNKNOWN, Sight.REFUSED) and sighting.error:
-            raise sighting.error
-        return sighting
+    def _remember(
+        self,
+        record: JobRecord,
+        job_id: str,
+        started_at: datetime,
+        origin: Origin,
+        response: StartJobResponse | None = None,
+    ) -> Obtained:
+        record = replace(record, job_id=job_id, started_at=started_at)
+        self.latest = record
+        self.task.save(record)
+        return Obtained(record, job_id, started_at, origin, response)
 
-    def _jobs_of_room(self) -> list[SmartLiveJob]:
-        since = max(self.task.due_at - CLOCK_DIFFERENCE, self.now() - LONGEST_JOB)
-        return list(
-            self.hook.list_room_jobs(
-                self.room_id, create_since=since, sort_key="create_time", sort_dir="desc"
-            )
-        )
-
-    def _can_tell(self, jobs: Iterable[SmartLiveJob]) -> bool:
-        """Whether a job of ours would have been recognised: the listing is empty, or it does carry callback URLs."""
-        run_config = self.request.job_run_config
-        if run_config is not None and run_config.single_job_in_room:
-            return True
-        urls = [callback_url_of(job) for job in jobs]
-        return bool(self.secrets) and (not urls or any(urls))
-
-    def _stop(self, room_id: str, job_id: str, sighting: Sighting) -> None:
+    def _stop(self, record: JobRecord, job_id: str, sighting: Sighting) -> None:
         if is_over(sighting):
             return
-        self.log.info("Stopping job %s, which an earlier run of this task left running.", job_id)
-        if not is_over(stop_and_confirm(self.hook, room_id, job_id, grace=self.stop_grace)):
+        self.log.info("Stopping job %s in room %s, which nobody owns any more.", job_id, record.room_id)
+        hook = self.hook_of(record.smartlive_conn_id)
+        if not is_over(stop_and_confirm(hook, record.room_id, job_id, grace=self.stop_grace)):
             raise AirflowException(
-                f"Job {job_id} of an earlier run of this task is still running although it was told to stop; "
+                f"Job {job_id} of this task is still running in room {record.room_id} although it was told to stop; "
                 "starting another one would stream twice."
             )

@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow_provider_smartlive.callbacks.table import JobCallbacks, StreamRow
+    from airflow_provider_smartlive.livestream.record import JobRecord
     from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
+
+
+def announce(record: JobRecord, *, planned_start: datetime, start_info: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return what a task says of its job before it waits, as it goes into the XCom ``smartlive_job``.
+
+    :param record: the record with the job.
+    :param planned_start: when the run was to go live.
+    :param start_info: origin, request id and warnings of the start.
+    """
+    return {
+        "version": 1,
+        "job_id": record.job_id,
+        "room_id": record.room_id,
+        "smartlive_conn_id": record.smartlive_conn_id,
+        "outputs": list(record.outputs),
+        "planned_start": planned_start.isoformat(),
+        "planned_end": _iso(record.deadline),
+        **start_info,
+    }
 
 
 def summarise(

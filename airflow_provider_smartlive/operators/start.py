@@ -7,34 +7,18 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-from airflow.sdk import BaseOperator, Connection
-from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
-from airflow.sdk.timezone import utcnow
+from airflow.sdk import BaseOperator
 
-from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.exceptions import SmartLiveKilledError
-from airflow_provider_smartlive.lifecycle import WakeSource
 from airflow_provider_smartlive.links import SmartLiveRoomLink
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_smartlive.callbacks.route import IssuedRoute
-    from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
     from airflow_provider_smartlive.livestream.kill import KillSwitch
-    from airflow_provider_smartlive.livestream.own_task import OwnTask
-    from airflow_provider_smartlive.livestream.owner import Owner, Wait
-    from airflow_provider_smartlive.livestream.schedule import Schedule
-    from airflow_provider_smartlive.livestream.start import Obtained
-    from airflow_provider_smartlive.metastudio.start import StartJobRequest
+    from airflow_provider_smartlive.livestream.runner import LivestreamRunner
+    from airflow_provider_smartlive.livestream.wait_state import WaitLimits, WaitState
 
 DEFAULT_CONNECTION = "smartlive_default"
-
-#: Seconds between two looks into the callback table of a task that waits on a worker.
-POLL_INTERVAL = 5.0
-
-#: Seconds between two questions while a job that has ended its stream is finishing.
-ENDING_INTERVAL = 5.0
 
 
 class StartSmartLiveJobOperator(BaseOperator):
@@ -117,7 +101,7 @@ class StartSmartLiveJobOperator(BaseOperator):
         co_streamer_config: Mapping[str, Any] | None = None,
         rtc_callback_config: Mapping[str, Any] | None = None,
         job_run_config: Mapping[str, Any] | None = None,
-        output_conn_ids: Sequence[str] = (),
+        output_conn_ids: Sequence[str] | str | None = (),
         interaction_conn_id: str | None = None,
         smartlive_conn_id: str = DEFAULT_CONNECTION,
         use_callbacks: bool = True,
@@ -125,14 +109,14 @@ class StartSmartLiveJobOperator(BaseOperator):
         wait_for_termination: bool = True,
         deferrable: bool = True,
         stop_at: datetime | str | None = None,
-        max_duration: timedelta | None = None,
-        start_window: timedelta | None = timedelta(hours=1),
+        max_duration: timedelta | float | None = None,
+        start_window: timedelta | float | None = timedelta(hours=1),
         allow_backfill: bool = False,
         cancel_on_kill: bool = True,
         stop_after_end: bool = True,
-        end_grace: float | None = None,
-        fail_on_disconnect_longer_than: timedelta | None = None,
-        reconcile_interval: float | None = None,
+        end_grace: timedelta | float | None = None,
+        fail_on_disconnect_longer_than: timedelta | float | None = None,
+        reconcile_interval: timedelta | float | None = None,
         warnings_as_errors: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -162,278 +146,70 @@ class StartSmartLiveJobOperator(BaseOperator):
         self.fail_on_disconnect_longer_than = fail_on_disconnect_longer_than
         self.reconcile_interval = reconcile_interval
         self.warnings_as_errors = warnings_as_errors
-        self._owner: Owner | None = None
+        self._runner: LivestreamRunner | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """
         Start the livestream, unless one of ours runs already, and wait.
 
         :raises AirflowSkipException: if the run is a backfill or later than ``start_window``.
-        :raises AirflowFailException: if the connection, the settings, an output or the request is wrong.
+        :raises AirflowFailException: if an argument, the connection, a setting, an output or the request is wrong.
         :raises MetaStudioError: if MetaStudio refuses the start for a reason that may pass.
         :raises AmbiguousStartError: if it cannot be known whether a job was started.
         """
-        from airflow_provider_smartlive.livestream.own_task import OwnTask
-        from airflow_provider_smartlive.retries import failing_for_good
-
-        task = OwnTask(context)
-        with failing_for_good(unless=task.may_have_job):
-            schedule = self._schedule(task)
-            issued = self._issue(task)
-            request = self._build_request(issued, schedule)
-            obtained = self._obtain(task, request, issued, schedule)
-        owner = self._owner = self._make_owner(task, self._first_wait(obtained, request, schedule))
-        self._publish(owner)
-        try:
-            return self._go_on(owner, obtained)
-        except AirflowTaskTimeout:
-            # On a worker Airflow itself keeps execution_timeout: the same end as in a trigger.
-            return self._settle_or_wait(owner, WakeSource.TIMEOUT)
+        return self._run(context).start()
 
     def execute_complete(
-        self, context: Context, event: dict[str, Any], wait: dict[str, Any]
+        self,
+        context: Context,
+        event: dict[str, Any],
+        wait: dict[str, Any] | None = None,
+        limits: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
         """
         Go on after a wake-up.
 
         :param event: a :class:`~airflow_provider_smartlive.callbacks.waiter.Wake`.
-        :param wait: a :class:`~airflow_provider_smartlive.livestream.owner.Wait`.
+        :param wait: a :class:`~airflow_provider_smartlive.livestream.wait_state.WaitState`; ``dag.test()`` loses it.
+        :param limits: a :class:`~airflow_provider_smartlive.livestream.wait_state.WaitLimits`; likewise.
         """
-        from airflow_provider_smartlive.callbacks.waiter import Wake
-        from airflow_provider_smartlive.livestream.own_task import OwnTask
-        from airflow_provider_smartlive.livestream.owner import Wait
-        from airflow_provider_smartlive.metastudio.ids import same_id
-
-        owner = self._owner = self._make_owner(OwnTask(context, resumed=True), Wait.load(wait))
-        wake = Wake.load(event)
-        # An event of another job says nothing about ours; looking is always right.
-        is_ours = same_id(wake.job_id, owner.wait.job_id)
-        source = WakeSource(wake.source) if is_ours else WakeSource.RECONCILIATION
-        try:
-            return self._settle_or_wait(owner, source)
-        except AirflowTaskTimeout:
-            return self._settle_or_wait(owner, WakeSource.TIMEOUT)
+        return self._run(context, resumed=True).resume(event, wait, limits)
 
     def on_kill(self) -> None:
         """Stop the job if the task was ended from outside; a process that only lost its task leaves it alone."""
         if self.cancel_on_kill:
-            self._kill.pull(at_once=self._owner is not None)
+            self._kill.pull(at_once=self._runner is not None and self._runner.owner is not None)
 
-    @cached_property
-    def _hook(self) -> SmartLiveTaskHook:
-        from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
+    def _run(self, context: Context, *, resumed: bool = False) -> LivestreamRunner:
+        from airflow_provider_smartlive.livestream.own_task import OwnTask
+        from airflow_provider_smartlive.livestream.runner import LivestreamRunner
+        from airflow_provider_smartlive.livestream.start_arguments import StartArguments
 
-        return SmartLiveTaskHook(smartlive_conn_id=self.smartlive_conn_id)
-
-    def _issue(self, task: OwnTask) -> IssuedRoute | None:
-        from airflow_provider_smartlive.livestream.ownership import issue_route
-
-        return issue_route(task.route, self._hook.profile()) if self.use_callbacks else None
-
-    def _build_request(self, issued: IssuedRoute | None, schedule: Schedule) -> StartJobRequest:
-        from airflow_provider_smartlive.livestream import request
-        from airflow_provider_smartlive.livestream.channels import Channel
-
-        channels = [Channel.from_connection(Connection.get(conn_id)) for conn_id in self.output_conn_ids]
-        interaction = Connection.get(self.interaction_conn_id) if self.interaction_conn_id else None
-        built = request.build(
-            request.merge(self.request, {name: getattr(self, name) for name in request.ARGUMENTS}),
-            channels=channels,
-            interaction_callback_url=interaction.host if interaction else None,
-            issued=issued,
-            event_types=self.callback_event_types or request.EVENT_TYPES,
-            max_live_duration=request.hours_to_live(
-                schedule.longest(utcnow()), cap=settings.number("max_live_duration")
-            ),
-        )
-        for warning in (warnings := built.warnings()):
-            self.log.warning("The request: %s", warning)
-        if warnings and self.warnings_as_errors:
-            raise AirflowFailException(
-                f"The request has warnings (warnings_as_errors): {'; '.join(warnings)}"
-            )
-        return built
-
-    def _obtain(
-        self, task: OwnTask, request: StartJobRequest, issued: IssuedRoute | None, schedule: Schedule
-    ) -> Obtained:
-        from airflow_provider_smartlive.livestream.start import JobStart
-
-        return JobStart(
-            self._hook,
-            request=request,
-            room_id=self.room_id,
-            task=task,
-            secrets=settings.callback_secrets() if issued else (),
-            look_again_window=settings.number("look_again_window"),
-            stop_grace=settings.number("stop_grace"),
-            may_send=lambda: self._check_start(schedule),
+        task = OwnTask(context, retries=self.retries or 0, resumed=resumed, sleep=self._kill.sleep)
+        self._runner = LivestreamRunner(
+            task,
+            read=lambda: StartArguments.read(self, task),
+            kill=self._kill,
+            defer=self._defer if self.deferrable else None,
             log=self.log,
-            now=utcnow,
-            sleep=self._kill.sleep,
-        ).obtain()
-
-    def _check_start(self, schedule: Schedule) -> None:
-        if self._kill.pulled:
-            raise SmartLiveKilledError("The task was told to end before its livestream was started.")
-        schedule.check(utcnow())
-
-    def _schedule(self, task: OwnTask) -> Schedule:
-        from airflow_provider_smartlive.livestream.schedule import Schedule, moment
-
-        return Schedule(
-            due_at=task.due_at,
-            is_backfill=task.is_backfill,
-            start_window=self.start_window,
-            allow_backfill=self.allow_backfill,
-            stop_at=moment(self.stop_at),
-            max_duration=self.max_duration,
-            execution_timeout=self.execution_timeout,
         )
+        return self._runner
 
-    def _first_wait(self, obtained: Obtained, request: StartJobRequest, schedule: Schedule) -> Wait:
-        from airflow_provider_smartlive.livestream.owner import Wait
-
-        response = obtained.response
-        return Wait(
-            job_id=obtained.job_id,
-            room_id=self.room_id,
-            expected_outputs=len(request.output_urls or ()),
-            deadline=schedule.deadline(obtained.started_at),
-            timeout_at=schedule.timeout_at(utcnow()),
-            ended=obtained.ended,
-            story={
-                "origin": str(obtained.origin),
-                "started_at": obtained.started_at.isoformat(),
-                "request_id": response.request_id if response else None,
-                "warnings": [str(warning.warning_type) for warning in response.live_warning_info]
-                if response
-                else [],
-            },
-        )
-
-    def _make_owner(self, task: OwnTask, wait: Wait) -> Owner:
-        from airflow_provider_smartlive.livestream.owner import Owner
-
-        return Owner(
-            self._hook,
-            wait,
-            task=task,
-            end_grace=settings.number("end_grace") if self.end_grace is None else self.end_grace,
-            stop_grace=settings.number("stop_grace"),
-            stop_after_end=self.stop_after_end,
-            failure_budget=settings.number("failure_budget"),
-            disconnect_limit=self._disconnect_limit(),
-            log=self.log,
-            now=utcnow,
-        )
-
-    def _publish(self, owner: Owner) -> None:
-        wait = owner.wait
-        owner.task.publish(
-            wait.job_id, wait.room_id, self._hook.profile().console_link(wait.room_id, wait.job_id)
-        )
-        self.log.info("Job %s in room %s: %s.", wait.job_id, wait.room_id, wait.story["origin"])
-
-    def _judge_warnings(self, obtained: Obtained, owner: Owner) -> None:
-        warnings = owner.wait.story["warnings"]
-        for warning in warnings:
-            self.log.warning("MetaStudio warns about this livestream: %s", warning)
-        if warnings and self.warnings_as_errors:
-            owner.discard("The livestream has warnings")
-            raise AirflowFailException(f"Job {obtained.job_id} was stopped: MetaStudio warns of {warnings}.")
-
-    def _go_on(self, owner: Owner, obtained: Obtained) -> dict[str, Any]:
-        self._honour_kill()
-        self._judge_warnings(obtained, owner)
-        if not self.wait_for_termination:
-            self._leave(owner)
-            return owner.started()
-        if obtained.response is None:
-            # A job of an earlier try may have ended; its callbacks went with the XComs of that try.
-            return self._settle_or_wait(owner, WakeSource.RECONCILIATION)
-        if owner.has_ended():
-            return self._settle_or_wait(owner, WakeSource.CALLBACK)
-        return self._wait(owner)
-
-    def _settle_or_wait(self, owner: Owner, source: WakeSource) -> dict[str, Any]:
-        result = owner.settle(source)
-        return self._wait(owner) if result is None else result
-
-    def _wait(self, owner: Owner) -> dict[str, Any]:
-        if self.deferrable:
-            self._defer(owner)
-        while (result := owner.settle(self._next_source(owner))) is None:
-            pass
-        return result
-
-    def _leave(self, owner: Owner) -> None:
-        if self.cancel_on_kill:
-            owner.leave()
-
-    def _defer(self, owner: Owner) -> NoReturn:
+    def _defer(self, wait: WaitState, limits: WaitLimits) -> NoReturn:
         from airflow_provider_smartlive.triggers import SmartLiveJobTrigger
 
-        self._leave(owner)
-        wait = owner.wait
+        state: dict[str, Any] = {"wait": wait.dump(), "limits": limits.dump()}
         self.defer(
-            trigger=SmartLiveJobTrigger(
-                smartlive_conn_id=self.smartlive_conn_id,
-                room_id=wait.room_id,
-                job_id=wait.job_id,
-                interval=self._interval(wait),
-                deadline=wait.deadline,
-                timeout_at=wait.timeout_at,
-                grace_until=wait.grace_until,
-                lost_since=wait.lost_since,
-                expected_outputs=wait.expected_outputs,
-                failure_budget=settings.number("failure_budget"),
-                disconnect_limit=self._disconnect_limit(),
-                silence_threshold=settings.number("silence_threshold") if self.use_callbacks else None,
-                cancel_on_kill=self.cancel_on_kill,
-            ),
+            trigger=SmartLiveJobTrigger(**state),
             method_name="execute_complete",
-            kwargs={"wait": wait.dump()},
+            kwargs=state,
             # Airflow's own deferral timeout would skip execute_complete and on_kill; the trigger keeps the
             # deadlines.
             timeout=None,
         )
 
-    def _next_source(self, owner: Owner) -> WakeSource:
-        """Wait on the worker for what would wake a deferred task."""
-        ask_at = utcnow() + timedelta(seconds=max(self._interval(owner.wait), owner.pause))
-        while True:
-            self._honour_kill()
-            moment = owner.wait.next_moment()
-            if moment is not None and moment[0] <= utcnow():
-                return moment[1]
-            if owner.wait.grace_until is None and owner.has_ended():
-                return WakeSource.CALLBACK
-            if owner.is_interrupted_too_long():
-                return WakeSource.DISCONNECTED
-            if utcnow() >= ask_at:
-                return WakeSource.RECONCILIATION
-            self._kill.sleep(min(POLL_INTERVAL, self._interval(owner.wait)))
-
-    def _disconnect_limit(self) -> float | None:
-        limit = self.fail_on_disconnect_longer_than
-        return limit.total_seconds() if limit is not None else None
-
-    def _interval(self, wait: Wait) -> float:
-        if wait.grace_until is not None:
-            return ENDING_INTERVAL
-        if self.reconcile_interval is not None:
-            return self.reconcile_interval
-        pushed = self.use_callbacks and wait.expected_outputs
-        return settings.number("reconcile_interval" if pushed else "reconcile_interval_without_rtmp")
-
     @cached_property
     def _kill(self) -> KillSwitch:
         from airflow_provider_smartlive.livestream.kill import KillSwitch
 
-        return KillSwitch(lambda understood: self._owner.honour_kill(understood) if self._owner else None)
-
-    def _honour_kill(self) -> None:
-        if self._kill.pulled:
-            self._kill.honour()
-            raise SmartLiveKilledError("The task was ended from outside.")
+        return KillSwitch(lambda understood: self._runner.honour_kill(understood) if self._runner else None)

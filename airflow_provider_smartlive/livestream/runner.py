@@ -1,0 +1,410 @@
+"""One livestream of a task, from its start to its result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import cache
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.sdk.exceptions import (
+    AirflowFailException,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+    TaskDeferred,
+)
+from airflow.sdk.timezone import utcnow
+
+from airflow_provider_smartlive import settings
+from airflow_provider_smartlive.callbacks.route import JobTerms, Route, new_generation
+from airflow_provider_smartlive.callbacks.waiter import Wake
+from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
+from airflow_provider_smartlive.exceptions import (
+    SmartLiveJobFailedError,
+    SmartLiveKilledError,
+    SmartLiveTimeoutError,
+)
+from airflow_provider_smartlive.lifecycle import WakeSource
+from airflow_provider_smartlive.livestream.owner import Owner
+from airflow_provider_smartlive.livestream.record import JobRecord
+from airflow_provider_smartlive.livestream.start import AmbiguousStartError, JobStart, Obtained, Origin
+from airflow_provider_smartlive.livestream.summary import announce
+from airflow_provider_smartlive.livestream.wait_state import WaitLimits, WaitState
+from airflow_provider_smartlive.metastudio.errors import MetaStudioError
+from airflow_provider_smartlive.metastudio.ids import same_id
+from airflow_provider_smartlive.retries import failing_for_good
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger as Logger
+
+    from airflow_provider_smartlive.livestream.kill import KillSwitch
+    from airflow_provider_smartlive.livestream.own_task import OwnTask
+    from airflow_provider_smartlive.livestream.start_arguments import StartArguments
+
+#: Seconds between two looks into the callback table of a task that waits on a worker.
+POLL_INTERVAL = 5.0
+
+
+class LivestreamRunner:
+    """
+    Runs one livestream: starts its job or takes up the one of an earlier try, waits, and returns the result.
+
+    Whatever goes wrong in between, a job is left running only for a retry that will take it up.
+
+    :param task: the task instance.
+    :param read: reads and checks the operator's arguments.
+    :param kill: tells when the task is to end.
+    :param defer: hands the wait to a trigger: takes the :class:`WaitState` and the :class:`WaitLimits`.
+    """
+
+    def __init__(
+        self,
+        task: OwnTask,
+        *,
+        read: Callable[[], StartArguments],
+        kill: KillSwitch,
+        defer: Callable[[WaitState, WaitLimits], NoReturn] | None,
+        log: Logger,
+        now: Callable[[], datetime] = utcnow,
+    ) -> None:
+        self.task = task
+        self.read = read
+        self.kill = kill
+        self.defer = defer
+        self.log = log
+        self.now = now
+        self.hook_of = cache(lambda conn_id: SmartLiveTaskHook(smartlive_conn_id=conn_id))
+        #: Decides for the job, as soon as there is one.
+        self.owner: Owner | None = None
+        self._job_start: JobStart | None = None
+
+    # -- from the first line of the task
+
+    def start(self) -> dict[str, Any]:
+        """
+        Start the livestream, unless one of this task runs already, and wait for its end.
+
+        :raises AirflowSkipException: if the run is a backfill, or it is too late.
+        :raises AirflowFailException: if no retry can help.
+        """
+        with self._leaving_no_job_behind():
+            with failing_for_good(unless=self.task.may_have_job):
+                wanted = self.read()
+                obtained = self._obtain(wanted)
+            owner = self.owner = self._make_owner(self._first_wait(obtained, wanted), wanted.limits)
+            self._publish(owner, obtained, wanted)
+            return self._result(lambda: self._go_on(owner, obtained, wanted))
+
+    def _obtain(self, wanted: StartArguments) -> Obtained:
+        """Take up the job of an earlier try, or start one."""
+        record, attempt = self.task.record(), self.task.attempt
+        start = self._job_start = self._make_start(wanted.limits)
+        if record is not None and not record.continues_in(attempt):
+            self.log.info("This task was cleared: it begins anew.")
+            start.end(record)
+            planned = self._plan(wanted, generation=new_generation(self.now(), after=record.generation))
+        elif record is not None:
+            if obtained := start.take_up(record):
+                return obtained
+            planned = self._plan(wanted, generation=record.generation)
+            planned = replace(
+                planned, discarded=record.without(record.job_id).discarded, failure=record.failure
+            )
+        else:
+            planned = self._plan(wanted, generation=new_generation(self.now()))
+        return self._send(start, planned, wanted)
+
+    def _plan(self, wanted: StartArguments, *, generation: str) -> JobRecord:
+        """Return the record of a job that is about to be started, without its times."""
+        return JobRecord(
+            generation=generation,
+            attempt=self.task.attempt,
+            smartlive_conn_id=wanted.smartlive_conn_id,
+            room_id=wanted.room_id,
+            calls_back=wanted.use_callbacks,
+        )
+
+    def _send(self, start: JobStart, planned: JobRecord, wanted: StartArguments) -> Obtained:
+        from airflow_provider_smartlive.livestream import request
+        from airflow_provider_smartlive.livestream.ownership import issue_route
+
+        channels = request.channels(wanted.output_conn_ids)
+        schedule = wanted.schedule
+        terms = JobTerms(
+            deadline=schedule.deadline(self.now()),
+            waits=wanted.waits,
+            cancel_on_kill=wanted.limits.cancel_on_kill,
+        )
+        route = Route(
+            self.task.identity, planned.generation, planned.attempt.max_tries, settings.deployment(), terms
+        )
+        profile = self.hook_of(planned.smartlive_conn_id).profile()
+        built = request.build(
+            wanted.fields,
+            channels=channels,
+            interaction_callback_url=request.interaction_url(wanted.interaction_conn_id),
+            issued=issue_route(route, profile, channels) if wanted.use_callbacks else None,
+            event_types=wanted.event_types,
+            max_live_duration=request.hours_to_live(
+                schedule.longest(self.now()), cap=wanted.max_live_duration
+            ),
+        )
+        self._judge_request(built.warnings(), wanted)
+        planned = replace(
+            planned,
+            outputs=tuple(channel.label for channel in channels),
+            single_job_in_room=bool(built.job_run_config and built.job_run_config.single_job_in_room),
+        )
+
+        def plan(sent_at: datetime) -> JobRecord:
+            self._check_time(planned, wanted)
+            return replace(planned, sent_at=sent_at, deadline=schedule.deadline(sent_at))
+
+        return start.send(plan, built)
+
+    def _judge_request(self, warnings: list[str], wanted: StartArguments) -> None:
+        for warning in warnings:
+            self.log.warning("The request: %s", warning)
+        if warnings and wanted.warnings_as_errors:
+            raise AirflowFailException(
+                f"The request has warnings (warnings_as_errors): {'; '.join(warnings)}"
+            )
+
+    def _check_time(self, planned: JobRecord, wanted: StartArguments) -> None:
+        """Refuse to go live when it is not the time; but a livestream that has failed is no skip."""
+        if self.kill.pulled:
+            raise SmartLiveKilledError("The task was told to end before its livestream was started.")
+        try:
+            wanted.schedule.check(self.now())
+        except AirflowSkipException as too_late:
+            if not planned.has_failed:
+                raise
+            raise AirflowFailException(
+                f"{planned.failure or 'The livestream of an earlier try failed.'} It is too late for another one: "
+                f"{too_late}"
+            ) from None
+
+    def _make_start(self, limits: WaitLimits) -> JobStart:
+        return JobStart(
+            self.hook_of,
+            task=self.task,
+            secrets=settings.callback_secrets(),
+            deployment=settings.deployment(),
+            look_again_window=limits.look_again_window,
+            stop_grace=limits.stop_grace,
+            log=self.log,
+            now=self.now,
+            sleep=self.kill.sleep,
+        )
+
+    def _first_wait(self, obtained: Obtained, wanted: StartArguments) -> WaitState:
+        response = obtained.response
+        return replace(
+            self._wait_of(obtained.record, obtained.origin),
+            timeout_at=wanted.schedule.timeout_at(self.now()),
+            start_info={
+                "origin": str(obtained.origin),
+                "started_at": obtained.started_at.isoformat(),
+                "request_id": response.request_id if response else None,
+                "warnings": [str(warning.warning_type) for warning in response.live_warning_info]
+                if response
+                else [],
+            },
+        )
+
+    @staticmethod
+    def _wait_of(record: JobRecord, origin: Origin) -> WaitState:
+        """Return how the wait for the job of a record begins."""
+        job_id, started_at = record.job_id, record.started_at
+        if job_id is None or started_at is None:
+            raise AirflowFailException("This task was resumed, and its task state store knows of no job.")
+        return WaitState(
+            smartlive_conn_id=record.smartlive_conn_id,
+            room_id=record.room_id,
+            job_id=job_id,
+            expected_outputs=len(record.outputs),
+            started_at=started_at,
+            deadline=record.deadline,
+            ended=record.ended,
+            start_info={"origin": str(origin), "started_at": started_at.isoformat(), "warnings": []},
+        )
+
+    def _publish(self, owner: Owner, obtained: Obtained, wanted: StartArguments) -> None:
+        """Make the job known before the task waits: to sensors, to tear-downs, to people."""
+        wait = owner.wait
+        announcement = announce(
+            obtained.record, planned_start=wanted.schedule.due_at, start_info=wait.start_info
+        )
+        link = owner.hook.profile().console_link(wait.room_id, wait.job_id)
+        self.task.publish(announcement, link)
+        self.log.info("Job %s in room %s: %s.", wait.job_id, wait.room_id, obtained.origin)
+
+    def _go_on(self, owner: Owner, obtained: Obtained, wanted: StartArguments) -> dict[str, Any]:
+        self._honour_kill()
+        self._judge_livestream(owner, wanted)
+        if not wanted.waits:
+            self._leave(owner)
+            return owner.started()
+        if obtained.response is None:
+            # A job of an earlier try may have ended; its callbacks went with the XComs of that try.
+            return self._settle_or_wait(owner, WakeSource.RECONCILIATION)
+        if owner.has_ended(owner.callbacks()):
+            return self._settle_or_wait(owner, WakeSource.CALLBACK)
+        return self._wait(owner)
+
+    def _judge_livestream(self, owner: Owner, wanted: StartArguments) -> None:
+        warnings = owner.wait.start_info["warnings"]
+        for warning in warnings:
+            self.log.warning("MetaStudio warns about this livestream: %s", warning)
+        if warnings and wanted.warnings_as_errors:
+            owner.discard("The livestream has warnings")
+            raise AirflowFailException(
+                f"Job {owner.wait.job_id} was stopped: MetaStudio warns of {warnings}."
+            )
+
+    # -- after a wake-up
+
+    def resume(
+        self, event: dict[str, Any], wait: dict[str, Any] | None, limits: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        """
+        Go on after a wake-up.
+
+        :param event: a :class:`~airflow_provider_smartlive.callbacks.waiter.Wake`.
+        :param wait: what :meth:`WaitState.dump` gave; None if Airflow has lost it, as ``dag.test()`` does: the record
+            then says what is known of the job.
+        :param limits: likewise of :class:`WaitLimits`.
+        """
+        with self._leaving_no_job_behind():
+            owner = self.owner = self._make_owner(
+                WaitState.load(wait) if wait else self._remembered_wait(),
+                WaitLimits.load(limits) if limits else self.read().limits,
+            )
+            wake = Wake.load(event)
+            # An event of another job says nothing about ours; looking is always right.
+            is_ours = same_id(wake.job_id, owner.wait.job_id)
+            source = WakeSource(wake.source) if is_ours else WakeSource.RECONCILIATION
+            return self._result(lambda: self._settle_or_wait(owner, source, stopped=is_ours and wake.stopped))
+
+    def _remembered_wait(self) -> WaitState:
+        record = self.task.record()
+        if record is None:
+            raise AirflowFailException("This task was resumed, and its task state store knows of no job.")
+        return self._wait_of(record, Origin.STARTED)
+
+    # -- the wait
+
+    def _result(self, go_on: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Wait to the end, and remember that the task has its result."""
+        try:
+            result = go_on()
+        except AirflowTaskTimeout:
+            # On a worker Airflow itself keeps execution_timeout: the same end as in a trigger.
+            assert self.owner is not None  # noqa: S101 - it is there before anybody goes on
+            result = self._settle_or_wait(self.owner, WakeSource.TIMEOUT)
+        self.task.note_result()
+        return result
+
+    def _make_owner(self, wait: WaitState, limits: WaitLimits) -> Owner:
+        hook = self.hook_of(wait.smartlive_conn_id)
+        return Owner(hook, wait, limits, task=self.task, log=self.log, now=self.now)
+
+    def _settle_or_wait(self, owner: Owner, source: WakeSource, *, stopped: bool = False) -> dict[str, Any]:
+        result = owner.settle(source, stopped=stopped)
+        return self._wait(owner) if result is None else result
+
+    def _wait(self, owner: Owner) -> dict[str, Any]:
+        if self.defer is not None:
+            self._leave(owner)
+            self.defer(owner.wait, owner.limits)
+        while (result := owner.settle(self._next_source(owner))) is None:
+            pass
+        return result
+
+    def _next_source(self, owner: Owner) -> WakeSource:
+        """Wait on the worker for what would wake a deferred task."""
+        interval = owner.wait.interval(owner.limits)
+        ask_at = self.now() + timedelta(seconds=max(interval, owner.pause))
+        while True:
+            self._honour_kill()
+            callbacks = owner.callbacks()
+            if source := owner.wait.due(self.now(), owner.limits, callbacks):
+                return source
+            if not owner.wait.is_ending and owner.has_ended(callbacks):
+                return WakeSource.CALLBACK
+            if self.now() >= ask_at:
+                return WakeSource.RECONCILIATION
+            self.kill.sleep(min(POLL_INTERVAL, interval))
+
+    # -- the end of the process
+
+    def _leave(self, owner: Owner) -> None:
+        if owner.limits.cancel_on_kill:
+            owner.leave()
+
+    def _honour_kill(self) -> None:
+        if self.kill.pulled:
+            self.kill.honour()
+            raise SmartLiveKilledError("The task was ended from outside.")
+
+    def honour_kill(self, understood: Callable[[], None]) -> None:
+        """Stop the job if the task was ended from outside (for :class:`KillSwitch`)."""
+        if self.owner is not None:
+            self.owner.honour_kill(understood)
+
+    @contextmanager
+    def _leaving_no_job_behind(self) -> Iterator[None]:
+        """
+        End the job if the task fails for good, whatever the error is; a retry will take it up otherwise.
+
+        :raises SmartLiveTimeoutError: if ``execution_timeout`` was over before there was a job to wait for.
+        """
+        try:
+            yield
+        except (TaskDeferred, AirflowSkipException, SmartLiveKilledError, AmbiguousStartError):
+            raise
+        except AirflowTaskTimeout as interrupted:
+            self._quietly(lambda: self._end_job(discard=True))
+            timeout = SmartLiveTimeoutError("execution_timeout was reached while the job was started.")
+            self._quietly(lambda: self.task.note_failure(str(timeout)))
+            raise timeout from interrupted
+        except Exception as error:
+            if isinstance(error, AirflowFailException) or self.task.is_last_try:
+                self._quietly(self._end_job)
+            else:
+                reason = _reason(error)
+                self._quietly(lambda: self.task.note_failure(reason))
+            raise
+
+    def _end_job(self, *, discard: bool = False) -> None:
+        """
+        End whatever this task has running.
+
+        :param discard: remember that the job's end is nobody's result.
+        """
+        if self.owner is not None:
+            self.owner.end()
+            return
+        start = self._job_start or self._make_start(WaitLimits(interval=0))
+        # The latest record may be one that Airflow could not store.
+        record = start.latest or self.task.record()
+        if record is None or not record.continues_in(self.task.attempt):
+            return
+        if discard and record.job_id is not None:
+            self.task.save(record.without(record.job_id))
+        start.end(record)
+
+    def _quietly(self, action: Callable[[], None]) -> None:
+        """Do what can still be done while the task fails: the error that led here is the one that counts."""
+        try:
+            action()
+        except Exception as error:
+            self.log.error("While the task was failing: %s", error)
+
+
+def _reason(error: Exception) -> str:
+    """Return why a try failed, as a later one may repeat it: texts of others may hold anything."""
+    ours = isinstance(error, (SmartLiveJobFailedError, SmartLiveTimeoutError, MetaStudioError))
+    return str(error) if ours else f"An earlier try failed with {type(error).__name__}."

@@ -1,0 +1,113 @@
+"""The arguments of a start, read and checked before anything is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Self
+
+from airflow_provider_smartlive import settings
+from airflow_provider_smartlive.livestream import arguments, request
+from airflow_provider_smartlive.livestream.schedule import Schedule
+from airflow_provider_smartlive.livestream.wait_state import WaitLimits
+
+if TYPE_CHECKING:
+    from airflow_provider_smartlive.livestream.own_task import OwnTask
+    from airflow_provider_smartlive.operators.start import StartSmartLiveJobOperator
+
+
+@dataclass(frozen=True)
+class StartArguments:
+    """
+    What a task wants of its livestream.
+
+    :param fields: the fields of the request, as the API names them.
+    :param schedule: when it may begin, and when it has to end.
+    :param limits: the limits of the wait.
+    :param max_live_duration: hours after which MetaStudio ends a job that nothing else limits.
+    """
+
+    smartlive_conn_id: str
+    room_id: str
+    fields: Mapping[str, Any]
+    output_conn_ids: tuple[str, ...]
+    interaction_conn_id: str | None
+    use_callbacks: bool
+    event_types: tuple[str, ...]
+    schedule: Schedule
+    limits: WaitLimits
+    max_live_duration: int
+    waits: bool
+    warnings_as_errors: bool
+
+    @classmethod
+    def read(cls, operator: StartSmartLiveJobOperator, task: OwnTask) -> Self:
+        """
+        Read the rendered arguments of an operator, and the settings that stand in for those left out.
+
+        :raises ValueError: naming the argument or the setting that cannot be used.
+        """
+        outputs = tuple(arguments.conn_ids("output_conn_ids", operator.output_conn_ids))
+        fields = request.merge(
+            operator.request, {name: getattr(operator, name) for name in request.ARGUMENTS}
+        )
+        request.check_fields(fields)
+        return cls(
+            smartlive_conn_id=_given(
+                "smartlive_conn_id", arguments.conn_id("smartlive_conn_id", operator.smartlive_conn_id)
+            ),
+            room_id=_given("room_id", arguments.ident("room_id", operator.room_id)),
+            fields=fields,
+            output_conn_ids=outputs,
+            interaction_conn_id=arguments.conn_id("interaction_conn_id", operator.interaction_conn_id),
+            use_callbacks=operator.use_callbacks,
+            event_types=tuple(operator.callback_event_types or request.EVENT_TYPES),
+            schedule=_schedule(operator, task),
+            limits=_limits(operator, pushes=operator.use_callbacks and bool(outputs)),
+            max_live_duration=int(settings.number("max_live_duration")),
+            waits=operator.wait_for_termination,
+            warnings_as_errors=operator.warnings_as_errors,
+        )
+
+
+def _given(name: str, value: str | None) -> str:
+    if value is None:
+        raise arguments.ArgumentError(name, "is None", "Pass an id.")
+    return value
+
+
+def _schedule(operator: StartSmartLiveJobOperator, task: OwnTask) -> Schedule:
+    return Schedule(
+        due_at=task.due_at,
+        is_backfill=task.is_backfill,
+        start_window=arguments.duration("start_window", operator.start_window, minimum=timedelta(0)),
+        allow_backfill=operator.allow_backfill,
+        stop_at=arguments.time("stop_at", operator.stop_at, zone=task.zone),
+        max_duration=arguments.duration("max_duration", operator.max_duration),
+        execution_timeout=operator.execution_timeout,
+    )
+
+
+def _limits(operator: StartSmartLiveJobOperator, *, pushes: bool) -> WaitLimits:
+    """
+    Read the limits of the wait.
+
+    :param pushes: whether callbacks tell the end, so that MetaStudio is asked only in case they are lost.
+    """
+    end_grace = arguments.seconds("end_grace", operator.end_grace, minimum=0)
+    interval = arguments.seconds("reconcile_interval", operator.reconcile_interval)
+    default_interval = settings.number("reconcile_interval" if pushes else "reconcile_interval_without_rtmp")
+    return WaitLimits(
+        interval=default_interval if interval is None else interval,
+        end_grace=settings.number("end_grace") if end_grace is None else end_grace,
+        stop_grace=settings.number("stop_grace"),
+        failure_budget=settings.number("failure_budget"),
+        look_again_window=settings.number("look_again_window"),
+        disconnect_limit=arguments.seconds(
+            "fail_on_disconnect_longer_than", operator.fail_on_disconnect_longer_than
+        ),
+        silence_threshold=settings.number("silence_threshold") if operator.use_callbacks else None,
+        stop_after_end=operator.stop_after_end,
+        cancel_on_kill=operator.cancel_on_kill,
+    )
