@@ -36,9 +36,9 @@ from airflow_provider_smartlive.livestream.own_trigger import (
     own_task,
     uninterrupted,
 )
-from airflow_provider_smartlive.livestream.owner import is_interrupted_too_long, next_moment
 from airflow_provider_smartlive.livestream.sighting import Sighting
 from airflow_provider_smartlive.livestream.starter import Starter
+from airflow_provider_smartlive.livestream.wait_state import ENDING_INTERVAL, WaitLimits, WaitState
 
 if TYPE_CHECKING:
     from airflow_provider_smartlive.callbacks.table import JobCallbacks
@@ -50,9 +50,6 @@ FIRST_READ_AFTER = 0.5
 
 #: Seconds until the first look of a task that is ended without a worker, and for a starter's job.
 EARLY_READ = 2.0
-
-#: Seconds between two questions while a job that has ended its stream is finishing.
-ENDING_INTERVAL = 5.0
 
 #: Seconds between two questions about a stream whose callbacks do not arrive.
 SILENT_INTERVAL = 60.0
@@ -66,63 +63,25 @@ KILL_BUDGET = 8.0
 
 class SmartLiveJobTrigger(BaseTrigger):
     """
-    Wait until there is something for the owner of a job to decide.
+    Wait until there is something for the task to decide that started a job.
 
-    :param smartlive_conn_id: the connection to MetaStudio.
-    :param room_id: the room of the job.
-    :param job_id: the job.
-    :param interval: seconds between two questions to MetaStudio.
-    :param deadline: when the job is to be stopped as planned.
-    :param timeout_at: when the task's ``execution_timeout`` is over.
-    :param grace_until: END was seen; how long MetaStudio may take to finish the job.
-    :param lost_since: since when MetaStudio has given no clear answer.
-    :param expected_outputs: how many RTMP outputs the job was started with.
-    :param failure_budget: seconds for which MetaStudio may be unreachable.
-    :param disconnect_limit: seconds for which the stream may be interrupted; None: for ever.
-    :param silence_threshold: seconds after the start of a stream without a single callback before MetaStudio
-        is asked more often; None: no callbacks are expected.
-    :param cancel_on_kill: whether the job is stopped when the task is killed.
-    :param version: of these arguments; triggers of an older release may be waiting during an upgrade.
+    Its arguments are texts and numbers only: whatever else Airflow writes into its database with a trigger, it has to
+    read back, and a single one that it cannot read ends the triggerer for all tasks of the deployment.
+
+    :param wait: the job and how its wait stands (:meth:`~.livestream.wait_state.WaitState.dump`).
+    :param limits: the limits of the wait (:meth:`~.livestream.wait_state.WaitLimits.dump`).
     """
 
-    def __init__(
-        self,
-        *,
-        smartlive_conn_id: str,
-        room_id: str,
-        job_id: str,
-        interval: float,
-        deadline: datetime | None = None,
-        timeout_at: datetime | None = None,
-        grace_until: datetime | None = None,
-        lost_since: datetime | None = None,
-        expected_outputs: int = 1,
-        failure_budget: float = 3600,
-        disconnect_limit: float | None = None,
-        silence_threshold: float | None = None,
-        cancel_on_kill: bool = True,
-        version: int = 1,
-    ) -> None:
+    def __init__(self, *, wait: dict[str, Any], limits: dict[str, Any]) -> None:
         super().__init__()
-        self.smartlive_conn_id = smartlive_conn_id
-        self.room_id = room_id
-        self.job_id = job_id
-        self.interval = interval
-        self.deadline = deadline
-        self.timeout_at = timeout_at
-        self.grace_until = grace_until
-        self.lost_since = lost_since
-        self.expected_outputs = expected_outputs
-        self.failure_budget = failure_budget
-        self.disconnect_limit = disconnect_limit
-        self.silence_threshold = silence_threshold
-        self.cancel_on_kill = cancel_on_kill
-        self.version = version
+        self.wait = WaitState.load(wait)
+        self.limits = WaitLimits.load(limits)
         self._heard = False
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class and the arguments; none of them is a secret."""
-        return _serialized(self)
+        arguments = {"wait": self.wait.dump(), "limits": self.limits.dump()}
+        return f"{__name__}.{type(self).__name__}", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event, whose payload is a :class:`~.callbacks.waiter.Wake`."""
@@ -131,20 +90,22 @@ class SmartLiveJobTrigger(BaseTrigger):
     async def _wait(self) -> Wake:
         from airflow_provider_smartlive.reconciler import watching
 
-        ending = self.grace_until is not None
+        wait, ending = self.wait, self.wait.is_ending
         left = self._seconds_left()
         pause = _head_start(ENDING_INTERVAL) if ending else first_read()
         await asyncio.sleep(pause if left is None else min(pause, left))
         if not ending and await self._ended_already():
             return self._wake(WakeSource.FIRST_READ, state="END")
-        interval = ENDING_INTERVAL if ending else self.interval
         async with watching(
-            self.smartlive_conn_id, job_id=self.job_id, room_id=self.room_id, interval=interval
+            wait.smartlive_conn_id,
+            job_id=wait.job_id,
+            room_id=wait.room_id,
+            interval=wait.interval(self.limits),
         ) as watch:
             return await self._watch(watch)
 
     async def _watch(self, watch: Watch) -> Wake:
-        lost_since = self.lost_since
+        lost_since = self.wait.lost_since
         said = ""
         while True:
             try:
@@ -156,7 +117,7 @@ class SmartLiveJobTrigger(BaseTrigger):
                 continue
             if str(sighting) != said:
                 said = str(sighting)
-                self.log.info("Job %s: MetaStudio says %s.", self.job_id, said)
+                self.log.info("Job %s: MetaStudio says %s.", self.wait.job_id, said)
             lost_since = None if sighting.is_clear else lost_since or utcnow()
             if source := self._source(sighting, lost_since):
                 return self._wake(source, state=str(sighting.sight))
@@ -166,13 +127,13 @@ class SmartLiveJobTrigger(BaseTrigger):
         try:
             # Neither may an END that is there already be missed for a fault of Airflow's API, nor a deadline.
             async with asyncio.timeout(self._seconds_left()):
-                callbacks = await insist(self, self._read_callbacks, budget=self.failure_budget)
+                callbacks = await insist(self, self._read_callbacks, budget=self.limits.failure_budget)
         except TimeoutError:
             return False
-        return callbacks is not None and callbacks.ended(self.expected_outputs)
+        return callbacks is not None and callbacks.ended(self.wait.expected_outputs)
 
     async def _read_callbacks(self) -> JobCallbacks | None:
-        callbacks = await Starter(**vars(own_task(self))).callbacks_async(self.job_id)
+        callbacks = await Starter(**vars(own_task(self))).callbacks_async(self.wait.job_id)
         self._heard = self._heard or callbacks is not None
         return callbacks
 
@@ -186,18 +147,16 @@ class SmartLiveJobTrigger(BaseTrigger):
 
     async def _due(self) -> WakeSource | None:
         """Return what is due although nothing was seen."""
-        moment = self._moment()
-        if moment is not None and moment[0] <= utcnow():
-            return moment[1]
-        too_long = is_interrupted_too_long(await self._callbacks(), self.disconnect_limit, utcnow())
-        return WakeSource.DISCONNECTED if too_long else None
+        # Only a limit of interruptions is worth a read of the table.
+        callbacks = await self._callbacks() if self.limits.disconnect_limit is not None else None
+        return self.wait.due(utcnow(), self.limits, callbacks)
 
     async def _mind_silence(self, watch: Watch, sighting: Sighting) -> None:
         """Ask more often if a stream is up and nothing was ever called back about it."""
-        if self._heard or self.silence_threshold is None or watch.interval <= SILENT_INTERVAL:
+        if self._heard or self.limits.silence_threshold is None or watch.interval <= SILENT_INTERVAL:
             return
         started_at = sighting.job.start_time if sighting.job is not None and sighting.streamed else None
-        if started_at is None or utcnow() - started_at < timedelta(seconds=self.silence_threshold):
+        if started_at is None or utcnow() - started_at < timedelta(seconds=self.limits.silence_threshold):
             return
         if await self._callbacks() is None:
             watch.interval = SILENT_INTERVAL
@@ -209,30 +168,28 @@ class SmartLiveJobTrigger(BaseTrigger):
 
     def _source(self, sighting: Sighting, lost_since: datetime | None) -> WakeSource | None:
         """Return why the owner is to be woken, or None to keep waiting."""
-        over = lost_since is not None and utcnow() - lost_since >= timedelta(seconds=self.failure_budget)
-        ended = self.grace_until is not None
-        verdict = decide(Signal.RECONCILIATION, sighting.sight, ended=ended, budget_over=over)
+        over = lost_since is not None and utcnow() - lost_since >= timedelta(
+            seconds=self.limits.failure_budget
+        )
+        verdict = decide(Signal.RECONCILIATION, sighting.sight, ended=self.wait.is_ending, budget_over=over)
         if verdict.action in (Action.WAIT, Action.WAIT_FOR_FINISH):
             return None
         return WakeSource.BUDGET_OVER if over else WakeSource.RECONCILIATION
 
-    def _moment(self) -> tuple[datetime, WakeSource] | None:
-        return next_moment(self.timeout_at, self.deadline, self.grace_until)
-
     def _seconds_to_next_look(self) -> float | None:
         """Interruptions are only seen in the callback table, so whoever limits them has it read."""
         left = self._seconds_left()
-        if self.disconnect_limit is None:
+        if self.limits.disconnect_limit is None:
             return left
-        look = max(self.disconnect_limit / 2, MIN_TABLE_INTERVAL)
+        look = max(self.limits.disconnect_limit / 2, MIN_TABLE_INTERVAL)
         return look if left is None else min(left, look)
 
     def _seconds_left(self) -> float | None:
-        moment = self._moment()
+        moment = self.wait.next_moment()
         return max(0.0, (moment[0] - utcnow()).total_seconds()) if moment is not None else None
 
     def _wake(self, source: WakeSource, state: str | None = None) -> Wake:
-        return Wake(source=source, job_id=self.job_id, state=state, at=utcnow())
+        return Wake(source=source, job_id=self.wait.job_id, state=state, at=utcnow())
 
     async def on_kill(self) -> None:
         """
@@ -241,17 +198,17 @@ class SmartLiveJobTrigger(BaseTrigger):
         Airflow also calls this for a task that a callback resumed, and on every trigger of a triggerer that
         stalled and lost them to another one: the state of the own task instance tells them apart.
         """
-        if self.cancel_on_kill:
+        if self.limits.cancel_on_kill:
             await uninterrupted(self._honour_kill())
 
     async def _honour_kill(self) -> None:
         state = await insist(self, lambda: own_state_async(own_task(self)), budget=KILL_BUDGET)
         if signal_of_cancel(state) is Signal.HAND_OVER:
             return
-        self.log.info("Task is %s: stopping job %s.", state or "gone", self.job_id)
+        self.log.info("Task is %s: stopping job %s.", state or "gone", self.wait.job_id)
         from airflow_provider_smartlive.livestream.stop import stop_and_confirm_async
 
-        await stop_and_confirm_async(self.smartlive_conn_id, self.room_id, self.job_id)
+        await stop_and_confirm_async(self.wait.smartlive_conn_id, self.wait.room_id, self.wait.job_id)
 
 
 class SmartLiveStreamTrigger(BaseTrigger):
