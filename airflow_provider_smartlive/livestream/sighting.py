@@ -29,11 +29,13 @@ class Sighting:
     :param sight: what the lifecycle's table is asked with.
     :param job: MetaStudio's answer, if there was one.
     :param error: why there was none.
+    :param stopped: whether the job had been told to stop before: then its end is our own doing.
     """
 
     sight: Sight
     job: SmartLiveJob | None = None
     error: Exception | None = None
+    stopped: bool = False
 
     @classmethod
     def of(cls, job: SmartLiveJob) -> Sighting:

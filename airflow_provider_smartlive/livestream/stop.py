@@ -1,20 +1,28 @@
-"""Stopping a job, confirmed: a stop request that was accepted is not yet a job that has ended."""
+"""
+Look at a job, and stop it until MetaStudio says that it is over: an accepted stop is not yet an end.
+
+Pure inside: :func:`_look` and :func:`_stop` are generators that yield what to ask MetaStudio next and are sent what
+came of it. One driver calls a task's hook and one a trigger's, so that both follow the same rules to the letter.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from airflow_provider_smartlive.lifecycle import Sight
-from airflow_provider_smartlive.livestream.sighting import Sighting
+from airflow_provider_smartlive.livestream.sighting import ACTIVE_STATES, Sighting
 from airflow_provider_smartlive.metastudio.errors import Conflict, MetaStudioError, NotFound
+from airflow_provider_smartlive.metastudio.ids import same_id
 
 if TYPE_CHECKING:
     from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
+    from airflow_provider_smartlive.hooks import SmartLiveAsyncHook
+    from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
 
 log = logging.getLogger(__name__)
 
@@ -24,13 +32,58 @@ CONFIRM_INTERVAL = 2.0
 #: Seconds that ``on_kill`` of a trigger has: Airflow allows 30 by default (``[triggerer] on_kill_timeout``).
 KILL_GRACE = 20.0
 
+T = TypeVar("T")
 
-def look(hook: SmartLiveTaskHook, room_id: str, job_id: str) -> Sighting:
-    """Ask MetaStudio about a job; an error is part of the answer."""
-    try:
-        return Sighting.of(hook.show_job(room_id, job_id))
-    except MetaStudioError as error:
-        return Sighting.failed(error)
+
+@dataclass(frozen=True)
+class Show:
+    """Show the job."""
+
+    room_id: str
+    job_id: str
+
+
+@dataclass(frozen=True)
+class Find:
+    """Find the job among the active jobs of all rooms; the answer is None if it is not there."""
+
+    job_id: str
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Stop the job."""
+
+    room_id: str
+    job_id: str
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Wait."""
+
+    seconds: float
+
+
+_Step: TypeAlias = Show | Find | Stop | Pause
+_Answer: TypeAlias = "SmartLiveJob | MetaStudioError | None"
+_Steps: TypeAlias = Generator[_Step, _Answer, T]
+
+
+def look(hook: SmartLiveTaskHook, room_id: str, job_id: str, *, may_lag: bool = False) -> Sighting:
+    """
+    Ask MetaStudio about a job; an error is part of the answer.
+
+    :param room_id: the room in which the job is looked for first. If it is not there, it is looked for among the
+        active jobs of all rooms: the sighting's job then names its real room.
+    :param may_lag: whether MetaStudio may not show the job yet, so that "not found" means "not known".
+    """
+    return _drive(hook, _look(room_id, job_id, may_lag=may_lag), time.sleep)
+
+
+async def look_async(conn_id: str, room_id: str, job_id: str, *, may_lag: bool = False) -> Sighting:
+    """Do the same as :func:`look` from a trigger, with a hook of its own for a connection."""
+    return await _drive_async(conn_id, _look(room_id, job_id, may_lag=may_lag))
 
 
 def stop_and_confirm(
@@ -39,6 +92,7 @@ def stop_and_confirm(
     job_id: str,
     *,
     grace: float,
+    lag: float = 0.0,
     now: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Sighting:
@@ -49,27 +103,14 @@ def stop_and_confirm(
     again.
 
     :param hook: the hook.
-    :param room_id: the room.
+    :param room_id: the room. A job that is not found there is stopped in the room where MetaStudio lists it.
     :param job_id: the job.
     :param grace: seconds that the job gets to end.
-    :return: the last sighting; :func:`is_over` tells whether the stop is confirmed.
+    :param lag: seconds for which MetaStudio may not show the job yet, so that "not found" does not mean "over".
+    :return: the last sighting; :func:`is_over` tells whether the job is over, ``stopped`` whether that is our doing.
     :raises MetaStudioError: if MetaStudio refuses the stop of an active job.
     """
-    until = now() + grace
-    sighting = look(hook, room_id, job_id)
-    if is_over(sighting):
-        return sighting
-    accepted = False
-    while True:
-        if not accepted:
-            with _passing(job_id):
-                hook.stop_job(room_id, job_id)
-                accepted = True
-        if is_over(sighting := look(hook, room_id, job_id)) or now() >= until:
-            break
-        sleep(CONFIRM_INTERVAL)
-    _report(job_id, sighting)
-    return sighting
+    return _drive(hook, _stop(room_id, job_id, grace=grace, lag=lag, now=now), sleep)
 
 
 def stop_each(
@@ -90,41 +131,19 @@ def stop_each(
 
 
 async def stop_and_confirm_async(
-    conn_id: str, room_id: str, job_id: str, grace: float = KILL_GRACE
+    conn_id: str, room_id: str, job_id: str, grace: float = KILL_GRACE, lag: float = 0.0
 ) -> Sighting:
     """
-    Do the same from a trigger, with a hook of its own.
+    Do the same as :func:`stop_and_confirm` from a trigger, with a hook of its own.
 
     :param conn_id: the connection.
     :param room_id: the room.
     :param job_id: the job.
     :param grace: seconds that the whole may take.
+    :param lag: seconds for which MetaStudio may not show the job yet.
     """
-    from airflow_provider_smartlive.hooks import SmartLiveAsyncHook
-
     now = asyncio.get_running_loop().time
-    until = now() + grace
-    async with SmartLiveAsyncHook(smartlive_conn_id=conn_id) as hook:
-
-        async def look() -> Sighting:
-            try:
-                return Sighting.of(await hook.show_job(room_id, job_id))
-            except MetaStudioError as error:
-                return Sighting.failed(error)
-
-        if is_over(sighting := await look()):
-            return sighting
-        accepted = False
-        while True:
-            if not accepted:
-                with _passing(job_id):
-                    await hook.stop_job(room_id, job_id)
-                    accepted = True
-            if is_over(sighting := await look()) or now() >= until:
-                break
-            await asyncio.sleep(CONFIRM_INTERVAL)
-    _report(job_id, sighting)
-    return sighting
+    return await _drive_async(conn_id, _stop(room_id, job_id, grace=grace, lag=lag, now=now))
 
 
 def is_over(sighting: Sighting) -> bool:
@@ -132,18 +151,61 @@ def is_over(sighting: Sighting) -> bool:
     return sighting.sight in (Sight.SUCCEED, Sight.FAILED, Sight.BLOCKED, Sight.NOT_FOUND)
 
 
-@contextmanager
-def _passing(job_id: str) -> Iterator[None]:
+def _look(room_id: str, job_id: str, *, may_lag: bool) -> _Steps[Sighting]:
+    answer = yield Show(room_id, job_id)
+    if not isinstance(answer, NotFound):
+        return _sighting(answer)
+    # "Not found" may be a wrong room, or a fault: only what no listing of active jobs has does not run.
+    found = yield Find(job_id)
+    if found is None:
+        return Sighting(Sight.UNKNOWN if may_lag else Sight.NOT_FOUND, error=answer)
+    if isinstance(found, NotFound):
+        return Sighting(Sight.UNKNOWN, error=found)
+    return _sighting(found)
+
+
+def _sighting(answer: _Answer) -> Sighting:
+    if answer is None or isinstance(answer, MetaStudioError):
+        return Sighting.failed(answer) if answer is not None else Sighting(Sight.UNKNOWN)
+    return Sighting.of(answer)
+
+
+def _stop(
+    room_id: str, job_id: str, *, grace: float, lag: float, now: Callable[[], float]
+) -> _Steps[Sighting]:
+    began = now()
+    sighting = yield from _look(room_id, job_id, may_lag=lag > 0)
+    if is_over(sighting):
+        log.info("Job %s is over already; MetaStudio says %s.", job_id, sighting.sight)
+        return sighting
+    log.info("Stopping job %s.", job_id)
+    accepted = False
+    while True:
+        # A listing may have told another room than the one in which the job was thought to be.
+        room_id = (sighting.job.room_id if sighting.job else None) or room_id
+        if not accepted:
+            accepted = _is_accepted((yield Stop(room_id, job_id)), job_id)
+        seen = yield from _look(room_id, job_id, may_lag=now() < began + lag)
+        sighting = replace(seen, stopped=accepted)
+        if is_over(sighting) or now() >= began + grace:
+            break
+        yield Pause(CONFIRM_INTERVAL)
+    _report(job_id, sighting)
+    return sighting
+
+
+def _is_accepted(answer: _Answer, job_id: str) -> bool:
     """Pass over what does not decide: a fault that passes, or an answer that the look after it will explain."""
-    try:
-        yield
-    except (Conflict, NotFound):
+    if not isinstance(answer, MetaStudioError):
+        return True
+    if isinstance(answer, Conflict | NotFound):
         # What MetaStudio answers to the stop of a finished job is not documented.
         log.debug("Job %s may be over already.", job_id)
-    except MetaStudioError as error:
-        if not error.is_transient:
-            raise
-        log.warning("The stop of job %s did not get through: %s", job_id, error)
+    elif answer.is_transient:
+        log.warning("The stop of job %s did not get through: %s", job_id, answer)
+    else:
+        raise answer
+    return False
 
 
 def _report(job_id: str, sighting: Sighting) -> None:
@@ -156,3 +218,60 @@ def _report(job_id: str, sighting: Sighting) -> None:
             job_id,
             sighting.sight,
         )
+
+
+def _drive(hook: SmartLiveTaskHook, steps: _Steps[T], sleep: Callable[[float], None]) -> T:
+    answer: _Answer = None
+    while True:
+        try:
+            step = steps.send(answer)
+        except StopIteration as done:
+            result: T = done.value
+            return result
+        answer = None
+        try:
+            match step:
+                case Show(room_id, job_id):
+                    answer = hook.show_job(room_id, job_id)
+                case Find(job_id):
+                    jobs = hook.list_jobs(state=ACTIVE_STATES)
+                    answer = next((job for job in jobs if same_id(job.job_id, job_id)), None)
+                case Stop(room_id, job_id):
+                    hook.stop_job(room_id, job_id)
+                case Pause(seconds):
+                    sleep(seconds)
+        except MetaStudioError as error:
+            answer = error
+
+
+async def _drive_async(conn_id: str, steps: _Steps[T]) -> T:
+    from airflow_provider_smartlive.hooks import SmartLiveAsyncHook
+
+    answer: _Answer = None
+    async with SmartLiveAsyncHook(smartlive_conn_id=conn_id) as hook:
+        while True:
+            try:
+                step = steps.send(answer)
+            except StopIteration as done:
+                result: T = done.value
+                return result
+            answer = None
+            try:
+                match step:
+                    case Show(room_id, job_id):
+                        answer = await hook.show_job(room_id, job_id)
+                    case Find(job_id):
+                        answer = await _find_async(hook, job_id)
+                    case Stop(room_id, job_id):
+                        await hook.stop_job(room_id, job_id)
+                    case Pause(seconds):
+                        await asyncio.sleep(seconds)
+            except MetaStudioError as error:
+                answer = error
+
+
+async def _find_async(hook: SmartLiveAsyncHook, job_id: str) -> SmartLiveJob | None:
+    async for job in hook.list_jobs(state=ACTIVE_STATES):
+        if same_id(job.job_id, job_id):
+            return job
+    return None

@@ -131,9 +131,7 @@ class FakeMetaStudio:
     def show_job(self, room_id: str, job_id: str) -> SmartLiveJob:
         self._count("show")
         self._meet(self.show_outcomes)
-        job = next((job for job in self._of(room_id) if same_id(job.job_id, job_id)), None)
-        if job is None:
-            raise NotFound("job not found", http_status=404, error_code="MSS.20010074")
+        job = self._found(room_id, job_id)
         if job.stopping and job.looks_until_stopped is not None:
             if job.looks_until_stopped == 0:
                 job.state = "SUCCEED"
@@ -143,7 +141,7 @@ class FakeMetaStudio:
     def stop_job(self, room_id: str, job_id: str) -> None:
         self._count("stop")
         self._meet(self.stop_outcomes)
-        job = next(job for job in self._of(room_id) if same_id(job.job_id, job_id))
+        job = self._found(room_id, job_id)
         if not job.is_active:
             raise Conflict("a finished job cannot be changed", http_status=400, error_code="MSS.20010066")
         self.stopped.append(job.job_id)
@@ -170,6 +168,12 @@ class FakeMetaStudio:
 
     def _of(self, room_id: str) -> list[FakeJob]:
         return [job for job in self.jobs if job.room_id == room_id]
+
+    def _found(self, room_id: str, job_id: str) -> FakeJob:
+        job = next((job for job in self._of(room_id) if same_id(job.job_id, job_id)), None)
+        if job is None:
+            raise not_found()
+        return job
 
     def _count(self, operation: str) -> None:
         self.asked[operation] += 1
@@ -240,6 +244,11 @@ def unreachable() -> MetaStudioError:
     from airflow_provider_smartlive.hooks import Unreachable
 
     return Unreachable("metastudio.example.com did not answer in time")
+
+
+def not_found() -> MetaStudioError:
+    """Return the error of a request about a job that MetaStudio does not know, or not there."""
+    return NotFound("job not found", http_status=404, error_code="MSS.20010074")
 
 
 def ambiguous() -> MetaStudioError:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
-from fake_metastudio import ROOM, FakeAsyncHook, FakeMetaStudio, unreachable
+from fake_metastudio import ROOM, FakeAsyncHook, FakeMetaStudio, not_found, unreachable
 from virtual_time import Clock, run
 
 from airflow_provider_smartlive.lifecycle import Sight
@@ -17,6 +17,7 @@ from airflow_provider_smartlive.livestream.stop import (
     stop_and_confirm_async,
 )
 from airflow_provider_smartlive.metastudio.errors import Conflict, PermissionDenied, Throttled
+from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
 
 Stop = Callable[..., Sighting]
 
@@ -27,11 +28,11 @@ def stop(
 ) -> Stop:
     """Both ways to stop, which must do the same."""
 
-    def on_a_worker(job_id: str, grace: float = 60.0) -> Sighting:
-        return stop_and_confirm(metastudio, ROOM, job_id, grace=grace)
+    def on_a_worker(job_id: str, grace: float = 60.0, lag: float = 0.0) -> Sighting:
+        return stop_and_confirm(metastudio, ROOM, job_id, grace=grace, lag=lag)
 
-    def in_a_trigger(job_id: str, grace: float = 60.0) -> Sighting:
-        return run(clock, stop_and_confirm_async("one", ROOM, job_id, grace=grace))
+    def in_a_trigger(job_id: str, grace: float = 60.0, lag: float = 0.0) -> Sighting:
+        return run(clock, stop_and_confirm_async("one", ROOM, job_id, grace=grace, lag=lag))
 
     monkeypatch.setattr(
         "airflow_provider_smartlive.hooks.SmartLiveAsyncHook", lambda **_: FakeAsyncHook(metastudio)
@@ -58,7 +59,66 @@ def test_what_is_over_is_left_alone(stop: Stop, metastudio: FakeMetaStudio, stat
 
 def test_what_metastudio_does_not_know_does_not_run(stop: Stop, metastudio: FakeMetaStudio) -> None:
     assert stop("00000000000000000000000000000bad").sight is Sight.NOT_FOUND
-    assert metastudio.asked == {"show": 1}
+    assert metastudio.asked == {"show": 1, "list_all": 1}
+
+
+def test_a_job_that_is_not_found_but_listed_runs(stop: Stop, metastudio: FakeMetaStudio) -> None:
+    """A 404 alone is no end: MetaStudio's own listing of active jobs has the last word."""
+    job = metastudio.add()
+    metastudio.show_outcomes = [not_found(), not_found()]
+    assert stop(job.job_id).sight is Sight.SUCCEED
+    assert metastudio.stopped == [job.job_id]
+
+
+def test_a_job_is_stopped_in_the_room_where_it_is(stop: Stop, metastudio: FakeMetaStudio) -> None:
+    job = metastudio.add(room_id="another-room", looks_until_stopped=2)
+    assert stop(job.job_id).sight is Sight.SUCCEED
+    assert metastudio.stopped == [job.job_id]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [unreachable(), PermissionDenied("no lists for you", http_status=403), not_found()],
+    ids=["unreachable", "denied", "not found"],
+)
+def test_a_job_that_is_not_found_is_not_over_while_the_listing_cannot_tell(
+    stop: Stop, metastudio: FakeMetaStudio, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    def list_jobs(**filters: str) -> Iterator[SmartLiveJob]:
+        raise fault
+
+    monkeypatch.setattr(metastudio, "list_jobs", list_jobs)
+    assert stop("00000000000000000000000000000bad", grace=10).sight is Sight.UNKNOWN
+
+
+def test_a_job_that_metastudio_may_not_show_yet_is_not_over(
+    stop: Stop, metastudio: FakeMetaStudio, clock: Clock
+) -> None:
+    job = metastudio.add(room_id="not there yet", state="SUCCEED")
+
+    def appears() -> None:
+        job.room_id, job.state = ROOM, "PROCESSING"
+
+    clock.at(9, appears)
+    assert stop(job.job_id, lag=30).sight is Sight.SUCCEED
+    assert metastudio.stopped == [job.job_id]
+
+
+def test_a_job_that_never_appears_is_over_when_it_would_have(
+    stop: Stop, metastudio: FakeMetaStudio, clock: Clock
+) -> None:
+    assert stop("00000000000000000000000000000bad", lag=30).sight is Sight.NOT_FOUND
+    assert 30 <= clock.seconds <= 30 + CONFIRM_INTERVAL
+
+
+def test_an_end_is_ours_only_if_a_stop_was_accepted(stop: Stop, metastudio: FakeMetaStudio) -> None:
+    assert stop(metastudio.add().job_id).stopped
+    assert not stop(metastudio.add(state="SUCCEED").job_id).stopped
+    ended = metastudio.add()
+    metastudio.stop_outcomes = [Conflict("a finished job cannot be changed", http_status=400)]
+    ended.stopping = True
+    metastudio.show_outcomes = [unreachable()]
+    assert not stop(ended.job_id).stopped
 
 
 def test_it_gives_up_when_its_time_is_over_and_says_so(
