@@ -199,7 +199,8 @@ class SmartLiveStreamStateSensor(NamedJob, BaseSensorOperator):
         job_id: str | None = None,
         believe_callbacks: bool = True,
     ) -> NoReturn:
-        from airflow_provider_smartlive.triggers import ENDING_INTERVAL, SmartLiveStreamTrigger
+        from airflow_provider_smartlive.livestream.wait_state import ENDING_INTERVAL
+        from airflow_provider_smartlive.triggers import SmartLiveStreamTrigger
 
         interval = self.reconcile_interval or settings.number("reconcile_interval")
         starter = self.find_starter(context)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -67,14 +67,13 @@ class LivestreamRunner:
         kill: KillSwitch,
         defer: Callable[[WaitState, WaitLimits], NoReturn] | None,
         log: Logger,
-        now: Callable[[], datetime] = utcnow,
     ) -> None:
         self.task = task
         self.read = read
         self.kill = kill
         self.defer = defer
         self.log = log
-        self.now = now
+        self.now = utcnow
         self.hook_of = cache(lambda conn_id: SmartLiveTaskHook(smartlive_conn_id=conn_id))
         #: Decides for the job, as soon as there is one.
         self.owner: Owner | None = None
@@ -158,11 +157,12 @@ class LivestreamRunner:
             single_job_in_room=bool(built.job_run_config and built.job_run_config.single_job_in_room),
         )
 
-        def plan(sent_at: datetime) -> JobRecord:
-            self._check_time(planned, wanted)
-            return replace(planned, sent_at=sent_at, deadline=schedule.deadline(sent_at))
-
-        return start.send(plan, built)
+        return start.send(
+            planned,
+            built,
+            may_send=lambda: self._check_time(planned, wanted),
+            deadline=schedule.deadline,
+        )
 
     def _judge_request(self, warnings: list[str], wanted: StartArguments) -> None:
         for warning in warnings:
@@ -392,9 +392,9 @@ class LivestreamRunner:
         record = start.latest or self.task.record()
         if record is None or not record.continues_in(self.task.attempt):
             return
-        if discard and record.job_id is not None:
-            self.task.save(record.without(record.job_id))
-        start.end(record)
+        ended = start.end(record)
+        if discard:
+            self.task.save(ended)
 
     def _quietly(self, action: Callable[[], None]) -> None:
         """Do what can still be done while the task fails: the error that led here is the one that counts."""

@@ -128,26 +128,30 @@ class JobStart:
             return None
         return self._claim(record, record.job_id, sighting)
 
-    def end(self, record: JobRecord) -> None:
+    def end(self, record: JobRecord) -> JobRecord:
         """
         Make sure that no job of a record runs, whether its start has an answer or not.
 
         For the life before a clear, and for a try that fails for good: its job would stream without an owner.
 
+        :return: the record with those jobs discarded.
         :raises AmbiguousStartError: if a job may run that cannot be recognised.
         :raises AirflowException: if a job still runs although it was told to stop.
         :raises MetaStudioError: if MetaStudio cannot be asked.
         """
         if record.job_id is not None:
             self._stop(record, record.job_id, self._look(record, record.job_id))
-        elif record.is_unsettled:
-            for jobs in self._looks(record):
-                found = [job for job in jobs if self._is_of(record, job)]
+            return record.without(record.job_id)
+        if not record.is_unsettled:
+            return record
+        for jobs in self._looks(record):
+            if found := [job for job in jobs if self._is_of(record, job)]:
                 for job in found:
                     self._stop(record, job.job_id, Sighting.of(job))
-                if found:
-                    return
-            self._refuse_if_unrecognisable(record, jobs, [job for job in jobs if job.is_active])
+                    record = record.without(job.job_id)
+                return replace(record, sent_at=None)
+        self._refuse_if_unrecognisable(record, jobs, [job for job in jobs if job.is_active])
+        return replace(record, sent_at=None)
 
     def _look(self, record: JobRecord, job_id: str) -> Sighting:
         """Ask for a job by its id; right after its start, that MetaStudio does not know it tells nothing."""
@@ -214,7 +218,8 @@ class JobStart:
             f"A start in room {record.room_id} has an unknown outcome, and MetaStudio's listing carries no "
             "callback URL by which its job could be recognised. Not started again, because that could stream "
             "twice. Look at the room's jobs (`airflow smartlive jobs list`), stop what should not run, and "
-            "clear the task. `job_run_config: {single_job_in_room: true}` makes such a restart safe."
+            "clear the task; or trigger a new run. `job_run_config: {single_job_in_room: true}` makes such a restart "
+            "safe."
         )
 
     def _claim_one(
@@ -239,24 +244,35 @@ class JobStart:
 
     # -- a job of its own
 
-    def send(self, plan: Callable[[datetime], JobRecord], request: StartJobRequest) -> Obtained:
+    def send(
+        self,
+        planned: JobRecord,
+        request: StartJobRequest,
+        *,
+        may_send: Callable[[], None],
+        deadline: Callable[[datetime], datetime | None],
+    ) -> Obtained:
         """
         Start a job.
 
-        :param plan: returns the record to write for a start that is sent at a time, or raises if it is too late.
+        :param planned: the record to write before the request leaves, without its times.
         :param request: the request, complete with outputs and callbacks.
+        :param may_send: raises if it is too late to go live; asked right before a start is sent.
+        :param deadline: returns when a job that is started at a time is to be stopped as planned.
         :raises AmbiguousStartError: if a start may have been received and that cannot be found out.
         :raises MetaStudioError: if MetaStudio refuses.
         """
         from airflow_provider_smartlive.client.exchange import AmbiguousStart
 
-        self._stop_others(plan(self.now()))
+        hook = self.hook_of(planned.smartlive_conn_id)
+        self._stop_others(hook, planned)
         for _ in range(SENDS):
+            may_send()
             sent_at = self.now()
-            record = plan(sent_at)
+            record = replace(planned, sent_at=sent_at, deadline=deadline(sent_at))
             self.task.save(record)
             try:
-                response = self.hook_of(record.smartlive_conn_id).start_job(record.room_id, request)
+                response = hook.start_job(record.room_id, request)
             except AmbiguousStart as error:
                 self.log.warning(
                     "The start in room %s has an unknown outcome: %s Looking.", record.room_id, error
@@ -266,16 +282,16 @@ class JobStart:
                 continue
             except Exception:
                 # A clear answer, or surely not sent: nothing runs, and a retry need not wait for a listing.
-                self.task.save(replace(record, sent_at=None))
+                self.task.save(planned)
                 raise
             return self._remember(record, response.job_id, sent_at, Origin.STARTED, response)
         raise AirflowException(
-            f"MetaStudio gave no clear answer to {SENDS} starts in room {record.room_id}, and none of them made a job."
+            f"MetaStudio gave no clear answer to {SENDS} starts in room {planned.room_id}, and none of them made a "
+            "job."
         )
 
-    def _stop_others(self, planned: JobRecord) -> None:
+    def _stop_others(self, hook: SmartLiveTaskHook, planned: JobRecord) -> None:
         """Stop what this task left running in the room although no record tells of it."""
-        hook = self.hook_of(planned.smartlive_conn_id)
         for job in hook.list_room_jobs(planned.room_id, state=ACTIVE_STATES):
             route = self._route_of(job)
             if route is None or self.deployment != route.deployment:

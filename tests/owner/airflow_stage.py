@@ -18,6 +18,8 @@ from fake_callbacks import called_back
 from fake_metastudio import FakeAsyncHook, FakeMetaStudio
 from virtual_time import Clock, run
 
+# SmartLiveHook is a class made of the hook that set_up replaces: it has to be there before.
+import airflow_provider_smartlive.hooks  # noqa: F401
 from airflow_provider_smartlive.callbacks.route import Identity
 from airflow_provider_smartlive.callbacks.table import CallbackTable, JobCallbacks
 from airflow_provider_smartlive.callbacks.waiter import (
@@ -168,9 +170,10 @@ class Stage:
 def set_up(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Stage:
     """Put the clock and MetaStudio where the provider looks for them."""
     package = "airflow_provider_smartlive"
-    for module in ("operators.start", "sensors", "triggers", "livestream.own_trigger"):
+    for module in ("livestream.runner", "sensors", "triggers", "livestream.own_trigger"):
         monkeypatch.setattr(f"{package}.{module}.utcnow", stage.clock)
-    monkeypatch.setattr(f"{package}.client.task_hook.SmartLiveTaskHook", lambda **_: stage.metastudio)
+    for module in ("client.task_hook", "livestream.runner"):
+        monkeypatch.setattr(f"{package}.{module}.SmartLiveTaskHook", lambda **_: stage.metastudio)
     monkeypatch.setattr(f"{package}.hooks.SmartLiveAsyncHook", lambda **_: FakeAsyncHook(stage.metastudio))
     monkeypatch.setattr(f"{package}.reconciler.JITTER", 0.0)
     monkeypatch.setattr(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -113,6 +113,8 @@ def a_context(
     *,
     run_after: datetime = NOON,
     run_type: str = "scheduled",
+    clear_number: int = 0,
+    zone: tzinfo = UTC,
     **ti: Any,
 ) -> dict[str, Any]:
     """Return the part of a task's context that the provider reads."""
@@ -121,5 +123,6 @@ def a_context(
     return {
         "ti": instance,
         "task_state_store": TaskStateStoreAccessor(UUID(int=1), scope),
-        "dag_run": SimpleNamespace(run_after=run_after, run_type=run_type),
+        "dag_run": SimpleNamespace(run_after=run_after, run_type=run_type, clear_number=clear_number),
+        "dag": SimpleNamespace(timezone=zone),
     }

@@ -9,11 +9,12 @@ from typing import Any
 
 from virtual_time import NOON
 
-from airflow_provider_smartlive.callbacks.route import Identity, Route
+from airflow_provider_smartlive.callbacks.route import Identity
 from airflow_provider_smartlive.callbacks.table import JobCallbacks
-from airflow_provider_smartlive.livestream.record import JobRecord
+from airflow_provider_smartlive.livestream.record import Attempt, JobRecord
 
 IDENTITY = Identity("nightly", "scheduled__2026-01-01", "go_live")
+FIRST = Attempt(max_tries=0, retries=0, clear_number=0)
 
 
 @dataclass
@@ -25,7 +26,8 @@ class FakeTask:
     :param before_save: called with the record that is about to be saved; may raise.
     """
 
-    generation: int = 0
+    attempt: Attempt = FIRST
+    is_last_try: bool = False
     store: dict[str, Any] = field(default_factory=dict)
     due_at: datetime = NOON
     called_back: JobCallbacks | None = None
@@ -33,8 +35,8 @@ class FakeTask:
     killed: bool = False
 
     @property
-    def route(self) -> Route:
-        return Route(IDENTITY, self.generation)
+    def identity(self) -> Identity:
+        return IDENTITY
 
     def record(self) -> JobRecord | None:
         return JobRecord.load(self.store.get("record"))
@@ -43,9 +45,9 @@ class FakeTask:
         self.before_save(record)
         self.store["record"] = record.dump()
 
-    def forswear(self, job_id: str) -> None:
+    def discard(self, job_id: str) -> None:
         if record := self.record():
-            self.save(record.with_stopped(job_id))
+            self.save(record.without(job_id))
 
     def note_end(self, job_id: str) -> None:
         if record := self.record():

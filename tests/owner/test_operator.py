@@ -420,9 +420,10 @@ class TestTooLate:
 
 class TestRetries:
     def test_a_retry_adopts_and_keeps_the_deadline(self, show: Show) -> None:
-        show.go_live(wait_for_termination=False)
+        two_hours = timedelta(hours=2)
+        show.go_live(wait_for_termination=False, max_duration=two_hours)
         show.clock.sleep(3600)
-        result = show.go_live(ti={"try_number": 2}, max_duration=timedelta(hours=2))
+        result = show.go_live(ti={"try_number": 2}, max_duration=two_hours)
         assert (result["origin"], result["outcome"]) == ("adopted", "stopped as planned")
         assert 7200 <= show.clock.seconds <= 7210, "counted from the start of the job"
 
@@ -445,15 +446,31 @@ class TestRetries:
 class TestTimeoutDuringTheStart:
     """``execution_timeout`` may strike in the middle of the POST: whether it had its effect nobody knows."""
 
+    @pytest.mark.parametrize("max_tries", [0, 2])
     @pytest.mark.parametrize("lag", [0, 20])
-    def test_a_retry_finds_the_job(self, show: Show, lag: int) -> None:
+    def test_the_job_is_looked_for_and_stopped(self, show: Show, lag: int, max_tries: int) -> None:
         show.metastudio.listing_lag = timedelta(seconds=lag)
         show.metastudio.start_outcomes = [After(AirflowTaskTimeout("Timeout"))]
-        with pytest.raises(AirflowTaskTimeout):
+        with pytest.raises(SmartLiveTimeoutError, match="while the job was started"):
+            show.go_live(execution_timeout=timedelta(hours=1), ti={"max_tries": max_tries})
+        assert len(show.metastudio.jobs) == 1
+        assert show.metastudio.running == []
+
+    def test_while_an_unclear_start_is_looked_for(self, show: Show) -> None:
+        show.metastudio.start_outcomes = [After(ambiguous())]
+        show.metastudio.listing_lag = timedelta(seconds=20)
+        show.at(5, show.alarm)
+        with pytest.raises(SmartLiveTimeoutError):
+            show.go_live(execution_timeout=timedelta(seconds=5))
+        assert show.metastudio.running == []
+
+    def test_a_retry_starts_another_one(self, show: Show) -> None:
+        show.metastudio.start_outcomes = [After(AirflowTaskTimeout("Timeout"))]
+        with pytest.raises(SmartLiveTimeoutError):
             show.go_live(execution_timeout=timedelta(hours=1), ti={"max_tries": 2})
         show.at(600, show.ends())
-        assert show.go_live(ti={"try_number": 2, "max_tries": 2})["origin"] == "adopted"
-        assert len(show.metastudio.jobs) == 1
+        assert show.go_live(ti={"try_number": 2, "max_tries": 2})["origin"] == "started"
+        assert len(show.metastudio.jobs) == 2
 
 
 class TestEventsOfOthers:

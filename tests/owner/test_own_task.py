@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,20 +12,31 @@ from airflow.utils.types import DagRunType
 from fake_airflow import DAG, RUN, TASK, FakeSupervisor, a_context, api_error
 from fake_callbacks import called_back
 from fake_metastudio import ROOM
+from virtual_time import NOON
 
-from airflow_provider_smartlive.callbacks.route import Identity, Route
+from airflow_provider_smartlive.callbacks.route import Identity
 from airflow_provider_smartlive.callbacks.waiter import XCOM_TABLE_KEY
 from airflow_provider_smartlive.livestream.own_task import OwnTask, own_state
-from airflow_provider_smartlive.livestream.record import JobRecord
+from airflow_provider_smartlive.livestream.record import Attempt, JobRecord
 from airflow_provider_smartlive.livestream.starter import Starter
 
 JOB = "26f065244f754b3aa853b649a21aaf66"
 
 
+def a_record(**more: Any) -> JobRecord:
+    return JobRecord("1", Attempt(0, 0, 0), "smartlive_default", ROOM, **more)
+
+
 @pytest.mark.parametrize(("map_index", "expected"), [(None, -1), (-1, -1), (0, 0), (7, 7)])
-def test_identity_and_generation(supervisor: FakeSupervisor, map_index: int | None, expected: int) -> None:
-    task = OwnTask(a_context(supervisor, map_index=map_index, max_tries=3))
-    assert task.route == Route(Identity(DAG, RUN, TASK, expected), str(3), 3)
+def test_identity(supervisor: FakeSupervisor, map_index: int | None, expected: int) -> None:
+    task = OwnTask(a_context(supervisor, map_index=map_index))
+    assert task.identity == Identity(DAG, RUN, TASK, expected)
+
+
+def test_what_airflow_says_of_a_try(supervisor: FakeSupervisor) -> None:
+    task = OwnTask(a_context(supervisor, max_tries=3, try_number=4, clear_number=2), retries=1)
+    assert task.attempt == Attempt(max_tries=3, retries=1, clear_number=2)
+    assert task.is_last_try
 
 
 @pytest.mark.parametrize(
@@ -35,29 +48,31 @@ def test_a_backfill_is_known(supervisor: FakeSupervisor, run_type: Any, expected
 
 
 def test_what_it_remembers_outlives_the_try(supervisor: FakeSupervisor) -> None:
-    record = JobRecord(0, ROOM, "then", JOB)
+    record = a_record(sent_at=NOON, job_id=JOB)
     OwnTask(a_context(supervisor)).save(record)
     assert OwnTask(a_context(supervisor, try_number=2)).record() == record
 
 
-def test_forswearing_remembers_the_job(supervisor: FakeSupervisor) -> None:
+def test_discarding_remembers_the_job(supervisor: FakeSupervisor) -> None:
     task = OwnTask(a_context(supervisor))
-    task.save(JobRecord(0, ROOM, "then", JOB))
-    task.forswear(JOB)
-    task.forswear(JOB)
-    assert task.record() == JobRecord(0, ROOM, "then", JOB, stopped=(JOB,))
+    task.save(a_record(sent_at=NOON, job_id=JOB))
+    task.discard(JOB)
+    task.discard(JOB)
+    assert task.record() == a_record(sent_at=NOON, job_id=JOB, discarded=(JOB,))
 
 
-def test_forswearing_without_a_store_is_no_error(supervisor: FakeSupervisor) -> None:
+def test_discarding_without_a_store_is_no_error(supervisor: FakeSupervisor) -> None:
     """After a clear while running the store is out of reach: the task instance has another id."""
-    OwnTask(a_context(supervisor)).forswear(JOB)
+    OwnTask(a_context(supervisor)).discard(JOB)
     assert supervisor.store == {}
 
 
 def test_the_job_is_published_for_others(supervisor: FakeSupervisor) -> None:
-    OwnTask(a_context(supervisor, map_index=2)).publish(JOB, ROOM, "https://console.example.com")
+    announcement = {"job_id": JOB, "room_id": ROOM, "planned_end": None}
+    OwnTask(a_context(supervisor, map_index=2)).publish(announcement, "https://console.example.com")
     starter = Starter(DAG, RUN, TASK, 2)
     assert (starter.job_id(), starter.room_id()) == (JOB, ROOM)
+    assert supervisor.xcom("smartlive_job", map_index=2) == announcement
     assert supervisor.xcom("smartlive_room_link", map_index=2) == "https://console.example.com"
 
 
@@ -125,9 +140,9 @@ def test_a_resumed_task_may_run_elsewhere_too(
     ("record", "expected"),
     [
         (None, False),
-        (JobRecord(0, ROOM), False),
-        (JobRecord(0, ROOM, sent_at="then"), True),
-        (JobRecord(0, ROOM, sent_at="then", job_id=JOB), True),
+        (a_record(), False),
+        (a_record(sent_at=NOON), True),
+        (a_record(sent_at=NOON, job_id=JOB), True),
     ],
 )
 def test_whether_there_may_be_a_job(
@@ -147,6 +162,47 @@ def test_an_answer_that_does_not_come_is_no_answer(supervisor: FakeSupervisor) -
     supervisor.faults = [api_error()]
     with pytest.raises(AirflowRuntimeError):
         OwnTask(a_context(supervisor)).is_ended_from_outside()
+
+
+def test_a_passing_fault_of_airflow_is_outlasted(supervisor: FakeSupervisor) -> None:
+    pauses: list[float] = []
+    supervisor.faults = [api_error()] * 3
+    OwnTask(a_context(supervisor), sleep=pauses.append).save(a_record())
+    assert OwnTask(a_context(supervisor)).record() == a_record()
+    assert pauses == [1, 2, 4]
+
+
+def test_one_that_does_not_pass_is_raised(supervisor: FakeSupervisor) -> None:
+    supervisor.faults = [api_error()] * 9
+    with pytest.raises(AirflowRuntimeError):
+        OwnTask(a_context(supervisor), sleep=lambda seconds: None).save(a_record())
+
+
+# -- a retry belongs to the life of the first try; a clear begins another one
+
+
+@pytest.mark.parametrize(
+    ("attempt", "finished", "expected"),
+    [
+        pytest.param(Attempt(2, 2, 0), False, True, id="retry"),
+        pytest.param(Attempt(2, 2, 0), True, True, id="retry although the result was there: Airflow lost it"),
+        pytest.param(Attempt(3, 2, 1), False, False, id="clear"),
+        pytest.param(Attempt(2, 2, 1), False, True, id="another task of the run was cleared"),
+        pytest.param(Attempt(2, 1, 1), False, False, id="retries lowered, then marked and cleared"),
+        pytest.param(Attempt(2, 1, 1), True, False, id="retries lowered, then a clear of the success"),
+        pytest.param(Attempt(2, 1, 0), False, True, id="retries lowered, then a retry"),
+    ],
+)
+def test_which_tries_belong_to_a_life(attempt: Attempt, finished: bool, expected: bool) -> None:
+    record = replace(a_record(), attempt=Attempt(2, 2, 0), finished=finished)
+    assert record.continues_in(attempt) is expected
+
+
+def test_a_record_travels_as_text(supervisor: FakeSupervisor) -> None:
+    record = a_record(
+        sent_at=NOON, started_at=NOON, deadline=NOON, outputs=("rtmp://x/***",), discarded=(JOB,), ended=True
+    )
+    assert JobRecord.load(json.loads(json.dumps(record.dump()))) == record
 
 
 def test_the_state_of_a_mapped_task_instance_has_its_own_key(supervisor: FakeSupervisor) -> None:

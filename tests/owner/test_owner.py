@@ -11,7 +11,7 @@ import pytest
 import structlog
 from fake_callbacks import STREAM_KEY, called_back
 from fake_metastudio import ROOM, FakeJob, FakeMetaStudio, unreachable
-from fake_task import FakeTask
+from fake_task import FIRST, FakeTask
 from structlog.testing import capture_logs
 from virtual_time import NOON, Clock
 
@@ -22,11 +22,14 @@ from airflow_provider_smartlive.exceptions import (
     SmartLiveTimeoutError,
 )
 from airflow_provider_smartlive.lifecycle import WakeSource
-from airflow_provider_smartlive.livestream.owner import Owner, Wait
+from airflow_provider_smartlive.livestream.owner import Owner
 from airflow_provider_smartlive.livestream.record import JobRecord
+from airflow_provider_smartlive.livestream.wait_state import WaitLimits, WaitState
 from airflow_provider_smartlive.metastudio.errors import AuthenticationError
 
 LIVE = ("CONNECTING", "CONNECTED")
+CONN_ID = "smartlive_default"
+WAIT = WaitState(CONN_ID, ROOM, "job", 1, NOON)
 REFUSED = AuthenticationError("wrong signature", http_status=401, error_code="APIGW.0301")
 
 
@@ -38,25 +41,18 @@ class Stage:
         self.metastudio = metastudio
         self.job: FakeJob = metastudio.add()
         self.task = FakeTask()
-        self.task.save(JobRecord(0, ROOM, NOON.isoformat(), self.job.job_id, NOON.isoformat()))
-        self.options: dict[str, Any] = {
-            "end_grace": 120.0,
-            "stop_grace": 60.0,
-            "failure_budget": 3600.0,
-            "stop_after_end": True,
-        }
+        self.task.save(
+            JobRecord("0", FIRST, CONN_ID, ROOM, sent_at=NOON, job_id=self.job.job_id, started_at=NOON)
+        )
+        self.options: dict[str, Any] = {"interval": 300.0, "stop_grace": 60.0, "look_again_window": 0.0}
         self.owner = self.owner_of(
-            Wait(self.job.job_id, ROOM, expected_outputs=1, story={"origin": "started"})
+            WaitState(CONN_ID, ROOM, self.job.job_id, 1, NOON, start_info={"origin": "started"})
         )
 
-    def owner_of(self, wait: Wait) -> Owner:
+    def owner_of(self, wait: WaitState) -> Owner:
+        limits = WaitLimits(**self.options)
         return Owner(
-            self.metastudio,
-            wait,
-            task=self.task,
-            log=structlog.get_logger(),
-            now=self.clock,
-            **self.options,
+            self.metastudio, wait, limits, task=self.task, log=structlog.get_logger(), now=self.clock
         )
 
     def calls_back(self, *states: str, **more: Any) -> None:
@@ -64,13 +60,13 @@ class Stage:
 
     def settle(self, source: WakeSource) -> dict[str, Any] | None:
         """Wake the owner as another process would: with nothing but what travelled through the database."""
-        self.owner = self.owner_of(Wait.load(json.loads(json.dumps(self.owner.wait.dump()))))
+        self.owner = self.owner_of(WaitState.load(json.loads(json.dumps(self.owner.wait.dump()))))
         return self.owner.settle(source)
 
     @property
     def forsworn(self) -> bool:
         record = self.task.record()
-        return record is not None and record.is_stopped(self.job.job_id)
+        return record is not None and record.is_discarded(self.job.job_id)
 
 
 @pytest.fixture
@@ -245,7 +241,7 @@ def test_the_end_of_one_of_two_outputs_is_not_the_end(stage: Stage) -> None:
 def test_the_end_of_another_job_is_not_ours(stage: Stage) -> None:
     table = called_back("00000000000000000000000000000bad", *LIVE, "END")
     stage.task.called_back = table.job(stage.job.job_id)
-    assert not stage.owner.has_ended()
+    assert not stage.owner.has_ended(stage.owner.callbacks())
     assert stage.settle(WakeSource.CALLBACK) is None
     assert stage.owner.wait.grace_until is None
 
@@ -458,30 +454,28 @@ def test_a_task_that_does_not_wait_has_a_result_too(stage: Stage) -> None:
 
 
 def test_a_wait_survives_the_database(stage: Stage) -> None:
-    wait = Wait(
-        "job",
-        ROOM,
-        2,
+    wait = replace(
+        WAIT,
         deadline=NOON,
         timeout_at=NOON + timedelta(hours=1),
         grace_until=NOON + timedelta(minutes=2),
         lost_since=NOON,
-        story={"warnings": ["x"]},
-        told_until=NOON + timedelta(microseconds=1),
+        start_info={"warnings": ["x"]},
+        logged_until=NOON + timedelta(microseconds=1),
     )
-    assert Wait.load(json.loads(json.dumps(wait.dump()))) == wait
+    assert WaitState.load(json.loads(json.dumps(wait.dump()))) == wait
 
 
 def test_a_wait_of_a_later_release_can_be_read() -> None:
-    assert Wait.load(Wait("job", ROOM, 1).dump() | {"novelty": 1}) == Wait("job", ROOM, 1)
+    assert WaitState.load(WAIT.dump() | {"novelty": 1}) == WAIT
 
 
 def test_the_next_moment_is_the_earliest() -> None:
-    wait = Wait("job", ROOM, 1, deadline=NOON + timedelta(hours=2), timeout_at=NOON + timedelta(hours=1))
+    wait = replace(WAIT, deadline=NOON + timedelta(hours=2), timeout_at=NOON + timedelta(hours=1))
     assert wait.next_moment() == (NOON + timedelta(hours=1), WakeSource.TIMEOUT)
-    assert Wait("job", ROOM, 1).next_moment() is None
+    assert WAIT.next_moment() is None
 
 
 def test_an_empty_table_is_no_end(stage: Stage) -> None:
     stage.task.called_back = CallbackTable().job(stage.job.job_id)
-    assert not stage.owner.has_ended()
+    assert not stage.owner.has_ended(stage.owner.callbacks())

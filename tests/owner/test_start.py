@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import contextlib
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import structlog
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 from fake_metastudio import ROOM, After, Crash, FakeMetaStudio, ambiguous, unreachable
-from fake_task import IDENTITY, FakeTask
+from fake_task import FIRST, IDENTITY, FakeTask
 from virtual_time import NOON, Clock
 
 from airflow_provider_smartlive.callbacks.route import Identity, Route, issue
@@ -18,12 +19,23 @@ from airflow_provider_smartlive.livestream import request
 from airflow_provider_smartlive.livestream.record import JobRecord
 from airflow_provider_smartlive.livestream.start import AmbiguousStartError, JobStart, Obtained, Origin
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
-from airflow_provider_smartlive.metastudio.errors import AuthenticationError, Conflict, QuotaExceeded
+from airflow_provider_smartlive.metastudio.errors import (
+    AuthenticationError,
+    Conflict,
+    NotFound,
+    QuotaExceeded,
+)
 from airflow_provider_smartlive.metastudio.start import StartJobRequest
 
+OTHER_ROOM = "24bad716-87b1-45e5-8912-00000000000b"
 OLD_SECRET = "fake-callback-secret-for-tests-only-0001"
 NEW_SECRET = "fake-callback-secret-for-tests-only-0002"
 WINDOW = 30.0
+HERE = "this-one"
+
+
+def a_record(generation: int = 0, room_id: str = ROOM, **more: Any) -> JobRecord:
+    return JobRecord(str(generation), FIRST, "smartlive_default", room_id, **more)
 
 
 @dataclass
@@ -44,28 +56,36 @@ class Task:
         crash_at_save: int | None = None,
         may_send: Any = lambda: None,
         stop_grace: float = 60.0,
+        room_id: str = ROOM,
+        deployment: str = HERE,
         **fields: Any,
     ) -> Obtained:
-        """Run the task's code up to the point where it has its job."""
-        task = FakeTask(generation, self.store, before_save=_crash_at(crash_at_save))
-        return JobStart(
-            self.metastudio,
-            request=a_request(
-                Route(IDENTITY, str(generation), generation),
-                secrets[:1] if use_callbacks else (),
-                base_url,
-                fields,
-            ),
-            room_id=ROOM,
+        """Run the task's code up to the point where it has its job, as the runner does."""
+        task = FakeTask(store=self.store, before_save=_crash_at(crash_at_save))
+        start = JobStart(
+            lambda conn_id: self.metastudio,
             task=task,
-            secrets=secrets if use_callbacks else (),
+            secrets=secrets,
+            deployment=deployment,
             look_again_window=WINDOW,
             stop_grace=stop_grace,
-            may_send=may_send,
             log=structlog.get_logger(),
             now=self.clock,
             sleep=self.clock.sleep,
-        ).obtain()
+        )
+        planned = a_record(generation, room_id, calls_back=use_callbacks)
+        record = task.record()
+        if record is not None and record.generation != planned.generation:
+            start.end(record)
+        elif record is not None:
+            if obtained := start.take_up(record):
+                return obtained
+            planned = replace(planned, discarded=record.without(record.job_id).discarded)
+        route = Route(IDENTITY, planned.generation, generation, deployment)
+        built = a_request(route, secrets[:1] if use_callbacks else (), base_url, fields)
+        run_config = built.job_run_config
+        planned = replace(planned, single_job_in_room=bool(run_config and run_config.single_job_in_room))
+        return start.send(planned, built, may_send=may_send, deadline=lambda at: None)
 
     @property
     def record(self) -> JobRecord | None:
@@ -103,7 +123,7 @@ def test_a_first_try_starts_one_job(task: Task) -> None:
     assert obtained.started_at == NOON
     assert obtained.response is not None
     assert task.metastudio.running == [obtained.job_id]
-    assert task.record == JobRecord(0, ROOM, NOON.isoformat(), obtained.job_id, NOON.isoformat())
+    assert task.record == a_record(sent_at=NOON, job_id=obtained.job_id, started_at=NOON)
 
 
 def test_it_looks_before_it_sends(task: Task) -> None:
@@ -135,7 +155,7 @@ def test_a_crash_before_the_post_leaves(task: Task) -> None:
     task.metastudio.start_outcomes = [Crash()]
     with pytest.raises(Crash):
         task.run()
-    assert task.record == JobRecord(0, ROOM, sent_at=NOON.isoformat())
+    assert task.record == a_record(sent_at=NOON)
     assert task.run().origin is Origin.STARTED
     assert len(task.metastudio.jobs) == 1
 
@@ -175,7 +195,8 @@ def test_the_negative_control_duplicates_appear_without_the_look(
     task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same crash, with the look-up taken out: this file can see a double start."""
-    monkeypatch.setattr(JobStart, "_jobs_of_room", lambda self: [])
+    monkeypatch.setattr(JobStart, "_looks", lambda self, record: iter([[]]))
+    monkeypatch.setattr(JobStart, "_stop_others", lambda self, hook, planned: None)
     task.metastudio.start_outcomes = [After(Crash())]
     with pytest.raises(Crash):
         task.run()
@@ -228,18 +249,18 @@ def test_a_job_that_vanished_is_started_anew(task: Task) -> None:
 @pytest.mark.parametrize("state", ["PROCESSING", "SUCCEED"])
 def test_a_job_that_we_stopped_is_nobodys_result(task: Task, state: str) -> None:
     first = task.run()
-    FakeTask(0, task.store).forswear(first.job_id)
+    FakeTask(store=task.store).discard(first.job_id)
     task.metastudio.jobs[0].state = state
     again = task.run()
     assert again.origin is Origin.STARTED
     assert task.metastudio.running == [again.job_id]
     assert task.record is not None
-    assert task.record.is_stopped(first.job_id)
+    assert task.record.is_discarded(first.job_id)
 
 
 def test_a_job_that_we_stopped_is_known_after_another_start_too(task: Task) -> None:
     first = task.run()
-    FakeTask(0, task.store).forswear(first.job_id)
+    FakeTask(store=task.store).discard(first.job_id)
     second = task.run()
     task.store["record"]["job_id"] = None
     assert task.run().job_id == second.job_id
@@ -292,15 +313,96 @@ def test_an_old_start_with_an_unknown_outcome_is_waited_for_before_a_new_one(tas
     assert task.metastudio.running == [again.job_id]
 
 
-def test_a_clear_settles_an_unknown_outcome_that_nobody_could_look_up(task: Task) -> None:
+def test_not_even_a_clear_forgets_an_unknown_outcome_that_nobody_can_look_up(task: Task) -> None:
     task.metastudio.echoes_callbacks = False
-    task.metastudio.add()
+    unknown = task.metastudio.add()
     task.metastudio.start_outcomes = [Crash()]
     with pytest.raises(Crash):
         task.run(generation=0)
-    with pytest.raises(AmbiguousStartError, match="clear the task"):
-        task.run(generation=0)
-    assert task.run(generation=1).origin is Origin.STARTED
+    for generation in (0, 1):
+        with pytest.raises(AmbiguousStartError, match=r"clear the task; or trigger a new run"):
+            task.run(generation=generation)
+    unknown.state = "SUCCEED"
+    assert task.run(generation=1).origin is Origin.STARTED, "whatever it was, it is over"
+
+
+@pytest.mark.parametrize("generation", [0, 1])
+def test_without_callbacks_a_job_of_an_unknown_start_is_not_doubled(task: Task, generation: int) -> None:
+    task.metastudio.start_outcomes = [After(Crash())]
+    with pytest.raises(Crash):
+        task.run(use_callbacks=False)
+    with pytest.raises(AmbiguousStartError):
+        task.run(generation=generation, use_callbacks=False)
+    assert len(task.metastudio.jobs) == 1
+
+
+# -- the room and the connection to which the start was sent
+
+
+@pytest.mark.parametrize("is_clear", [True, False], ids=["its answer is known", "its outcome is unknown"])
+def test_a_retry_adopts_the_job_in_its_own_room(task: Task, is_clear: bool) -> None:
+    task.metastudio.start_outcomes = [None if is_clear else After(Crash())]
+    with contextlib.suppress(Crash):
+        task.run()
+    obtained = task.run(room_id=OTHER_ROOM)
+    assert (obtained.origin, obtained.record.room_id) == (Origin.ADOPTED, ROOM)
+    assert len(task.metastudio.jobs) == 1
+
+
+@pytest.mark.parametrize("is_clear", [True, False], ids=["its answer is known", "its outcome is unknown"])
+def test_a_clear_stops_the_job_in_its_own_room(task: Task, is_clear: bool) -> None:
+    task.metastudio.start_outcomes = [None if is_clear else After(Crash())]
+    with contextlib.suppress(Crash):
+        task.run()
+    obtained = task.run(generation=1, room_id=OTHER_ROOM)
+    assert (obtained.origin, obtained.record.room_id) == (Origin.STARTED, OTHER_ROOM)
+    assert task.metastudio.running == [obtained.job_id]
+
+
+def test_the_job_is_asked_for_over_the_connection_that_started_it(task: Task) -> None:
+    task.run()
+    record = task.record
+    assert record is not None
+    other_account = FakeMetaStudio(task.clock)
+    hooks = {"smartlive_default": task.metastudio, "another": other_account}
+    start = JobStart(
+        hooks.__getitem__,
+        task=FakeTask(store=task.store),
+        secrets=(OLD_SECRET,),
+        deployment=HERE,
+        look_again_window=WINDOW,
+        stop_grace=60,
+        log=structlog.get_logger(),
+        now=task.clock,
+        sleep=task.clock.sleep,
+    )
+    assert start.take_up(record) is not None
+    assert other_account.asked == {}
+
+
+def test_a_job_that_metastudio_does_not_show_yet_is_waited_for(task: Task) -> None:
+    """Its id is stored, the process has died, and a second later neither show nor listing know it."""
+    task.run()
+    task.clock.sleep(1)
+    task.metastudio.listing_lag = timedelta(seconds=WINDOW)
+    task.metastudio.show_outcomes = [NotFound("job not found", http_status=404) for _ in range(3)]
+    assert task.run().origin is Origin.ADOPTED
+    assert len(task.metastudio.jobs) == 1
+
+
+def test_a_later_life_is_left_alone_by_a_process_of_an_earlier_one(task: Task) -> None:
+    task.run(generation=5)
+    task.store.clear()
+    with pytest.raises(AirflowFailException, match="later life"):
+        task.run(generation=4)
+    assert len(task.metastudio.running) == 1
+
+
+def test_the_job_of_another_deployment_with_the_same_secret_is_left_alone(task: Task) -> None:
+    production = task.run(deployment="production")
+    task.store.clear()
+    staging = task.run(generation=1)
+    assert task.metastudio.running == [production.job_id, staging.job_id]
 
 
 # -- recognising
@@ -351,7 +453,7 @@ def test_an_id_in_another_spelling_is_the_same_job(task: Task) -> None:
     task.metastudio.dashes = True
     again = task.run()
     assert again.origin is Origin.ADOPTED
-    FakeTask(0, task.store).forswear(first.job_id.upper())
+    FakeTask(store=task.store).discard(first.job_id.upper())
     assert task.run().origin is Origin.STARTED
     assert task.metastudio.stopped == [first.job_id]
 
@@ -377,14 +479,13 @@ def test_a_job_that_runs_comes_before_one_that_is_over(task: Task) -> None:
     assert task.run().job_id == first.job_id
 
 
-def test_only_jobs_since_the_run_was_due_are_asked_for(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_running_jobs_are_asked_for_before_a_start(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[dict[str, Any]] = []
     monkeypatch.setattr(
         FakeMetaStudio, "list_room_jobs", lambda self, room_id, **filters: asked.append(filters) or iter([])
     )
     task.run()
-    since = asked[0]["create_since"]
-    assert NOON - timedelta(hours=1) <= since <= NOON - timedelta(minutes=15)
+    assert asked == [{"state": "WAITING,PROCESSING"}]
 
 
 # -- a POST with an unknown outcome
@@ -465,10 +566,17 @@ def test_without_an_echo_an_empty_listing_is_still_an_answer(task: Task) -> None
 
 
 def test_without_callbacks_there_is_no_key_to_look_by(task: Task) -> None:
+    task.metastudio.add()
     task.metastudio.start_outcomes = [ambiguous()]
     with pytest.raises(AmbiguousStartError):
         task.run(use_callbacks=False)
     assert task.metastudio.asked["start"] == 1
+
+
+def test_without_callbacks_an_empty_listing_is_an_answer_too(task: Task) -> None:
+    task.metastudio.start_outcomes = [ambiguous()]
+    assert task.run(use_callbacks=False).origin is Origin.STARTED
+    assert len(task.metastudio.jobs) == 1
 
 
 def test_without_callbacks_a_stored_id_is_still_adopted(task: Task) -> None:
@@ -498,7 +606,7 @@ def test_a_clear_refusal_leaves_nothing_to_wait_for(task: Task, refusal: Excepti
     task.metastudio.start_outcomes = [refusal]
     with pytest.raises(type(refusal)):
         task.run()
-    assert task.record == JobRecord(0, ROOM)
+    assert task.record == a_record()
     assert task.run().origin is Origin.STARTED
     assert task.clock.now == NOON
 
@@ -562,11 +670,8 @@ def test_it_may_become_too_late_while_an_unknown_outcome_is_looked_for(task: Tas
     assert task.metastudio.jobs == []
 
 
-def test_what_a_later_release_wrote_counts_as_nothing(task: Task) -> None:
-    task.store["record"] = {"version": 2, "what": "ever"}
-    assert task.run().origin is Origin.STARTED
-
-
-def test_a_record_survives_its_store() -> None:
-    record = JobRecord(2, ROOM, "a", "b", "c", ("d",))
-    assert JobRecord.load(record.dump()) == record
+def test_nothing_is_started_beside_what_another_release_has_written(task: Task) -> None:
+    task.store["record"] = {"version": 3, "what": "ever"}
+    with pytest.raises(ValueError, match="another release"):
+        task.run()
+    assert task.metastudio.jobs == []

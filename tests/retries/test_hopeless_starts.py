@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
 from airflow_provider_smartlive.livestream.own_task import STORE_KEY
-from airflow_provider_smartlive.livestream.record import JobRecord
+from airflow_provider_smartlive.livestream.record import Attempt, JobRecord
 from airflow_provider_smartlive.metastudio.errors import InvalidRequest
 from airflow_provider_smartlive.operators import StartSmartLiveJobOperator
 from airflow_provider_smartlive.sandbox.testing import LocalSandbox
@@ -27,11 +27,12 @@ def context() -> dict[str, Any]:
     ti = SimpleNamespace(
         dag_id="nightly", run_id="run", task_id="go_live", map_index=-1, max_tries=0, try_number=1
     )
-    run = SimpleNamespace(run_after=datetime.now(UTC), run_type="manual")
+    run = SimpleNamespace(run_after=datetime.now(UTC), run_type="manual", clear_number=0)
     store: dict[str, Any] = {}
     return {
         "ti": ti,
         "dag_run": run,
+        "dag": SimpleNamespace(timezone=UTC),
         "task_state_store": SimpleNamespace(get=store.get, set=store.__setitem__),
     }
 
@@ -118,7 +119,10 @@ def test_metastudio_calls_the_request_wrong(context: dict[str, Any], smartlive_s
 def test_while_an_earlier_try_may_have_a_job_the_task_is_retried(
     monkeypatch: pytest.MonkeyPatch, context: dict[str, Any]
 ) -> None:
-    record = JobRecord(0, ROOM, sent_at="2026-01-01T12:00:00+00:00", job_id="1" * 32)
+    record = JobRecord(
+        "1", Attempt(2, 0, 0), "smartlive_default", ROOM, sent_at=datetime.now(UTC), job_id="1" * 32
+    )
+    context["ti"].max_tries = 2
     context["task_state_store"].set(STORE_KEY, record.dump())
 
     def show_job(self: SmartLiveTaskHook, room_id: str, job_id: str) -> None:
