@@ -1,0 +1,155 @@
+"""
+Text that comes from outside, made safe for logs, exceptions, XComs and terminals.
+
+MetaStudio's error texts, block reasons and names are written by others, and may repeat what a request held: an output
+with its stream key, a callback URL, a key. :func:`safe_text` takes out what is known to be secret, and what looks
+like it, as a process that was resumed no longer knows what the request held.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
+
+#: Longest text that is kept, in characters; MetaStudio's schema allows 256 for an error, the gateway writes more.
+MAX_TEXT = 500
+
+#: Longest name that is kept, in characters: what MetaStudio's schema allows for the name of a room.
+MAX_NAME = 256
+
+HIDDEN = "***"
+
+#: Characters of a text that are looked at; what lies behind them is dropped.
+_MAX_READ = 8 * 1024
+
+#: Escape sequences of terminals: colours and cursor (CSI), titles and links (OSC).
+_ESCAPE = re.compile(r"(?:\x1b\[|\x9b)[0-?]{0,64}[ -/]{0,8}[@-~]|(?:\x1b\]|\x9d)[^\x07\x1b\x9c]{0,1024}")
+
+#: An address, also with the slashes that JSON or percent-encoding makes of it.
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,20})(?::|%3A)(?:\\?/|%2F){2}([^\s\"'<>]+)", re.IGNORECASE)
+_HOST_END = re.compile(r"\\?/|%2F|\\?\?|%3F|#", re.IGNORECASE)
+_QUERY = re.compile(r"\?[^\s\"'<>?]*=[^\s\"'<>]*")
+#: Our own callbacks, also without scheme and host.
+_CALLBACK = re.compile(r"(/smartlive/)[^\s\"'<>]+", re.IGNORECASE)
+_AUTHORIZATION = re.compile(r"(authorization\W{1,5}|SDK-HMAC-SHA256\s)[^\"]+", re.IGNORECASE)
+
+_WORD = r"(?:key|secret|token|sign|password|passwd|pwd|credential|auth|密钥|秘钥|密码|签名|令牌|推流码)[\w-]{0,30}"
+_VALUE = r"\\*\[[^\]]*\]?|\\*\"[^\"]*\"?|'[^']*'?|[^\s,;\"'<>&)}\]]+"
+#: ``key=...``, ``"stream_keys": ["..."]``, ``token: ...``
+_PAIR = re.compile(rf"({_WORD})(\\*[\"']?\s{{0,3}}(?:=>|[:=\uff1a])\s{{0,3}})({_VALUE})", re.IGNORECASE)
+#: ``key 'abc' is wrong``, ``illegal stream key abc-123``
+_BESIDE = re.compile(rf"({_WORD})(\s(?:is\s|was\s)?[(\[]?)({_VALUE})", re.IGNORECASE)
+_PLAIN_WORD = re.compile(r"[A-Za-z]{1,12}\.?")
+#: Tokens and keys anywhere: long, with letters and digits. Ids of rooms and jobs (UUIDs) are none.
+_OPAQUE = re.compile(
+    r"(?<![A-Za-z0-9_+=-])(?=[A-Za-z_+=-]*[0-9])(?=[0-9_+=-]*[A-Za-z])[A-Za-z0-9_+=-]{20,}", re.ASCII
+)
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+def printable(text: object, *, limit: int = MAX_NAME) -> str:
+    """
+    Return a text in one line, bounded, and without control characters, escape sequences and changes of direction.
+
+    :param text: whatever MetaStudio sent, such as a name; None becomes an empty text.
+    :param limit: characters to keep.
+    """
+    return _one_line(text)[:limit].rstrip()
+
+
+def safe_text(text: object, *, secrets: Iterable[str | None] = (), limit: int = MAX_TEXT) -> str:
+    """
+    Return a text as :func:`printable` does, and without secrets.
+
+    Taken out is what the caller knows to be secret, in any spelling; of every address all but scheme and host; values
+    that are called key, secret, token, signature or password; and long values that look like keys.
+
+    :param text: whatever MetaStudio sent; None becomes an empty text.
+    :param secrets: what must not stand in the result, such as output URLs and stream keys. Of an address, its parts are
+        taken out, too.
+    :param limit: characters to keep.
+    """
+    # The gateway shows the whole request after a wrong signature.
+    line = _one_line(text).partition("canonicalRequest")[0].rstrip(" ,:")
+    for secret in sorted(set(_spellings(secrets)), key=len, reverse=True):
+        line = _without(line, secret)
+    line = _URL.sub(_scheme_and_host, line)
+    line = _CALLBACK.sub(rf"\1{HIDDEN}", line)
+    line = _QUERY.sub(f"?{HIDDEN}", line)
+    line = _AUTHORIZATION.sub(rf"\1{HIDDEN}", line)
+    line = _PAIR.sub(_pair, line)
+    line = _BESIDE.sub(_beside, line)
+    line = _OPAQUE.sub(_opaque, line)
+    return line[:limit].rstrip()
+
+
+def _one_line(text: object) -> str:
+    if text is None:
+        return ""
+    whole = text if isinstance(text, str) else str(text)
+    read = whole[:_MAX_READ]
+    if len(whole) > _MAX_READ:
+        read = read.rpartition(" ")[0] or read  # half a secret would not be recognised
+    joined = "".join(char for char in _ESCAPE.sub("", read) if char.isprintable() or char.isspace())
+    return " ".join(joined.split())
+
+
+def _spellings(secrets: Iterable[str | None]) -> Iterator[str]:
+    """Return secrets, and parts of addresses, as they are and as URLs and JSON write them."""
+    for secret in secrets:
+        for part in _parts(_one_line(secret)):
+            yield part
+            yield unquote(part)
+            yield quote(part, safe="")
+            yield json.dumps(part)[1:-1]
+            yield json.dumps(part)[1:-1].replace("/", "\\/")
+
+
+def _parts(secret: str) -> Iterator[str]:
+    """Return a secret and, if it is an address, what of it is secret by itself."""
+    if secret:
+        yield secret
+    if "://" not in secret:
+        return
+    try:
+        url = urlsplit(secret)
+    except ValueError:
+        return
+    user = url.netloc.rpartition("@")[0]
+    parts = [url.path.rstrip("/").rpartition("/")[2], url.query, url.fragment, *user.split(":")]
+    parts += [value for _, value in parse_qsl(url.query)]
+    parts += [pair.partition("=")[2] for pair in url.query.split("&")]
+    # "live" of rtmp://push.example.com/live is a word, not a key.
+    yield from (part for part in parts if part and not _PLAIN_WORD.fullmatch(part))
+
+
+def _without(line: str, secret: str) -> str:
+    if len(secret) >= 8:
+        return line.replace(secret, HIDDEN)
+    # A short one is only taken out as a whole word: of "a" the text would not survive otherwise.
+    return re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", HIDDEN, line)
+
+
+def _scheme_and_host(match: re.Match[str]) -> str:
+    host = _HOST_END.split(match[2], maxsplit=1)[0].rpartition("@")[2]
+    return f"{match[1]}://{host}/{HIDDEN}"
+
+
+def _pair(match: re.Match[str]) -> str:
+    name, separator, value = match.groups()
+    said = "=" not in separator and not value.startswith(("[", '"', "'", "\\"))
+    # "Invalid token: expired" says what is wrong.
+    return match[0] if said and _PLAIN_WORD.fullmatch(value) else f"{name}{separator}{HIDDEN}"
+
+
+def _beside(match: re.Match[str]) -> str:
+    name, blank, value = match.groups()
+    quoted = value.startswith(('"', "'", "\\"))
+    opaque = len(value) >= 6 and any(char.isdigit() for char in value)
+    return f"{name}{blank}{HIDDEN}" if quoted or opaque else match[0]
+
+
+def _opaque(match: re.Match[str]) -> str:
+    return match[0] if _UUID.fullmatch(match[0]) else HIDDEN
