@@ -21,6 +21,7 @@ from airflow_provider_smartlive.livestream.sighting import REFUSED_PAUSE, Sighti
 from airflow_provider_smartlive.livestream.stop import is_over, look, stop_and_confirm
 from airflow_provider_smartlive.livestream.summary import summarise
 from airflow_provider_smartlive.livestream.wait_state import WaitLimits, WaitState, is_interrupted_too_long
+from airflow_provider_smartlive.metastudio.text import safe_text
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger as Logger
@@ -284,9 +285,9 @@ class Owner:
         if sighting.job is None:
             return text
         if sighting.sight is Sight.BLOCKED:
-            return f"{text} Reason: {sighting.job.block_reason or 'none given'}"
+            return f"{text} Reason: {safe_text(sighting.job.block_reason) or 'none given'}"
         error = sighting.job.error_info
-        return f"{text} {error.error_code}: {error.error_msg}" if error else text
+        return f"{text} {safe_text(error.error_code)}: {safe_text(error.error_msg)}" if error else text
 
     def _log_changes(self, callbacks: JobCallbacks | None) -> None:
         """Write the story of the stream into the log: one line per state change, each of them once."""

@@ -51,8 +51,13 @@ def merge(request: Mapping[str, Any] | None, arguments: Mapping[str, Any]) -> di
     """
     Put the request and the fields that were given as arguments together.
 
-    :raises ValueError: if a field is given twice.
+    :raises ValueError: if a field is given twice, or the request is no mapping.
     """
+    if request is not None and not isinstance(request, Mapping):
+        raise ValueError(
+            f"request is of type {type(request).__name__}. Pass a dict with the fields of MetaStudio's API; a template "
+            "that makes one needs render_template_as_native_obj=True on the DAG."
+        )
     fields = dict(request or {})
     for name, value in arguments.items():
         if value is not None and fields.get(name) is not None:

@@ -105,7 +105,9 @@ class LivestreamRunner:
             start.end(record)
             planned = self._plan(wanted, generation=new_generation(self.now(), after=record.generation))
         elif record is not None:
-            if obtained := start.take_up(record):
+            # A deadline that was agreed stays; one may still be added.
+            due = record.deadline or wanted.schedule.deadline(record.started_at or self.now())
+            if obtained := start.take_up(replace(record, deadline=due)):
                 return obtained
             planned = self._plan(wanted, generation=record.generation)
             planned = replace(

@@ -95,6 +95,7 @@ def _limits(operator: StartSmartLiveJobOperator, *, pushes: bool) -> WaitLimits:
 
     :param pushes: whether callbacks tell the end, so that MetaStudio is asked only in case they are lost.
     """
+    settings.number("resume_delay")  # not needed here, but the trigger must not be the first to find it wrong
     end_grace = arguments.seconds("end_grace", operator.end_grace, minimum=0)
     interval = arguments.seconds("reconcile_interval", operator.reconcile_interval)
     default_interval = settings.number("reconcile_interval" if pushes else "reconcile_interval_without_rtmp")

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_smartlive.metastudio.text import printable
+
 if TYPE_CHECKING:
     from airflow_provider_smartlive.callbacks.table import JobCallbacks, StreamRow
     from airflow_provider_smartlive.livestream.record import JobRecord
@@ -64,7 +66,7 @@ def _of_job(job: SmartLiveJob) -> dict[str, Any]:
     log = job.live_job_log
     return {
         "state": str(job.state),
-        "room_name": job.room_name,
+        "room_name": printable(job.room_name) or None,
         "start_time": _iso(job.start_time),
         "end_time": _iso(job.end_time),
         "duration": job.duration,
