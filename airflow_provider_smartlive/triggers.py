@@ -204,13 +204,14 @@ class SmartLiveJobTrigger(BaseTrigger):
 
     async def _due_by_callbacks(self) -> WakeSource | None:
         callbacks = await self._read_callbacks()
-        source = self.wait.due(utcnow(), self.limits, callbacks, streamed=self._streamed)
-        if source is not WakeSource.DISCONNECTED or (callbacks is not None and callbacks.streams):
+        silent = not (callbacks is not None and callbacks.streams) and not self._streamed
+        source = self.wait.due(utcnow(), self.limits, callbacks, silent=silent)
+        if source is not WakeSource.DISCONNECTED or not silent:
             return source
         # That nothing was called back may also mean that callbacks do not arrive: MetaStudio has the last word.
         sighting = await self._look()
-        self._streamed = self._streamed or sighting.streamed
-        return source if sighting.sight is Sight.ACTIVE and not self._streamed else None
+        self._streamed = sighting.streamed
+        return source if sighting.sight is Sight.ACTIVE and not sighting.streamed else None
 
     def _plan_read(self) -> None:
         """Interruptions are only seen in the callback table, so whoever limits them has it read."""

@@ -126,32 +126,32 @@ class WaitState:
         return min(((at, source) for at, source in moments if at is not None), default=None)
 
     def due(
-        self, now: datetime, limits: WaitLimits, callbacks: JobCallbacks | None, *, streamed: bool = False
+        self, now: datetime, limits: WaitLimits, callbacks: JobCallbacks | None, *, silent: bool = False
     ) -> WakeSource | None:
         """
         Return what is due by now although nobody gave a signal; None to wait on.
 
-        :param callbacks: what was called back about the job, for the limit of interruptions; None if nothing was.
-        :param streamed: whether MetaStudio says that video was pushed: then a job about which nothing was called
-            back is not without a stream, but without callbacks.
+        :param callbacks: what was called back about the job, for the limit of interruptions; None if nothing was, or
+            if it cannot be read at the moment.
+        :param silent: whether it is sure that no stream state was called back, and MetaStudio knows of no video that
+            was pushed: a stream that never connected. If it does, only the callbacks are missing.
         """
         moment = self.next_moment()
         if moment is not None and moment[0] <= now:
             return moment[1]
         if limits.disconnect_limit is None:
             return None
-        since = self._interrupted_since(limits, callbacks, streamed)
+        since = self._interrupted_since(limits, callbacks, silent)
         too_long = since is not None and now - since > timedelta(seconds=limits.disconnect_limit)
         return WakeSource.DISCONNECTED if too_long else None
 
     def _interrupted_since(
-        self, limits: WaitLimits, callbacks: JobCallbacks | None, streamed: bool
+        self, limits: WaitLimits, callbacks: JobCallbacks | None, silent: bool
     ) -> datetime | None:
         if callbacks is not None and callbacks.streams:
             return callbacks.interrupted_since(self.expected_outputs)
-        # Where a report has to come, a stream about which none has come is not connected since the start.
         expects_reports = limits.silence_threshold is not None and self.expected_outputs > 0
-        return self.started_at if expects_reports and not streamed else None
+        return self.started_at if silent and expects_reports else None
 
     def interval(self, limits: WaitLimits) -> float:
         """Return the seconds between two questions to MetaStudio."""
