@@ -2,8 +2,8 @@
 What waits while no worker does.
 
 A callback resumes a waiting task from the API server, past its trigger. The triggers here are what stands
-behind that: they read the callback table once, shortly after they start, keep the deadlines, ask MetaStudio
-now and then through the shared reconciler, and stop the job when the task is killed.
+behind that: they read the callback table once, shortly after they start, ask MetaStudio now and then through the
+shared reconciler, and stop the job when its time is over or the task is killed.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from airflow.sdk.timezone import utcnow
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.callbacks.waiter import Wake
+from airflow_provider_smartlive.callbacks.waiter import STOP_KEY, Wake
 from airflow_provider_smartlive.lifecycle import (
     Action,
     Progress,
+    Sight,
     Signal,
     WakeSource,
     decide,
@@ -31,14 +32,21 @@ from airflow_provider_smartlive.lifecycle import (
 from airflow_provider_smartlive.livestream.own_trigger import (
     LONGEST_PAUSE,
     insist,
+    leave,
     leave_result,
     own_state_async,
     own_task,
     uninterrupted,
 )
-from airflow_provider_smartlive.livestream.sighting import Sighting
+from airflow_provider_smartlive.livestream.sighting import REFUSED_PAUSE, Sighting
 from airflow_provider_smartlive.livestream.starter import Starter
-from airflow_provider_smartlive.livestream.wait_state import ENDING_INTERVAL, WaitLimits, WaitState
+from airflow_provider_smartlive.livestream.wait_state import (
+    ENDING_INTERVAL,
+    WaitLimits,
+    WaitState,
+    state_changes,
+)
+from airflow_provider_smartlive.metastudio.errors import AuthenticationError
 
 if TYPE_CHECKING:
     from airflow_provider_smartlive.callbacks.table import JobCallbacks
@@ -56,6 +64,12 @@ SILENT_INTERVAL = 60.0
 
 #: Least seconds between two readings of the callback table.
 MIN_TABLE_INTERVAL = 5.0
+
+#: Seconds between the first two tries to stop a job whose time is over.
+FIRST_STOP_PAUSE = 5.0
+
+#: Most seconds that a stop waits for Airflow to take the note of why.
+NOTE_TIMEOUT = 10.0
 
 #: Seconds for which a killed task's trigger tries to learn what became of its task; it has 30 for everything.
 KILL_BUDGET = 8.0
@@ -77,6 +91,9 @@ class SmartLiveJobTrigger(BaseTrigger):
         self.wait = WaitState.load(wait)
         self.limits = WaitLimits.load(limits)
         self._heard = False
+        self._streamed = False
+        self._logged_until = self.wait.logged_until
+        self._read_at: datetime | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class and the arguments; none of them is a secret."""
@@ -107,21 +124,50 @@ class SmartLiveJobTrigger(BaseTrigger):
     async def _watch(self, watch: Watch) -> Wake:
         lost_since = self.wait.lost_since
         said = ""
+        self._plan_read()
         while True:
+            if source := await self._due():
+                return self._wake(source, stopped=source in _STOPPING and await self._stop(source))
             try:
                 async with asyncio.timeout(self._seconds_to_next_look()):
                     sighting = await watch.next()
             except TimeoutError:
-                if source := await self._due():
-                    return self._wake(source)
                 continue
-            if str(sighting) != said:
-                said = str(sighting)
+            sighting = await self._checked(watch, sighting)
+            self._streamed = self._streamed or sighting.streamed
+            if (says := f"{sighting}{', and video is pushed' if sighting.streamed else ''}") != said:
+                said = says
                 self.log.info("Job %s: MetaStudio says %s.", self.wait.job_id, said)
             lost_since = None if sighting.is_clear else lost_since or utcnow()
             if source := self._source(sighting, lost_since):
                 return self._wake(source, state=str(sighting.sight))
             await self._mind_silence(watch, sighting)
+
+    async def _checked(self, watch: Watch, sighting: Sighting) -> Sighting:
+        """Look once more for a job that was not found: too early, or in a wrong room, that is no end."""
+        if sighting.sight is not Sight.NOT_FOUND:
+            return sighting
+        try:
+            async with asyncio.timeout(self._seconds_left()):
+                sighting = await self._look()
+        except Exception as error:  # such as a connection that cannot be read at the moment
+            return Sighting(Sight.UNKNOWN, error=error)
+        if sighting.job is not None and sighting.job.room_id:
+            watch.room_id = sighting.job.room_id
+        return sighting
+
+    async def _look(self) -> Sighting:
+        from airflow_provider_smartlive.livestream.stop import look_async
+
+        wait = self.wait
+        return await look_async(
+            wait.smartlive_conn_id, wait.room_id, wait.job_id, may_lag=self._lag_left() > 0
+        )
+
+    def _lag_left(self) -> float:
+        """Return for how many seconds MetaStudio may not show the job yet."""
+        shown_by = self.wait.started_at + timedelta(seconds=self.limits.look_again_window)
+        return max(0.0, (shown_by - utcnow()).total_seconds())
 
     async def _ended_already(self) -> bool:
         try:
@@ -135,21 +181,43 @@ class SmartLiveJobTrigger(BaseTrigger):
     async def _read_callbacks(self) -> JobCallbacks | None:
         callbacks = await Starter(**vars(own_task(self))).callbacks_async(self.wait.job_id)
         self._heard = self._heard or callbacks is not None
+        for at, label, state in state_changes(callbacks, after=self._logged_until):
+            self.log.info("RTMP %s: %s at %s.", label, state, at.isoformat())
+            self._logged_until = at
         return callbacks
-
-    async def _callbacks(self) -> JobCallbacks | None:
-        """Read what was called back; if Airflow cannot tell at the moment, the next look is soon enough."""
-        try:
-            return await self._read_callbacks()
-        except Exception:
-            self.log.warning("The callback table of this task cannot be read at the moment.", exc_info=True)
-            return None
 
     async def _due(self) -> WakeSource | None:
         """Return what is due although nothing was seen."""
-        # Only a limit of interruptions is worth a read of the table.
-        callbacks = await self._callbacks() if self.limits.disconnect_limit is not None else None
-        return self.wait.due(utcnow(), self.limits, callbacks)
+        moment = self.wait.next_moment()
+        if moment is not None and moment[0] <= utcnow():
+            return moment[1]
+        if self._read_at is None or utcnow() < self._read_at:
+            return None
+        self._plan_read()
+        try:
+            # If Airflow or MetaStudio cannot tell at the moment, the next look is soon enough.
+            async with asyncio.timeout(self._seconds_left()):
+                return await self._due_by_callbacks()
+        except Exception:
+            self.log.warning("It is not known at the moment whether the stream is up.", exc_info=True)
+            return None
+
+    async def _due_by_callbacks(self) -> WakeSource | None:
+        callbacks = await self._read_callbacks()
+        silent = not (callbacks is not None and callbacks.streams) and not self._streamed
+        source = self.wait.due(utcnow(), self.limits, callbacks, silent=silent)
+        if source is not WakeSource.DISCONNECTED or not silent:
+            return source
+        # That nothing was called back may also mean that callbacks do not arrive: MetaStudio has the last word.
+        sighting = await self._look()
+        self._streamed = sighting.streamed
+        return source if sighting.sight is Sight.ACTIVE and not sighting.streamed else None
+
+    def _plan_read(self) -> None:
+        """Interruptions are only seen in the callback table, so whoever limits them has it read."""
+        if self.limits.disconnect_limit is not None:
+            seconds = max(self.limits.disconnect_limit / 2, MIN_TABLE_INTERVAL)
+            self._read_at = utcnow() + timedelta(seconds=seconds)
 
     async def _mind_silence(self, watch: Watch, sighting: Sighting) -> None:
         """Ask more often if a stream is up and nothing was ever called back about it."""
@@ -158,7 +226,12 @@ class SmartLiveJobTrigger(BaseTrigger):
         started_at = sighting.job.start_time if sighting.job is not None and sighting.streamed else None
         if started_at is None or utcnow() - started_at < timedelta(seconds=self.limits.silence_threshold):
             return
-        if await self._callbacks() is None:
+        try:
+            callbacks = await self._read_callbacks()
+        except Exception:
+            self.log.warning("The callback table of this task cannot be read at the moment.", exc_info=True)
+            return
+        if callbacks is None:
             watch.interval = SILENT_INTERVAL
             self.log.warning(
                 "The stream is up, and no callback has arrived. Does MetaStudio reach callback_base_url? "
@@ -177,19 +250,67 @@ class SmartLiveJobTrigger(BaseTrigger):
         return WakeSource.BUDGET_OVER if over else WakeSource.RECONCILIATION
 
     def _seconds_to_next_look(self) -> float | None:
-        """Interruptions are only seen in the callback table, so whoever limits them has it read."""
         left = self._seconds_left()
-        if self.limits.disconnect_limit is None:
+        if self._read_at is None:
             return left
-        look = max(self.limits.disconnect_limit / 2, MIN_TABLE_INTERVAL)
+        look = max(0.0, (self._read_at - utcnow()).total_seconds())
         return look if left is None else min(left, look)
 
     def _seconds_left(self) -> float | None:
         moment = self.wait.next_moment()
         return max(0.0, (moment[0] - utcnow()).total_seconds()) if moment is not None else None
 
-    def _wake(self, source: WakeSource, state: str | None = None) -> Wake:
-        return Wake(source=source, job_id=self.wait.job_id, state=state, at=utcnow())
+    def _wake(self, source: WakeSource, state: str | None = None, *, stopped: bool = False) -> Wake:
+        return Wake(source=source, job_id=self.wait.job_id, state=state, stopped=stopped, at=utcnow())
+
+    async def _stop(self, source: WakeSource) -> bool:
+        """
+        Stop the job whose time is over, again and again until MetaStudio confirms it or ``failure_budget`` is over.
+
+        A worker may never come: the DAG is paused or its file gone, the pool full, the task marked meanwhile.
+
+        :return: whether the job is over, by our doing.
+        """
+        from airflow_provider_smartlive.livestream.stop import is_over, stop_and_confirm_async
+
+        wait, limits = self.wait, self.limits
+        self.log.info("Job %s: %s.", wait.job_id, _STOPPING[source])
+        await self._leave_note(source)
+        until = utcnow() + timedelta(seconds=limits.failure_budget)
+        stopped, pause = False, FIRST_STOP_PAUSE
+        while True:
+            try:
+                sighting = await stop_and_confirm_async(
+                    wait.smartlive_conn_id,
+                    wait.room_id,
+                    wait.job_id,
+                    grace=limits.stop_grace,
+                    lag=self._lag_left(),
+                )
+                stopped = stopped or sighting.stopped
+                if is_over(sighting):
+                    return stopped
+            except AuthenticationError as error:
+                self.log.error("Job %s cannot be stopped at the moment: %s", wait.job_id, error)
+                pause = REFUSED_PAUSE
+            except Exception as error:
+                self.log.error("Job %s cannot be stopped at the moment: %s", wait.job_id, error)
+            if utcnow() + timedelta(seconds=pause) > until:
+                return False
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def _leave_note(self, source: WakeSource) -> None:
+        """
+        Write down why the job is stopped, before it is: its END may be called back and resume the task before we do.
+
+        The stop does not wait for an Airflow that does not answer.
+        """
+        try:
+            async with asyncio.timeout(NOTE_TIMEOUT):
+                await leave(self, STOP_KEY, self._wake(source))
+        except Exception as error:
+            self.log.warning("Why the job is stopped cannot be noted: %s", error)
 
     async def on_kill(self) -> None:
         """
@@ -198,17 +319,31 @@ class SmartLiveJobTrigger(BaseTrigger):
         Airflow also calls this for a task that a callback resumed, and on every trigger of a triggerer that
         stalled and lost them to another one: the state of the own task instance tells them apart.
         """
-        if self.limits.cancel_on_kill:
+        # ``cancel_on_kill=False`` leaves a job until its time is over, and not longer.
+        if self.limits.cancel_on_kill or self._seconds_left() == 0:
             await uninterrupted(self._honour_kill())
 
     async def _honour_kill(self) -> None:
         state = await insist(self, lambda: own_state_async(own_task(self)), budget=KILL_BUDGET)
+        job_id = self.wait.job_id
         if signal_of_cancel(state) is Signal.HAND_OVER:
+            # Airflow has just written that a user cancelled the trigger, whatever the reason was.
+            self.log.info("The task goes on (it is %s): job %s is left alone.", state, job_id)
             return
-        self.log.info("Task is %s: stopping job %s.", state or "gone", self.wait.job_id)
+        self.log.info("The task is %s: job %s must not run on.", state or "gone", job_id)
         from airflow_provider_smartlive.livestream.stop import stop_and_confirm_async
 
-        await stop_and_confirm_async(self.wait.smartlive_conn_id, self.wait.room_id, self.wait.job_id)
+        await stop_and_confirm_async(
+            self.wait.smartlive_conn_id, self.wait.room_id, job_id, lag=self._lag_left()
+        )
+
+
+#: What ends a job by plan or by a limit: the trigger stops it without waiting for a worker.
+_STOPPING = {
+    WakeSource.DEADLINE: "its planned end has come",
+    WakeSource.TIMEOUT: "the task's execution_timeout is over",
+    WakeSource.DISCONNECTED: "its stream has not been connected for longer than fail_on_disconnect_longer_than",
+}
 
 
 class SmartLiveStreamTrigger(BaseTrigger):

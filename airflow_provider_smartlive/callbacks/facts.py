@@ -10,11 +10,10 @@ class TaskFacts:
     """
     What Airflow knows of a task instance.
 
-    :param state: its state; None if it was cleared.
+    :param state: its state; None if it was cleared, or reset by a new scheduler.
+    :param run_goes_on: whether its DAG run is not over, so that a task without a state will run.
     :param max_tries: its ``max_tries``; None where only the state can be asked for.
     :param job_id: the job that it says it has, if it says so.
-    :param run_goes_on: whether its DAG run is not over: a tear-down may still own the job of a starter that
-        does not wait.
     """
 
     state: str | None

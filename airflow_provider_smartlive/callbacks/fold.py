@@ -213,6 +213,10 @@ def _with_state(stream: StreamRow, state: str, at: datetime, signed_at: datetime
     overtaken = signed_at is not None and stream.signed_at is not None and signed_at < stream.signed_at
     if not stream.ended and (is_end or not overtaken):
         changes |= {"state": state, "ended": is_end, "signed_at": signed_at or stream.signed_at}
+        if state == StreamState.CONNECTED:
+            changes["down_since"] = None
+        elif not is_end:
+            changes["down_since"] = stream.down_since or at
         if state != stream.state:
             changes["transitions"] = _latest(stream.transitions, (state, at), MAX_TRANSITIONS)
     return stream.model_copy(update=changes)

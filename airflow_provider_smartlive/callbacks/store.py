@@ -285,7 +285,10 @@ def find_task(identity: Identity) -> TaskFacts | None:
         return None
     state, max_tries, run_state, job_id = row
     return TaskFacts(
-        state, run_goes_on=run_state in State.unfinished_dr_states, max_tries=max_tries, job_id=job_id
+        state,
+        run_goes_on=run_state in State.unfinished_dr_states,
+        max_tries=max_tries,
+        job_id=job_id if isinstance(job_id, str) else None,
     )
 
 

@@ -42,6 +42,7 @@ class StreamRow(_Row):
     :param signed_at: The signed time of the event that set ``state``; None if events are not signed.
     :param counts: How often each state was reported.
     :param transitions: The latest changes of the state, with the time of acceptance.
+    :param down_since: Since when the link has not been CONNECTED: it is interrupted, or never was up.
     """
 
     label: str
@@ -53,17 +54,11 @@ class StreamRow(_Row):
     signed_at: AwareDatetime | None = None
     counts: dict[str, int] = {}
     transitions: list[tuple[str, AwareDatetime]] = []
+    down_since: AwareDatetime | None = None
 
     def interrupted_since(self) -> datetime | None:
-        """Return since when the link is interrupted; None if it is up, has ended, or never was up."""
-        if self.ended or StreamState.CONNECTED not in self.counts:
-            return None
-        since: datetime | None = None
-        for state, at in reversed(self.transitions):
-            if state == StreamState.CONNECTED:
-                break
-            since = at
-        return since
+        """Return since when the link is not connected, be it interrupted or never up; None if it is, or has ended."""
+        return None if self.ended else self.down_since
 
 
 class Scripts(_Row):
@@ -125,9 +120,18 @@ class JobCallbacks(_Row):
             return self.replies is not None and state in map(reply_mark, self.replies.recent)
         return any(stream.counts.get(state) for stream in self.streams)
 
-    def interrupted_since(self) -> datetime | None:
-        """Return since when a stream is interrupted that was up before; None if none is."""
-        return min((at for stream in self.streams if (at := stream.interrupted_since())), default=None)
+    def interrupted_since(self, expected_outputs: int = 1) -> datetime | None:
+        """
+        Return since when a stream is not connected, be it interrupted or never up; None if none is missing.
+
+        A link that another one has replaced (a refreshed output URL) is not missing.
+
+        :param expected_outputs: With how many RTMP outputs the job was started.
+        """
+        streams = [stream for stream in self.streams if not stream.ended]
+        down = sorted(at for stream in streams if (at := stream.interrupted_since()) is not None)
+        missing = max(expected_outputs, 1) - (len(streams) - len(down))
+        return down[-missing:][0] if down and missing > 0 else None
 
     def ended(self, expected_outputs: int = 1) -> bool:
         """Tell whether every known output reported END, and at least as many as were asked for."""

@@ -24,6 +24,10 @@ ROOM_ID_KEY = "room_id"
 #: XCom of the starting task that says what it has started, for people and pages.
 JOB_KEY = "smartlive_job"
 
+#: XCom of the starting task that holds why its trigger stops the job (a :class:`Wake`), written before the stop: the
+#: END that follows may resume the task before the trigger does.
+STOP_KEY = "smartlive_stop"
+
 #: Source of the wake-ups that come from the receiver.
 CALLBACK = "callback"
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airflow.sdk.exceptions import AirflowRuntimeError
 
 from airflow_provider_smartlive.callbacks.route import Identity
-from airflow_provider_smartlive.callbacks.waiter import JOB_ID_KEY, JOB_KEY, ROOM_ID_KEY
+from airflow_provider_smartlive.callbacks.waiter import JOB_ID_KEY, JOB_KEY, ROOM_ID_KEY, STOP_KEY, Wake
 from airflow_provider_smartlive.lifecycle import Signal, signal_of_cancel
 from airflow_provider_smartlive.links import SmartLiveRoomLink
 from airflow_provider_smartlive.livestream.record import Attempt, JobRecord
@@ -133,6 +133,14 @@ class OwnTask:
     def callbacks(self, job_id: str) -> JobCallbacks | None:
         """Return what was called back about a job; None if nothing was, in this try."""
         return self._ask(lambda: Starter(**vars(self.identity)).callbacks(job_id))
+
+    def why_stopped(self, job_id: str) -> Wake | None:
+        """Return why the trigger of this try began to stop the job; None if it did not."""
+        from airflow.sdk.execution_time.xcom import XCom
+
+        note = self._ask(lambda: XCom.get_one(key=STOP_KEY, **vars(self.identity)))
+        wake = Wake.load(note) if note is not None else None
+        return wake if wake is not None and same_id(wake.job_id, job_id) else None
 
     def publish(self, announcement: dict[str, Any], link: str) -> None:
         """

@@ -38,11 +38,16 @@ async def own_state_async(task: Identity) -> str | None:
     return await sync_to_async(own_state)(task)
 
 
-async def leave_result(trigger: BaseTrigger, wake: Wake) -> None:
-    """Write the task's result: the event's own ``xcoms`` would be written in a transaction of their own."""
+async def leave(trigger: BaseTrigger, key: str, wake: Wake) -> None:
+    """Write an XCom of the task that waits."""
     from airflow.sdk.execution_time.xcom import XCom
 
-    await XCom.aset(BaseXCom.XCOM_RETURN_KEY, wake.dump(), **vars(own_task(trigger)))
+    await XCom.aset(key, wake.dump(), **vars(own_task(trigger)))
+
+
+async def leave_result(trigger: BaseTrigger, wake: Wake) -> None:
+    """Write the task's result: the event's own ``xcoms`` would be written in a transaction of their own."""
+    await leave(trigger, BaseXCom.XCOM_RETURN_KEY, wake)
 
 
 async def insist(trigger: BaseTrigger, action: Callable[[], Awaitable[T]], *, budget: float) -> T:

@@ -20,7 +20,7 @@ from airflow_provider_smartlive.lifecycle import Action, Sight, Signal, Verdict,
 from airflow_provider_smartlive.livestream.sighting import REFUSED_PAUSE, Sighting
 from airflow_provider_smartlive.livestream.stop import is_over, look, stop_and_confirm
 from airflow_provider_smartlive.livestream.summary import summarise
-from airflow_provider_smartlive.livestream.wait_state import WaitLimits, WaitState, is_interrupted_too_long
+from airflow_provider_smartlive.livestream.wait_state import WaitLimits, WaitState, state_changes
 from airflow_provider_smartlive.metastudio.text import safe_text
 
 if TYPE_CHECKING:
@@ -60,14 +60,30 @@ class Owner:
         self.log = log
         self.now = now
         self._is_over = False
+        #: Whether it is sure that no stream state was called back.
+        self._is_unreported = False
+        #: Whether MetaStudio said that the job runs and no video was pushed.
+        self._is_idle = False
 
     def callbacks(self) -> JobCallbacks | None:
         """Return what was called back about the job; None, too, if Airflow cannot tell at the moment."""
+        self._is_unreported = False
         try:
-            return self.task.callbacks(self.wait.job_id)
+            callbacks = self.task.callbacks(self.wait.job_id)
         except AirflowRuntimeError as error:
             self.log.warning("The callback table of this task cannot be read at the moment: %s", error)
             return None
+        self._is_unreported = callbacks is None or not callbacks.streams
+        return callbacks
+
+    def due(self, callbacks: JobCallbacks | None) -> WakeSource | None:
+        """
+        Return what is due by now although nobody gave a signal; None to wait on.
+
+        :param callbacks: what :meth:`callbacks` has just returned.
+        """
+        silent = self._is_unreported and self._is_idle
+        return self.wait.due(self.now(), self.limits, callbacks, silent=silent)
 
     def has_ended(self, callbacks: JobCallbacks | None) -> bool:
         """Whether every output reported END: in this try, or before it, as an earlier try was told."""
@@ -90,7 +106,7 @@ class Owner:
         self._log_changes(callbacks)
         sighting = self._look()
         verdict = decide(
-            self._signal(source, callbacks),
+            source.signal if stopped else self._signal(source, callbacks),
             sighting.sight,
             ended=self.has_ended(callbacks),
             still_streams=self._still_streams(sighting),
@@ -105,8 +121,8 @@ class Owner:
 
     def _signal(self, source: WakeSource, callbacks: JobCallbacks | None) -> Signal:
         """Return what a wake-up means by now: an interrupted stream may have come back."""
-        back = not is_interrupted_too_long(callbacks, self.limits.disconnect_limit, self.now())
-        return Signal.RECONCILIATION if source is WakeSource.DISCONNECTED and back else source.signal
+        back = source is WakeSource.DISCONNECTED and self.due(callbacks) is None
+        return Signal.RECONCILIATION if back else source.signal
 
     def _act(
         self, verdict: Verdict, sighting: Sighting, callbacks: JobCallbacks | None, source: WakeSource
@@ -145,6 +161,7 @@ class Owner:
             sighting = replace(sighting, sight=Sight.UNKNOWN)
         self.pause = REFUSED_PAUSE if sighting.sight is Sight.REFUSED else 0.0
         self._is_over = is_over(sighting)
+        self._is_idle = sighting.sight is Sight.ACTIVE and not sighting.streamed
         lost_since = None if sighting.is_clear else self.wait.lost_since or self.now()
         self.wait = replace(self.wait, lost_since=lost_since)
         return sighting
@@ -290,16 +307,8 @@ class Owner:
         return f"{text} {safe_text(error.error_code)}: {safe_text(error.error_msg)}" if error else text
 
     def _log_changes(self, callbacks: JobCallbacks | None) -> None:
-        """Write the story of the stream into the log: one line per state change, each of them once."""
-        if callbacks is None:
-            return
-        logged_until = self.wait.logged_until
-        changes = sorted(
-            (at, stream.label, state)
-            for stream in callbacks.streams
-            for state, at in stream.transitions
-            if logged_until is None or at > logged_until
-        )
+        """Write the state changes of the stream into the log: one line each, and each of them once."""
+        changes = state_changes(callbacks, after=self.wait.logged_until)
         for at, label, state in changes:
             self.log.info("RTMP %s: %s at %s.", label, state, at.isoformat())
         if changes:

@@ -288,7 +288,19 @@ class LivestreamRunner:
             # An event of another job says nothing about ours; looking is always right.
             is_ours = same_id(wake.job_id, owner.wait.job_id)
             source = WakeSource(wake.source) if is_ours else WakeSource.RECONCILIATION
-            return self._result(lambda: self._settle_or_wait(owner, source, stopped=is_ours and wake.stopped))
+            stopped = is_ours and wake.stopped
+            if source is WakeSource.CALLBACK and (reason := self._reason_of_stop(owner)):
+                source, stopped = reason, True
+            return self._result(lambda: self._settle_or_wait(owner, source, stopped=stopped))
+
+    def _reason_of_stop(self, owner: Owner) -> WakeSource | None:
+        """Return why the trigger was stopping the job, if it was, when the END of that stop resumed the task."""
+        moment = owner.wait.next_moment()
+        is_over_time = moment is not None and moment[0] <= self.now()
+        if not is_over_time and owner.limits.disconnect_limit is None:
+            return None  # as for most tasks, which need not ask Airflow
+        note = self.task.why_stopped(owner.wait.job_id)
+        return WakeSource(note.source) if note is not None else None
 
     def _remembered_wait(self) -> WaitState:
         record = self.task.record()
@@ -332,7 +344,7 @@ class LivestreamRunner:
         while True:
             self._honour_kill()
             callbacks = owner.callbacks()
-            if source := owner.wait.due(self.now(), owner.limits, callbacks):
+            if source := owner.due(callbacks):
                 return source
             if not owner.wait.is_ending and owner.has_ended(callbacks):
                 return WakeSource.CALLBACK

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from airflow.sdk.timezone import utcnow
+
+from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.callbacks.facts import TaskFacts
 from airflow_provider_smartlive.callbacks.route import Identity, Route
 from airflow_provider_smartlive.lifecycle import Signal, signal_of_cancel
@@ -14,38 +19,70 @@ from airflow_provider_smartlive.metastudio.ids import same_id
 if TYPE_CHECKING:
     from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
 
+log = logging.getLogger(__name__)
+
+#: How long after its planned end a job is left to whoever stops it as planned.
+DEADLINE_MARGIN = timedelta(minutes=10)
+
 
 def unwanted(
     jobs: Iterable[SmartLiveJob],
     *,
     secrets: Sequence[str],
     find_task: Callable[[Identity], TaskFacts | None],
+    deployment: str | None = None,
+    now: Callable[[], datetime] = utcnow,
 ) -> Iterator[tuple[SmartLiveJob, str]]:
     """
-    Yield the running jobs that carry a callback URL of this deployment and that nobody owns, each with the
-    reason.
+    Yield the running jobs that a task of this deployment started and that nobody owns, each with the reason.
+
+    A job whose task cannot be looked up at the moment is left alone.
 
     :param jobs: running jobs, as MetaStudio lists them.
     :param secrets: ``[smartlive] callback_secrets``.
     :param find_task: looks a task instance up; None if there is none.
+    :param deployment: the mark of this deployment; default ``settings.deployment()``.
     """
+    mark = settings.deployment() if deployment is None else deployment
     for job in jobs:
         route = route_of(job, secrets) if job.is_active else None
-        if route is not None and (reason := _reason(job, route, find_task(route.identity))):
+        if route is None or route.deployment != mark:
+            continue
+        try:
+            task = find_task(route.identity)
+        except Exception as error:
+            log.warning("Job %s is left alone: its task cannot be looked up now: %s", job.job_id, error)
+            continue
+        if reason := reason_to_stop(job, route, task, now=now()):
             yield job, reason
 
 
-def _reason(job: SmartLiveJob, route: Route, task: TaskFacts | None) -> str | None:
+def reason_to_stop(job: SmartLiveJob, route: Route, task: TaskFacts | None, *, now: datetime) -> str | None:
+    """
+    Say what becomes of a running job of this deployment, from its token and from what Airflow knows of its task.
+
+    :param job: the job.
+    :param route: what its callback URL says: who started it, in which life, and on which terms.
+    :param task: what Airflow knows of the task instance; None if there is none any more.
+    :param now: the time.
+    :return: why it has to be stopped; None if somebody owns it, or it was left running on purpose.
+    """
+    terms = route.terms
+    if terms.deadline is not None and now > terms.deadline + DEADLINE_MARGIN:
+        # Whatever the task waits for: in a paused DAG, or one whose file is gone, it may wait for ever.
+        return f"its planned end was at {terms.deadline.isoformat(timespec='seconds')}"
     if task is None:
-        return "its task instance is gone"
+        return "its task instance is gone" if terms.cancel_on_kill else None
     if task.max_tries is not None and task.max_tries != route.max_tries:
         return "its task was cleared and lives on without it"
     if task.job_id is not None and not same_id(task.job_id, job.job_id):
         return "its task has another job"
-    if task.run_goes_on and task.state in ("success", None):
-        # A tear-down may still own the job of a starter that did not wait; and a task without a state (reset
-        # by a new scheduler, or cleared) looks for its job itself when it starts.
+    if task.state == "success" and not terms.waits:
+        # Its end is somebody else's: a tear-down of its run, or a stop in another DAG.
         return None
-    if signal_of_cancel(task.state) is Signal.KILL:
+    if task.state is None and task.run_goes_on:
+        # Reset by a new scheduler, or cleared: it looks for its job itself when it starts.
+        return None
+    if signal_of_cancel(task.state) is Signal.KILL and terms.cancel_on_kill:
         return f"its task is {task.state or 'cleared'}"
     return None

@@ -26,7 +26,8 @@ class WaitLimits:
     :param stop_grace: seconds that the job gets to end after a stop.
     :param failure_budget: seconds for which MetaStudio may give no clear answer.
     :param look_again_window: seconds after a start for which MetaStudio may not show the job yet.
-    :param disconnect_limit: seconds for which the stream may be interrupted; None: for ever.
+    :param disconnect_limit: seconds for which the stream may not be connected, be it interrupted or never up; None:
+        for ever.
     :param silence_threshold: seconds after the start of a stream without a single callback before MetaStudio is
         asked more often; None: no callbacks are expected.
     :param stop_after_end: whether the job is stopped if it does not finish by itself after END.
@@ -124,34 +125,54 @@ class WaitState:
         )
         return min(((at, source) for at, source in moments if at is not None), default=None)
 
-    def due(self, now: datetime, limits: WaitLimits, callbacks: JobCallbacks | None) -> WakeSource | None:
+    def due(
+        self, now: datetime, limits: WaitLimits, callbacks: JobCallbacks | None, *, silent: bool = False
+    ) -> WakeSource | None:
         """
         Return what is due by now although nobody gave a signal; None to wait on.
 
-        :param callbacks: what was called back about the job, for the limit of interruptions.
+        :param callbacks: what was called back about the job, for the limit of interruptions; None if nothing was, or
+            if it cannot be read at the moment.
+        :param silent: whether it is sure that no stream state was called back, and MetaStudio knows of no video that
+            was pushed: a stream that never connected. If it does, only the callbacks are missing.
         """
         moment = self.next_moment()
         if moment is not None and moment[0] <= now:
             return moment[1]
-        return (
-            WakeSource.DISCONNECTED
-            if is_interrupted_too_long(callbacks, limits.disconnect_limit, now)
-            else None
-        )
+        if limits.disconnect_limit is None:
+            return None
+        since = self._interrupted_since(limits, callbacks, silent)
+        too_long = since is not None and now - since > timedelta(seconds=limits.disconnect_limit)
+        return WakeSource.DISCONNECTED if too_long else None
+
+    def _interrupted_since(
+        self, limits: WaitLimits, callbacks: JobCallbacks | None, silent: bool
+    ) -> datetime | None:
+        if callbacks is not None and callbacks.streams:
+            return callbacks.interrupted_since(self.expected_outputs)
+        expects_reports = limits.silence_threshold is not None and self.expected_outputs > 0
+        return self.started_at if silent and expects_reports else None
 
     def interval(self, limits: WaitLimits) -> float:
         """Return the seconds between two questions to MetaStudio."""
         return ENDING_INTERVAL if self.is_ending else limits.interval
 
 
-def is_interrupted_too_long(callbacks: JobCallbacks | None, limit: float | None, now: datetime) -> bool:
+def state_changes(
+    callbacks: JobCallbacks | None, *, after: datetime | None
+) -> list[tuple[datetime, str, str]]:
     """
-    Tell whether a stream has been interrupted for too long.
+    Return the state changes of a job's streams in order of time: when it was, which output, the new state.
 
-    :param limit: seconds that an interruption may last; None: for ever.
+    :param after: only changes later than this; None for all.
     """
-    since = callbacks.interrupted_since() if callbacks is not None and limit is not None else None
-    return since is not None and limit is not None and now - since > timedelta(seconds=limit)
+    streams = callbacks.streams if callbacks is not None else []
+    return sorted(
+        (at, stream.label, state)
+        for stream in streams
+        for state, at in stream.transitions
+        if after is None or at > after
+    )
 
 
 _TIMES = {"started_at", "deadline", "timeout_at", "grace_until", "grace_since", "lost_since", "logged_until"}

@@ -55,9 +55,9 @@ class StartSmartLiveJobOperator(BaseOperator):
     :param stop_after_end: whether the job is stopped if MetaStudio does not finish it within ``end_grace``
         after END.
     :param end_grace: seconds; default ``[smartlive] end_grace``.
-    :param fail_on_disconnect_longer_than: how long the stream may be interrupted (DISCONNECTED, RECONNECTING)
-        before the job is stopped and the task fails; None: as long as MetaStudio tries. Seen by callback
-        only.
+    :param fail_on_disconnect_longer_than: how long the stream may not be CONNECTED, be it interrupted or never up,
+        before the job is stopped and the task fails; None: as long as MetaStudio tries. Choose more than the way
+        from the start to CONNECTED takes. Seen by callback only.
     :param reconcile_interval: seconds between two questions to MetaStudio; default
         ``[smartlive] reconcile_interval``, or ``reconcile_interval_without_rtmp`` where no callback can tell
         the end.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -23,7 +24,7 @@ class SmartLiveSweepOperator(BaseOperator):
 
     Behind every owner of a job stands its own stop on a kill, and MetaStudio's ``max_live_duration``. This is
     for what falls between them: a triggerer that died while its task was killed, a deleted run, a ``kill
-    -9``.
+    -9``, a planned end that nobody kept.
 
     :param smartlive_conn_id: connection to MetaStudio. Templated.
     :param only_report: whether to only say what would be stopped.
@@ -72,7 +73,11 @@ class SmartLiveSweepOperator(BaseOperator):
 
 
 def _find_task(identity: Identity) -> TaskFacts | None:
-    """Look a task instance up by what a worker may ask Airflow."""
+    """
+    Look a task instance up by what a worker may ask Airflow.
+
+    :raises AirflowRuntimeError: if Airflow cannot tell at the moment.
+    """
     from airflow.sdk.exceptions import AirflowRuntimeError
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
@@ -83,7 +88,10 @@ def _find_task(identity: Identity) -> TaskFacts | None:
     starter = Starter(identity.dag_id, identity.run_id, identity.task_id, identity.map_index)
     try:
         run_state = RuntimeTaskInstance.get_dagrun_state(identity.dag_id, identity.run_id)
-    except AirflowRuntimeError:
-        return None
+    except AirflowRuntimeError as error:
+        # Only "not found" says that the run is gone; an Airflow that does not answer says nothing.
+        if (error.error.detail or {}).get("status_code") == HTTPStatus.NOT_FOUND:
+            return None
+        raise
     run_goes_on = str(getattr(run_state, "value", run_state)) in ("queued", "running")
     return TaskFacts(own_state(identity), run_goes_on=run_goes_on, job_id=starter.job_id())

@@ -354,7 +354,9 @@ def test_a_note_is_bounded_and_keeps_no_control_characters():
         (["CONNECTING", "CONNECTED", "DISCONNECTED", "RECONNECTING"], 2),
         (["CONNECTING", "CONNECTED", "DISCONNECTED", "RECONNECTING", "CONNECTED"], None),
         (["CONNECTING", "CONNECTED", "DISCONNECTED", "END"], None),
-        (["CONNECTING", "DISCONNECTED"], None),
+        (["CONNECTING", "DISCONNECTED"], 0),
+        (["CONNECTING", "DISCONNECTED", "CONNECTING", "END"], None),
+        (["CONNECTED", *["DISCONNECTED", "RECONNECTING"] * 50], 1),
     ],
 )
 def test_since_when_a_stream_is_interrupted(states, interrupted_by):
@@ -363,5 +365,33 @@ def test_since_when_a_stream_is_interrupted(states, interrupted_by):
         table, _ = fold(table, stream(state), at=AT + timedelta(seconds=number), fingerprint_key=b"fake")
 
     since = table.jobs[0].interrupted_since()
+
+    assert since == (None if interrupted_by is None else AT + timedelta(seconds=interrupted_by))
+
+
+@pytest.mark.parametrize(
+    ("events", "expected", "interrupted_by"),
+    [
+        # A refreshed output URL: whether its old link ever ends, or when, is not known.
+        ([("CONNECTED", "old"), ("DISCONNECTED", "old"), ("CONNECTED", "new")], 1, None),
+        (
+            [("CONNECTED", "old"), ("DISCONNECTED", "old"), ("CONNECTED", "new"), ("DISCONNECTED", "new")],
+            1,
+            3,
+        ),
+        ([("CONNECTED", "old"), ("END", "old"), ("CONNECTING", "new")], 1, 2),
+        ([("CONNECTED", "one"), ("DISCONNECTED", "one"), ("CONNECTED", "two")], 2, 1),
+        ([("DISCONNECTED", "one"), ("DISCONNECTED", "two")], 2, 0),
+        ([("DISCONNECTED", "one"), ("CONNECTED", "two"), ("END", "two")], 2, 0),
+        ([("CONNECTED", "one"), ("END", "one")], 1, None),
+    ],
+)
+def test_since_when_a_job_misses_one_of_its_streams(events, expected, interrupted_by):
+    table = CallbackTable()
+    for number, (state, output) in enumerate(events):
+        event = stream(state, output=f"rtmp://push.example.com/live/{output}")
+        table, _ = fold(table, event, at=AT + timedelta(seconds=number), fingerprint_key=b"fake")
+
+    since = table.jobs[0].interrupted_since(expected)
 
     assert since == (None if interrupted_by is None else AT + timedelta(seconds=interrupted_by))

@@ -36,7 +36,8 @@ class FakeSupervisor:
     messages: list[Any] = field(default_factory=list)
     on_message: Callable[[Any], None] = lambda message: None
 
-    def send(self, message: Any) -> Any:
+    def send(self, msg: Any) -> Any:
+        message = msg
         self.messages.append(message)
         self.on_message(message)
         if self.faults and (fault := self.faults.pop(0)) is not None:
@@ -60,8 +61,8 @@ class FakeSupervisor:
                 raise NotImplementedError(type(message).__name__)
         return None
 
-    async def asend(self, message: Any) -> Any:
-        return self.send(message)
+    async def asend(self, msg: Any) -> Any:
+        return self.send(msg)
 
     def xcom(self, key: str, task_id: str = TASK, map_index: int = -1) -> Any:
         return self.xcoms.get((task_id, map_index, key))

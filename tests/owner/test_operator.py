@@ -181,7 +181,7 @@ class TestBadEnds:
             show.go_live()
 
     def test_an_interruption_that_lasts_too_long(self, show: Show) -> None:
-        show.at(100, show.calls_back(*LIVE))
+        show.at(30, show.calls_back(*LIVE))
         show.at(200, show.calls_back("DISCONNECTED", "RECONNECTING"))
         with pytest.raises(SmartLiveJobFailedError, match="interrupted for too long"):
             show.go_live(fail_on_disconnect_longer_than=timedelta(seconds=60))
@@ -189,7 +189,7 @@ class TestBadEnds:
         assert 260 <= show.clock.seconds <= 300
 
     def test_an_interruption_that_ends_in_time(self, show: Show) -> None:
-        show.at(100, show.calls_back(*LIVE))
+        show.at(30, show.calls_back(*LIVE))
         show.at(200, show.calls_back("DISCONNECTED"))
         show.at(250, show.calls_back("CONNECTED"))
         show.at(600, show.ends(), show.calls_back("END"))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from inspect import signature
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from airflow.models.trigger import Trigger
@@ -16,14 +17,15 @@ from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 from fake_airflow import DAG, RUN, TASK, FakeSupervisor, FakeTaskInstance, api_error
 from fake_callbacks import called_back
-from fake_metastudio import ROOM, FakeAsyncHook, FakeJob, FakeMetaStudio, unreachable
+from fake_metastudio import ROOM, FakeAsyncHook, FakeJob, FakeMetaStudio, not_found, unreachable
 from virtual_time import NOON, Clock, run
 
 from airflow_provider_smartlive.callbacks.table import CallbackTable
-from airflow_provider_smartlive.callbacks.waiter import XCOM_TABLE_KEY, Wake
+from airflow_provider_smartlive.callbacks.waiter import STOP_KEY, XCOM_TABLE_KEY, Wake
 from airflow_provider_smartlive.lifecycle import WakeSource
+from airflow_provider_smartlive.livestream.sighting import REFUSED_PAUSE
 from airflow_provider_smartlive.livestream.wait_state import WaitLimits, WaitState
-from airflow_provider_smartlive.metastudio.errors import AuthenticationError
+from airflow_provider_smartlive.metastudio.errors import AuthenticationError, PermissionDenied
 from airflow_provider_smartlive.triggers import (
     EARLY_READ,
     SILENT_INTERVAL,
@@ -157,7 +159,7 @@ class TestJobTrigger:
 
     def test_a_job_that_vanished_wakes_the_owner(self, world: World) -> None:
         world.clock.at(1000, world.metastudio.jobs.clear)
-        assert world.wake(job_trigger(world))[0] == WakeSource.RECONCILIATION
+        assert world.wake(job_trigger(world))[:2] == (WakeSource.RECONCILIATION, "not_found")
 
     def test_waiting_costs_one_read_of_airflow(self, world: World) -> None:
         world.clock.at(5 * 3600, world.ends)
@@ -171,6 +173,7 @@ class TestJobTrigger:
     def test_a_moment_that_was_set_is_kept(self, world: World, argument: str, source: str) -> None:
         trigger = job_trigger(world, **{argument: NOON + timedelta(seconds=1234)})
         assert world.wake(trigger) == (source, None, pytest.approx(1234))
+        assert bool(world.metastudio.stopped) is (argument != "grace_until")
 
     @pytest.mark.parametrize("argument", ["deadline", "timeout_at", "grace_until"])
     def test_a_moment_that_passed_while_no_triggerer_ran_is_made_up_for(
@@ -312,6 +315,218 @@ class TestJobTrigger:
         )
 
 
+class TestJobTriggerStopsByItself:
+    """At the end of a job's time no worker is needed: the DAG may be paused or its file gone, the pool full."""
+
+    def fire(self, world: World, trigger: BaseTrigger) -> Wake:
+        return Wake.load(world.wait(trigger).payload)
+
+    @pytest.mark.parametrize(("argument", "source"), [("deadline", "deadline"), ("timeout_at", "timeout")])
+    def test_a_job_whose_time_is_over_is_stopped_and_that_is_confirmed(
+        self, world: World, argument: str, source: str
+    ) -> None:
+        world.job.looks_until_stopped = 3
+        wake = self.fire(world, job_trigger(world, **{argument: NOON + timedelta(hours=1)}))
+        assert (wake.source, wake.stopped) == (source, True)
+        assert world.metastudio.running == []
+        assert 3600 < world.clock.seconds < 3610
+
+    def test_so_is_one_that_is_interrupted_for_too_long(self, world: World) -> None:
+        world.clock.at(1000, lambda: world.calls_back(*LIVE, "DISCONNECTED", at=world.clock.now))
+        wake = self.fire(world, job_trigger(world, disconnect_limit=60))
+        assert (wake.source, wake.stopped) == (WakeSource.DISCONNECTED, True)
+        assert world.metastudio.running == []
+
+    def test_why_is_noted_before_the_end_can_be_called_back(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A stop makes MetaStudio call END back, which resumes the task before the stop is confirmed."""
+        seen: list[Any] = []
+        stop_job = world.metastudio.stop_job
+
+        def stop(room_id: str, job_id: str) -> None:
+            seen.append(world.supervisor.xcom(STOP_KEY))
+            stop_job(room_id, job_id)
+
+        monkeypatch.setattr(world.metastudio, "stop_job", stop)
+        self.fire(world, job_trigger(world, timeout_at=NOON + timedelta(hours=1)))
+        note = Wake.load(seen[0])
+        assert (note.source, note.job_id) == (WakeSource.TIMEOUT, world.job.job_id)
+
+    def test_a_note_that_airflow_does_not_take_costs_no_stop(self, world: World) -> None:
+        def away(message: Any) -> None:
+            if message.type == "SetXCom":
+                raise api_error()
+
+        world.supervisor.on_message = away
+        assert self.fire(world, job_trigger(world, deadline=NOON + timedelta(hours=1))).stopped
+
+    def test_a_job_that_had_ended_by_itself_was_not_stopped(self, world: World) -> None:
+        world.clock.at(3599, world.ends)
+        wake = self.fire(world, job_trigger(world, deadline=NOON + timedelta(hours=1), interval=9999))
+        assert (wake.source, wake.stopped) == (WakeSource.DEADLINE, False)
+        assert world.metastudio.stopped == []
+
+    @pytest.mark.parametrize("minutes", [1, 10, 50])
+    def test_it_goes_on_while_metastudio_is_unreachable(self, world: World, minutes: int) -> None:
+        world.metastudio.down = unreachable()
+        world.clock.at(3600 + minutes * 60, lambda: setattr(world.metastudio, "down", None))
+        trigger = job_trigger(world, deadline=NOON + timedelta(hours=1), failure_budget=3600, interval=9999)
+        wake = self.fire(world, trigger)
+        assert (wake.source, wake.stopped) == (WakeSource.DEADLINE, True)
+        assert world.clock.seconds <= 3600 + minutes * 60 + 70
+
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            unreachable(),
+            AuthenticationError("wrong signature", http_status=401),
+            PermissionDenied("not yours", http_status=403),
+            RuntimeError("the connection cannot be read"),
+        ],
+        ids=["unreachable", "refused", "denied", "connection"],
+    )
+    def test_when_the_budget_is_over_the_worker_has_one_more_chance(
+        self, world: World, fault: Exception
+    ) -> None:
+        world.metastudio.down = fault
+        trigger = job_trigger(world, deadline=NOON + timedelta(minutes=1), failure_budget=3600, interval=9999)
+        wake = self.fire(world, trigger)
+        assert (wake.source, wake.stopped) == (WakeSource.DEADLINE, False)
+        assert 3660 - REFUSED_PAUSE <= world.clock.seconds <= 3660 + 130
+
+    def test_refused_credentials_are_not_tried_until_the_key_is_locked(self, world: World) -> None:
+        world.metastudio.down = AuthenticationError("wrong signature", http_status=401)
+        trigger = job_trigger(world, deadline=NOON + timedelta(minutes=1), failure_budget=3600, interval=9999)
+        self.fire(world, trigger)
+        asked = [seconds for seconds, _ in world.metastudio.log]
+        assert all(len([at for at in asked if start <= at < start + 300]) <= 2 for start in asked)
+
+    def test_a_job_that_does_not_stop_is_told_again(self, world: World) -> None:
+        world.job.looks_until_stopped = None
+        world.clock.at(1000, lambda: setattr(world.job, "looks_until_stopped", 0))
+        wake = self.fire(world, job_trigger(world, deadline=NOON + timedelta(minutes=1), stop_grace=60))
+        assert (wake.source, wake.stopped) == (WakeSource.DEADLINE, True)
+        assert world.metastudio.asked["stop"] > 1
+
+    def test_a_triggerer_that_takes_over_in_the_middle_of_it_goes_on(self, world: World) -> None:
+        trigger = job_trigger(world, deadline=NOON + timedelta(minutes=1))
+        world.job.looks_until_stopped = 10
+        with pytest.raises(TimeoutError):
+            world.wait(trigger, at_most=65)
+        assert self.fire(world, trigger).source == WakeSource.DEADLINE
+        assert world.metastudio.running == []
+
+    def test_it_is_stopped_in_the_room_where_it_is(self, world: World) -> None:
+        world.job.room_id = "another-room"
+        assert self.fire(world, job_trigger(world, deadline=NOON + timedelta(minutes=30))).stopped
+
+    def test_state_changes_stand_in_the_log_when_they_are_read(
+        self, world: World, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        world.calls_back(*LIVE)
+        world.clock.at(500, lambda: world.calls_back("DISCONNECTED", at=world.clock.now))
+        self.fire(world, job_trigger(world, disconnect_limit=60, logged_until=NOON))
+        logged = re.findall(r"RTMP \S+ (\w+) at 2026", capsys.readouterr().out)
+        assert logged == ["CONNECTED", "DISCONNECTED"], "each once, and none that the task has logged before"
+
+
+class TestStreamThatNeverConnected:
+    """``fail_on_disconnect_longer_than`` is about a stream that is not connected, whether it ever was or not."""
+
+    LIMIT: ClassVar[dict[str, Any]] = {"disconnect_limit": 600, "silence_threshold": 300}
+
+    def test_a_link_that_only_tries_is_not_connected(self, world: World) -> None:
+        world.clock.at(60, lambda: world.calls_back("CONNECTING", at=world.clock.now))
+        for at in range(70, 2000, 10):
+            state = "RECONNECTING" if at % 20 else "DISCONNECTED"
+            world.clock.at(at, lambda state=state: world.calls_back(state, at=world.clock.now))
+        source, _, seconds = world.wake(job_trigger(world, **self.LIMIT))
+        assert source == WakeSource.DISCONNECTED
+        assert 660 <= seconds <= 660 + 310
+        assert world.metastudio.running == []
+
+    def test_nor_is_one_about_which_nothing_was_called_back(self, world: World) -> None:
+        source, _, seconds = world.wake(job_trigger(world, **self.LIMIT))
+        assert source == WakeSource.DISCONNECTED
+        assert 600 <= seconds <= 600 + 310
+
+    def test_its_time_counts_from_the_start_of_the_job(self, world: World) -> None:
+        trigger = job_trigger(world, started_at=NOON - timedelta(hours=1), **self.LIMIT)
+        assert world.wake(trigger)[2] <= 310
+
+    def test_a_stream_whose_callbacks_do_not_arrive_is_not_stopped(self, world: World) -> None:
+        world.job.stream_duration = 100
+        world.clock.at(5000, world.ends)
+        assert world.wake(job_trigger(world, **self.LIMIT))[0] == WakeSource.RECONCILIATION
+
+    def test_nor_while_nobody_can_tell(self, world: World) -> None:
+        world.metastudio.down = unreachable()
+        trigger = job_trigger(world, failure_budget=3600, **self.LIMIT)
+        assert world.wake(trigger)[0] == WakeSource.BUDGET_OVER
+
+    @pytest.mark.parametrize("more", [{"silence_threshold": None}, {"expected_outputs": 0}])
+    def test_where_no_callbacks_come_nothing_is_concluded_from_it(
+        self, world: World, more: dict[str, Any]
+    ) -> None:
+        world.clock.at(5000, world.ends)
+        assert world.wake(job_trigger(world, **self.LIMIT | more))[0] == WakeSource.RECONCILIATION
+
+    def test_a_table_that_cannot_be_read_is_not_an_empty_one(self, world: World) -> None:
+        world.supervisor.faults = [None, *(api_error() for _ in range(1000))]
+        world.clock.at(5000, world.ends)
+        assert world.wake(job_trigger(world, **self.LIMIT))[0] == WakeSource.RECONCILIATION
+
+    def test_frequent_questions_to_metastudio_do_not_keep_it_from_reading(self, world: World) -> None:
+        world.calls_back(*LIVE)
+        world.clock.at(1000, lambda: world.calls_back("DISCONNECTED", at=world.clock.now))
+        source, _, seconds = world.wake(job_trigger(world, interval=30, **self.LIMIT))
+        assert source == WakeSource.DISCONNECTED
+        assert 1600 <= seconds <= 1600 + 310
+
+
+class TestNotFound:
+    """A 404 alone is no end."""
+
+    @pytest.fixture(autouse=True)
+    def _hidden(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let MetaStudio answer 404 for the job in its room."""
+        show_job = world.metastudio.show_job
+
+        def show(room_id: str, job_id: str) -> Any:
+            if room_id == ROOM:
+                raise not_found()
+            return show_job(room_id, job_id)
+
+        monkeypatch.setattr(world.metastudio, "show_job", show)
+
+    def test_a_job_that_is_listed_goes_on(self, world: World) -> None:
+        world.clock.at(5000, world.ends)
+        source, state, seconds = world.wake(job_trigger(world))
+        assert (source, state) == (WakeSource.RECONCILIATION, "not_found")
+        assert 5000 <= seconds <= 5000 + INTERVAL
+
+    def test_a_job_in_another_room_is_followed_there(self, world: World) -> None:
+        world.job.room_id = "another-room"
+        world.clock.at(5000, world.ends)
+        assert world.wake(job_trigger(world))[:2] == (WakeSource.RECONCILIATION, "succeed")
+        assert world.metastudio.asked["list_all"] == 1
+
+    def test_right_after_the_start_it_is_not_known_yet(self, world: World) -> None:
+        world.ends()
+        _, _, seconds = world.wake(job_trigger(world, interval=5, look_again_window=60))
+        assert 60 <= seconds <= 65
+
+    def test_an_unreadable_listing_decides_nothing(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def list_jobs(**filters: str) -> Any:
+            raise unreachable()
+
+        monkeypatch.setattr(world.metastudio, "list_jobs", list_jobs)
+        assert world.wake(job_trigger(world, failure_budget=3600))[0] == WakeSource.BUDGET_OVER
+
+
 class TestJobTriggerOnKill:
     def kill(self, world: World, state: str | None, **more: Any) -> None:
         world.supervisor.states = {TASK: state}
@@ -383,6 +598,27 @@ class TestJobTriggerOnKill:
             self.kill(world, "failed")
         assert world.clock.seconds < 30
         assert world.metastudio.asked == {}
+
+    @pytest.mark.parametrize("argument", ["deadline", "timeout_at"])
+    def test_who_asked_for_it_keeps_the_job_until_its_time_is_over(self, world: World, argument: str) -> None:
+        self.kill(world, "failed", cancel_on_kill=False, **{argument: NOON})
+        assert world.metastudio.running == []
+
+    @pytest.mark.parametrize("state", ["queued", "success"])
+    def test_the_log_of_a_normal_end_speaks_of_no_stop(
+        self,
+        world: World,
+        caplog: pytest.LogCaptureFixture,
+        capsys: pytest.CaptureFixture[str],
+        state: str,
+    ) -> None:
+        """Airflow calls on_kill for a resumed task, too, and a quick one is a success by then."""
+        world.ends()
+        with caplog.at_level("INFO"):
+            self.kill(world, state)
+        logged = capsys.readouterr().out + caplog.text
+        assert f"is {state}" in logged
+        assert "topp" not in logged
 
     def test_who_asked_for_it_keeps_the_job(self, world: World) -> None:
         self.kill(world, "failed", cancel_on_kill=False)

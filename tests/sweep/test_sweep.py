@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.callbacks.facts import TaskFacts
-from airflow_provider_smartlive.callbacks.route import Identity, Route, issue
+from airflow_provider_smartlive.callbacks.route import Identity, JobTerms, Route, issue
 from airflow_provider_smartlive.livestream.sweep import unwanted
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
 from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
@@ -19,12 +20,25 @@ JOB_ID = "1a2b3c4d1a2b3c4d1a2b3c4d1a2b3c4d"
 WAITING = TaskFacts("deferred", run_goes_on=True, max_tries=2, job_id=JOB_ID)
 
 
-def job(*, generation: int = 2, secret: str | None = SECRET, state: str = "PROCESSING") -> SmartLiveJob:
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+OURS = "this deployment"
+KILLED = ["failed", "upstream_failed", "skipped", "removed"]
+ALIVE = ["scheduled", "queued", "running", "restarting", "up_for_retry", "up_for_reschedule", "deferred"]
+
+
+def job(
+    *,
+    generation: int = 2,
+    secret: str | None = SECRET,
+    state: str = "PROCESSING",
+    deployment: str = OURS,
+    **terms: Any,
+) -> SmartLiveJob:
     """Make a running job as MetaStudio lists it; without a secret it carries no callback URL."""
     config: dict[str, Any] | None = None
     if secret:
         issued = issue(
-            Route(IDENTITY, str(generation), generation),
+            Route(IDENTITY, str(generation), generation, deployment, JobTerms(**terms)),
             base_url="https://airflow.example.com",
             secrets=[secret],
             auth_type=AuthType.MSS_A_HEAD,
@@ -42,7 +56,9 @@ def job(*, generation: int = 2, secret: str | None = SECRET, state: str = "PROCE
 
 
 def reason(found: SmartLiveJob, task: TaskFacts | None) -> str | None:
-    swept = list(unwanted([found], secrets=[SECRET], find_task=lambda _: task))
+    swept = list(
+        unwanted([found], secrets=[SECRET], find_task=lambda _: task, deployment=OURS, now=lambda: NOW)
+    )
     return swept[0][1] if swept else None
 
 
@@ -50,14 +66,12 @@ def test_a_job_whose_task_waits_is_wanted() -> None:
     assert reason(job(), WAITING) is None
 
 
-@pytest.mark.parametrize(
-    "state", ["scheduled", "queued", "running", "restarting", "up_for_retry", "up_for_reschedule"]
-)
+@pytest.mark.parametrize("state", ALIVE)
 def test_a_job_whose_task_will_look_is_wanted(state: str) -> None:
     assert reason(job(), TaskFacts(state, run_goes_on=True, max_tries=2)) is None
 
 
-@pytest.mark.parametrize("state", ["success", "failed", "upstream_failed", "skipped", "removed"])
+@pytest.mark.parametrize("state", [*KILLED, "success"])
 def test_a_job_whose_task_is_over_is_not(state: str) -> None:
     assert reason(job(), TaskFacts(state, run_goes_on=False, max_tries=2)) == f"its task is {state}"
 
@@ -82,9 +96,69 @@ def test_ids_are_compared_without_dashes_and_case() -> None:
     assert reason(job(), spelt) is None
 
 
-def test_a_starter_that_does_not_wait_leaves_its_job_to_the_tear_down_of_its_run() -> None:
-    assert reason(job(), TaskFacts("success", run_goes_on=True, max_tries=2)) is None
-    assert reason(job(), TaskFacts("success", run_goes_on=False, max_tries=2)) == "its task is success"
+@pytest.mark.parametrize("run_goes_on", [True, False])
+def test_a_starter_that_does_not_wait_leaves_the_end_to_somebody_else(run_goes_on: bool) -> None:
+    """To a tear-down of its run, or to a stop in another DAG: neither is known here."""
+    done = TaskFacts("success", run_goes_on=run_goes_on, max_tries=2)
+    assert reason(job(waits=False), done) is None
+    assert reason(job(waits=True), done) == "its task is success"
+
+
+def test_a_starter_that_does_not_wait_and_was_ended_has_no_such_somebody() -> None:
+    assert reason(job(waits=False), TaskFacts("failed", run_goes_on=True)) == "its task is failed"
+    assert reason(job(waits=False), None) == "its task instance is gone"
+
+
+@pytest.mark.parametrize("state", [*KILLED, "success", None])
+def test_a_job_that_is_to_outlive_its_task_is_left(state: str | None) -> None:
+    assert reason(job(cancel_on_kill=False), TaskFacts(state, run_goes_on=False, max_tries=2)) is None
+    assert reason(job(cancel_on_kill=False), None) is None
+
+
+def test_but_not_beside_another_one() -> None:
+    other = TaskFacts("deferred", run_goes_on=True, max_tries=2, job_id="f" * 32)
+    assert reason(job(cancel_on_kill=False), other) == "its task has another job"
+    cleared = TaskFacts("deferred", run_goes_on=True, max_tries=3)
+    assert reason(job(cancel_on_kill=False), cleared) == "its task was cleared and lives on without it"
+
+
+@pytest.mark.parametrize("terms", [{}, {"waits": False}, {"cancel_on_kill": False}])
+@pytest.mark.parametrize("state", [*ALIVE, *KILLED, "success", None])
+def test_a_job_whose_planned_end_is_long_past_is_unwanted_whatever_its_task_waits_for(
+    state: str | None, terms: dict[str, Any]
+) -> None:
+    """A paused DAG, one whose file is gone, a full pool: the task may wait for ever."""
+    task = TaskFacts(state, run_goes_on=True, max_tries=2, job_id=JOB_ID)
+    over, on_time = NOW - timedelta(minutes=11), NOW - timedelta(minutes=9)
+    assert reason(job(deadline=over, **terms), task) == "its planned end was at 2026-01-01T11:49:00+00:00"
+    assert reason(job(deadline=on_time, **terms), task) == reason(job(**terms), task)
+
+
+@pytest.mark.parametrize("task", [None, WAITING, TaskFacts("failed", run_goes_on=False)])
+def test_a_job_of_another_deployment_is_never_touched(task: TaskFacts | None) -> None:
+    """A copy of a deployment has the same secrets, the same project, and the same DAGs."""
+    assert reason(job(deployment="production", deadline=NOW - timedelta(days=1)), task) is None
+    assert reason(job(deployment=""), task) is None
+
+
+def test_this_deployment_is_the_one_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__SMARTLIVE__DEPLOYMENT", "ours")
+    jobs = [job(deployment=settings.deployment())]
+    assert list(unwanted(jobs, secrets=[SECRET], find_task=lambda _: None))
+    monkeypatch.setenv("AIRFLOW__SMARTLIVE__DEPLOYMENT", "theirs")
+    assert not list(unwanted(jobs, secrets=[SECRET], find_task=lambda _: None))
+
+
+def test_a_job_whose_task_cannot_be_looked_up_is_left_alone_and_saves_no_other() -> None:
+    answers: list[TaskFacts | None] = [None]
+
+    def find_task(identity: Identity) -> TaskFacts | None:
+        if not answers:
+            raise RuntimeError("Airflow is away")
+        return answers.pop()
+
+    swept = list(unwanted([job(), job()], secrets=[SECRET], find_task=find_task, deployment=OURS))
+    assert len(swept) == 1
 
 
 def test_a_task_that_its_scheduler_lost_looks_for_its_job_when_it_starts_anew() -> None:

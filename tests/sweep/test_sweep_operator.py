@@ -5,16 +5,35 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from fake_airflow import FakeSupervisor, a_context
-from fake_metastudio import ROOM, FakeMetaStudio
-from test_stop_operator import started
+from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+from airflow.sdk.execution_time import comms
+from fake_airflow import DAG, RUN, FakeSupervisor, a_context
+from fake_metastudio import ROOM, FakeJob, FakeMetaStudio
 
+from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.callbacks.facts import TaskFacts
+from airflow_provider_smartlive.callbacks.route import Identity, Route, issue
 from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError
+from airflow_provider_smartlive.metastudio.callback_auth import AuthType
 from airflow_provider_smartlive.metastudio.errors import PermissionDenied
+from airflow_provider_smartlive.metastudio.start import StartJobRequest
 from airflow_provider_smartlive.operators import SmartLiveSweepOperator
 
+SECRET = "fake-callback-secret-for-tests-only-0001"
 GONE, WAITS = None, TaskFacts("deferred", run_goes_on=True)
+
+
+def started(metastudio: FakeMetaStudio, *, task_id: str, **more: Any) -> FakeJob:
+    """Make a running job that carries the callback URL of a task of this deployment."""
+    issued = issue(
+        Route(Identity(DAG, RUN, task_id), "0", 0, settings.deployment()),
+        base_url="https://airflow.example.com",
+        secrets=[SECRET],
+        auth_type=AuthType.MSS_A_HEAD,
+    )
+    config = {"live_event_type_callback_url": issued.url, "auth_type": "MSS_A_HEAD", "key": issued.key}
+    request = StartJobRequest.model_validate({"live_event_callback_config": config})
+    return metastudio.add(request=request, **more)
 
 
 @pytest.fixture
@@ -85,3 +104,20 @@ def test_one_job_whose_stop_is_refused_does_not_save_the_others(
     with pytest.raises(SmartLiveJobFailedError, match=refused.job_id):
         sweep(supervisor)
     assert not other.is_active
+
+
+@pytest.mark.parametrize(("status", "is_stopped"), [(404, True), (500, False), (403, False), (None, False)])
+def test_only_a_run_that_airflow_does_not_know_is_gone(
+    metastudio: FakeMetaStudio, supervisor: FakeSupervisor, status: int | None, is_stopped: bool
+) -> None:
+    """An Airflow that does not answer says nothing about a run, and a healthy livestream goes on."""
+    started(metastudio, task_id="go_live")
+    detail = {"status_code": status} if status else {"message": "away"}
+
+    def fail(message: Any) -> None:
+        if isinstance(message, comms.GetDagRunState):
+            raise AirflowRuntimeError(comms.ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail=detail))
+
+    supervisor.on_message = fail
+    sweep(supervisor)
+    assert (metastudio.running == []) is is_stopped
