@@ -14,7 +14,6 @@ from airflow_provider_smartlive.livestream.wait_state import WaitLimits
 
 if TYPE_CHECKING:
     from airflow_provider_smartlive.livestream.own_task import OwnTask
-    from airflow_provider_smartlive.operators.start import StartSmartLiveJobOperator
 
 
 @dataclass(frozen=True)
@@ -42,10 +41,12 @@ class StartArguments:
     warnings_as_errors: bool
 
     @classmethod
-    def read(cls, operator: StartSmartLiveJobOperator, task: OwnTask) -> Self:
+    def read(cls, operator: Any, task: OwnTask) -> Self:
         """
         Read the rendered arguments of an operator, and the settings that stand in for those left out.
 
+        :param operator: a :class:`~airflow_provider_smartlive.operators.StartSmartLiveJobOperator`.
+        :param task: its task instance.
         :raises ValueError: naming the argument or the setting that cannot be used.
         """
         outputs = tuple(arguments.conn_ids("output_conn_ids", operator.output_conn_ids))
@@ -77,7 +78,7 @@ def _given(name: str, value: str | None) -> str:
     return value
 
 
-def _schedule(operator: StartSmartLiveJobOperator, task: OwnTask) -> Schedule:
+def _schedule(operator: Any, task: OwnTask) -> Schedule:
     return Schedule(
         due_at=task.due_at,
         is_backfill=task.is_backfill,
@@ -89,7 +90,7 @@ def _schedule(operator: StartSmartLiveJobOperator, task: OwnTask) -> Schedule:
     )
 
 
-def _limits(operator: StartSmartLiveJobOperator, *, pushes: bool) -> WaitLimits:
+def _limits(operator: Any, *, pushes: bool) -> WaitLimits:
     """
     Read the limits of the wait.
 
