@@ -6,10 +6,12 @@ import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import psutil
 
+from airflow_provider_smartlive.livestream.wait_state import WaitLimits, WaitState
 from airflow_provider_smartlive.triggers import SmartLiveJobTrigger
 from dev.bench import idle_trigger
 from dev.bench.ground import Ground
@@ -107,14 +109,10 @@ def _nothing(ground: Ground, room_id: str) -> tuple[str, dict[str, Any]]:
 
 def _smartlive(ground: Ground, room_id: str) -> tuple[str, dict[str, Any]]:
     job_id = ground.studio.start(room_id)
-    trigger = SmartLiveJobTrigger(
-        smartlive_conn_id="smartlive_default",
-        room_id=room_id,
-        job_id=job_id,
-        interval=INTERVAL,
-        cancel_on_kill=False,  # the price of waiting, not of a thousand stops when it is measured
-    )
-    return trigger.serialize()
+    wait = WaitState("smartlive_default", room_id, job_id, expected_outputs=1, started_at=datetime.now(UTC))
+    # The price of waiting, not of a thousand stops when it is measured.
+    limits = WaitLimits(interval=INTERVAL, cancel_on_kill=False)
+    return SmartLiveJobTrigger(wait=wait.dump(), limits=limits.dump()).serialize()
 
 
 def _price(ground: Ground, kind: str, streams: int) -> Price:

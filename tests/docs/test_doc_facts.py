@@ -14,8 +14,9 @@ import pytest
 from airflow_provider_smartlive.callbacks.table import JobCallbacks, StreamRow
 from airflow_provider_smartlive.cli.definition import get_commands
 from airflow_provider_smartlive.lifecycle import Sight, Signal, WakeSource, decide
-from airflow_provider_smartlive.livestream.owner import Owner, Wait
+from airflow_provider_smartlive.livestream.owner import Owner
 from airflow_provider_smartlive.livestream.summary import summarise
+from airflow_provider_smartlive.livestream.wait_state import WaitState
 from airflow_provider_smartlive.metastudio import errors
 from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
 from airflow_provider_smartlive.sensors import STREAM_STATES
@@ -98,7 +99,7 @@ def a_summary() -> dict[str, Any]:
 def test_the_page_names_every_key_of_a_result() -> None:
     rows = table(page("operators.md"), "key")
     keys = [key for row in rows for key in in_code(row[0])]
-    # What the start adds travels with the wait (``Wait.story``); the operator's own test has its keys.
+    # What the start adds travels with the wait (``WaitState.start_info``); the operator's own test has its keys.
     story = {"origin", "started_at", "request_id", "warnings"}
     assert set(keys) == set(a_summary()) | story
     assert len(keys) == len(set(keys))
@@ -115,7 +116,7 @@ def test_the_story_of_a_start_has_these_keys() -> None:
         "request_id",
         "warnings",
     ]
-    assert "story" in Wait.__dataclass_fields__
+    assert "start_info" in WaitState.__dataclass_fields__
     assert callable(Owner.started)
 
 
