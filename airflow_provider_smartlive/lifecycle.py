@@ -135,7 +135,8 @@ def decide(
     """
     if signal is Signal.HAND_OVER:
         return Verdict(Action.NOTHING, "the task still waits; another triggerer goes on")
-    if sight in _OVER and not (stopped and sight in _STOPPED):
+    is_our_doing = stopped and signal in _STOPPING and sight in _STOPPED
+    if sight in _OVER and not is_our_doing:
         return _over(signal, sight, ended)
     if signal is Signal.KILL:
         return Verdict(Action.STOP, "the task was ended from outside")
@@ -161,6 +162,9 @@ def decide(
 
 
 _OVER = {Sight.SUCCEED, Sight.FAILED, Sight.BLOCKED, Sight.NOT_FOUND}
+
+#: For what a job is stopped without anybody's decision.
+_STOPPING = {Signal.TIMEOUT, Signal.DEADLINE, Signal.DISCONNECTED}
 
 #: What MetaStudio may say of a job that was stopped; the state after a stop is not documented.
 _STOPPED = {Sight.SUCCEED, Sight.NOT_FOUND}

@@ -47,6 +47,7 @@ AND = {
     "stream_duration grows": {"still_streams": True},
     "failure_budget over": {"budget_over": True},
     "stop_after_end=False": {"leave_running": True},
+    "the trigger stopped it": {"stopped": True},
 }
 #: The flags of ``decide``, but for END, which has a column of its own.
 FLAGS = tuple(inspect.signature(decide).parameters)[3:]
@@ -108,8 +109,8 @@ def test_the_page_names_every_key_of_a_result() -> None:
 
 
 def test_the_story_of_a_start_has_these_keys() -> None:
-    source = (ROOT / "airflow_provider_smartlive/operators/start.py").read_text()
-    (story,) = re.findall(r"story=\{(.*?)\n            \}", source, re.DOTALL)
+    source = (ROOT / "airflow_provider_smartlive/livestream/runner.py").read_text()
+    (story,) = re.findall(r"start_info=\{\n(.*?)\n            \}", source, re.DOTALL)
     assert re.findall(r'^ *"(\w+)":', story, re.MULTILINE) == [
         "origin",
         "started_at",
