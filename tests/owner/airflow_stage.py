@@ -15,7 +15,7 @@ from airflow.sdk.serde import deserialize, serialize
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 from fake_airflow import DAG, RUN, TASK, FakeSupervisor, FakeTaskInstance, a_context
 from fake_callbacks import called_back
-from fake_metastudio import FakeAsyncHook, FakeMetaStudio
+from fake_metastudio import ROOM, FakeAsyncHook, FakeMetaStudio
 from virtual_time import Clock, run
 
 # SmartLiveHook is a class made of the hook that set_up replaces: it has to be there before.
@@ -29,6 +29,7 @@ from airflow_provider_smartlive.callbacks.waiter import (
     starter_waiter_key,
     waiter_key,
 )
+from airflow_provider_smartlive.operators import StartSmartLiveJobOperator
 
 LIVE = ("CONNECTING", "CONNECTED")
 
@@ -165,6 +166,26 @@ class Stage:
 
         event = run(self.clock, wait())
         return TriggerEvent(event.dump()) if isinstance(event, Wake) else event
+
+
+class Show(Stage):
+    """A task that goes live."""
+
+    deferrable: bool = True
+
+    def go_live(self, *, ti: dict[str, Any] | None = None, **arguments: Any) -> Any:
+        """Run one try of the starting task."""
+        defaults = {"room_id": ROOM, "deferrable": self.deferrable, "output_conn_ids": ["rtmp_main"]}
+        return self.run(StartSmartLiveJobOperator(task_id=TASK, **defaults | arguments), **ti or {})
+
+    @property
+    def job(self) -> Any:
+        return self.metastudio.jobs[-1]
+
+    @property
+    def sent(self) -> Any:
+        """Return the body that was sent."""
+        return json.loads(self.job.request.to_body())
 
 
 def set_up(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Stage:

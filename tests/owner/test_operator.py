@@ -13,11 +13,11 @@ from airflow.sdk.exceptions import (
     AirflowSkipException,
     AirflowTaskTimeout,
 )
-from airflow_stage import LIVE, Stage, set_up
-from fake_airflow import TASK, FakeSupervisor, api_error
+from airflow_stage import LIVE, Show
+from fake_airflow import TASK, api_error
 from fake_callbacks import STREAM_KEY
 from fake_metastudio import ROOM, After, FakeMetaStudio, ambiguous, unreachable
-from virtual_time import NOON, Clock
+from virtual_time import NOON
 
 from airflow_provider_smartlive.exceptions import (
     SmartLiveJobBlockedError,
@@ -31,57 +31,6 @@ from airflow_provider_smartlive.operators import StartSmartLiveJobOperator
 
 OTHER_JOB = "00000000000000000000000000000bad"
 REFUSED = AuthenticationError("wrong signature", http_status=401, error_code="APIGW.0301")
-
-
-class Show(Stage):
-    """A task that goes live."""
-
-    deferrable: bool = True
-
-    def go_live(self, *, ti: dict[str, Any] | None = None, **arguments: Any) -> Any:
-        """Run one try of the starting task."""
-        defaults = {"room_id": ROOM, "deferrable": self.deferrable, "output_conn_ids": ["rtmp_main"]}
-        return self.run(StartSmartLiveJobOperator(task_id=TASK, **defaults | arguments), **ti or {})
-
-    @property
-    def job(self) -> Any:
-        return self.metastudio.jobs[-1]
-
-    @property
-    def sent(self) -> Any:
-        """Return the body that was sent."""
-        return json.loads(self.job.request.to_body())
-
-
-@pytest.fixture
-def connections(monkeypatch: pytest.MonkeyPatch) -> None:
-    output = {"conn_type": "rtmp", "host": "rtmp://push.example.com/live/main", "password": STREAM_KEY}
-    monkeypatch.setenv("AIRFLOW_CONN_RTMP_MAIN", json.dumps(output))
-    interaction = {"conn_type": "http", "host": "https://reply.example.com/x?token=fake-interaction-token"}
-    monkeypatch.setenv("AIRFLOW_CONN_INTERACTION", json.dumps(interaction))
-
-
-@pytest.fixture(params=["deferred", "on a worker"])
-def show(
-    request: pytest.FixtureRequest,
-    clock: Clock,
-    metastudio: FakeMetaStudio,
-    supervisor: FakeSupervisor,
-    connections: None,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Show:
-    """Every test with this fixture holds for both ways to wait."""
-    show = Show(clock, metastudio, supervisor)
-    show.deferrable = request.param == "deferred"
-    set_up(show, monkeypatch)
-    return show
-
-
-@pytest.fixture
-def deferred(show: Show) -> Show:
-    """For what only happens while a task is deferred."""
-    show.deferrable = True
-    return show
 
 
 class TestTheWayOfOneLivestream:
