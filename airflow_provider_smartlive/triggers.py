@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from inspect import signature
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from airflow.sdk.timezone import utcnow
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
@@ -67,6 +68,10 @@ MIN_TABLE_INTERVAL = 5.0
 
 #: Seconds between the first two tries to stop a job whose time is over.
 FIRST_STOP_PAUSE = 5.0
+
+#: How many jobs whose time is over one triggerer stops at once: a thousand that end by the same clock must neither use
+#: up its sockets nor have MetaStudio refuse them all for their number.
+STOPS_AT_ONCE = 50
 
 #: Most seconds that a stop waits for Airflow to take the note of why.
 NOTE_TIMEOUT = 10.0
@@ -280,13 +285,14 @@ class SmartLiveJobTrigger(BaseTrigger):
         stopped, pause = False, FIRST_STOP_PAUSE
         while True:
             try:
-                sighting = await stop_and_confirm_async(
-                    wait.smartlive_conn_id,
-                    wait.room_id,
-                    wait.job_id,
-                    grace=limits.stop_grace,
-                    lag=self._lag_left(),
-                )
+                async with _stop_slot():
+                    sighting = await stop_and_confirm_async(
+                        wait.smartlive_conn_id,
+                        wait.room_id,
+                        wait.job_id,
+                        grace=limits.stop_grace,
+                        lag=self._lag_left(),
+                    )
                 stopped = stopped or sighting.stopped
                 if is_over(sighting):
                     return stopped
@@ -320,7 +326,9 @@ class SmartLiveJobTrigger(BaseTrigger):
         stalled and lost them to another one: the state of the own task instance tells them apart.
         """
         # ``cancel_on_kill=False`` leaves a job until its time is over, and not longer.
-        if self.limits.cancel_on_kill or self._seconds_left() == 0:
+        moment = self.wait.next_moment()
+        is_over_time = moment is not None and moment[0] <= utcnow() and moment[1] in _STOPPING
+        if self.limits.cancel_on_kill or is_over_time:
             await uninterrupted(self._honour_kill())
 
     async def _honour_kill(self) -> None:
@@ -464,6 +472,14 @@ class SmartLiveStreamTrigger(BaseTrigger):
 def first_read() -> float:
     """Return the seconds after which a trigger may send its task back to a worker; only deadlines come earlier."""
     return settings.number("resume_delay") + FIRST_READ_AFTER
+
+
+_stop_slots: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+
+
+def _stop_slot() -> asyncio.Semaphore:
+    """Return what bounds the stops of this event loop (a semaphore belongs to one)."""
+    return _stop_slots.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(STOPS_AT_ONCE))
 
 
 def _head_start(interval: float) -> float:

@@ -13,10 +13,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.sdk.timezone import utcnow
 from airflow.triggers.base import BaseTrigger
 
 from airflow_provider_smartlive import triggers
 from airflow_provider_smartlive.livestream.starter import Starter
+from airflow_provider_smartlive.livestream.wait_state import WaitLimits, WaitState
 from airflow_provider_smartlive.metastudio.signing import Credentials
 from airflow_provider_smartlive.triggers import SmartLiveJobTrigger
 from dev.bench.figures import percentile
@@ -121,12 +123,10 @@ async def test_a_thousand_triggers_add_no_stall(studio: Studio, monkeypatch: pyt
 
 
 def make_trigger(studio: Studio, room_id: str) -> Any:
-    trigger = SmartLiveJobTrigger(
-        smartlive_conn_id="smartlive_default",
-        room_id=room_id,
-        job_id=studio.start(room_id),
-        interval=INTERVAL,
+    wait = WaitState(
+        "smartlive_default", room_id, studio.start(room_id), expected_outputs=1, started_at=utcnow()
     )
+    trigger: Any = SmartLiveJobTrigger(wait=wait.dump(), limits=WaitLimits(interval=INTERVAL).dump())
     trigger.task_instance = SimpleNamespace(dag_id="dag", run_id="run", task_id=room_id, map_index=-1)
     return trigger
 

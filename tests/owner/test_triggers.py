@@ -29,6 +29,7 @@ from airflow_provider_smartlive.metastudio.errors import AuthenticationError, Pe
 from airflow_provider_smartlive.triggers import (
     EARLY_READ,
     SILENT_INTERVAL,
+    STOPS_AT_ONCE,
     SmartLiveJobTrigger,
     SmartLiveStreamTrigger,
     first_read,
@@ -421,6 +422,39 @@ class TestJobTriggerStopsByItself:
         world.job.room_id = "another-room"
         assert self.fire(world, job_trigger(world, deadline=NOON + timedelta(minutes=30))).stopped
 
+    def test_jobs_that_end_by_the_same_clock_are_stopped_in_batches(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from airflow_provider_smartlive.livestream import stop
+
+        at_once, most = 0, 0
+        original = stop.stop_and_confirm_async
+
+        async def stop_and_confirm(*args: Any, **kwargs: Any) -> Any:
+            nonlocal at_once, most
+            at_once += 1
+            most = max(most, at_once)
+            try:
+                return await original(*args, **kwargs)
+            finally:
+                at_once -= 1
+
+        monkeypatch.setattr(stop, "stop_and_confirm_async", stop_and_confirm)
+        triggers = []
+        for number in range(3 * STOPS_AT_ONCE):
+            job = world.job if number == 0 else world.metastudio.add()
+            job.looks_until_stopped = 1
+            trigger = job_trigger(world, job_id=job.job_id, deadline=NOON + timedelta(hours=1), interval=9999)
+            trigger.task_instance = FakeTaskInstance(world.supervisor)
+            triggers.append(trigger)
+
+        async def fire_all() -> None:
+            await asyncio.gather(*(anext(trigger.run()) for trigger in triggers))
+
+        run(world.clock, fire_all())
+        assert world.metastudio.running == []
+        assert most == STOPS_AT_ONCE
+
     def test_state_changes_stand_in_the_log_when_they_are_read(
         self, world: World, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -601,6 +635,8 @@ class TestJobTriggerOnKill:
 
     @pytest.mark.parametrize("argument", ["deadline", "timeout_at"])
     def test_who_asked_for_it_keeps_the_job_until_its_time_is_over(self, world: World, argument: str) -> None:
+        self.kill(world, "failed", cancel_on_kill=False, **{argument: NOON + timedelta(seconds=1)})
+        assert world.metastudio.running == [world.job.job_id]
         self.kill(world, "failed", cancel_on_kill=False, **{argument: NOON})
         assert world.metastudio.running == []
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.callbacks.route import Identity, Route, issue
 from airflow_provider_smartlive.hooks import SmartLiveHook
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
@@ -67,10 +68,15 @@ def hook(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> SmartLiveHook:
 
 
 def test_a_job_of_a_run_that_is_gone_is_swept_up(
-    airflow_stack: AirflowStack, hook: SmartLiveHook, run: Callable[[str], str]
+    airflow_stack: AirflowStack,
+    hook: SmartLiveHook,
+    run: Callable[[str], str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("AIRFLOW__SMARTLIVE__CALLBACK_BASE_URL", airflow_stack.base_url)
+    mark = settings.deployment()
     gone = issue(
-        Route(Identity("smartlive_nightly", "a run that was deleted", "go_live"), "0", 0),
+        Route(Identity("smartlive_nightly", "a run that was deleted", "go_live"), "0", 0, mark),
         base_url=airflow_stack.base_url,
         secrets=[airflow_stack.callback_secret],
         auth_type=AuthType.MSS_A_HEAD,
