@@ -66,6 +66,9 @@ SILENT_INTERVAL = 60.0
 #: Least seconds between two readings of the callback table.
 MIN_TABLE_INTERVAL = 5.0
 
+#: Seconds for which a trigger tries to read the callback table before it goes on without it.
+TABLE_BUDGET = 60.0
+
 #: Seconds between the first two tries to stop a job whose time is over.
 FIRST_STOP_PAUSE = 5.0
 
@@ -176,10 +179,13 @@ class SmartLiveJobTrigger(BaseTrigger):
 
     async def _ended_already(self) -> bool:
         try:
-            # Neither may an END that is there already be missed for a fault of Airflow's API, nor a deadline.
+            # Neither may an END that is there already be missed for a passing fault of Airflow's API, nor a deadline.
             async with asyncio.timeout(self._seconds_left()):
-                callbacks = await insist(self, self._read_callbacks, budget=self.limits.failure_budget)
+                callbacks = await insist(self, self._read_callbacks, budget=TABLE_BUDGET)
         except TimeoutError:
+            return False
+        except Exception:
+            self.log.warning("The callback table cannot be read: MetaStudio is asked instead.", exc_info=True)
             return False
         return callbacks is not None and callbacks.ended(self.wait.expected_outputs)
 

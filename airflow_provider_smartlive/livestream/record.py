@@ -114,6 +114,10 @@ class JobRecord:
             return True
         return not self.finished and attempt.retries == self.attempt.retries
 
+    def is_later_than(self, attempt: Attempt) -> bool:
+        """Whether a try is the one that is out of date: its task was cleared while its process went on."""
+        return self.attempt.clear_number > attempt.clear_number and not self.continues_in(attempt)
+
     @property
     def is_unsettled(self) -> bool:
         """Whether a start was sent whose outcome is unknown."""

@@ -100,6 +100,10 @@ class LivestreamRunner:
         """Take up the job of an earlier try, or start one."""
         record, attempt = self.task.record(), self.task.attempt
         start = self._job_start = self._make_start(wanted.limits)
+        if record is not None and record.is_later_than(attempt):
+            raise AirflowFailException(
+                "This task was cleared while its process went on: a later one has its place."
+            )
         if record is not None and not record.continues_in(attempt):
             self.log.info("This task was cleared: it begins anew.")
             start.end(record)
@@ -404,7 +408,7 @@ class LivestreamRunner:
         start = self._job_start or self._make_start(WaitLimits(interval=0))
         # The latest record may be one that Airflow could not store.
         record = start.latest or self.task.record()
-        if record is None or not record.continues_in(self.task.attempt):
+        if record is None or record.is_later_than(self.task.attempt):
             return
         ended = start.end(record)
         if discard:

@@ -69,7 +69,7 @@ class TestTheLastTry:
         show.at(60, lambda: setattr(show.metastudio, "show_outcomes", [unreachable()] * 500))
         with pytest.raises(SmartLiveJobFailedError, match="unreachable"):
             show.go_live(reconcile_interval=30)
-        assert show.metastudio.running == []
+        assert show.metastudio.stopped == [show.job.job_id]
 
 
 class TestATryBeforeTheLast:
@@ -141,6 +141,12 @@ class TestLives:
             retries=2, reconcile_interval=30, ti={"try_number": 2, "max_tries": 3, "clear_number": 1}
         )
         assert again["origin"] == "started"
+
+    def test_a_process_of_an_earlier_life_leaves_the_later_one_alone(self, show: Show) -> None:
+        show.go_live(wait_for_termination=False, ti={"max_tries": 1, "clear_number": 1})
+        with pytest.raises(AirflowFailException, match="was cleared"):
+            show.go_live(ti={"max_tries": 0, "clear_number": 0})
+        assert len(show.metastudio.running) == 1
 
     def test_a_run_that_was_deleted_and_triggered_again_stops_what_still_runs(
         self, show: Show, supervisor: FakeSupervisor

@@ -7,13 +7,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from airflow_stage import LIVE
+from airflow_stage import LIVE, Show
 from fake_metastudio import not_found
-from test_operator import Show, connections, deferred, show
 
 from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError, SmartLiveTimeoutError
-
-__all__ = ["connections", "deferred", "show"]  # fixtures
 
 
 @pytest.fixture(params=["confirmed first", "END first"])

@@ -77,7 +77,7 @@ def test_a_setting_that_cannot_be_read_is_refused_by_name(
         {"max_duration": 3600},
         {"max_duration": "3600"},
         {"end_grace": timedelta(minutes=1), "reconcile_interval": timedelta(seconds=30)},
-        {"fail_on_disconnect_longer_than": 30},
+        {"fail_on_disconnect_longer_than": 3600},
         {"output_conn_ids": "rtmp_main"},
         {"output_conn_ids": "['rtmp_main']"},
         {"output_conn_ids": None},

@@ -14,14 +14,13 @@ from airflow.models.trigger import Trigger
 from airflow.sdk.exceptions import TaskDeferred
 from airflow.sdk.serde import deserialize, serialize
 from airflow.serialization.decoders import smart_decode_trigger_kwargs
-from airflow_stage import LIVE
-from test_operator import Show, connections, deferred, show
+from airflow_stage import LIVE, Show
 from test_sensor import Watch, idle
 
 from airflow_provider_smartlive.livestream.wait_state import WaitLimits, WaitState
 from airflow_provider_smartlive.triggers import SmartLiveJobTrigger
 
-__all__ = ["connections", "deferred", "idle", "show"]  # fixtures
+__all__ = ["idle"]  # a fixture
 
 LATER = datetime(2026, 1, 1, 20, tzinfo=UTC)
 
