@@ -22,7 +22,12 @@ from airflow_provider_smartlive.client.connection import DEFAULT_CONN_ID, Connec
 from airflow_provider_smartlive.client.exchange import Exchange, utc_now
 from airflow_provider_smartlive.client.tokens import TOKENS
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError
-from airflow_provider_smartlive.metastudio.jobs import LiveWarningInfo, SmartLiveJob, StartJobResponse
+from airflow_provider_smartlive.metastudio.jobs import (
+    JobList,
+    LiveWarningInfo,
+    SmartLiveJob,
+    StartJobResponse,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_smartlive.metastudio.commands import CommandRequest, CommandResponse
@@ -125,7 +130,11 @@ class SmartLiveAsyncHook(BaseHook):
             page = await self._perform(calls.list_room_jobs(room_id, offset, filters))
             for job in page.smart_live_jobs:
                 yield job
-            offset = calls.next_offset(offset, len(page.smart_live_jobs), page.count)
+            offset = calls.next_offset(offset, page)
+
+    async def list_jobs_page(self, offset: int, **filters: Unpack[AllJobsFilters]) -> JobList:
+        """Return one page of the jobs of all rooms, for those who keep a pace between pages."""
+        return await self._perform(calls.list_jobs(offset, filters))
 
     async def list_jobs(self, **filters: Unpack[AllJobsFilters]) -> AsyncIterator[SmartLiveJob]:
         """Return the jobs of all rooms, page by page as they are consumed."""
@@ -134,7 +143,7 @@ class SmartLiveAsyncHook(BaseHook):
             page = await self._perform(calls.list_jobs(offset, filters))
             for job in page.smart_live_jobs:
                 yield job
-            offset = calls.next_offset(offset, len(page.smart_live_jobs), page.count)
+            offset = calls.next_offset(offset, page)
 
     async def execute_command(
         self, room_id: str, job_id: str, command: CommandRequest | Mapping[str, Any]
@@ -149,7 +158,7 @@ class SmartLiveAsyncHook(BaseHook):
             page = await self._perform(calls.list_rooms(offset, filters))
             for room in page.smart_live_rooms:
                 yield room
-            offset = calls.next_offset(offset, len(page.smart_live_rooms), page.count)
+            offset = calls.next_offset(offset, page)
 
     async def show_room(self, room_id: str) -> Room:
         """Return a room."""

@@ -24,6 +24,7 @@ from airflow_provider_smartlive.metastudio.jobs import (
 )
 
 if TYPE_CHECKING:
+    from airflow_provider_smartlive.metastudio.base import Page
     from airflow_provider_smartlive.metastudio.commands import CommandRequest, CommandResponse
     from airflow_provider_smartlive.metastudio.reports import EventReport, ReportResponse
     from airflow_provider_smartlive.metastudio.rooms import (
@@ -287,16 +288,16 @@ def obtain_token(endpoint: str, request: TokenRequest) -> Call[Token]:
     )
 
 
-def next_offset(offset: int, found: int, count: int) -> int | None:
+def next_offset(offset: int, page: Page) -> int | None:
     """
     Return where the next page starts, or None after the last one.
 
     :param offset: where this page started.
-    :param found: how many entries it held.
-    :param count: how many there are altogether, by MetaStudio's word.
+    :param page: the page; without a count the last one is the first that is not full.
     """
-    following = offset + found
-    return following if found and following < count else None
+    following = offset + page.found
+    more = page.found >= PAGE_SIZE if page.count is None else following < page.count
+    return following if page.found and more else None
 
 
 def _list_jobs(

@@ -122,7 +122,7 @@ class SmartLiveTaskHook(BaseHook):
         while offset is not None:
             page = self._perform(calls.list_room_jobs(room_id, offset, filters))
             yield from page.smart_live_jobs
-            offset = calls.next_offset(offset, len(page.smart_live_jobs), page.count)
+            offset = calls.next_offset(offset, page)
 
     def list_jobs(self, **filters: Unpack[AllJobsFilters]) -> Iterator[SmartLiveJob]:
         """Return the jobs of all rooms, page by page as they are consumed (see :meth:`list_room_jobs`)."""
@@ -130,7 +130,7 @@ class SmartLiveTaskHook(BaseHook):
         while offset is not None:
             page = self._perform(calls.list_jobs(offset, filters))
             yield from page.smart_live_jobs
-            offset = calls.next_offset(offset, len(page.smart_live_jobs), page.count)
+            offset = calls.next_offset(offset, page)
 
     def execute_command(
         self, room_id: str, job_id: str, command: CommandRequest | Mapping[str, Any]
@@ -148,7 +148,7 @@ class SmartLiveTaskHook(BaseHook):
         while offset is not None:
             page = self._perform(calls.list_rooms(offset, filters))
             yield from page.smart_live_rooms
-            offset = calls.next_offset(offset, len(page.smart_live_rooms), page.count)
+            offset = calls.next_offset(offset, page)
 
     def show_room(self, room_id: str) -> Room:
         """

@@ -6,7 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_provider_smartlive.lifecycle import Sight
-from airflow_provider_smartlive.metastudio.errors import AuthenticationError, MetaStudioError, NotFound
+from airflow_provider_smartlive.metastudio.errors import (
+    AuthenticationError,
+    MetaStudioError,
+    NotFound,
+    UnexpectedResponse,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
@@ -39,7 +44,15 @@ class Sighting:
 
     @classmethod
     def of(cls, job: SmartLiveJob) -> Sighting:
-        """Return what a job's state means. A state that this version does not know counts as active."""
+        """
+        Return what a job's state means.
+
+        A state that this version does not know counts as active; one that cannot be read is no answer.
+        """
+        if job.state is None:
+            return cls(
+                Sight.UNKNOWN, job, UnexpectedResponse(f"the state of job {job.job_id} cannot be read")
+            )
         return cls(_FINAL.get(str(job.state), Sight.ACTIVE), job)
 
     @classmethod
@@ -68,6 +81,6 @@ class Sighting:
 
     def __str__(self) -> str:
         """Return what MetaStudio said, for the log."""
-        if self.job is not None:
+        if self.job is not None and self.job.state is not None:
             return str(self.job.state)
         return f"{self.sight} ({self.error})" if self.error is not None else str(self.sight)

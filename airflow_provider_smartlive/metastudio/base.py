@@ -1,22 +1,33 @@
-"""What all models of the contract have in common."""
+"""
+What all models of the contract have in common: requests are strict, answers are lenient.
+
+A field of an answer that need not be there and has a wrong type is absent, and an entry of a list that cannot be
+read is left out: what one team's job looks like must not hide the others' from everybody who asks.
+"""
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import (
     AwareDatetime,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
-    TypeAdapter,
+    ModelWrapValidatorHandler,
     ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
 )
+
+log = logging.getLogger(__name__)
 
 _E = TypeVar("_E", bound=StrEnum)
 _T = TypeVar("_T")
@@ -29,12 +40,30 @@ COMMON = ConfigDict(hide_input_in_errors=True, defer_build=True)
 OpenEnum = Annotated[_E | str, Field(union_mode="left_to_right")]
 
 
-def _empty_if_null(value: Any) -> Any:
-    return [] if value is None else value
+def _readable_entries(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    """
+    Read the entries that can be read.
+
+    :raises ValidationError: if the value is no list: that is not the same as an empty one.
+    """
+    if value is None:
+        return []
+    try:
+        return handler(value)
+    except ValidationError as error:
+        if not isinstance(value, list):
+            raise
+        odd = {place[0]: kind for place, kind in _problems(error)}
+        for kind in set(odd.values()):
+            _note_once("an entry of a list", kind)
+        return handler([entry for number, entry in enumerate(value) if number not in odd])
 
 
-#: A list of a response: null is the same as an empty one. Every other field that need not be there may be None.
-Listed = Annotated[list[_T], BeforeValidator(_empty_if_null)]
+#: A list of a response: null is the same as an empty one, and entries that cannot be read are left out.
+Listed = Annotated[list[_T], WrapValidator(_readable_entries)]
+
+#: An id of a response. Nothing can be asked about a job whose id MetaStudio's own schema refuses.
+Id = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 @dataclass(frozen=True)
@@ -68,13 +97,35 @@ class ResponseModel(BaseModel):
     """
     A part of a response: unknown fields are kept, and null means the same as absent (see :data:`Listed`).
 
+    So does a wrong type in a field that has a default: only what is needed can make an answer unreadable. It is
+    logged once per process, without the value.
+
     :cvar SOURCE: where a model that the StartSmartLive page does not describe comes from.
     :ivar model_extra: the unknown fields; they stay out of ``repr``, as they may be secrets.
     """
 
     SOURCE: ClassVar[str | None] = None
 
-    model_config = ConfigDict(**COMMON, extra="allow", frozen=True)
+    # A number that is none would be refused by the database later, as a part of a task's result.
+    model_config = ConfigDict(**COMMON, extra="allow", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _without_odd_fields(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return handler(value)
+        except ValidationError as error:
+            odd = {place[0]: kind for place, kind in _problems(error) if place}
+            if not isinstance(value, dict) or not odd or any(cls._needs(name) for name in odd):
+                raise
+            for name, kind in odd.items():
+                _note_once(f"{cls.__name__}.{name}", kind)
+            return handler({name: field for name, field in value.items() if name not in odd})
+
+    @classmethod
+    def _needs(cls, name: str | int) -> bool:
+        known = cls.model_fields.get(str(name))
+        return known is None or known.is_required()
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         known = type(self).model_fields
@@ -95,22 +146,68 @@ class Response(ResponseModel):
 
         :param body: the bytes of the body.
         :param request_id: the response header X-Request-Id.
-        :raises ValueError: if the body is not JSON or a field has the wrong type; the values are not
-            repeated.
+        :raises ValueError: if the body is not JSON or a field that is needed cannot be read; the values are
+            not repeated.
         """
-        return cls.model_validate_json(body).model_copy(update={"request_id": request_id})
+        try:
+            value = _decoded(body)
+        except (ValueError, RecursionError):
+            raise ValueError(f"{cls.__name__}: the body is not JSON.") from None
+        return cls.model_validate(value).model_copy(update={"request_id": request_id})
 
 
-_datetime: TypeAdapter[datetime] = TypeAdapter(AwareDatetime)
+class Page(Response):
+    """
+    One page of a listing.
+
+    :ivar count: how many entries there are in all pages; None if MetaStudio does not say.
+    :ivar found: how many entries this page has, those among them that cannot be read: the next page starts
+        behind all of them.
+    :cvar ENTRIES: the field that has the entries.
+    """
+
+    SOURCE = "SDK ListSmartLiveResponse and the other listings"
+    ENTRIES: ClassVar[str]
+
+    count: int | None = None
+    found: Annotated[int, Source("counted here")] = Field(0, exclude=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _counted(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        entries = value.get(cls.ENTRIES)
+        if entries is None and not isinstance(value.get("count"), int):
+            raise ValueError(f"it has neither count nor {cls.ENTRIES}")  # some other answer, no empty listing
+        if entries is not None and not isinstance(entries, list):
+            raise ValueError(f"{cls.ENTRIES} is no list")
+        return {**value, "found": len(entries or ())}
 
 
-def _lenient_time(value: Any) -> Any:
-    try:
-        return _datetime.validate_python(value)
-    except ValidationError:
-        return None
+#: An RFC 3339 time of a response.
+Time = AwareDatetime | None
 
 
-#: An RFC 3339 time of a response, or None if it cannot be read: a job must not get lost for the spelling of
-#: a date.
-Time = Annotated[datetime | None, BeforeValidator(_lenient_time)]
+def _decoded(body: bytes) -> Any:
+    """
+    Decode JSON more leniently than pydantic's own parser: half a character in one room's name hides nothing.
+
+    :raises ValueError, RecursionError: if it is not JSON, or nested too deeply.
+    """
+    text = body.decode("utf-8-sig", errors="replace")
+    value = json.loads(text, strict=False)
+    if "\\ud" in text.lower():  # half of a surrogate pair can be neither logged nor stored
+        value = json.loads(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
+    return value
+
+
+def _problems(error: ValidationError) -> Iterable[tuple[tuple[int | str, ...], str]]:
+    """Return where an answer cannot be read, and why; nothing of its content."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    return [(item["loc"], item["type"]) for item in found]
+
+
+@lru_cache(maxsize=1000)
+def _note_once(what: str, kind: str) -> None:
+    log.warning("In an answer of MetaStudio %s cannot be read (%s) and is left out.", what, kind)

@@ -18,6 +18,7 @@ from pydantic import Field, SerializeAsAny, ValidationInfo, field_validator
 from airflow_provider_smartlive.metastudio.base import (
     Listed,
     OpenEnum,
+    Page,
     Request,
     RequestModel,
     Response,
@@ -174,10 +175,10 @@ class InsertedCommand(ResponseModel):
     source: str | None = None
 
 
-class InsertedCommandList(Response):
-    """One page of the commands that wait; ``count`` is their number in all pages."""
+class InsertedCommandList(Page):
+    """One page of the commands that wait."""
 
     SOURCE = "SDK ListInsertCommandsResponse"
+    ENTRIES = "insert_commands"
 
-    count: int
     insert_commands: Listed[InsertedCommand] = Field(default_factory=list)

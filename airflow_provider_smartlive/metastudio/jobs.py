@@ -11,7 +11,16 @@ from typing import Annotated
 
 from pydantic import Field
 
-from airflow_provider_smartlive.metastudio.base import Listed, OpenEnum, Response, ResponseModel, Source, Time
+from airflow_provider_smartlive.metastudio.base import (
+    Id,
+    Listed,
+    OpenEnum,
+    Page,
+    Response,
+    ResponseModel,
+    Source,
+    Time,
+)
 from airflow_provider_smartlive.metastudio.rtc import RtcRoomInfo, RtcUser, RtcUserType
 from airflow_provider_smartlive.metastudio.subscriptions import LiveEventCallbackEcho, RtcCallbackEcho
 from airflow_provider_smartlive.metastudio.voice import CoStreamerEcho
@@ -66,7 +75,7 @@ class LiveWarning(ResponseModel):
 class StartJobResponse(Response):
     """The answer (202) to a start."""
 
-    job_id: str = Field(min_length=1, description="The id of the job.")
+    job_id: Id = Field(description="The id of the job.")
     rtc_room_info: RtcRoomInfo | None = Field(None, description="The RTC room, where a client is needed.")
     live_event_report_url: str | None = Field(
         None, repr=False, description="Pre-signed URL to which live events (chat, gifts, ...) are reported."
@@ -117,15 +126,15 @@ class SmartLiveJob(Response):
     A job as show and list report it (SDK model ShowSmartLiveResponse).
 
     ``duration`` and ``stream_duration`` are seconds; ``stream_duration`` above 0 means that the RTMP link
-    was up.
+    was up. Only the id is needed: a job without a readable ``state`` is known, but not how it stands.
     """
 
     SOURCE = "SDK SmartLiveJob, ShowSmartLiveResponse"
 
-    job_id: str = Field(min_length=1)
+    job_id: Id
     room_id: str | None = None
     room_name: str | None = None
-    state: OpenEnum[JobState]
+    state: OpenEnum[JobState] | None = None
     duration: float | None = None
     start_time: Time = None
     end_time: Time = None
@@ -155,20 +164,16 @@ class SmartLiveJob(Response):
         """
         Tell whether the job may still stream and cost money.
 
-        A state that this version does not know counts as active: giving up on a running job is the worse
-        mistake.
+        A state that this version does not know, or cannot read, counts as active: giving up on a running job is
+        the worse mistake.
         """
         return not self.is_final
 
 
-class JobList(Response):
-    """
-    One page of a listing.
-
-    :ivar count: how many jobs there are in all pages.
-    """
+class JobList(Page):
+    """One page of a listing of jobs."""
 
     SOURCE = "SDK ListSmartLiveResponse"
+    ENTRIES = "smart_live_jobs"
 
-    count: int
     smart_live_jobs: Listed[SmartLiveJob] = Field(default_factory=list)

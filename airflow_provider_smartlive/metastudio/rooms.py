@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from airflow_provider_smartlive.metastudio.base import Listed, OpenEnum, Response, Time
+from airflow_provider_smartlive.metastudio.base import Id, Listed, OpenEnum, Page, Response, Time
 from airflow_provider_smartlive.metastudio.jobs import ErrorInfo
 from airflow_provider_smartlive.metastudio.play import PlayPolicy
 from airflow_provider_smartlive.metastudio.review import ReviewConfig
@@ -96,7 +96,7 @@ class CreateRoomResponse(Response):
 
     SOURCE = "SDK CreateSmartLiveRoomResponse"
 
-    room_id: str = Field(min_length=1)
+    room_id: Id
 
 
 class Room(Response):
@@ -108,7 +108,7 @@ class Room(Response):
 
     SOURCE = "SDK SmartLiveRoomBaseInfo, ShowSmartLiveRoomResponse"
 
-    room_id: str = Field(min_length=1)
+    room_id: Id
     room_name: str | None = None
     room_type: OpenEnum[RoomType] | None = None
     room_state: OpenEnum[RoomState] | None = None
@@ -129,10 +129,10 @@ class Room(Response):
     live_event_callback_config: LiveEventCallbackEcho | None = None
 
 
-class RoomList(Response):
-    """One page of a listing; ``count`` is the number of rooms in all pages."""
+class RoomList(Page):
+    """One page of a listing of rooms."""
 
     SOURCE = "SDK ListSmartLiveRoomsResponse"
+    ENTRIES = "smart_live_rooms"
 
-    count: int
     smart_live_rooms: Listed[Room] = Field(default_factory=list)

@@ -159,7 +159,7 @@ def test_a_redirect_is_not_followed(server, driver):
 
 def test_an_answer_that_is_no_job_names_the_field_and_no_value(server, driver):
     server.will(answer(200, {"job_id": 17, "live_event_report_url": {"fake": "fake-report-secret"}}))
-    with pytest.raises(UnexpectedResponse, match="state: missing") as caught:
+    with pytest.raises(UnexpectedResponse, match="job_id: string_type") as caught:
         driver("show_job", "room-1", "job-1")
     assert "fake-report-secret" not in str(caught.value)
     assert caught.value.__cause__ is None

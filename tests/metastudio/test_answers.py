@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import json
+import logging
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from airflow_provider_smartlive.client.calls import next_offset
+from airflow_provider_smartlive.metastudio.base import _note_once
+from airflow_provider_smartlive.metastudio.commands import CommandResponse
 from airflow_provider_smartlive.metastudio.jobs import (
     JobList,
     JobState,
@@ -199,3 +203,124 @@ def test_rooms() -> None:
     assert room.model_extra == {"scene_scripts": [{"script_name": "fake"}]}
     assert "fake" not in repr(room)
     assert RoomList.from_body(encoded({"count": 1, "smart_live_rooms": [shown]})).smart_live_rooms == [room]
+
+
+# -- answers are read leniently: only what is needed can make them unreadable
+
+#: Wrong types of everything that nobody needs, and a value each that must not be repeated.
+ODD: list[tuple[str, Any]] = [
+    ("duration", "1h"),
+    ("stream_duration", "fake"),
+    ("stream_duration", float("nan")),
+    ("stream_duration", float("inf")),
+    ("co_streamer_config", ""),
+    ("co_streamer_config", {"voice_config": "fake"}),
+    ("live_job_log", []),
+    ("live_job_log", {"scripts_records_url": 5}),
+    ("error_info", "fake"),
+    ("is_ai_mark_on", "UNKNOWN"),
+    ("cover_url", {"u": 1}),
+    ("relation_live_platform_info", []),
+    ("rtc_room_info", "fake"),
+    ("rtc_room_info", {"users": "fake"}),
+    ("rtc_room_info", {"users": [None, 1, "fake", []]}),
+    ("used_resource_type", 3),
+    ("state", None),
+    ("state", ["fake"]),
+    ("room_id", 5),
+    ("room_name", 5),
+    ("create_time", "2021-01-10 08:43:17 or so"),
+    ("live_event_callback_config", "fake"),
+    ("live_event_callback_config", {"callback_event_type": "fake"}),
+    ("live_event_report_url", {"fake": 1}),
+]
+
+
+@pytest.mark.parametrize(("field", "value"), ODD)
+def test_a_field_of_a_wrong_type_is_absent(field: str, value: Any) -> None:
+    odd = {"job_id": "j", "state": "PROCESSING", field: value}
+    whole = SmartLiveJob.from_body(encoded(odd))
+    page = JobList.from_body(encoded({"count": 2, "smart_live_jobs": [SHOWN, odd]}))
+    assert [job.job_id for job in page.smart_live_jobs] == [JOB_ID, "j"]
+    assert page.smart_live_jobs[0] == SmartLiveJob.from_body(encoded(SHOWN))
+    assert page.smart_live_jobs[1] == whole
+    assert "fake" not in repr(whole)
+    if not isinstance(value, dict):
+        assert whole == SmartLiveJob.from_body(encoded(odd | {field: None}))
+
+
+def test_the_rest_of_a_part_with_an_odd_field_is_read() -> None:
+    job = SmartLiveJob.from_body(encoded(SHOWN | {"error_info": {"error_code": "MSS.1", "error_msg": {}}}))
+    assert job.error_info is not None
+    assert (job.error_info.error_code, job.error_info.error_msg) == ("MSS.1", None)
+
+
+@pytest.mark.parametrize("entry", [None, "fake", 5, [], ["fake"], {}, {"job_id": 5}, {"job_id": "j" * 65}])
+def test_an_odd_entry_of_a_page_is_left_out(entry: object) -> None:
+    page = JobList.from_body(encoded({"count": 3, "smart_live_jobs": [entry, SHOWN, entry]}))
+    assert [job.job_id for job in page.smart_live_jobs] == [JOB_ID]
+    assert page.found == 3  # the next page starts behind all of them
+
+
+def test_what_is_left_out_is_said_once_without_the_value(caplog: pytest.LogCaptureFixture) -> None:
+    _note_once.cache_clear()
+    odd = SHOWN | {"duration": "fake-duration"}
+    body = encoded({"count": 3, "smart_live_jobs": [odd, odd, {"job_id": ["fake-id"]}]})
+    with caplog.at_level(logging.WARNING):
+        JobList.from_body(body)
+        JobList.from_body(body)
+    told = [record.getMessage() for record in caplog.records]
+    assert len([text for text in told if "SmartLiveJob.duration cannot be read (float_parsing)" in text]) == 1
+    assert len([text for text in told if "an entry of a list cannot be read (string_type)" in text]) == 1
+    assert "fake" not in "".join(told)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"count": 3, "smart_live_jobs": "fake"}',
+        b'{"count": 3, "smart_live_jobs": {"fake": 1}}',
+        b'{"smart_live_jobs": null}',
+        b'{"count": "fake"}',
+        b"{}",
+        b"[]",
+        b"[" * 100_000,
+    ],
+)
+def test_an_answer_that_is_no_page_is_not_an_empty_one(body: bytes) -> None:
+    with pytest.raises(ValueError, match="JobList") as caught:
+        JobList.from_body(body)
+    assert "fake" not in str(caught.value)
+
+
+@pytest.mark.parametrize("body", [b'"\xff"', b'"a\x00\n\tb"', b'"\\ud83d"'])
+def test_sloppy_text_of_one_job_does_not_hide_the_others(body: bytes) -> None:
+    jobs = b'{"job_id": "i", "state": "WAITING", "room_name": ' + body + b'}, {"job_id": "j"}'
+    page = JobList.from_body(b'\xef\xbb\xbf{"count": 2, "smart_live_jobs": [' + jobs + b"]}")
+    assert [job.job_id for job in page.smart_live_jobs] == ["i", "j"]
+    assert page.smart_live_jobs[0].room_name
+    assert page.smart_live_jobs[0].room_name.encode()  # it can be logged and stored
+
+
+@pytest.mark.parametrize(
+    ("count", "found", "following"),
+    [(250, 100, 100), (100, 100, None), (0, 0, None), (5, 0, None), ("many", 100, 100), ("many", 99, None)],
+)
+def test_where_the_next_page_starts(count: object, found: int, following: int | None) -> None:
+    page = JobList.from_body(encoded({"count": count, "smart_live_jobs": [None] * found}))
+    assert next_offset(0, page) == following
+
+
+@pytest.mark.parametrize("name", [name for name in STARTED if name != "job_id"])
+def test_a_start_needs_no_more_than_the_id_of_its_job(name: str) -> None:
+    """Else an odd answer would make the start "ambiguous", and its task look for a job that it has."""
+    odd = ["fake"] if isinstance(STARTED[name], dict) else {"fake": 1}
+    assert StartJobResponse.from_body(encoded(STARTED | {name: odd})).job_id == JOB_ID
+
+
+def test_odd_answers_of_commands_and_rooms() -> None:
+    said = CommandResponse.from_body(b'{"command_id": 5, "command": "FAKE", "result": {"a": 1}}')
+    assert (said.command_id, said.command, said.result) == (None, "FAKE", None)
+    room = {"room_id": "r", "room_name": 5, "stream_keys": ["fake-key", 7], "output_urls": "fake"}
+    page = RoomList.from_body(encoded({"count": 2, "smart_live_rooms": [None, room]}))
+    assert page.smart_live_rooms == [Room.model_validate({"room_id": "r", "stream_keys": ["fake-key"]})]
