@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 #: The states in which a job costs money, as the listing's filter takes them.
 ACTIVE_STATES = "WAITING,PROCESSING"
 
+#: Those of jobs that are over.
+FINAL_STATES = "SUCCEED,FAILED,BLOCKED"
+
 #: Seconds to leave MetaStudio alone after it refused the credentials: more than five bad signatures lock the
 #: key for five minutes.
 REFUSED_PAUSE = 310.0

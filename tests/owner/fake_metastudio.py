@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import count
 from types import SimpleNamespace
 from typing import Any, Self
 
@@ -13,10 +14,13 @@ from virtual_time import Clock
 
 from airflow_provider_smartlive.metastudio.errors import Conflict, MetaStudioError, NotFound
 from airflow_provider_smartlive.metastudio.ids import same_id
-from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob, StartJobResponse
+from airflow_provider_smartlive.metastudio.jobs import JobList, SmartLiveJob, StartJobResponse
 from airflow_provider_smartlive.metastudio.start import StartJobRequest
 
 ROOM = "24bad716-87b1-45e5-8912-6102f7693265"
+
+
+_CHANGES = count(1)
 
 
 class Crash(BaseException):
@@ -37,6 +41,13 @@ class FakeJob:
     #: None: it never stops; else how many looks after the stop still find it running.
     looks_until_stopped: int | None = 0
     stopping: bool = False
+    #: Which change of any job's state was this one's last: listings can be sorted by it.
+    changed: int = field(init=False, default=0)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name == "state":
+            self.changed = next(_CHANGES)
 
     @property
     def is_active(self) -> bool:
@@ -159,12 +170,36 @@ class FakeMetaStudio:
         ]
         return iter([self._answer(job) for job in reversed(visible)])
 
-    def list_jobs(self, *, state: str = "", **order: str) -> Iterator[SmartLiveJob]:
+    def list_jobs(self, **filters: Any) -> Iterator[SmartLiveJob]:
         self._count("list_all")
-        wanted = set(filter(None, state.split(",")))
-        return iter([self._answer(job) for job in reversed(self.jobs) if not wanted or job.state in wanted])
+        return map(self._answer, self._select(**filters))
+
+    def list_jobs_page(self, offset: int, **filters: Any) -> JobList:
+        self._count("list_all")
+        jobs = self._select(**filters)
+        page = [self._answer(job) for job in jobs[offset : offset + 100]]
+        return JobList(count=len(jobs), smart_live_jobs=page)
 
     # -- inside
+
+    def _select(
+        self,
+        *,
+        state: str = "",
+        sort_key: str = "create_time",
+        sort_dir: str = "asc",
+        create_since: datetime | None = None,
+    ) -> list[FakeJob]:
+        states = set(filter(None, state.split(",")))
+        found = [
+            job
+            for job in self.jobs
+            if (not states or job.state in states)
+            and (create_since is None or job.created_at >= create_since)
+        ]
+        if sort_key == "update_time":
+            found.sort(key=lambda job: job.changed)
+        return found if sort_dir == "asc" else found[::-1]
 
     def _of(self, room_id: str) -> list[FakeJob]:
         return [job for job in self.jobs if job.room_id == room_id]
@@ -231,12 +266,8 @@ class FakeAsyncHook:
     async def stop_job(self, room_id: str, job_id: str) -> None:
         self.metastudio.stop_job(room_id, job_id)
 
-    async def list_jobs(self, **filters: str) -> AsyncIterator[SmartLiveJob]:
-        """Yield what a listing gives, a hundred jobs a request."""
-        for number, job in enumerate(self.metastudio.list_jobs(**filters)):
-            if number and number % 100 == 0:
-                self.metastudio._count("list_all")
-            yield job
+    async def list_jobs_page(self, offset: int, **filters: Any) -> JobList:
+        return self.metastudio.list_jobs_page(offset, **filters)
 
 
 def unreachable() -> MetaStudioError:
