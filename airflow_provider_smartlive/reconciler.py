@@ -98,7 +98,7 @@ class Watch:
     One job that somebody waits for.
 
     :param job_id: the job.
-    :param room_id: its room; None while it is not known, it is then learned from the tenant's listing.
+    :param room_id: its room; None while it is not known. What a listing says counts more.
     :param interval: seconds between two sightings; at least :data:`SHORTEST_INTERVAL`.
     :ivar due: when it is to be asked for, by the event loop's clock; infinite while that is going on.
     :ivar listed: whether the job was on the list of active jobs when that was read last.
@@ -147,7 +147,7 @@ class Watch:
 
     def learn(self, job: SmartLiveJob) -> None:
         """Keep what a listing says about the job."""
-        self.room_id = self.room_id or job.room_id
+        self.room_id = job.room_id or self.room_id
         self.created_at = job.create_time
 
 
@@ -328,8 +328,9 @@ class Reconciler:
             due = list(self._due)
             try:
                 if len(due) == 1 and due[0].room_id is not None:
-                    await self._show(due[0], due[0].room_id)
-                else:
+                    await self._show(due[0], due[0].room_id, unless=Sight.NOT_FOUND)
+                # A job that is not found may be in another room: the list tells.
+                if self._due:
                     await self._list_active()
             except Exception as error:  # whatever it is, it says nothing about a single job
                 await self._failed(error, self._due)
@@ -413,7 +414,8 @@ class Reconciler:
         for watch in list(watches):
             self._ask(watch, self._single)
 
-    async def _show(self, watch: Watch, room_id: str) -> None:
+    async def _show(self, watch: Watch, room_id: str, *, unless: Sight | None = None) -> None:
+        """Ask for one job and tell about it, unless it is this that was seen."""
         try:
             sighting = Sighting.of(
                 await self._requests.send(lambda hook: hook.show_job(room_id, watch.job_id))
@@ -425,7 +427,8 @@ class Reconciler:
             sighting = Sighting.failed(error)
         except Exception as error:  # such as an id that cannot be part of a path
             sighting = Sighting(Sight.UNKNOWN, error=error)
-        self._tell(watch, sighting)
+        if sighting.sight is not unless:
+            self._tell(watch, sighting)
 
     # -- what nobody knows the room of
 

@@ -158,7 +158,7 @@ class JobStart:
         known_until = (record.sent_at or self.now()) + self.look_again_window
         while True:
             sighting = look(self.hook_of(record.smartlive_conn_id), record.room_id, job_id)
-            if sighting.sight in (Sight.UNKNOWN, Sight.REFUSED) and sighting.error:
+            if sighting.sight in (Sight.UNKNOWN, Sight.REFUSED) and sighting.error and not sighting.job:
                 raise sighting.error
             if sighting.sight is not Sight.NOT_FOUND or self.now() >= known_until:
                 return sighting
@@ -234,10 +234,11 @@ class JobStart:
     def _claim(
         self, record: JobRecord, job_id: str, sighting: Sighting, *, own_failure: bool = False
     ) -> Obtained | None:
-        claimable = {Sight.ACTIVE, Sight.SUCCEED, Sight.BLOCKED} | ({Sight.FAILED} if own_failure else set())
+        running = {Sight.ACTIVE, Sight.UNKNOWN}  # one whose state cannot be read may run
+        claimable = running | {Sight.SUCCEED, Sight.BLOCKED} | ({Sight.FAILED} if own_failure else set())
         if sighting.sight not in claimable:
             return None
-        origin = Origin.ADOPTED if sighting.sight is Sight.ACTIVE else Origin.FINISHED
+        origin = Origin.ADOPTED if sighting.sight in running else Origin.FINISHED
         self.log.info("Job %s of this task was found in room %s: %s.", job_id, record.room_id, origin)
         created_at = sighting.job.create_time if sighting.job else None
         return self._remember(record, job_id, record.started_at or created_at or self.now(), origin)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
@@ -73,6 +73,7 @@ class FakeMetaStudio:
         :class:`After` one.
     :param show_outcomes: what the next shows meet; likewise ``stop_outcomes``.
     :param down: what every request meets.
+    :param more: what every answer about a job says besides.
     """
 
     clock: Clock
@@ -84,6 +85,7 @@ class FakeMetaStudio:
     stop_outcomes: list[BaseException | None] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     down: Exception | None = None
+    more: dict[str, Any] = field(default_factory=dict)
     jobs: list[FakeJob] = field(default_factory=list)
     asked: Counter[str] = field(default_factory=Counter)
     #: When which operation was asked for, in seconds since the test began.
@@ -240,6 +242,7 @@ class FakeMetaStudio:
                 else None,
             }
             | job.more
+            | self.more
         )
 
 
@@ -268,6 +271,13 @@ class FakeAsyncHook:
 
     async def list_jobs_page(self, offset: int, **filters: Any) -> JobList:
         return self.metastudio.list_jobs_page(offset, **filters)
+
+    async def list_jobs(self, **filters: str) -> AsyncIterator[SmartLiveJob]:
+        """Yield what a listing gives, a hundred jobs a request."""
+        for number, job in enumerate(self.metastudio.list_jobs(**filters)):
+            if number and number % 100 == 0:
+                self.metastudio._count("list_all")
+            yield job
 
 
 def unreachable() -> MetaStudioError:

@@ -515,6 +515,20 @@ def test_a_job_that_is_not_found_is_an_answer(poller: Poller) -> None:
         seen = poller.wait(NO_JOB)
         await asyncio.sleep(INTERVAL + 1)
         assert [sight for _, sight in seen] == [Sight.NOT_FOUND]
+        assert poller.metastudio.asked == {"show": 2, "list_all": 1}
+
+    poller.run(main)
+
+
+def test_a_job_in_another_room_than_was_said_is_found(poller: Poller) -> None:
+    async def main() -> None:
+        job = poller.metastudio.add(room_id="another-room")
+        seen = poller.wait(job, room_id=ROOM)
+        await asyncio.sleep(INTERVAL + 1)
+        job.state = "SUCCEED"
+        await asyncio.sleep(INTERVAL)
+        assert [sight for _, sight in seen] == [Sight.ACTIVE, Sight.SUCCEED]
+        assert poller.metastudio.asked == {"show": 2, "list_all": 1}
 
     poller.run(main)
 

@@ -498,6 +498,18 @@ def test_a_lost_answer_is_looked_for_and_adopted(task: Task) -> None:
     assert len(task.metastudio.jobs) == 1
 
 
+@pytest.mark.parametrize(
+    "odd", [{"state": None}, {"state": ["RUNNING"]}, {"duration": "1h", "rtc_room_info": "x"}]
+)
+def test_a_job_that_can_hardly_be_read_is_adopted_all_the_same(task: Task, odd: dict[str, Any]) -> None:
+    """Nobody starts beside a job of one's own because a field of it is odd."""
+    task.metastudio.start_outcomes = [After(ambiguous())]
+    task.metastudio.more = odd
+    assert task.run().origin is Origin.ADOPTED
+    assert task.run().origin is Origin.ADOPTED  # by the id that is remembered, too
+    assert len(task.metastudio.jobs) == 1
+
+
 def test_a_lost_answer_is_found_although_the_listing_lags(task: Task) -> None:
     task.metastudio.listing_lag = timedelta(seconds=WINDOW - 5)
     task.metastudio.start_outcomes = [After(ambiguous())]
