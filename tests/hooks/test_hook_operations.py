@@ -8,7 +8,7 @@ import pytest
 from hook_connection import PROJECT_ID
 from recording_server import answer
 
-from airflow_provider_smartlive.metastudio.errors import Conflict, NotFound, ServerError
+from airflow_provider_smartlive.metastudio.errors import Conflict, NotFound, ServerError, UnexpectedResponse
 from airflow_provider_smartlive.metastudio.jobs import JobState
 from airflow_provider_smartlive.metastudio.reports import LiveEvent
 from airflow_provider_smartlive.metastudio.start import StartJobRequest
@@ -73,6 +73,32 @@ def test_listing_of_a_full_last_page_asks_no_more(server, driver):
 def test_listing_ends_when_a_page_is_empty_although_more_were_announced(server, driver):
     server.will(_page(0, 100, 500), _page(0, 0, 500))
     assert len(driver("list_jobs")) == 100
+
+
+@pytest.mark.parametrize("operation", [("list_jobs",), ("list_room_jobs", "room-1")])
+def test_entries_that_cannot_be_read_hide_neither_the_others_nor_the_next_page(server, driver, operation):
+    jobs = [{"job_id": f"job-{number}", "state": "PROCESSING"} for number in range(98)]
+    odd = [None, "text", {"job_id": 5}]
+    server.will(
+        answer(200, {"count": 201, "smart_live_jobs": [odd[0], *jobs, odd[1]]}),
+        answer(200, {"count": 201, "smart_live_jobs": [odd[2]] * 100}),
+        answer(200, {"count": 201, "smart_live_jobs": [{"job_id": "job-98", "duration": "1h"}]}),
+    )
+    assert [job.job_id for job in driver(*operation)] == [f"job-{number}" for number in range(99)]
+    assert _offsets(server) == ["0", "100", "200"]
+
+
+@pytest.mark.parametrize("body", [{}, [], {"count": 3, "smart_live_jobs": "text"}])
+def test_an_answer_that_is_no_listing_is_not_an_empty_one(server, driver, body):
+    server.will(answer(200, body))
+    with pytest.raises(UnexpectedResponse, match="list_jobs cannot be read"):
+        driver("list_jobs")
+
+
+def test_a_start_with_an_odd_answer_is_not_ambiguous(server, driver):
+    server.will(answer(202, {"job_id": "job-1", "rtc_room_info": "text", "limit_duration": {}}))
+    started = driver("start_job", "room-1", {})
+    assert (started.job_id, started.rtc_room_info) == ("job-1", None)
 
 
 def test_listing_asks_for_a_page_only_when_it_is_needed(server, connect):

@@ -26,6 +26,7 @@ from airflow_provider_smartlive.lifecycle import WakeSource
 from airflow_provider_smartlive.livestream.sighting import REFUSED_PAUSE
 from airflow_provider_smartlive.livestream.wait_state import WaitLimits, WaitState
 from airflow_provider_smartlive.metastudio.errors import AuthenticationError, PermissionDenied
+from airflow_provider_smartlive.reconciler import OVERDUE
 from airflow_provider_smartlive.triggers import (
     EARLY_READ,
     SILENT_INTERVAL,
@@ -285,6 +286,17 @@ class TestJobTrigger:
         source, _, seconds = world.wake(job_trigger(world, failure_budget=3600))
         assert source == WakeSource.BUDGET_OVER
         assert INTERVAL + 3600 <= seconds <= 2 * INTERVAL + 3600
+
+    def test_the_budget_ends_it_although_metastudio_hangs(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def hang(*_: object) -> None:
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(FakeAsyncHook, "show_job", hang)
+        source, _, seconds = world.wake(job_trigger(world, failure_budget=3600))
+        assert source == WakeSource.BUDGET_OVER
+        assert 3600 <= seconds <= 3600 + 2 * (2 * INTERVAL + OVERDUE) + FIRST_READ
 
     def test_the_budget_counts_from_before_the_trigger(self, world: World) -> None:
         world.metastudio.down = unreachable()
@@ -554,10 +566,11 @@ class TestNotFound:
     def test_an_unreadable_listing_decides_nothing(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def list_jobs(**filters: str) -> Any:
+        def fail(*_: object, **filters: str) -> Any:
             raise unreachable()
 
-        monkeypatch.setattr(world.metastudio, "list_jobs", list_jobs)
+        monkeypatch.setattr(world.metastudio, "list_jobs", fail)
+        monkeypatch.setattr(world.metastudio, "list_jobs_page", fail)
         assert world.wake(job_trigger(world, failure_budget=3600))[0] == WakeSource.BUDGET_OVER
 
 
