@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from airflow.providers.http.hooks.http import HttpHook
@@ -13,12 +14,20 @@ from airflow.providers.http.hooks.http import HttpHook
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.client import calls
 from airflow_provider_smartlive.client.async_hook import SmartLiveAsyncHook
+from airflow_provider_smartlive.client.body import ACCEPT_ENCODING
 from airflow_provider_smartlive.client.calls import Answer
 from airflow_provider_smartlive.client.connection import DEFAULT_CONN_ID, InvalidConnectionError
 from airflow_provider_smartlive.client.diagnosis import explain
-from airflow_provider_smartlive.client.exchange import AmbiguousStart, Unreachable, refusal, utc_now
+from airflow_provider_smartlive.client.exchange import (
+    USER_AGENT,
+    AmbiguousStart,
+    Trouble,
+    Unreachable,
+    refusal,
+    utc_now,
+)
 from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
-from airflow_provider_smartlive.client.transport import RequestsAuth
+from airflow_provider_smartlive.client.transport import RequestsAuth, respond
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError
 
 __all__ = ["AmbiguousStart", "InvalidConnectionError", "SmartLiveAsyncHook", "SmartLiveHook", "Unreachable"]
@@ -29,9 +38,9 @@ class SmartLiveHook(SmartLiveTaskHook, HttpHook):
     Talk to MetaStudio from a task.
 
     Its operations are those of :class:`~airflow_provider_smartlive.client.task_hook.SmartLiveTaskHook`. From
-    :class:`~airflow.providers.http.hooks.http.HttpHook` come the keep-alive adapter and ``run``, the way to
-    operations that have no method here (its endpoints are relative to ``/v1/{project_id}``). Unlike there,
-    redirects are not followed, everything has a timeout, and ``extra`` never becomes a header.
+    :class:`~airflow.providers.http.hooks.http.HttpHook` comes ``run``, the way to operations that have no method
+    here (its endpoints are relative to ``/v1/{project_id}``). Unlike there, redirects are not followed, everything
+    has a timeout and a largest size, and ``extra`` never becomes a header.
 
     :param smartlive_conn_id: the connection.
     :param method: the HTTP method of ``run``; the operations bring their own.
@@ -54,35 +63,52 @@ class SmartLiveHook(SmartLiveTaskHook, HttpHook):
     def test_connection(self) -> tuple[bool, str]:
         """Ask for one job and say in words what is wrong (the form's Test button)."""
         try:
-            exchange = self._exchange(attempts=1)
-            with self._open() as session:
-                self._drive(session, exchange.conduct(calls.list_jobs(0, {}, limit=1)))
-        except (InvalidConnectionError, MetaStudioError) as error:
+            self._drive(self._exchange(attempts=1).conduct(calls.list_jobs(0, {}, limit=1)))
+        except (ValueError, MetaStudioError) as error:  # the connection, a setting, or MetaStudio's answer
             return False, explain(error)
         return True, "MetaStudio accepts this connection."
 
     def get_conn(
         self, headers: dict[Any, Any] | None = None, extra_options: dict[str, Any] | None = None
     ) -> requests.Session:
-        """Return a session that authorises whatever is sent through it (for :meth:`run`)."""
-        session = self._open()
-        session.auth = RequestsAuth(self._drive(session, self._exchange().authorisation()))
+        """Return a session that authorises whatever is prepared with it (for :meth:`run`)."""
+        self._set_base_url(None)
+        session = requests.Session()
+        session.auth = RequestsAuth(self._drive(self._exchange().authorisation()))
+        session.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": ACCEPT_ENCODING})
         session.headers.update(self.profile().headers)
         session.headers.update(headers or {})
-        timeout = settings.number("request_timeout")
-        self.merged_extra = {"timeout": timeout, **(extra_options or {}), "allow_redirects": False}
+        self.merged_extra = dict(extra_options or {})
         return session
+
+    def run_and_check(
+        self,
+        session: requests.Session,
+        prepped_request: requests.PreparedRequest,
+        extra_options: dict[Any, Any],
+    ) -> requests.Response:
+        """
+        Send a request over the same wire as the operations (for :meth:`run`).
+
+        :param session: what prepared the request; it is not used.
+        :param extra_options: ``timeout``, in seconds, and ``check_response`` are known.
+        :raises Unreachable: if no complete answer came.
+        """
+        timeout = extra_options.get("timeout") or settings.number("request_timeout")
+        response = respond(self.profile(), prepped_request, timeout)
+        if isinstance(response, Trouble):
+            peer = urlsplit(prepped_request.url or "").netloc.rpartition("@")[2]
+            raise Unreachable(response.text.format(peer=peer), trouble=response)
+        if extra_options.get("check_response", True):
+            self.check_response(response)
+        return response
 
     def check_response(self, response: requests.Response) -> None:
         """Raise MetaStudio's error for any answer but 2xx (for :meth:`run`)."""
         if not 200 <= response.status_code < 300:
-            raise refusal(Answer(response.status_code, response.headers, response.content))
+            answer = Answer(response.status_code, response.headers, response.content)
+            raise refusal(answer, secrets=self.profile().secrets, now=self._now())
 
     def _set_base_url(self, connection: object) -> None:
         self.base_url = self.profile().base_url
         self._base_url_initialized = True
-
-    def _open(self) -> requests.Session:
-        """Return a session with HttpHook's keep-alive adapter."""
-        self._set_base_url(None)
-        return self._configure_session_from_mount_adapters(super()._open())

@@ -9,17 +9,17 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 from urllib.parse import urlsplit
 
-import aiohttp
 from airflow.providers.common.compat.connection import get_async_connection
 from airflow.sdk import BaseHook
 from airflow.sdk.log import amask_secret
 
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.client import calls
-from airflow_provider_smartlive.client.async_transport import open_aiohttp, send_with_aiohttp
+from airflow_provider_smartlive.client.async_transport import AiohttpTransport
 from airflow_provider_smartlive.client.calls import AllJobsFilters, Call, JobFilters, RoomFilters
 from airflow_provider_smartlive.client.connection import DEFAULT_CONN_ID, ConnectionProfile
 from airflow_provider_smartlive.client.exchange import Exchange, utc_now
+from airflow_provider_smartlive.client.lookup import naming
 from airflow_provider_smartlive.client.tokens import TOKENS
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError
 from airflow_provider_smartlive.metastudio.jobs import (
@@ -70,27 +70,30 @@ class SmartLiveAsyncHook(BaseHook):
         self._sleep = sleep
         self._now = now
         self._profile: ConnectionProfile | None = None
-        self._session: aiohttp.ClientSession | None = None
+        self._transport: AiohttpTransport | None = None
 
     async def __aenter__(self) -> Self:
-        self._session = await open_aiohttp(await self.profile())
+        await self.profile()
+        self._transport = AiohttpTransport()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            await transport.close()
 
     async def profile(self) -> ConnectionProfile:
         """
         Return the parsed connection.
 
+        :raises MissingConnectionError: if there is no such connection.
         :raises InvalidConnectionError: if a field is missing or malformed.
         """
         if self._profile is None:
-            connection = await get_async_connection(self.smartlive_conn_id, hook=self)
+            with naming(self.smartlive_conn_id, argument=self.conn_name_attr):
+                connection = await get_async_connection(self.smartlive_conn_id, hook=self)
             self._profile = ConnectionProfile.from_connection(connection)
             for secret in self._profile.secrets:
                 await amask_secret(secret)
@@ -104,9 +107,6 @@ class SmartLiveAsyncHook(BaseHook):
         except BaseException:
             self._profile = before  # better the old one than none
             raise
-        if self._session is not None and before is not None and profile.ca_bundle != before.ca_bundle:
-            async with self._session:
-                self._session = await open_aiohttp(profile)
         return profile != before
 
     async def start_job(self, room_id: str, request: StartJobRequest | Mapping[str, Any]) -> StartJobResponse:
@@ -200,7 +200,7 @@ class SmartLiveAsyncHook(BaseHook):
         return report_url
 
     async def _perform(self, call: Call[T]) -> T:
-        if self._session is None:
+        if self._transport is None:
             raise RuntimeError("SmartLiveAsyncHook holds an HTTP session: use it with `async with`.")
         profile = await self.profile()
         timeout = settings.number("request_timeout")
@@ -217,7 +217,7 @@ class SmartLiveAsyncHook(BaseHook):
             while True:
                 if step.pause:
                     await self._sleep(step.pause)
-                step = steps.send(await send_with_aiohttp(self._session, step, timeout, profile.proxy))
+                step = steps.send(await self._transport.send(profile, step, timeout))
         except StopIteration as done:
             result: T = done.value
             return result

@@ -3,60 +3,102 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import ssl
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
 
 import aiohttp
-from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies, select_proxy
 from yarl import URL
 
+from airflow_provider_smartlive.client.body import Body, BodyTooLargeError, BodyUnreadableError
 from airflow_provider_smartlive.client.calls import Answer
 from airflow_provider_smartlive.client.connection import ConnectionProfile
 from airflow_provider_smartlive.client.exchange import Outgoing, Trouble
-from airflow_provider_smartlive.client.transport import CONNECT_TIMEOUT, own_ca_bundle
+from airflow_provider_smartlive.client.network import proxy_of, tls_context
+from airflow_provider_smartlive.client.transport import CHUNK, MAX_HEADER, MAX_HEADERS, connect_timeout
 
 
-async def send_with_aiohttp(
-    session: aiohttp.ClientSession, outgoing: Outgoing, patience: float, proxy: str | None
-) -> Answer | Trouble:
+class AiohttpTransport:
     """
-    Send a request and wait for the complete answer.
-
-    :param patience: seconds without a sign of life from the server.
-    :param proxy: None: what the environment says, as ``requests`` does.
-    """
-    url = URL(outgoing.url, encoded=True)  # yarl would otherwise decode what need not be encoded
-    headers = dict(outgoing.headers)
-    headers |= outgoing.authorise(outgoing.method, str(url), headers, outgoing.body)
-    connect = min(CONNECT_TIMEOUT, patience)
-    try:
-        async with session.request(
-            outgoing.method,
-            url,
-            headers=headers,
-            data=outgoing.body or None,
-            allow_redirects=False,
-            proxy=proxy or select_proxy(outgoing.url, get_environ_proxies(outgoing.url)),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=patience),
-        ) as response:
-            return Answer(response.status, dict(response.headers), await response.read())
-    except (aiohttp.ClientError, TimeoutError) as error:
-        return _trouble_of_aiohttp(error)
-
-
-async def open_aiohttp(profile: ConnectionProfile) -> aiohttp.ClientSession:
-    """
-    Open a session that trusts the same certificate authorities as ``requests`` does.
+    One HTTP session, between ``async with`` and its end.
 
     Its ``trust_env`` stays off: with it, aiohttp replaces our Authorization by what stands in ``~/.netrc``.
     """
-    environment = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-    trusted = own_ca_bundle(profile) or environment or DEFAULT_CA_BUNDLE_PATH
+
+    def __init__(self) -> None:
+        self._session = aiohttp.ClientSession(
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            max_line_size=MAX_HEADER,
+            max_field_size=MAX_HEADER,
+            max_headers=MAX_HEADERS,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be sent any more."""
+        return self._session.closed
+
+    async def close(self) -> None:
+        """Close the session and its connections."""
+        await self._session.close()
+
+    async def send(self, profile: ConnectionProfile, outgoing: Outgoing, seconds: float) -> Answer | Trouble:
+        """
+        Send a request and wait for the complete answer.
+
+        :param seconds: for all of it.
+        :raises NetworkSetupError: if proxy or certificate authorities of this machine are wrong.
+        """
+        proxy = proxy_of(outgoing.url, profile)
+        context = await _context(outgoing.url, proxy, profile)
+        try:
+            url = URL(outgoing.url, encoded=True)  # yarl would otherwise decode what need not be encoded
+            headers = dict(outgoing.headers)
+            headers |= outgoing.authorise(outgoing.method, str(url), headers, outgoing.body)
+        except ValueError:
+            return Trouble.ADDRESS
+        try:
+            async with self._session.request(
+                outgoing.method,
+                url,
+                headers=headers,
+                data=outgoing.body or None,
+                allow_redirects=False,
+                proxy=proxy,
+                ssl=context,
+                timeout=aiohttp.ClientTimeout(total=seconds, connect=connect_timeout(seconds)),
+            ) as response:
+                return await _read(response)
+        except BodyTooLargeError:
+            return Trouble.TOO_LARGE
+        except (aiohttp.ClientError, TimeoutError, BodyUnreadableError, OSError, ValueError) as error:
+            return _trouble_of_aiohttp(error)
+
+
+async def _context(url: str, proxy: str | None, profile: ConnectionProfile) -> ssl.SSLContext | bool:
+    if "https" not in (urlsplit(url).scheme, urlsplit(proxy or "").scheme):
+        return True  # not used
     # Reading the certificates takes tens of milliseconds: too long for the event loop of all triggers.
-    context = await asyncio.to_thread(ssl.create_default_context, cafile=trusted)
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=context), cookie_jar=aiohttp.DummyCookieJar()
-    )
+    return await asyncio.to_thread(tls_context, profile)
+
+
+async def _read(response: aiohttp.ClientResponse) -> Answer:
+    body = Body(response.headers.get("Content-Encoding"), response.headers.get("Content-Type"))
+    async for chunk in response.content.iter_chunked(CHUNK):
+        body.feed(chunk)
+    # requests puts repeated headers together like this.
+    headers = {name: ", ".join(response.headers.getall(name)) for name in response.headers}
+    return Answer(response.status, headers, body.finish())
 
 
 def _trouble_of_aiohttp(error: Exception) -> Trouble:
@@ -71,4 +113,6 @@ def _trouble_of_aiohttp(error: Exception) -> Trouble:
             return Trouble.CONNECT
         case TimeoutError():
             return Trouble.TIMEOUT
+        case aiohttp.InvalidURL():
+            return Trouble.ADDRESS
     return Trouble.LOST

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar
 from urllib.parse import quote
 
+from airflow_provider_smartlive.metastudio.errors import UnexpectedResponse
 from airflow_provider_smartlive.metastudio.iam import CONTENT_TYPE, TOKEN_PATH, Token, TokenRequest
 from airflow_provider_smartlive.metastudio.jobs import (
     JobList,
@@ -22,6 +23,7 @@ from airflow_provider_smartlive.metastudio.jobs import (
     SmartLiveJob,
     StartJobResponse,
 )
+from airflow_provider_smartlive.metastudio.text import printable
 
 if TYPE_CHECKING:
     from airflow_provider_smartlive.metastudio.base import Page
@@ -39,6 +41,12 @@ T = TypeVar("T")
 
 #: The largest page that the listings give (SDK schema).
 PAGE_SIZE = 100
+
+#: Entries after which a listing that still goes on is given up: its count is wrong, or every page is the same.
+MAX_ENTRIES = 100_000
+
+#: Longest request id that is kept; MetaStudio's have 32 characters.
+MAX_REQUEST_ID = 128
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,7 @@ class Answer:
     @property
     def request_id(self) -> str | None:
         """What Huawei's support asks for."""
-        return self.header("X-Request-Id")
+        return printable(self.header("X-Request-Id"), limit=MAX_REQUEST_ID) or None
 
 
 @dataclass(frozen=True)
@@ -77,6 +85,9 @@ class Call(Generic[T]):
     :param repeatable: doing it twice does no harm. Others are sent again only if they surely did not arrive.
     :param starts_job: an answer that leaves it open whether a job runs now is an ``AmbiguousStart``.
     :param self_authorised: the target or the body carries its own authorisation; ours must not go along.
+    :param room_id: the room that it names, for messages.
+    :param job_id: the job that it names, for messages.
+    :param secrets: what it holds and no error or log may hold.
     """
 
     operation: str
@@ -88,6 +99,9 @@ class Call(Generic[T]):
     repeatable: bool = False
     starts_job: bool = False
     self_authorised: bool = False
+    room_id: str | None = None
+    job_id: str | None = None
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 class JobFilters(TypedDict, total=False):
@@ -136,13 +150,16 @@ def start_job(room_id: str, request: StartJobRequest | Mapping[str, Any]) -> Cal
     """Start a job: every accepted one is a new, billed livestream. The API knows no idempotency key."""
     from airflow_provider_smartlive.metastudio.start import StartJobRequest
 
+    checked = StartJobRequest.model_validate(request)
     return Call(
         "start_job",
         "POST",
         _path("smart-live-rooms", room_id, "smart-live-jobs"),
         lambda answer: StartJobResponse.from_body(answer.body, request_id=answer.request_id),
-        StartJobRequest.model_validate(request).to_body(),
+        checked.to_body(),
         starts_job=True,
+        room_id=room_id,
+        secrets=tuple(checked.secrets()),
     )
 
 
@@ -154,6 +171,8 @@ def show_job(room_id: str, job_id: str) -> Call[SmartLiveJob]:
         _path("smart-live-rooms", room_id, "smart-live-jobs", job_id),
         lambda answer: SmartLiveJob.from_body(answer.body, request_id=answer.request_id),
         repeatable=True,
+        room_id=room_id,
+        job_id=job_id,
     )
 
 
@@ -165,13 +184,15 @@ def stop_job(room_id: str, job_id: str) -> Call[None]:
         _path("smart-live-rooms", room_id, "smart-live-jobs", job_id, "stop"),
         lambda answer: None,
         repeatable=True,
+        room_id=room_id,
+        job_id=job_id,
     )
 
 
 def list_room_jobs(room_id: str, offset: int, filters: JobFilters, limit: int = PAGE_SIZE) -> Call[JobList]:
     """List a page of the jobs of one room."""
     path = _path("smart-live-rooms", room_id, "smart-live-jobs")
-    return _list_jobs("list_room_jobs", path, offset, limit, filters, JobFilters.__optional_keys__)
+    return _list_jobs("list_room_jobs", path, offset, limit, filters, JobFilters.__optional_keys__, room_id)
 
 
 def list_jobs(offset: int, filters: AllJobsFilters, limit: int = PAGE_SIZE) -> Call[JobList]:
@@ -195,6 +216,8 @@ def execute_command(
         lambda answer: CommandResponse.from_body(answer.body, request_id=answer.request_id),
         request.to_body(),
         repeatable=request.is_question,
+        room_id=room_id,
+        job_id=job_id,
     )
 
 
@@ -222,6 +245,7 @@ def show_room(room_id: str) -> Call[Room]:
         _path("smart-live-rooms", room_id),
         lambda answer: Room.from_body(answer.body, request_id=answer.request_id),
         repeatable=True,
+        room_id=room_id,
     )
 
 
@@ -229,12 +253,14 @@ def create_room(request: CreateRoomRequest | Mapping[str, Any]) -> Call[CreateRo
     """Make a room. Two rooms may have the same name, so this is not repeated."""
     from airflow_provider_smartlive.metastudio.rooms import CreateRoomRequest, CreateRoomResponse
 
+    checked = CreateRoomRequest.model_validate(request)
     return Call(
         "create_room",
         "POST",
         _path("smart-live-rooms"),
         lambda answer: CreateRoomResponse.from_body(answer.body, request_id=answer.request_id),
-        CreateRoomRequest.model_validate(request).to_body(),
+        checked.to_body(),
+        secrets=tuple(checked.secrets()),
     )
 
 
@@ -246,6 +272,7 @@ def live_warnings(room_id: str) -> Call[LiveWarningInfo]:
         _path("smart-live-rooms", room_id, "live-warning-info"),
         lambda answer: LiveWarningInfo.from_body(answer.body, request_id=answer.request_id),
         repeatable=True,
+        room_id=room_id,
     )
 
 
@@ -271,6 +298,9 @@ def report_events(
         lambda answer: ReportResponse.from_body(answer.body, request_id=answer.request_id),
         report.to_body(),
         self_authorised=report_url is not None,
+        room_id=room_id,
+        job_id=job_id,
+        secrets=(report_url,) if report_url else (),
     )
 
 
@@ -285,6 +315,7 @@ def obtain_token(endpoint: str, request: TokenRequest) -> Call[Token]:
         content_type=CONTENT_TYPE,
         repeatable=True,
         self_authorised=True,
+        secrets=(request.password,),
     )
 
 
@@ -294,14 +325,28 @@ def next_offset(offset: int, page: Page) -> int | None:
 
     :param offset: where this page started.
     :param page: the page; without a count the last one is the first that is not full.
+    :raises UnexpectedResponse: after :data:`MAX_ENTRIES`: a listing that stopped there would hide the rest.
     """
     following = offset + page.found
     more = page.found >= PAGE_SIZE if page.count is None else following < page.count
-    return following if page.found and more else None
+    if not page.found or not more:
+        return None
+    if following >= MAX_ENTRIES:
+        raise UnexpectedResponse(
+            f"the listing has no end: {following} entries were read, and MetaStudio counts {page.count}. Narrow it "
+            "down, for example by create_since"
+        )
+    return following
 
 
 def _list_jobs(
-    operation: str, path: str, offset: int, limit: int, filters: Mapping[str, Any], known: Set[str]
+    operation: str,
+    path: str,
+    offset: int,
+    limit: int,
+    filters: Mapping[str, Any],
+    known: Set[str],
+    room_id: str | None = None,
 ) -> Call[JobList]:
     return Call(
         operation,
@@ -309,6 +354,7 @@ def _list_jobs(
         path + _query({"offset": offset, "limit": limit, **_known(filters, known)}),
         lambda answer: JobList.from_body(answer.body, request_id=answer.request_id),
         repeatable=True,
+        room_id=room_id,
     )
 
 

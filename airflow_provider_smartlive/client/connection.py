@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, Protocol, Self
 from urllib.parse import SplitResult, quote, urlsplit
 
-from airflow_provider_smartlive.metastudio.addresses import is_loopback
+from airflow_provider_smartlive.metastudio.addresses import is_host, is_loopback
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
 from airflow_provider_smartlive.metastudio.iam import TokenRequest
 from airflow_provider_smartlive.metastudio.signing import Credentials
@@ -29,6 +29,10 @@ _ACCESS_KEY = re.compile(r"[!-+\--~]+")
 
 class InvalidConnectionError(ValueError):
     """A connection that cannot be used. The message names the field and the fix, and never a secret."""
+
+
+class MissingConnectionError(InvalidConnectionError):
+    """There is no connection of the name that an argument gives."""
 
 
 class Auth(StrEnum):
@@ -156,7 +160,7 @@ class ConnectionProfile:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must be masked in logs: Airflow masks the password itself, but not the parts of ``extra``."""
+        """What must be masked in logs, and stand in no error: Airflow masks the password, but not ``extra``."""
         match self.authentication:
             case Credentials() as credentials:
                 secrets = (credentials.secret_key, credentials.security_token)
@@ -167,17 +171,29 @@ class ConnectionProfile:
         return tuple(secret for secret in (*secrets, self.proxy) if secret)
 
 
+def read_extra(connection: ConnectionFields) -> dict[str, Any] | None:
+    """
+    Read a connection's ``extra``; nothing, blanks and ``null`` are the same as an empty object.
+
+    :returns: None if it is no JSON object: no JSON, a list, or JSON inside a JSON text.
+    """
+    try:
+        extra = json.loads((connection.extra or "").strip() or "{}")
+    except (ValueError, RecursionError):
+        return None
+    if extra is None:
+        return {}
+    return extra if isinstance(extra, dict) else None
+
+
 class _Fields:
     """Reads single fields of a connection; whatever it refuses, the message says which field it was."""
 
     def __init__(self, connection: ConnectionFields) -> None:
         self.connection = connection
-        try:
-            extra = json.loads(connection.extra or "{}")
-        except ValueError:
-            raise self.wrong("extra", "is no valid JSON") from None
-        if not isinstance(extra, dict):
-            raise self.wrong("extra", "must be a JSON object")
+        extra = read_extra(connection)
+        if extra is None:
+            raise self.wrong("extra", 'must be a JSON object, for example {"region": "cn-north-4"}')
         self._extra = extra
 
     def wrong(self, name: str, problem: str) -> InvalidConnectionError:
@@ -223,6 +239,7 @@ class _Fields:
             parts.scheme not in ("http", "https")
             or not parts.hostname
             or not _VISIBLE.fullmatch(value)
+            or not is_host(parts.hostname)
             or port == 0
         ):
             raise self.wrong(
@@ -329,7 +346,7 @@ def _proxy(fields: _Fields) -> str | None:
         return None
     try:
         parts = urlsplit(value)
-        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        usable = parts.scheme in ("http", "https") and is_host(parts.hostname or "") and parts.port != 0
     except ValueError:
         usable = False
     if not usable:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from airflow_provider_smartlive.client.connection import InvalidConnectionError
 from airflow_provider_smartlive.metastudio.errors import (
     AuthenticationError,
     InvalidRequest,
@@ -21,7 +20,10 @@ _ADVICE: dict[type[MetaStudioError], str] = {
 }
 
 
-def explain(error: InvalidConnectionError | MetaStudioError) -> str:
+def explain(error: ValueError | MetaStudioError) -> str:
     """Return what is wrong and where to look, without secrets."""
+    if not isinstance(error, MetaStudioError):
+        return str(error)
+    # The form is the connection, and a listing names no room: what its author needs is the advice for the form.
     advice = next((text for kind, text in _ADVICE.items() if isinstance(error, kind)), "")
-    return " ".join(filter(None, (advice, str(error), *getattr(error, "__notes__", ()))))
+    return " ".join(filter(None, (advice, error.answer, *getattr(error, "__notes__", ()))))

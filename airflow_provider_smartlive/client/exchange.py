@@ -9,7 +9,7 @@ the letter.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from airflow_provider_smartlive import __version__
 from airflow_provider_smartlive.client import calls
+from airflow_provider_smartlive.client.body import ACCEPT_ENCODING, MAX_BODY
 from airflow_provider_smartlive.client.calls import Answer, Call
 from airflow_provider_smartlive.client.connection import ConnectionProfile, IamLogin, StaticToken
 from airflow_provider_smartlive.client.tokens import TokenCache
@@ -57,8 +58,13 @@ class Trouble(Enum):
     )
     TLS = (False, "no trusted TLS connection to {peer}. If a company proxy re-signs traffic, set ca_bundle")
     PROXY = (False, "the proxy does not lead to {peer}. Check proxy, its user name and password")
+    ADDRESS = (False, "no request can be made for {peer}. Check host, and the other fields of the connection")
     TIMEOUT = (True, "{peer} did not answer in time ([smartlive] request_timeout)")
     LOST = (True, "the connection to {peer} broke before the answer was complete")
+    TOO_LARGE = (
+        True,
+        f"{{peer}} answers with more than {MAX_BODY >> 20} MiB, which is not MetaStudio. Check host and proxy",
+    )
 
     def __init__(self, sent: bool, text: str) -> None:
         self.sent = sent
@@ -167,18 +173,17 @@ class Exchange:
                 # What changes something is worth a line: Huawei's support asks for the request id.
                 note = self._log.debug if call.repeatable else self._log.info
                 note("%s: HTTP %d, request id %s.", call.operation, reply.status, reply.request_id)
-                return _read(call, reply)
+                return self._read(call, reply)
             error = self._error(call, request, reply)
             if not renewed and self._forget_token(error):
                 renewed = True
                 continue
-            if attempt >= self._attempts or not _may_repeat(call, reply, error):
+            asked = self._retry_after(reply)
+            if attempt >= self._attempts or not _may_repeat(call, reply, error, asked):
                 raise error
-            pause = _retry_after(reply) + self._uniform(
-                0.0, min(LONGEST_PAUSE, BASE_PAUSE * 2 ** (attempt - 1))
-            )
+            pause = asked + self._uniform(0.0, min(LONGEST_PAUSE, BASE_PAUSE * 2 ** (attempt - 1)))
             left = self._attempts - attempt
-            self._log.warning("%s: %s; again in %.1f s, %d left.", call.operation, error, pause, left)
+            self._log.warning("%s: %s; again in %.1f s, %d left.", call.operation, error.answer, pause, left)
             attempt += 1
 
     def authorisation(self) -> Steps[Authorise]:
@@ -196,7 +201,12 @@ class Exchange:
                 return self._signing_with(credentials)
 
     def _request(self, call: Call[Any]) -> Steps[Outgoing]:
-        headers = {"Content-Type": call.content_type, "User-Agent": USER_AGENT}
+        headers = {
+            "Accept": "*/*",
+            "Accept-Encoding": ACCEPT_ENCODING,
+            "Content-Type": call.content_type,
+            "User-Agent": USER_AGENT,
+        }
         if call.self_authorised:
             return Outgoing(call.method, call.target, headers, call.body, _with_nothing)
         authorise = yield from self.authorisation()
@@ -220,10 +230,43 @@ class Exchange:
             error: errors.MetaStudioError = Unreachable(reply.text.format(peer=request.peer), trouble=reply)
             unclear = reply.sent
         else:
-            error = refusal(reply)
+            error = refusal(reply, secrets=self._secrets(call), now=self._now())
             self._remark_clock(error, reply)
             unclear = isinstance(error, errors.ServerError)
-        return _ambiguous(error) if call.starts_job and unclear else error
+        return self._placed(_ambiguous(error) if call.starts_job and unclear else error, call)
+
+    def _placed(self, error: errors.MetaStudioError, call: Call[Any]) -> errors.MetaStudioError:
+        """Add what was asked for, and through which connection."""
+        error.operation, error.conn_id = call.operation, self.profile.conn_id
+        error.room_id, error.job_id = call.room_id, call.job_id
+        return error
+
+    def _secrets(self, call: Call[Any]) -> tuple[str, ...]:
+        """Return what the request held and no error may hold."""
+        match self.profile.authentication:
+            case signing.Credentials(access_key=key):
+                ours: tuple[str, ...] = (key,)
+            case IamLogin() as login:
+                token = self._tokens.get(login, self._now())
+                ours = (token.value,) if token else ()
+            case _:
+                ours = ()
+        return (*self.profile.secrets, *ours, *call.secrets)
+
+    def _retry_after(self, reply: Answer | Trouble) -> float:
+        if isinstance(reply, Trouble):
+            return 0.0
+        return errors.retry_after(reply.headers, self._now()) or 0.0
+
+    def _read(self, call: Call[T], answer: Answer) -> T:
+        try:
+            return call.parse(answer)
+        except (ValueError, RecursionError) as problem:
+            text = f"the answer to {call.operation} cannot be read: {_fields_of(problem)}"
+            kind = AmbiguousStart if call.starts_job else errors.UnexpectedResponse
+            error = kind(text, http_status=answer.status, request_id=answer.request_id)
+            # The cause would print the answer, which may hold secrets.
+            raise self._placed(error, call) from None
 
     def _remark_clock(self, error: errors.MetaStudioError, reply: Answer) -> None:
         """Note a wrong clock where it shows: the gateway itself only says that the signature is wrong."""
@@ -252,43 +295,38 @@ class Exchange:
         return True
 
 
-def refusal(answer: Answer) -> errors.MetaStudioError:
-    """Return the error that an answer other than 2xx means."""
+def refusal(
+    answer: Answer, *, secrets: Iterable[str] = (), now: datetime | None = None
+) -> errors.MetaStudioError:
+    """
+    Return the error that an answer other than 2xx means.
+
+    :param secrets: what the request held and the error must not.
+    :param now: the time, aware, for a Retry-After that is a date.
+    """
     if 300 <= answer.status < 400:
         return errors.UnexpectedResponse(
             "the answer is a redirect, and a signed request is not sent elsewhere; check host",
             http_status=answer.status,
             request_id=answer.request_id,
         )
-    return errors.from_response(answer.status, answer.headers, answer.body)
+    return errors.from_response(answer.status, answer.headers, answer.body, secrets=secrets, now=now)
 
 
-def _may_repeat(call: Call[Any], reply: Answer | Trouble, error: errors.MetaStudioError) -> bool:
+def _may_repeat(
+    call: Call[Any], reply: Answer | Trouble, error: errors.MetaStudioError, retry_after: float
+) -> bool:
     if isinstance(reply, Trouble):
-        # An untrusted certificate does not become trusted by asking again.
-        return reply is not Trouble.TLS and (call.repeatable or not reply.sent)
-    if _retry_after(reply) > LONGEST_RETRY_AFTER:
+        # An untrusted certificate does not become trusted by asking again, nor does the address change.
+        lasting = reply in (Trouble.TLS, Trouble.ADDRESS, Trouble.TOO_LARGE)
+        return not lasting and (call.repeatable or not reply.sent)
+    if retry_after > LONGEST_RETRY_AFTER:
         return False
     # A throttled request was not carried out, whatever it was.
     return isinstance(error, errors.Throttled) or (call.repeatable and isinstance(error, errors.ServerError))
 
 
-def _retry_after(reply: Answer | Trouble) -> float:
-    text = reply.header("Retry-After") if isinstance(reply, Answer) else None
-    return float(text) if text and text.isascii() and text.isdigit() else 0.0
-
-
-def _read(call: Call[T], answer: Answer) -> T:
-    try:
-        return call.parse(answer)
-    except ValueError as problem:
-        text = f"the answer to {call.operation} cannot be read: {_fields_of(problem)}"
-        kind = AmbiguousStart if call.starts_job else errors.UnexpectedResponse
-        # The cause would print the answer, which may hold secrets.
-        raise kind(text, http_status=answer.status, request_id=answer.request_id) from None
-
-
-def _fields_of(problem: ValueError) -> str:
+def _fields_of(problem: Exception) -> str:
     if not isinstance(problem, ValidationError):
         return "it is not what was announced"
     found = problem.errors(include_url=False, include_context=False, include_input=False)

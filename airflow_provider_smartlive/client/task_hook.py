@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 from urllib.parse import urlsplit
 
-import requests
 from airflow.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
@@ -17,8 +16,9 @@ from airflow_provider_smartlive.client import calls
 from airflow_provider_smartlive.client.calls import AllJobsFilters, Call, JobFilters, RoomFilters
 from airflow_provider_smartlive.client.connection import DEFAULT_CONN_ID, ConnectionProfile
 from airflow_provider_smartlive.client.exchange import Exchange, Steps, utc_now
+from airflow_provider_smartlive.client.lookup import naming
 from airflow_provider_smartlive.client.tokens import TOKENS
-from airflow_provider_smartlive.client.transport import open_requests, send_with_requests
+from airflow_provider_smartlive.client.transport import send_with_requests
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError
 from airflow_provider_smartlive.metastudio.jobs import LiveWarningInfo, SmartLiveJob, StartJobResponse
 
@@ -66,10 +66,13 @@ class SmartLiveTaskHook(BaseHook):
         """
         Return the parsed connection.
 
+        :raises MissingConnectionError: if there is no such connection.
         :raises InvalidConnectionError: if a field is missing or malformed.
         """
         if self._profile is None:
-            self._profile = ConnectionProfile.from_connection(self.get_connection(self.smartlive_conn_id))
+            with naming(self.smartlive_conn_id, argument=self.conn_name_attr):
+                connection = self.get_connection(self.smartlive_conn_id)
+            self._profile = ConnectionProfile.from_connection(connection)
             for secret in self._profile.secrets:
                 mask_secret(secret)
         return self._profile
@@ -201,10 +204,6 @@ class SmartLiveTaskHook(BaseHook):
             reported += report.total
         return report_url
 
-    def _open(self) -> requests.Session:
-        """Return a session without authorisation; one per operation, so that none meets a stale socket."""
-        return open_requests(self.profile())
-
     def _exchange(self, attempts: int | None = None) -> Exchange:
         return Exchange(
             self.profile(),
@@ -215,17 +214,16 @@ class SmartLiveTaskHook(BaseHook):
         )
 
     def _perform(self, call: Call[T]) -> T:
-        with self._open() as session:
-            return self._drive(session, self._exchange().conduct(call))
+        return self._drive(self._exchange().conduct(call))
 
-    def _drive(self, session: requests.Session, steps: Steps[T]) -> T:
-        timeout = settings.number("request_timeout")
+    def _drive(self, steps: Steps[T]) -> T:
+        profile, timeout = self.profile(), settings.number("request_timeout")
         try:
             step = next(steps)
             while True:
                 if step.pause:
                     self._sleep(step.pause)
-                step = steps.send(send_with_requests(session, step, timeout))
+                step = steps.send(send_with_requests(profile, step, timeout))
         except StopIteration as done:
             result: T = done.value
             return result

@@ -2,20 +2,44 @@
 
 from __future__ import annotations
 
+import http.client
+import socket
 import ssl
-from pathlib import Path
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
+from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
-from urllib3.exceptions import ConnectTimeoutError, NameResolutionError
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError
 
+from airflow_provider_smartlive.client.body import Body, BodyTooLargeError, BodyUnreadableError
 from airflow_provider_smartlive.client.calls import Answer
-from airflow_provider_smartlive.client.connection import ConnectionProfile, InvalidConnectionError
+from airflow_provider_smartlive.client.connection import ConnectionProfile
 from airflow_provider_smartlive.client.exchange import Authorise, Outgoing, Trouble
+from airflow_provider_smartlive.client.network import proxy_of, tls_context
+
+#: Bytes that are read at once.
+CHUNK = 64 * 1024
+
+#: Bytes that one line of the headers may have, and how many lines: what Python's own HTTP client takes. A token of
+#: IAM is one header, of up to 16,384 characters.
+MAX_HEADER = 65536
+MAX_HEADERS = 100
 
 #: Seconds to establish a connection: a host that is there answers in well under one.
 CONNECT_TIMEOUT = 10.0
+
+
+def connect_timeout(seconds: float) -> float:
+    """Return the part of a request's time that its connection may take, so that it is known when nothing was sent."""
+    return min(CONNECT_TIMEOUT, 0.75 * seconds)
 
 
 class RequestsAuth(AuthBase):
@@ -36,52 +60,242 @@ class RequestsAuth(AuthBase):
         return request
 
 
-def send_with_requests(session: requests.Session, outgoing: Outgoing, patience: float) -> Answer | Trouble:
+def send_with_requests(profile: ConnectionProfile, outgoing: Outgoing, seconds: float) -> Answer | Trouble:
     """
     Send a request and wait for the complete answer.
 
-    :param patience: seconds without a sign of life from the server.
+    :param seconds: for all of it.
+    :raises NetworkSetupError: if proxy or certificate authorities of this machine are wrong.
     """
-    request = requests.Request(
-        outgoing.method,
-        outgoing.url,
-        headers=dict(outgoing.headers),
-        data=outgoing.body or None,
-        auth=RequestsAuth(outgoing.authorise),
-    )
-    prepared = session.prepare_request(request)
-    # Given explicitly: requests lets proxies of the environment win over those of the session.
-    settings = session.merge_environment_settings(prepared.url, session.proxies, False, session.verify, None)
     try:
-        response = session.send(
-            prepared, timeout=(min(CONNECT_TIMEOUT, patience), patience), allow_redirects=False, **settings
-        )
-    except requests.RequestException as error:
-        return _trouble_of_requests(error)
+        prepared = requests.Request(
+            outgoing.method,
+            outgoing.url,
+            headers=dict(outgoing.headers),
+            data=outgoing.body or None,
+            auth=RequestsAuth(outgoing.authorise),
+        ).prepare()
+    except (requests.RequestException, ValueError):
+        return Trouble.ADDRESS
+    response = respond(profile, prepared, seconds)
+    if isinstance(response, Trouble):
+        return response
     return Answer(response.status_code, dict(response.headers), response.content)
 
 
-def open_requests(profile: ConnectionProfile) -> requests.Session:
-    """Open a session with the connection's proxy and certificate authorities."""
-    session = requests.Session()
-    if profile.proxy:
-        session.proxies = {"http": profile.proxy, "https": profile.proxy}
-    session.verify = own_ca_bundle(profile) or True
-    return session
-
-
-def own_ca_bundle(profile: ConnectionProfile) -> str | None:
+def respond(
+    profile: ConnectionProfile, prepared: requests.PreparedRequest, seconds: float
+) -> requests.Response | Trouble:
     """
-    Return the connection's own certificate authorities.
+    Send a prepared request over a connection of its own, and wait for the complete answer.
 
-    :raises InvalidConnectionError: if there is no such file.
+    The adapter is used directly: a session would prepare a redirect that nobody asked for, and stumble over one that
+    leads nowhere.
+
+    :param seconds: for all of it.
+    :return: the answer with its body read, bounded and decompressed.
+    :raises NetworkSetupError: if proxy or certificate authorities of this machine are wrong.
     """
-    if profile.ca_bundle and not Path(profile.ca_bundle).is_file():
-        raise InvalidConnectionError(f"Connection {profile.conn_id!r}: ca_bundle is no file on this machine.")
-    return profile.ca_bundle
+    url = prepared.url or ""
+    proxy = proxy_of(url, profile)
+    secure = "https" in (urlsplit(url).scheme, urlsplit(proxy or "").scheme)
+    adapter = _Adapter(tls_context(profile) if secure else None)
+    with _Deadline.of(seconds) as deadline:
+        try:
+            response = adapter.send(
+                prepared,
+                stream=True,
+                timeout=(connect_timeout(seconds), seconds),
+                proxies={"http": proxy, "https": proxy} if proxy else {},
+            )
+            response._content = _read(response)
+            return Trouble.TIMEOUT if deadline.over else response
+        except BodyTooLargeError:
+            return Trouble.TOO_LARGE
+        except (
+            requests.RequestException,
+            HTTPError,
+            http.client.HTTPException,
+            BodyUnreadableError,
+            OSError,
+            ValueError,
+        ) as error:
+            trouble = _trouble_of_requests(error)
+            return Trouble.TIMEOUT if deadline.over and trouble is Trouble.LOST else trouble
+        finally:
+            adapter.close()
 
 
-def _trouble_of_requests(error: requests.RequestException) -> Trouble:
+def _read(response: requests.Response) -> bytes:
+    body = Body(response.headers.get("Content-Encoding"), response.headers.get("Content-Type"))
+    try:
+        for chunk in response.raw.stream(CHUNK, decode_content=False):
+            body.feed(chunk)
+    finally:
+        response.close()
+    return body.finish()
+
+
+class _Deadline:
+    """
+    Cuts the connections of a request when its time is over, whatever they wait for just then.
+
+    The time-outs of sockets only count since the last byte: a server that sends one a second would never be left.
+    """
+
+    def __init__(self) -> None:
+        self.over = False
+        self._sockets: list[socket.socket] = []
+        self._lock = threading.Lock()
+
+    @classmethod
+    @contextmanager
+    def of(cls, seconds: float) -> Iterator[_Deadline]:
+        """Watch over the connections that this thread opens, for some seconds."""
+        deadline = cls()
+        timer = threading.Timer(seconds, deadline._cut)
+        timer.daemon = True
+        timer.start()
+        token = _deadline.set(deadline)
+        try:
+            yield deadline
+        finally:
+            _deadline.reset(token)
+            timer.cancel()
+            deadline._forget()
+
+    def watch(self, opened: socket.socket) -> None:
+        """
+        Watch over a new connection.
+
+        :raises TimeoutError: if the time is over already; nothing may be sent any more.
+        """
+        with self._lock:
+            if self.over:
+                opened.close()
+                raise TimeoutError
+            # TLS takes the socket over; a second handle on it stays ours.
+            self._sockets.append(opened.dup())
+
+    def _cut(self) -> None:
+        with self._lock:
+            self.over = True
+            for opened in self._sockets:
+                with suppress(OSError):  # closed by the other side
+                    opened.shutdown(socket.SHUT_RDWR)
+
+    def _forget(self) -> None:
+        with self._lock:
+            for opened in self._sockets:
+                opened.close()
+            self._sockets.clear()
+
+
+_deadline: ContextVar[_Deadline] = ContextVar("_deadline")
+
+
+class _Head:
+    """The lines of an answer's head: the end of the connection is no end of the head, as Python takes it to be."""
+
+    def __init__(self, lines: Any) -> None:
+        self._lines = lines
+
+    def readline(self, limit: int) -> bytes:
+        line: bytes = self._lines.readline(limit)
+        if not line:
+            raise http.client.RemoteDisconnected("The headers are not complete.")
+        return line
+
+    def close(self) -> None:
+        self._lines.close()
+
+
+class _Answer(http.client.HTTPResponse):
+    """An answer with a complete head, behind any number of interim ones (103 Early Hints): Python only skips 100."""
+
+    def begin(self) -> None:
+        received: Any = self.fp
+        self.fp = _Head(received)  # type: ignore[assignment]  # the methods that begin() calls
+        try:
+            super().begin()
+        finally:
+            self.fp = received
+
+    def _read_status(self) -> tuple[str, int, str]:
+        version, status, reason = super()._read_status()  # type: ignore[misc]  # not in typeshed
+        interim = 100 <= status < 200 and status != http.HTTPStatus.SWITCHING_PROTOCOLS
+        return version, http.HTTPStatus.CONTINUE if interim else status, reason
+
+
+class _Connection(HTTPConnection):
+    response_class = _Answer
+
+    def _new_conn(self) -> socket.socket:
+        opened = super()._new_conn()
+        _watch(self, opened)
+        return opened
+
+
+class _SecureConnection(HTTPSConnection):
+    response_class = _Answer
+
+    def _new_conn(self) -> socket.socket:
+        opened = super()._new_conn()
+        _watch(self, opened)
+        return opened
+
+    def connect(self) -> None:
+        try:
+            super().connect()
+        except OSError as error:
+            # The handshake hangs: nothing was sent yet.
+            if isinstance(error, TimeoutError) or _deadline.get().over:
+                raise ConnectTimeoutError(self, "no connection in time") from None
+            raise
+
+
+def _watch(connection: HTTPConnection, opened: socket.socket) -> None:
+    try:
+        _deadline.get().watch(opened)
+    except TimeoutError:
+        raise ConnectTimeoutError(connection, "no connection in time") from None
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
+class _Adapter(HTTPAdapter):
+    """
+    Sends one request over connections that a deadline watches.
+
+    :param context: what decides which certificates are trusted; None if none is needed.
+    """
+
+    def __init__(self, context: ssl.SSLContext | None) -> None:
+        self._context = context
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(
+            proxy, ssl_context=self._context, proxy_ssl_context=self._context, **kwargs
+        )
+        manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+        return manager
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        """Leave it to the context, which requests would otherwise let trust more."""
+
+
+def _trouble_of_requests(error: Exception) -> Trouble:
     cause: Any = error.args[0] if error.args else None
     reason = getattr(cause, "reason", cause)  # what urllib3 gave up on
     match error:
@@ -93,6 +307,8 @@ def _trouble_of_requests(error: requests.RequestException) -> Trouble:
             return Trouble.CONNECT
         case requests.exceptions.Timeout():
             return Trouble.TIMEOUT
+        case requests.exceptions.InvalidURL() | requests.exceptions.InvalidHeader():
+            return Trouble.ADDRESS
     if isinstance(reason, NameResolutionError):
         return Trouble.NAME
     return Trouble.CONNECT if isinstance(reason, ConnectTimeoutError) else Trouble.LOST

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -38,6 +38,10 @@ COMMON = ConfigDict(hide_input_in_errors=True, defer_build=True)
 
 #: An enumeration of a response or event: a value that this version does not know stays a plain text.
 OpenEnum = Annotated[_E | str, Field(union_mode="left_to_right")]
+
+
+def _items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _readable_entries(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
@@ -83,6 +87,15 @@ class RequestModel(BaseModel):
     SOURCE: ClassVar[str | None] = None
 
     model_config = ConfigDict(**COMMON, extra="forbid", validate_assignment=True)
+
+    def secrets(self) -> Iterator[str]:
+        """Return the texts of all fields that ``repr`` hides, those of the parts as well."""
+        for name, known in type(self).model_fields.items():
+            for value in _items(getattr(self, name)):
+                if isinstance(value, RequestModel):
+                    yield from value.secrets()
+                elif isinstance(value, str) and not known.repr:
+                    yield value
 
 
 class Request(RequestModel):

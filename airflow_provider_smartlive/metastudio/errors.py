@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
-#: Longest error text that is kept; MetaStudio's schema allows 256 characters, the gateway writes more.
-MAX_TEXT = 500
+from airflow_provider_smartlive.metastudio.text import printable, safe_text
 
 #: Longest error code that is kept; the schema allows 32 characters.
 MAX_CODE = 64
@@ -25,26 +26,34 @@ MAX_CODE = 64
 #: Above this size, in bytes, an error body is not one of Huawei's.
 _MAX_BODY = 64 * 1024
 
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)([^\s\"'<>]+)")
+#: Retry-After in seconds; some servers send fractions, or the header twice.
+_SECONDS = re.compile(r"\s*([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(?:,.*)?", re.ASCII)
 
 
 class MetaStudioError(Exception):
     """
     MetaStudio refused a call.
 
-    The text of the answer is kept without what may be secret: the canonical request that the gateway shows
-    after a wrong signature, and everything of a URL but scheme and host.
+    The text of the answer is kept without what may be secret, see :func:`~.text.safe_text`.
 
     :ivar http_status: the HTTP status; None for an error that a job reports.
     :ivar error_code: such as ``MSS.00000003`` or ``APIGW.0301``; None if the answer had none.
     :ivar error_msg: the text of the answer.
     :ivar request_id: the X-Request-Id, which Huawei's support asks for.
+    :ivar operation: what was asked for, such as ``start_job``; None if it is not known, as the following ones.
+    :ivar conn_id: id of the Airflow connection.
+    :ivar room_id: the room that was named in the request.
+    :ivar job_id: the job that was named in the request.
     """
 
     http_status: int | None
     error_code: str | None
     error_msg: str
     request_id: str | None
+    operation: str | None = None
+    conn_id: str | None = None
+    room_id: str | None = None
+    job_id: str | None = None
 
     def __init__(
         self,
@@ -56,16 +65,29 @@ class MetaStudioError(Exception):
     ) -> None:
         self.http_status = http_status
         self.error_code = error_code
-        self.error_msg = _harmless(error_msg)
+        self.error_msg = safe_text(error_msg)
         self.request_id = request_id
         super().__init__(self.error_msg)
 
     def __str__(self) -> str:
+        asked = {"connection": self.conn_id, "room": self.room_id, "job": self.job_id}
+        place = ", ".join([*filter(None, [self.operation]), *(f"{k} {v!r}" for k, v in asked.items() if v)])
+        parts = [self.answer, f"[{place}]" if place else None, self.fix]
+        return " ".join(filter(None, parts))
+
+    @property
+    def answer(self) -> str:
+        """What was answered: code, text, status and request id."""
         known = [f"HTTP {self.http_status}"] if self.http_status is not None else []
         if self.request_id:
             known.append(f"request id {self.request_id}")
         text = f"{self.error_code}: {self.error_msg}" if self.error_code else self.error_msg
         return f"{text} ({', '.join(known)})" if known else text
+
+    @property
+    def fix(self) -> str | None:
+        """What to do about it; None if MetaStudio's documents say nothing about the code."""
+        return fix_of(self.error_code)
 
     @property
     def is_transient(self) -> bool:
@@ -188,6 +210,48 @@ FAMILY_OF_GATEWAY_CODE: dict[str, type[MetaStudioError]] = {
     "0308": Throttled,
 }
 
+_CHECK_CREDENTIALS = (
+    "Check login and password (or token) of the connection, and that they belong to its project_id."
+)
+_CHECK_ROOM = "Check room_id, and that the room is in the region and the project of the connection."
+_CHECK_ENDPOINT = "Check host, region and project_id of the connection."
+_QUOTA = "Wait until other livestreams have ended, or ask Huawei for a higher quota."
+_OVER = "The job is over, or never was in this room: check job_id and room_id."
+
+#: What to do about MetaStudio's own codes.
+_FIX_OF_CODE: dict[str, str] = {
+    "00000001": _CHECK_CREDENTIALS,
+    "00010003": _CHECK_ENDPOINT,
+    "00010004": _CHECK_ENDPOINT,
+    "00010008": _CHECK_CREDENTIALS,
+    "00010009": "Give the project_id that the credentials belong to, in the connection.",
+    "20010035": _QUOTA,
+    "20010045": _CHECK_ROOM,
+    "20010046": "Stop the room's other job, or start without job_run_config.single_job_in_room.",
+    "20010056": _QUOTA,
+    "20010066": _OVER,
+    "20010074": _OVER,
+    "20010075": _QUOTA,
+    "20010076": "Renew the account's quota in MetaStudio's console.",
+    "20010093": "Check callback_base_url: MetaStudio takes https addresses that it can reach.",
+    "20020001": "Check the state of the room and of its jobs, then try again.",
+    "41000003": _OVER,
+    "41000012": _QUOTA,
+    "41000023": _QUOTA,
+    "45000009": "Check the RTMP URL of the output connection, and that MetaStudio can reach it.",
+}
+
+#: What to do about the gateway's codes.
+_FIX_OF_GATEWAY_CODE: dict[str, str] = {
+    "0101": "Check room_id and job_id (an id holds no blank and no slash), and host and region of the connection.",
+    "0103": _CHECK_ENDPOINT,
+    "0301": _CHECK_CREDENTIALS,
+    "0302": "Give the account the permission to use MetaStudio in this project.",
+    "0306": "Give the account the permission to use MetaStudio in this project.",
+    "0307": "Get a new token, or use an access key.",
+    "0308": "Start fewer tasks at the same time, for example with a pool.",
+}
+
 _FAMILY_OF_STATUS: dict[int, type[MetaStudioError]] = {
     400: InvalidRequest,
     401: AuthenticationError,
@@ -211,7 +275,7 @@ def family(error_code: str | None, http_status: int | None = None) -> type[MetaS
     if http_status == 429:
         return Throttled
     known = FAMILY_OF_GATEWAY_CODE.get(_gateway_number(error_code) or "")
-    known = known or FAMILY_OF_CODE.get((error_code or "").removeprefix("MSS."))
+    known = known or FAMILY_OF_CODE.get(_number(error_code))
     if known is not None:
         return known
     if http_status is not None and http_status >= 500:
@@ -222,28 +286,72 @@ def family(error_code: str | None, http_status: int | None = None) -> type[MetaS
     return _FAMILY_OF_STATUS.get(http_status or 0, MetaStudioError)
 
 
-def from_response(http_status: int, headers: Mapping[str, str], body: bytes) -> MetaStudioError:
+def fix_of(error_code: str | None) -> str | None:
+    """
+    Return what to do about an error.
+
+    :param error_code: the code of the answer, or of a job's ``error_info``.
+    """
+    number = _gateway_number(error_code)
+    return _FIX_OF_GATEWAY_CODE.get(number) if number else _FIX_OF_CODE.get(_number(error_code))
+
+
+def from_response(
+    http_status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    secrets: Iterable[str | None] = (),
+    now: datetime | None = None,
+) -> MetaStudioError:
     """
     Turn a refusal into the exception to raise.
 
     :param http_status: the HTTP status.
     :param headers: the headers of the answer, names in any case.
     :param body: the body of the answer, whatever it is.
+    :param secrets: what the request held and the exception must not.
+    :param now: the time, aware, for a Retry-After that is a date; default: the answer's own Date.
     """
     lower = {name.lower(): value for name, value in headers.items()}
-    error_code, error_msg = _code_and_text(body)
+    error_code, error_msg = _code_and_text(body, tuple(secrets))
     kind = family(error_code, http_status)
     details: dict[str, Any] = {
         "http_status": http_status,
         "error_code": error_code,
-        "request_id": lower.get("x-request-id"),
+        "request_id": printable(lower.get("x-request-id"), limit=MAX_CODE) or None,
     }
     if kind is Throttled:
-        return Throttled(error_msg, retry_after=_seconds(lower.get("retry-after")), **details)
+        return Throttled(error_msg, retry_after=retry_after(headers, now), **details)
     return kind(error_msg, **details)
 
 
-def _code_and_text(body: bytes) -> tuple[str | None, str]:
+def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
+    """
+    Return the seconds for which the server asks not to be asked again; None if it does not say.
+
+    :param headers: the headers of the answer, names in any case.
+    :param now: the time, aware, if the header is a date and the answer has no Date of its own.
+    """
+    lower = {name.lower(): value for name, value in headers.items()}
+    text = lower.get("retry-after", "")
+    if match := _SECONDS.fullmatch(text):
+        return float(match[1])
+    until, at = _http_date(text), _http_date(lower.get("date", "")) or now
+    if until is None or at is None:
+        return None
+    return max(0.0, (until - at).total_seconds())
+
+
+def _http_date(text: str) -> datetime | None:
+    try:
+        at = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)  # "-0000": UTC, of which the zone is not known
+
+
+def _code_and_text(body: bytes, secrets: tuple[str | None, ...]) -> tuple[str | None, str]:
     """Read the spellings that Huawei's services use; IAM wraps its own into ``error``."""
     try:
         value = json.loads(body) if len(body) <= _MAX_BODY else None
@@ -258,25 +366,15 @@ def _code_and_text(body: bytes) -> tuple[str | None, str]:
             ("code", "message"),
         ):
             if code_name in value:
-                return str(value[code_name])[:MAX_CODE], str(value.get(text_name, "no text"))
+                code = safe_text(value[code_name], secrets=secrets, limit=MAX_CODE)
+                return code or None, safe_text(value.get(text_name), secrets=secrets) or "no text"
     return None, "the answer is not one of MetaStudio's error answers; check the endpoint and the proxy"
+
+
+def _number(error_code: str | None) -> str:
+    return (error_code or "").removeprefix("MSS.")
 
 
 def _gateway_number(error_code: str | None) -> str | None:
     prefix, _, number = (error_code or "").partition(".")
     return number if prefix in ("APIGW", "APIG") else None
-
-
-def _harmless(text: str) -> str:
-    text = text.partition("canonicalRequest")[0].rstrip(" ,:")[:MAX_TEXT]
-    return _URL.sub(_scheme_and_host, text)
-
-
-def _scheme_and_host(match: re.Match[str]) -> str:
-    host = match[2].partition("/")[0].partition("?")[0].rpartition("@")[2]
-    return f"{match[1]}{host}/***"
-
-
-def _seconds(text: str | None) -> float | None:
-    """Read Retry-After in seconds; its other form, a date, is not worth a clock here."""
-    return float(text) if text and text.isascii() and text.isdigit() else None

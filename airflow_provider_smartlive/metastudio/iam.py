@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,6 +17,8 @@ from airflow_provider_smartlive.metastudio.base import COMMON
 TOKEN_PATH = "/v3/auth/tokens?nocatalog=true"  # noqa: S105 - a path
 
 CONTENT_TYPE = "application/json;charset=utf8"
+
+_VISIBLE = re.compile(r"[!-~]+")
 
 #: Response header that carries the token.
 TOKEN_HEADER = "X-Subject-Token"  # noqa: S105 - the name of a header
@@ -70,8 +73,8 @@ class Token:
         :raises ValueError: if it holds no token.
         """
         value = next((value for name, value in headers.items() if name.lower() == TOKEN_HEADER.lower()), "")
-        if not value:
-            raise ValueError(f"IAM's answer has no header {TOKEN_HEADER}.")
+        if not _VISIBLE.fullmatch(value):
+            raise ValueError(f"IAM's answer has no header {TOKEN_HEADER}, or one that cannot be sent.")
         return cls(value=value, expires_at=_Body.model_validate_json(body).token.expires_at)
 
 

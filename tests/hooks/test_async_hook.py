@@ -11,6 +11,7 @@ from recording_server import answer
 
 from airflow_provider_smartlive.client.async_hook import SmartLiveAsyncHook
 from airflow_provider_smartlive.client.connection import InvalidConnectionError
+from airflow_provider_smartlive.client.exchange import Unreachable
 
 JOB = answer(200, {"job_id": "job-1", "state": "PROCESSING"})
 
@@ -24,9 +25,9 @@ async def test_the_session_is_closed(server, connect):
     server.will(JOB)
     async with SmartLiveAsyncHook(CONN_ID) as hook:
         await hook.show_job("room-1", "job-1")
-        session = hook._session
-    assert session is not None
-    assert session.closed
+        transport = hook._transport
+    assert transport is not None
+    assert transport.closed
 
 
 async def test_the_connection_is_read_without_blocking(server, connect, monkeypatch):
@@ -68,17 +69,14 @@ async def test_a_reload_that_fails_keeps_what_there_was(server, connect, monkeyp
         await hook.show_job("room-1", "job-1")
 
 
-async def test_reload_trusts_a_changed_ca_bundle(server, connect, tmp_path):
-    from requests.utils import DEFAULT_CA_BUNDLE_PATH
-
-    server.will(JOB)
+async def test_reload_trusts_a_changed_ca_bundle(tls_server, connect, certificate):
+    connect(host=tls_server.url)
+    tls_server.will(JOB)
     async with SmartLiveAsyncHook(CONN_ID) as hook:
-        before = hook._session
-        connect(extra={"ca_bundle": DEFAULT_CA_BUNDLE_PATH})
+        with pytest.raises(Unreachable):
+            await hook.show_job("room-1", "job-1")
+        connect(host=tls_server.url, extra={"ca_bundle": str(certificate)})
         assert await hook.reload()
-        assert hook._session is not before
-        assert before is not None
-        assert before.closed
         await hook.show_job("room-1", "job-1")
 
 

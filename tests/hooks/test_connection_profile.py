@@ -130,7 +130,7 @@ def test_pasted_line_breaks_do_no_harm():
 
 
 MISTAKES = [
-    ({"extra": "{"}, "extra is no valid JSON"),
+    ({"extra": "{"}, "extra must be a JSON object"),
     ({"extra": "[]"}, "extra must be a JSON object"),
     ({"extra": '{"region": "cn-north-4"}'}, "project_id is missing"),
     ({"extra": '{"project_id": "p"}'}, "host and region are both missing"),

@@ -65,6 +65,8 @@ REPEATED = {
     Trouble.CONNECT: (True, True, True),
     Trouble.PROXY: (True, True, True),
     Trouble.TLS: (False, False, False),
+    Trouble.ADDRESS: (False, False, False),
+    Trouble.TOO_LARGE: (False, False, False),
     Trouble.TIMEOUT: (True, False, False),
     Trouble.LOST: (True, False, False),
     429: (True, True, True),
@@ -99,8 +101,25 @@ def test_every_trouble_is_in_the_table():
     assert set(Trouble) <= REPEATED.keys()
 
 
-OPEN = [Trouble.TIMEOUT, Trouble.LOST, _answer(500), _answer(502), _answer(503), _answer(504)]
-CLEAR = [Trouble.TLS, _answer(302), _answer(400), _answer(401), _answer(403), _answer(404), _answer(409)]
+OPEN = [
+    Trouble.TIMEOUT,
+    Trouble.LOST,
+    Trouble.TOO_LARGE,
+    _answer(500),
+    _answer(502),
+    _answer(503),
+    _answer(504),
+]
+CLEAR = [
+    Trouble.TLS,
+    Trouble.ADDRESS,
+    _answer(302),
+    _answer(400),
+    _answer(401),
+    _answer(403),
+    _answer(404),
+    _answer(409),
+]
 
 
 @pytest.mark.parametrize("reply", OPEN, ids=str)
@@ -153,8 +172,24 @@ def test_retry_after_comes_before_the_jitter(status):
     assert sent[1].pause == 31
 
 
-@pytest.mark.parametrize("text", ["", "soon", "-1", "1.5", "Sun, 22 Nov 2026 12:00:30 GMT", "\u0661"])
-def test_a_retry_after_that_is_no_number_of_seconds_is_ignored(text):
+@pytest.mark.parametrize(
+    "text", ["30.0", " 30 ", "30, 30", "Sun, 22 Nov 2026 12:00:30 GMT", "Sun, 22 Nov 2026 13:00:30 +0100"]
+)
+def test_retry_after_as_servers_write_it(text):
+    _, sent = _conduct(READ, _answer(503, Retry_After=text), GOOD)
+    assert sent[1].pause == 31
+
+
+def test_a_retry_after_that_is_a_date_counts_by_the_server_s_clock():
+    ahead = _answer(503, Retry_After="Sun, 22 Nov 2026 15:00:30 GMT", Date="Sun, 22 Nov 2026 15:00:00 GMT")
+    _, sent = _conduct(READ, ahead, GOOD)
+    assert sent[1].pause == 31
+
+
+@pytest.mark.parametrize(
+    "text", ["", "soon", "-1", "1e3", "nan", "Sun, 22 Nov 2026 11:59:30 GMT", "Sun, 99 Nov 2026", "\u0661"]
+)
+def test_a_retry_after_that_means_nothing_is_ignored(text):
     _, sent = _conduct(READ, _answer(503, Retry_After=text), GOOD)
     assert sent[1].pause == 1
 

@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import socket
-import ssl
 import threading
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
-from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-from recording_server import answer, hang_up, recording_server, reset, truncated
+from recording_server import answer, hang_up, reset, truncated
 
 from airflow_provider_smartlive.client.connection import InvalidConnectionError
 from airflow_provider_smartlive.client.exchange import AmbiguousStart, Trouble, Unreachable
@@ -173,40 +165,6 @@ def test_a_name_that_does_not_resolve(driver, connect):
     assert caught.value.is_transient
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory) -> Path:
-    """A certificate for 127.0.0.1 that nobody trusts, with its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "fake authority of a test")])
-    now = datetime.now(UTC)
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    encoding = serialization.Encoding.PEM
-    pem = built.public_bytes(encoding) + key.private_bytes(
-        encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    path = tmp_path_factory.mktemp("tls") / "server.pem"
-    path.write_bytes(pem)
-    return path
-
-
-@pytest.fixture
-def tls_server(certificate):
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    with recording_server(context) as server:
-        yield server
-
-
 def test_an_untrusted_certificate(tls_server, driver, connect):
     connect(host=tls_server.url)
     with pytest.raises(Unreachable, match="ca_bundle") as caught:
@@ -230,7 +188,7 @@ def test_a_certificate_of_the_environment(tls_server, driver, connect, certifica
 
 
 def test_a_ca_bundle_that_is_not_there(driver, connect):
-    connect(extra={"ca_bundle": "/nowhere/fake.pem"})
+    connect(host="https://127.0.0.1:1", extra={"ca_bundle": "/nowhere/fake.pem"})
     with pytest.raises(InvalidConnectionError, match="ca_bundle"):
         driver("show_job", "room-1", "job-1")
 

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from airflow_provider_smartlive.callbacks.route import RouteError
 from airflow_provider_smartlive.client.connection import InvalidConnectionError
 from airflow_provider_smartlive.client.exchange import AmbiguousStart, Unreachable
+from airflow_provider_smartlive.client.network import NetworkSetupError
 from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError
 from airflow_provider_smartlive.metastudio.errors import (
     AuthenticationError,
@@ -48,6 +49,7 @@ DECISIONS: dict[type[MetaStudioError], tuple[RetryAction, timedelta | None]] = {
     UnexpectedResponse: (RetryAction.DEFAULT, None),
     Unreachable: (RetryAction.RETRY, None),
     AmbiguousStart: (RetryAction.FAIL, None),
+    NetworkSetupError: (RetryAction.FAIL, None),
 }
 
 

@@ -1,0 +1,53 @@
+"""Reading a connection of Airflow for an argument, so that an error names the argument."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from airflow.sdk.exceptions import AirflowNotFoundException
+
+from airflow_provider_smartlive.client.connection import MissingConnectionError
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+
+
+def find_connection(conn_id: object, *, argument: str) -> Connection:
+    """
+    Return a connection of Airflow.
+
+    :param conn_id: its id, as a task was given it.
+    :param argument: the argument that names it, such as ``output_conn_ids``.
+    :raises MissingConnectionError: if there is none; as a ``ValueError``, it spares a task its retries.
+    """
+    from airflow.sdk import Connection
+
+    with naming(conn_id, argument=argument):
+        connection: Connection = Connection.get(str(conn_id))
+    return connection
+
+
+@contextmanager
+def naming(conn_id: object, *, argument: str) -> Iterator[None]:
+    """
+    Add the argument to the error if the connection that it names is not found, or cannot be one.
+
+    :raises MissingConnectionError: instead of Airflow's own error, which only names the connection.
+    """
+    if not isinstance(conn_id, str) or conn_id in ("", "None"):
+        raise MissingConnectionError(
+            f"{argument} is {conn_id!r}: give the id of a connection. Does a template render to nothing?"
+        )
+    if conn_id != conn_id.strip():
+        raise MissingConnectionError(
+            f"{argument} is {conn_id!r}: remove the blanks around the connection's id."
+        )
+    try:
+        yield
+    except AirflowNotFoundException:
+        raise MissingConnectionError(
+            f"{argument}: there is no connection {conn_id!r}. Create it (Admin > Connections, `airflow connections add "
+            f"{conn_id}`, AIRFLOW_CONN_{conn_id.upper()} or a secrets backend), or correct the name."
+        ) from None

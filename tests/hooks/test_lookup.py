@@ -1,0 +1,41 @@
+"""A connection that is not there is an error that names the argument, for all ways to ask for one."""
+
+from __future__ import annotations
+
+import pytest
+from hook_connection import CONN_ID
+
+from airflow_provider_smartlive.client.async_hook import SmartLiveAsyncHook
+from airflow_provider_smartlive.client.connection import InvalidConnectionError, MissingConnectionError
+from airflow_provider_smartlive.client.lookup import find_connection
+from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
+from airflow_provider_smartlive.retries import HOPELESS
+
+ABSENT = "smartlive_absent"
+
+
+def test_a_connection_is_found(connect):
+    assert find_connection(CONN_ID, argument="output_conn_ids").conn_id == CONN_ID
+
+
+def test_the_error_names_the_argument_and_the_ways_to_mend_it():
+    with pytest.raises(MissingConnectionError) as caught:
+        find_connection(ABSENT, argument="output_conn_ids")
+    text = str(caught.value)
+    assert text.startswith(f"output_conn_ids: there is no connection '{ABSENT}'.")
+    assert "AIRFLOW_CONN_SMARTLIVE_ABSENT" in text
+    assert isinstance(caught.value, InvalidConnectionError)
+    assert isinstance(caught.value, HOPELESS)
+
+
+@pytest.mark.parametrize("conn_id", [None, "", "None", 7, ["a"], " shop", "shop\n"])
+def test_what_can_be_no_id_is_refused_by_the_argument_s_name(conn_id):
+    with pytest.raises(MissingConnectionError, match=r"^interaction_conn_id is "):
+        find_connection(conn_id, argument="interaction_conn_id")
+
+
+async def test_the_hooks_name_their_argument():
+    with pytest.raises(MissingConnectionError, match=r"^smartlive_conn_id: "):
+        SmartLiveTaskHook(ABSENT).profile()
+    with pytest.raises(MissingConnectionError, match=r"^smartlive_conn_id: "):
+        await SmartLiveAsyncHook(ABSENT).profile()
