@@ -63,6 +63,7 @@ class ConnectionFields(Protocol):
 
     # Any: the two classes differ in what may be None.
     conn_id: Any
+    conn_type: Any
     host: Any
     schema: Any
     port: Any

@@ -36,7 +36,12 @@ def naming(conn_id: object, *, argument: str) -> Iterator[None]:
 
     :raises MissingConnectionError: instead of Airflow's own error, which only names the connection.
     """
-    if not isinstance(conn_id, str) or conn_id in ("", "None"):
+    if not isinstance(conn_id, str):
+        kind = type(conn_id).__name__  # its value may be a whole connection
+        raise MissingConnectionError(
+            f"{argument} names no connection, but a {kind}. Give the connection's id, a text."
+        )
+    if conn_id in ("", "None"):
         raise MissingConnectionError(
             f"{argument} is {conn_id!r}: give the id of a connection. Does a template render to nothing?"
         )

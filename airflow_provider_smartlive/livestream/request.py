@@ -6,10 +6,13 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-from airflow.sdk import Connection
-
+from airflow_provider_smartlive.client.address import url_of
+from airflow_provider_smartlive.client.connection import InvalidConnectionError
+from airflow_provider_smartlive.client.lookup import find_connection
 from airflow_provider_smartlive.livestream.channels import Channel
+from airflow_provider_smartlive.metastudio.addresses import is_host
 from airflow_provider_smartlive.metastudio.start import StartJobRequest
 
 if TYPE_CHECKING:
@@ -72,12 +75,28 @@ def channels(conn_ids: Iterable[str]) -> list[Channel]:
 
     :raises ValueError: naming the connection that holds none.
     """
-    return [Channel.from_connection(Connection.get(conn_id)) for conn_id in conn_ids]
+    connections = [find_connection(conn_id, argument="output_conn_ids") for conn_id in conn_ids]
+    return [Channel.from_connection(connection) for connection in connections]
 
 
 def interaction_url(conn_id: str | None) -> str | None:
-    """Read the ``interaction_callback_url`` from the host of a connection; None without one."""
-    return Connection.get(conn_id).host if conn_id is not None else None
+    """
+    Read the ``interaction_callback_url`` from the host of a connection, or from that field of its extra.
+
+    :param conn_id: the connection; None without one.
+    :raises InvalidConnectionError: if it is not there, or holds no https address, never with its content.
+    """
+    if conn_id is None:
+        return None
+    connection = find_connection(conn_id, argument="interaction_conn_id")
+    url = url_of(connection, field="interaction_callback_url", schemes=("https", "http"), default="https")
+    problem = _problem_of_interaction(url or "")
+    if problem:
+        raise InvalidConnectionError(
+            f"interaction_conn_id: connection {conn_id!r} {problem}. Put the address (https://...) that MetaStudio "
+            "asks for answers into its host, or into `interaction_callback_url` of its extra."
+        )
+    return url
 
 
 def check_fields(request: Mapping[str, Any]) -> None:
@@ -89,6 +108,19 @@ def check_fields(request: Mapping[str, Any]) -> None:
     for field, way_out in _ELSEWHERE.items():
         if request.get(field) is not None:
             raise ValueError(f"request.{field} is refused: {way_out}.")
+
+
+def _problem_of_interaction(url: str) -> str | None:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("https", "http") and is_host(parts.hostname or "") and parts.port != 0
+    except ValueError:  # its text would repeat the URL
+        return "holds no address"
+    if parts.scheme in ("rtmp", "rtmps"):
+        return "holds an RTMP URL, which is an output: name it in output_conn_ids"
+    if not usable:
+        return "holds no address"
+    return "holds an address with a blank in it" if any(char.isspace() for char in url) else None
 
 
 def build(

@@ -156,7 +156,8 @@ class LivestreamRunner:
                 schedule.longest(self.now()), cap=wanted.max_live_duration
             ),
         )
-        self._judge_request(built.warnings(), wanted)
+        shown = [channel.warning for channel in channels if channel.warning]
+        self._judge_request([*built.warnings(), *shown], wanted)
         planned = replace(
             planned,
             outputs=tuple(channel.label for channel in channels),

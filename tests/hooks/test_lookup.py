@@ -30,7 +30,7 @@ def test_the_error_names_the_argument_and_the_ways_to_mend_it():
 
 @pytest.mark.parametrize("conn_id", [None, "", "None", 7, ["a"], " shop", "shop\n"])
 def test_what_can_be_no_id_is_refused_by_the_argument_s_name(conn_id):
-    with pytest.raises(MissingConnectionError, match=r"^interaction_conn_id is "):
+    with pytest.raises(MissingConnectionError, match=r"^interaction_conn_id (is|names)"):
         find_connection(conn_id, argument="interaction_conn_id")
 
 
