@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from airflow.sdk import Connection
 
-from airflow_provider_smartlive.client.connection import InvalidConnectionError
+from airflow_provider_smartlive.client.connection import InvalidConnectionError, MissingConnectionError
 from airflow_provider_smartlive.livestream.channels import Channel
-from airflow_provider_smartlive.livestream.request import build, interaction_url
+from airflow_provider_smartlive.livestream.request import build, channels, interaction_url
 
 KEY = "fake-stream-key-0001"
 
