@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from airflow_provider_smartlive.metastudio.base import (
     Id,
@@ -23,6 +23,7 @@ from airflow_provider_smartlive.metastudio.base import (
 )
 from airflow_provider_smartlive.metastudio.rtc import RtcRoomInfo, RtcUser, RtcUserType
 from airflow_provider_smartlive.metastudio.subscriptions import LiveEventCallbackEcho, RtcCallbackEcho
+from airflow_provider_smartlive.metastudio.text import printable, safe_text
 from airflow_provider_smartlive.metastudio.voice import CoStreamerEcho
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "JobList",
     "JobLog",
     "JobState",
+    "LivePlatformInfo",
     "LiveWarning",
     "LiveWarningInfo",
     "RtcRoomInfo",
@@ -108,6 +110,11 @@ class ErrorInfo(ResponseModel):
     error_code: str | None = None
     error_msg: str | None = None
 
+    @field_validator("error_code", "error_msg", mode="after")
+    @classmethod
+    def _is_safe(cls, text: str | None) -> str | None:
+        return None if text is None else safe_text(text)
+
 
 class JobLog(ResponseModel):
     """Where the records of a finished job are; every URL is a secret. The misspelt name is MetaStudio's."""
@@ -119,6 +126,17 @@ class JobLog(ResponseModel):
     scripts_records_url: str | None = Field(None, repr=False)
     command_reviced_records_url: str | None = Field(None, repr=False)
     command_exec_records_url: str | None = Field(None, repr=False)
+
+
+class LivePlatformInfo(ResponseModel):
+    """The live platform that a job belongs to, such as Meituan."""
+
+    SOURCE = "SDK PlatformLiveDetailInfo"
+
+    platform_id: str | None = None
+    platform: str | None = None
+    account: str | None = Field(None, repr=False)
+    live_id: str | None = None
 
 
 class SmartLiveJob(Response):
@@ -150,9 +168,19 @@ class SmartLiveJob(Response):
     cover_url: str | None = Field(None, repr=False)
     co_streamer_config: CoStreamerEcho | None = None
     live_job_log: JobLog | None = None
-    relation_live_platform_info: ResponseModel | None = None
+    relation_live_platform_info: LivePlatformInfo | None = None
     used_resource_type: str | None = None
     is_ai_mark_on: bool | None = None
+
+    @field_validator("room_name", mode="after")
+    @classmethod
+    def _is_printable(cls, name: str | None) -> str | None:
+        return None if name is None else printable(name)
+
+    @field_validator("block_reason", mode="after")
+    @classmethod
+    def _is_safe(cls, text: str | None) -> str | None:
+        return None if text is None else safe_text(text)
 
     @property
     def is_final(self) -> bool:

@@ -62,7 +62,12 @@ SHOWN: dict[str, Any] = {
     "live_job_log": {"scripts_records_url": "https://h.example.com/fake"},
     "co_streamer_config": {"voice_config": {"voice_asset_id": "v", "speed": 1000}, "streamer_action": "SING"},
     "rtc_callback_config": {"rtc_callback_event_type": ["LIVE_PROGRESS"]},
-    "relation_live_platform_info": {"platform": "x", "account": "fake-account"},
+    "relation_live_platform_info": {
+        "platform_id": "p-1",
+        "platform": "meituan",
+        "account": "fake-account",
+        "live_id": "l-1",
+    },
     "used_resource_type": "UNKNOW",
     "is_ai_mark_on": True,
 }
@@ -106,6 +111,34 @@ def test_job_is_read() -> None:
     assert job.co_streamer_config is not None
     assert job.co_streamer_config.streamer_action == "SING"
     assert (job.duration, job.stream_duration) == (61.5, 0.0)
+
+
+def test_the_live_platform_of_a_job_is_read() -> None:
+    platform = SmartLiveJob.from_body(encoded(SHOWN)).relation_live_platform_info
+    assert platform is not None
+    assert (platform.platform_id, platform.platform, platform.live_id) == ("p-1", "meituan", "l-1")
+    assert platform.account == "fake-account"
+
+
+def test_texts_of_a_job_are_safe_wherever_they_go() -> None:
+    """Into logs, exceptions, results and databases, which refuse a NUL."""
+    raw = "push to rtmp://push.example.com/live/fake-key\x00 failed,\n\x1b[31mstream_key: fake-key1"
+    shown = "push to rtmp://push.example.com/*** failed, stream_key: ***"
+    job = SmartLiveJob.from_body(
+        encoded(
+            {
+                "job_id": "j",
+                "state": "BLOCKED",
+                "room_name": "Night\x00 show\u202e\x1b[2J",
+                "block_reason": raw,
+                "error_info": {"error_code": "MSS.1\n", "error_msg": raw},
+            }
+        )
+    )
+    assert job.room_name == "Night show"
+    assert job.block_reason == shown
+    assert job.error_info is not None
+    assert (job.error_info.error_code, job.error_info.error_msg) == ("MSS.1", shown)
 
 
 def test_null_means_absent() -> None:
