@@ -233,7 +233,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "24",
     ),
     "request_timeout": _option(
-        "Seconds that MetaStudio may be silent within one request: to connect, to begin its answer, between its parts.",
+        "Seconds for one request as a whole, from connecting to the last byte of its answer, however slowly it drips. "
+        "At most 10 of them are for the connection.",
         "integer",
         "30",
     ),

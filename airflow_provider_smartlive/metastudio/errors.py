@@ -108,6 +108,13 @@ class AuthenticationError(MetaStudioError):
         """Tell whether the access key is locked, as more than 5 wrong signatures do for 5 minutes."""
         return "reach the limit" in self.error_msg
 
+    @property
+    def fix(self) -> str | None:
+        """What to do about it."""
+        if self.key_locked:
+            return f"Wait five minutes: the key is locked, as after more than 5 wrong signatures. {_CHECK_CREDENTIALS}"
+        return super().fix
+
 
 class PermissionDenied(MetaStudioError):
     """The account is known but not allowed (403)."""

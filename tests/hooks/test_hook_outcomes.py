@@ -7,6 +7,7 @@ import threading
 from contextlib import suppress
 
 import pytest
+from hook_connection import CONN_ID
 from recording_server import answer, hang_up, reset, truncated
 
 from airflow_provider_smartlive.client.connection import InvalidConnectionError
@@ -15,10 +16,12 @@ from airflow_provider_smartlive.metastudio.errors import (
     AuthenticationError,
     Conflict,
     InvalidRequest,
+    MetaStudioError,
     ServerError,
     Throttled,
     UnexpectedResponse,
 )
+from airflow_provider_smartlive.metastudio.reports import LiveEvent
 
 JOB = {"job_id": "job-1", "state": "PROCESSING"}
 STARTED = answer(202, {"job_id": "job-1"})
@@ -249,3 +252,56 @@ def test_the_proxy_of_the_connection_wins(server, driver, connect, monkeypatch):
     with pytest.raises(Unreachable):
         driver("show_job", "room-1", "job-1")
     assert server.requests[0].method == "CONNECT"
+
+
+PLACES = {
+    "start_job": (["room-1", {}], "room-1", None),
+    "show_job": (["room-1", "job-1"], "room-1", "job-1"),
+    "stop_job": (["room-1", "job-1"], "room-1", "job-1"),
+    "list_room_jobs": (["room-1"], "room-1", None),
+    "list_jobs": ([], None, None),
+    "execute_command": (["room-1", "job-1", {"command": "GET_CURRENT_PLAYING_SCRIPTS"}], "room-1", "job-1"),
+    "list_rooms": ([], None, None),
+    "show_room": (["room-1"], "room-1", None),
+    "create_room": ([{"room_name": "x", "room_type": "NORMAL"}], None, None),
+    "live_warnings": (["room-1"], "room-1", None),
+    "report_events": (["room-1", "job-1", [LiveEvent(timestamp=1)]], "room-1", "job-1"),
+}
+
+
+BAD_REPLIES = {
+    "refused": answer(404, {"error_code": "MSS.20010045", "error_msg": "roomInfo not found."}),
+    "unreadable": answer(200, b"<html>Log in</html>"),
+    "lost": hang_up,
+}
+
+
+@pytest.mark.parametrize(
+    ("operation", "reply"),
+    [
+        (operation, reply)
+        for operation in PLACES
+        for reply in BAD_REPLIES
+        if (operation, reply) != ("stop_job", "unreadable")  # a stop reads no body
+    ],
+)
+def test_an_error_says_where_it_happened(server, driver, monkeypatch, operation, reply):
+    monkeypatch.setenv("AIRFLOW__SMARTLIVE__REQUEST_ATTEMPTS", "1")
+    server.will(*[BAD_REPLIES[reply]] * 2)
+    arguments, room_id, job_id = PLACES[operation]
+    with pytest.raises(MetaStudioError) as caught:
+        driver(operation, *arguments)
+    error = caught.value
+    assert (error.operation, error.conn_id, error.room_id, error.job_id) == (
+        operation,
+        CONN_ID,
+        room_id,
+        job_id,
+    )
+    assert f"[{operation}, connection '{CONN_ID}'" in str(error)
+
+
+def test_a_conflict_in_the_room_says_what_to_do(server, driver):
+    server.will(answer(400, {"error_code": "MSS.20010046", "error_msg": "roomId job exist."}))
+    with pytest.raises(Conflict, match=r"roomId job exist.*room 'room-1'.*single_job_in_room"):
+        driver("start_job", "room-1", REQUEST)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import traceback
 
 import pytest
 from airflow.sdk.log import redact
 from hook_connection import CONN_ID
-from recording_server import SECRET_KEY, answer, hang_up
+from recording_server import ACCESS_KEY, SECRET_KEY, answer, hang_up
 
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError
 from airflow_provider_smartlive.metastudio.reports import LiveEvent
@@ -48,7 +49,16 @@ OUTCOMES = {
     "request echoed": answer(
         400, {"error_code": "MSS.45000009", "error_msg": f"bad rtmp://h/app/{STREAM_KEY}"}
     ),
+    "request echoed in pieces": answer(
+        400,
+        {
+            "error_code": CALLBACK_KEY,
+            "error_msg": f"[{STREAM_KEY}] {CALLBACK_KEY}/{SECRET_KEY} {ACCESS_KEY} {SECURITY_TOKEN}\x00\x1b[2J",
+        },
+        X_Request_Id=f"\x1b[31m{'r' * 9000}",
+    ),
     "server error": answer(500, STARTED),
+    "server error with an echo": answer(500, {"error_code": "X.1", "error_msg": json.dumps(REQUEST)}),
     "lost": hang_up,
 }
 
@@ -77,7 +87,39 @@ def test_a_start(server, driver, connect, everything, outcome):
     told += everything()
     assert len(server.requests) == 1
     assert "start_job" in told, "or nothing was recorded here"
-    assert not [secret for secret in SECRETS if secret in told]
+    assert not [secret for secret in (*SECRETS, ACCESS_KEY) if secret in told]
+    assert not {"\x00", "\x1b"} & set(told)
+    assert "r" * 200 not in told
+
+
+@pytest.mark.parametrize("outcome", ["request echoed in pieces", "signature echoed"])
+def test_run(server, connect, outcome):
+    from airflow_provider_smartlive.hooks import SmartLiveHook
+
+    connect(extra={"security_token": SECURITY_TOKEN})
+    server.will(OUTCOMES[outcome])
+    with pytest.raises(MetaStudioError) as caught:
+        SmartLiveHook(CONN_ID).run("smart-live-rooms")
+    told = "".join(traceback.format_exception(caught.value))
+    assert not [secret for secret in (SECRET_KEY, SECURITY_TOKEN) if secret in told]
+
+
+def test_an_iam_password_and_its_token(server, driver, connect):
+    iam = {"auth": "password", "iam_domain": "account", "iam_endpoint": server.url}
+    connect(login=f"secret user of {type(driver).__name__}", password="fake-iam-password", extra=iam)
+    refused = answer(400, {"error_code": "X.1", "error_msg": "no fake-iam-password, no fake-iam-token"})
+    server.will(
+        refused,
+        answer(201, {"token": {"expires_at": "2099-01-01T00:00:00Z"}}, X_Subject_Token="fake-iam-token"),
+        refused,
+    )
+    with pytest.raises(MetaStudioError) as unknown:
+        driver("show_job", "room-1", "job-1")
+    assert "fake-iam-password" not in str(unknown.value)
+    assert unknown.value.operation == "obtain_token"
+    with pytest.raises(MetaStudioError) as caught:
+        driver("show_job", "room-1", "job-1")
+    assert caught.value.error_msg == "no ***, no ***"
 
 
 @pytest.mark.parametrize("outcome", [answer(500, b""), hang_up])

@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+from datetime import UTC, datetime
 
 import pytest
 
@@ -21,7 +22,9 @@ from airflow_provider_smartlive.metastudio.errors import (
     Throttled,
     UnexpectedResponse,
     family,
+    fix_of,
     from_response,
+    retry_after,
 )
 
 
@@ -136,12 +139,88 @@ def test_text_names_code_status_and_request_id() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("3", 3.0), ("Wed, 21 Oct 2026 07:28:00 GMT", None), ("-1", None), ("", None)]
+    ("text", "seconds"),
+    [
+        ("3", 3.0),
+        (" 3 ", 3.0),
+        ("2.5", 2.5),
+        ("3, 3", 3.0),
+        ("Wed, 21 Oct 2026 07:28:00 GMT", None),  # nobody says what time it is
+        ("-1", None),
+        ("nan", None),
+        ("1e9", None),
+        ("", None),
+        ("soon", None),
+        ("9" * 400, None),
+    ],
 )
 def test_retry_after(text: str, seconds: float | None) -> None:
     error = refusal(429, {}, Retry_After=text)
     assert isinstance(error, Throttled)
     assert error.retry_after == seconds
+
+
+@pytest.mark.parametrize(
+    ("until", "seconds"),
+    [
+        ("Wed, 21 Oct 2026 07:28:00 GMT", 60.0),
+        ("Wednesday, 21-Oct-26 07:28:00 GMT", 60.0),
+        ("Wed Oct 21 07:28:00 2026", 60.0),
+        ("Wed, 21 Oct 2026 09:28:00 +0200", 60.0),
+        ("Wed, 21 Oct 2026 07:28:00 -0000", 60.0),
+        ("Wed, 21 Oct 2026 07:26:00 GMT", 0.0),
+        ("Wed, 99 Oct 2026 07:28:00 GMT", None),
+    ],
+)
+def test_retry_after_as_a_date(until: str, seconds: float | None) -> None:
+    at = datetime(2026, 10, 21, 7, 27, tzinfo=UTC)
+    assert retry_after({"retry-after": until}, at) == seconds
+    error = refusal(429, {}, Retry_After=until, Date="Wed, 21 Oct 2026 07:27:00 GMT")
+    assert isinstance(error, Throttled)
+    assert error.retry_after == seconds
+
+
+def test_what_the_request_held_is_in_no_error() -> None:
+    told = {"error_code": "fake-key-1", "error_msg": "live/fake-key-1 and /push/a%2Fb are refused"}
+    error = from_response(
+        400, {"X-Request-Id": "\x1b[31mr-1"}, json.dumps(told).encode(), secrets=["fake-key-1", "a/b"]
+    )
+    assert error.error_code == "***"
+    assert error.error_msg == "live/*** and /push/*** are refused"
+    assert error.request_id == "r-1"
+
+
+def test_text_names_operation_connection_room_job_and_fix() -> None:
+    error = coded(404, "MSS.20010045", "roomInfo not found.")
+    error.operation, error.conn_id, error.room_id, error.job_id = "show_job", "live", "room 1", "job-1"
+    assert str(error) == (
+        "MSS.20010045: roomInfo not found. (HTTP 404) [show_job, connection 'live', room 'room 1', job 'job-1'] "
+        "Check room_id, and that the room is in the region and the project of the connection."
+    )
+    assert error.answer == "MSS.20010045: roomInfo not found. (HTTP 404)"
+
+
+@pytest.mark.parametrize("code", [*FAMILY_OF_CODE, *(f"APIGW.{code}" for code in FAMILY_OF_GATEWAY_CODE)])
+def test_what_somebody_has_to_do_is_said(code: str) -> None:
+    """Unless the text of the code says it by itself (a field of the request), or there is nothing to do."""
+    by_itself = {
+        "00000002",
+        "00000003",
+        "00000004",
+        "10000002",
+        "10000003",
+        "20010053",
+        "20010082",
+        "42000007",
+    }
+    by_itself |= {"APIGW.0104", "APIGW.0105", "APIGW.0106"}
+    assert (fix_of(code) is None) == (code in by_itself)
+    assert code.startswith("APIGW.") or fix_of(f"MSS.{code}") == fix_of(code)
+
+
+def test_a_locked_key_has_to_wait() -> None:
+    error = coded(401, "APIGW.0301", "AK access failed to reach the limit,forbidden")
+    assert (error.fix or "").startswith("Wait five minutes")
 
 
 def test_the_gateway_s_echo_of_the_request_is_cut() -> None:
