@@ -49,6 +49,7 @@ CONNECTION_TYPE: dict[str, Any] = {
         },
         "placeholders": {
             "host": "empty: the endpoint of the region",
+            "port": "443; the Test button of a stored connection needs one",
             "login": "AK; for auth=password the name of the IAM user",
             "password": "SK; for auth=password the password of the IAM user",
         },

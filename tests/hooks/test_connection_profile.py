@@ -83,6 +83,11 @@ def test_what_the_form_leaves_empty_counts_as_not_given():
         ({"host": "https://gateway.example.com/path", "port": 8443}, "https://gateway.example.com:8443/path"),
         ({"host": "127.0.0.1", "schema": "http", "port": 8080}, "http://127.0.0.1:8080"),
         ({"host": "http://localhost:8080", "port": 8080}, "http://localhost:8080"),
+        # What the form posts for fields that are empty, and what it takes to make its Test button work.
+        ({"host": "", "schema": "", "port": 0}, "https://metastudio.cn-north-4.myhuaweicloud.com"),
+        ({"host": "http://localhost:8080", "schema": "", "port": 0}, "http://localhost:8080"),
+        ({"host": "", "schema": "", "port": 443}, "https://metastudio.cn-north-4.myhuaweicloud.com"),
+        ({"host": "https://metastudio.example.com", "port": 443}, "https://metastudio.example.com"),
         ({"host": "http://[::1]:8080"}, "http://[::1]:8080"),
     ],
 )
