@@ -169,6 +169,11 @@ class ServerError(MetaStudioError):
 class UnexpectedResponse(MetaStudioError):
     """The answer is not one of MetaStudio's: a proxy, a wrong endpoint, or an unreadable body."""
 
+    @property
+    def is_transient(self) -> bool:
+        """Always: a proxy on the way may have answered, and that says nothing about the request."""
+        return True
+
 
 #: MetaStudio's own codes without their prefix: the ErrorCode page writes ``MSS.20010056``, the ICSError
 #: list ``20010056``.

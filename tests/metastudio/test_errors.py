@@ -89,6 +89,10 @@ def test_every_known_code_is_found_with_and_without_its_prefix() -> None:
         assert family(f"APIGW.{code}", 400) is family(f"APIG.{code}", 400) is kind
 
 
+def test_what_somebody_else_answers_says_nothing_for_ever() -> None:
+    assert refusal(302, b"<html>").is_transient
+
+
 def test_the_error_of_a_job_has_no_status() -> None:
     assert family("MSS.20010035") is QuotaExceeded
     assert family("MSS.99999999") is MetaStudioError

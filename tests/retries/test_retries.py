@@ -46,7 +46,7 @@ DECISIONS: dict[type[MetaStudioError], tuple[RetryAction, timedelta | None]] = {
     Throttled: (RetryAction.RETRY, MINUTE),
     Blocked: (RetryAction.FAIL, None),
     ServerError: (RetryAction.RETRY, None),
-    UnexpectedResponse: (RetryAction.DEFAULT, None),
+    UnexpectedResponse: (RetryAction.RETRY, None),
     Unreachable: (RetryAction.RETRY, None),
     AmbiguousStart: (RetryAction.FAIL, None),
     NetworkSetupError: (RetryAction.FAIL, None),
