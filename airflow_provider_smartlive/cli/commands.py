@@ -1,113 +1,211 @@
-"""What ``airflow smartlive ...`` does."""
+"""What ``airflow smartlive generate-secret``, ``jobs`` and ``sweep`` do."""
 
 from __future__ import annotations
 
-import json
-import sys
 from argparse import Namespace
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.hooks import SmartLiveHook
-from airflow_provider_smartlive.livestream.ownership import route_of
+from airflow_provider_smartlive.callbacks.route import MIN_SECRET_LENGTH
+from airflow_provider_smartlive.cli.database import CommandHook
+from airflow_provider_smartlive.cli.errors import EXPECTED, command, describe, fail
+from airflow_provider_smartlive.cli.jobs import ListedJob, jobs_table, listed
+from airflow_provider_smartlive.cli.output import note, plural, printable, say, say_json, table
+from airflow_provider_smartlive.cli.watch import watch
 from airflow_provider_smartlive.livestream.sighting import ACTIVE_STATES
 from airflow_provider_smartlive.livestream.stop import is_over, stop_each
+from airflow_provider_smartlive.metastudio.errors import MetaStudioError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from airflow_provider_smartlive.livestream.sighting import Sighting
     from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
 
+#: Seconds between two pictures of ``jobs list --watch``.
+WATCH_INTERVAL = 5.0
 
+#: What a sweep shows of a job.
+UNWANTED = ("room", "name", "state", "on_air", "task", "job", "why")
+
+
+@command
 def generate_secret(args: Namespace) -> None:
     """Print a new callback secret."""
     from airflow_provider_smartlive.callbacks.route import generate_secret as generate
 
-    _say(generate())
+    say(generate())
 
 
+@command
 def list_jobs(args: Namespace) -> None:
-    """Print jobs, one a line."""
-    for job in _jobs(SmartLiveHook(args.conn_id), args.room, active_only=not args.ended):
-        _say(_line(job, as_json=args.json))
+    """Print the jobs that run, once or again and again."""
+    hook = CommandHook(args.conn_id)
+    if args.watch is not False:
+        if args.json:
+            fail("--watch is for people and --json for programs: use one of them.")
+        watch(lambda: _picture(hook, args), WATCH_INTERVAL if args.watch is None else args.watch)
+    elif args.json:
+        for job in _listed(hook, args):
+            say_json(job.facts())
+    else:
+        say(_words(hook, args, _listed(hook, args)))
 
 
+@command
 def show_job(args: Namespace) -> None:
     """Print one job."""
-    _say(_line(SmartLiveHook(args.conn_id).show_job(args.room_id, args.job_id), as_json=args.json))
+    job = CommandHook(args.conn_id).show_job(args.room_id, args.job_id)
+    (found,) = listed([job], _secrets())
+    if args.json:
+        say_json(found.facts())
+        return
+    details = found.details()
+    width = max(map(len, details)) + 2
+    for name, value in details.items():
+        say(f"{name + ':':{width}}{printable(value)}")
 
 
+@command
 def stop_jobs(args: Namespace) -> None:
     """Stop jobs, after asking; exits with 1 if one of them still runs."""
-    hook = SmartLiveHook(args.conn_id)
     if args.job and not args.room:
-        sys.exit("--job needs --room: MetaStudio finds a job by both.")
-    if not (args.room or args.all):
-        sys.exit("Say what to stop: --room ROOM_ID (with --job JOB_ID for one job), or --all.")
-    found = [hook.show_job(args.room, args.job)] if args.job else _jobs(hook, args.room, active_only=True)
-    jobs = [job for job in found if job.is_active]
-    for job in jobs:
-        _say(_line(job, as_json=False))
+        fail("--job needs --room: MetaStudio finds a job by both.")
+    if bool(args.room) == args.all:
+        fail("Say what to stop: either --room ROOM_ID (with --job JOB_ID for one job), or --all.")
+    hook = CommandHook(args.conn_id)
+    found = [hook.show_job(args.room, args.job)] if args.job else _jobs(hook, args.room)
+    jobs = listed((job for job in found if job.is_active), _secrets())
     if not jobs:
-        _say("Nothing runs there.")
-    elif not args.yes and input(f"Stop {len(jobs)} job(s)? [y/N] ").strip().lower() not in ("y", "yes"):
-        sys.exit("Nothing was stopped.")
-    else:
-        _stop(hook, [(job.room_id or args.room, job.job_id) for job in jobs])
+        over = f"Nothing runs {_where(hook, args)}"
+        if found:
+            over = f"Job {found[0].job_id} is over already ({found[0].state})"
+        say(printable(f"{over}: there is nothing to stop."))
+        return
+    say(jobs_table(jobs))
+    if not args.yes and not _confirmed(_question(jobs)):
+        fail("Nothing was stopped.")
+    _exit_if_running(_stop(hook, jobs, tell=say))
 
 
+@command
 def sweep(args: Namespace) -> None:
     """Stop what no task wants any more; exits with 1 if one of the jobs still runs."""
     from airflow_provider_smartlive.callbacks.store import find_task
     from airflow_provider_smartlive.livestream.sweep import unwanted
 
-    hook = SmartLiveHook(args.conn_id)
-    jobs = hook.list_jobs(state=ACTIVE_STATES)
-    found = list(unwanted(jobs, secrets=settings.callback_secrets(), find_task=find_task))
-    for job, reason in found:
-        _say(f"{_line(job, as_json=False)}  {reason}")
-    if not found:
-        _say("Every running job of this deployment is wanted.")
-    elif not args.dry_run:
-        _stop(hook, [(job.room_id or "", job.job_id) for job, _ in found])
+    hook = CommandHook(args.conn_id)
+    running = list(hook.list_jobs(state=ACTIVE_STATES))
+    found = unwanted(running, secrets=settings.callback_secrets(), find_task=find_task)
+    reasons = {job.job_id: reason for job, reason in found}
+    jobs = listed((job for job in running if job.job_id in reasons), _secrets())
+    if not args.json:
+        _tell_unwanted(jobs, reasons, running=len(running))
+    seen = {} if args.dry_run else _stop(hook, jobs, tell=note if args.json else say)
+    if args.json:
+        for job in jobs:
+            stopped = is_over(seen[job.job.job_id]) if seen else None
+            say_json({**job.facts(), "reason": reasons[job.job.job_id], "stopped": stopped})
+    _exit_if_running(seen)
 
 
-def _jobs(hook: SmartLiveHook, room_id: str | None, *, active_only: bool) -> Iterable[SmartLiveJob]:
-    filters: dict[str, Any] = {"state": ACTIVE_STATES} if active_only else {}
-    return hook.list_room_jobs(room_id, **filters) if room_id else hook.list_jobs(**filters)
+def _listed(hook: CommandHook, args: Namespace) -> list[ListedJob]:
+    return listed(_jobs(hook, args.room, ended=args.ended), _secrets())
 
 
-def _stop(hook: SmartLiveHook, jobs: Iterable[tuple[str, str]]) -> None:
-    running = []
-    for job_id, sighting in stop_each(hook, jobs, grace=settings.number("stop_grace")):
-        _say(f"{job_id}  {sighting}")
-        if not is_over(sighting):
-            running.append(job_id)
-    if running:
-        sys.exit(f"Still running: {', '.join(running)}")
+def _jobs(hook: CommandHook, room_id: str | None, *, ended: bool = False) -> list[SmartLiveJob]:
+    filters: dict[str, Any] = {} if ended else {"state": ACTIVE_STATES}
+    return list(hook.list_room_jobs(room_id, **filters) if room_id else hook.list_jobs(**filters))
 
 
-def _line(job: SmartLiveJob, *, as_json: bool) -> str:
-    route = route_of(job, settings.callback_secrets())
-    facts = {
-        "job_id": job.job_id,
-        "room_id": job.room_id,
-        "room_name": job.room_name,
-        "state": str(job.state),
-        "started": _iso(job.start_time or job.create_time),
-        "stream_seconds": job.stream_duration,
-        "task": "/".join([route.identity.dag_id, route.identity.run_id, route.identity.task_id])
-        if route
-        else None,
-    }
-    if as_json:
-        return json.dumps(facts)
-    return "  ".join(str(value) if value is not None else "-" for value in facts.values())
+def _words(hook: CommandHook, args: Namespace, jobs: list[ListedJob]) -> str:
+    if jobs:
+        return jobs_table(jobs)
+    return printable(f"{'There are no jobs' if args.ended else 'Nothing runs'} {_where(hook, args)}.")
 
 
-def _iso(at: datetime | None) -> str | None:
-    return at.isoformat() if at else None
+def _picture(hook: CommandHook, args: Namespace) -> str:
+    """Return what a watch shows. A fault that passes ends no watch; refused credentials do: trying again locks them."""
+    try:
+        return _words(hook, args, _listed(hook, args))
+    except MetaStudioError as error:
+        if not error.is_transient:
+            raise
+        return printable(describe(error, args))
 
 
-def _say(text: str) -> None:
-    print(text)  # noqa: T201 -- a command's output
+def _where(hook: CommandHook, args: Namespace) -> str:
+    profile = hook.profile()
+    room = f"in room {args.room} of" if args.room else "in"
+    return f"{room} project {profile.project_id} at {profile.endpoint} (connection {args.conn_id!r})"
+
+
+def _secrets() -> tuple[str, ...]:
+    """Return the callback secrets that can be used. Without one jobs are shown and stopped all the same."""
+    try:
+        secrets = settings.callback_secrets()
+    except EXPECTED:
+        secrets = ("",)
+    usable = tuple(secret for secret in secrets if len(secret) >= MIN_SECRET_LENGTH)
+    if usable != secrets:
+        note(
+            "[smartlive] callback_secrets cannot be used as it is here: some jobs are shown without their task."
+        )
+    return usable
+
+
+def _question(jobs: Sequence[ListedJob]) -> str:
+    strangers = sum(not job.is_ours for job in jobs)
+    of_others = f" ({strangers} of them not started by this deployment)" if strangers else ""
+    return f"Stop {plural(len(jobs), 'job')}{of_others}? [y/N] "
+
+
+def _confirmed(question: str) -> bool:
+    try:
+        return input(question).strip().lower() in ("y", "yes")
+    except EOFError:
+        say("")
+        fail("Nothing was stopped: nobody answered. In a script, say --yes.")
+
+
+def _stop(
+    hook: CommandHook, jobs: Sequence[ListedJob], *, tell: Callable[[str], None]
+) -> dict[str, Sighting]:
+    """
+    Stop jobs, and return the last sighting of each.
+
+    Every stop is sent before the first one is confirmed: a job that does not end must not let the others stream on.
+    """
+    grace = settings.number("stop_grace")
+    names = {job.job.job_id: f"Job {job.job.job_id} in room {job.job.room_id}" for job in jobs}
+    pairs = [(job.job.room_id or "", job.job.job_id) for job in jobs]
+    seen: dict[str, Sighting] = {}
+    try:
+        for room_id, job_id in pairs:
+            with suppress(MetaStudioError):  # what is wrong shows when the stop is confirmed
+                hook.stop_job(room_id, job_id)
+        for job_id, sighting in stop_each(hook, pairs, grace=grace):
+            seen[job_id] = sighting
+            outcome = "is stopped, MetaStudio says" if is_over(sighting) else f"STILL RUNS after {grace} s:"
+            tell(printable(f"{names[job_id]} {outcome} {sighting}"))
+    except KeyboardInterrupt:
+        open_ = [name for job_id, name in names.items() if job_id not in seen]
+        fail(f"Interrupted. May still run: {', '.join(open_)}. See `airflow smartlive jobs list`.")
+    return seen
+
+
+def _exit_if_running(seen: Mapping[str, Sighting]) -> None:
+    if running := [job_id for job_id, sighting in seen.items() if not is_over(sighting)]:
+        fail(
+            f"Still running: {', '.join(running)}. Run the command again; MetaStudio's console can stop them, too, "
+            "and max_live_duration ends them at the latest."
+        )
+
+
+def _tell_unwanted(jobs: Sequence[ListedJob], reasons: Mapping[str, str], *, running: int) -> None:
+    if jobs:
+        say(table(UNWANTED, [{**job.row(), "why": reasons[job.job.job_id]} for job in jobs]))
+    else:
+        say(f"{plural(running, 'job')} running; nothing that this deployment started is unwanted.")

@@ -6,7 +6,23 @@ Airflow asks for these at every call of ``airflow``, so nothing else is imported
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
+
 from airflow.cli.cli_config import ActionCommand, Arg, CLICommand, GroupCommand, lazy_load_command
+
+#: Names of a task that there need not be: the way of an event to the receiver can be tested with any.
+TEST_TASK = ("smartlive_test", "test", "test")
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0
+    if not 1 <= seconds <= 3600:
+        raise ArgumentTypeError(f"must be 1 to 3600 seconds, not {text!r}")
+    return seconds
+
 
 _CONN_ID = Arg(("--conn-id",), help="the connection to MetaStudio", default="smartlive_default")
 _ROOM_ID = Arg(("room_id",), help="the room")
@@ -17,16 +33,32 @@ _ALL = Arg(("--all",), help="every running job of the project", action="store_tr
 _ENDED = Arg(("--ended",), help="also jobs that are over", action="store_true")
 _YES = Arg(("-y", "--yes"), help="do not ask", action="store_true")
 _JSON = Arg(("--json",), help="print JSON, one job a line", action="store_true")
-_DAG_ID = Arg(("dag_id",), help="the DAG of the task that the event is for; it need not exist")
-_RUN_ID = Arg(("run_id",), help="its run")
-_TASK_ID = Arg(("task_id",), help="the task")
+_CHECK_JSON = Arg(("--json",), help="print JSON", action="store_true")
+_VERBOSE = Arg(("-v", "--verbose"), help="show the traceback of an error", action="store_true")
+_WATCH = Arg(
+    ("--watch",),
+    metavar="SECONDS",
+    help="list again every so many seconds (default 5), until Ctrl-C",
+    nargs="?",
+    type=_seconds,
+    default=False,
+)
+_DAG_ID = Arg(
+    ("dag_id",),
+    help="the DAG of the task that the event is for; without it, of a task that does not exist",
+    nargs="?",
+    default=TEST_TASK[0],
+)
+_RUN_ID = Arg(("run_id",), help="its run", nargs="?", default=TEST_TASK[1])
+_TASK_ID = Arg(("task_id",), help="the task", nargs="?", default=TEST_TASK[2])
 _MAP_INDEX = Arg(("--map-index",), help="its map index", type=int, default=-1)
 _DRY_RUN = Arg(("--dry-run",), help="only say what would be stopped", action="store_true")
 
 
 def _command(name: str, function: str, help_: str, *args: Arg) -> ActionCommand:
     func = lazy_load_command(f"airflow_provider_smartlive.cli.{function}")
-    return ActionCommand(name=name, help=help_, func=func, args=args)
+    # The help is printed by rich, which would take a word in brackets for a style.
+    return ActionCommand(name=name, help=help_.replace("[", r"\["), func=func, args=(*args, _VERBOSE))
 
 
 def get_commands() -> list[CLICommand]:
@@ -35,7 +67,16 @@ def get_commands() -> list[CLICommand]:
         name="jobs",
         help="Look at livestream jobs and stop them: the emergency brake",
         subcommands=(
-            _command("list", "commands.list_jobs", "List jobs that run", _CONN_ID, _ROOM, _ENDED, _JSON),
+            _command(
+                "list",
+                "commands.list_jobs",
+                "List jobs that run, with their links and the tasks that own them",
+                _CONN_ID,
+                _ROOM,
+                _ENDED,
+                _WATCH,
+                _JSON,
+            ),
             _command("show", "commands.show_job", "Show one job", _ROOM_ID, _JOB_ID, _CONN_ID, _JSON),
             _command(
                 "stop",
@@ -55,6 +96,13 @@ def get_commands() -> list[CLICommand]:
             help="Livestreams on MetaStudio",
             subcommands=(
                 _command(
+                    "check",
+                    "check.check",
+                    "Check what a livestream needs: versions, database, settings, connection, callbacks, triggerer",
+                    _CONN_ID,
+                    _CHECK_JSON,
+                ),
+                _command(
                     "generate-secret",
                     "commands.generate_secret",
                     "Print a new secret for [smartlive] callback_secrets",
@@ -66,6 +114,7 @@ def get_commands() -> list[CLICommand]:
                     "Stop jobs that a task of this deployment started and that no task wants any more",
                     _CONN_ID,
                     _DRY_RUN,
+                    _JSON,
                 ),
                 _command(
                     "send-test-event",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from argparse import Namespace
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,15 +12,17 @@ import requests
 from airflow.sdk.timezone import utcnow
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.callbacks.route import MOUNT_PATH, Identity, Route, RouteError
+from airflow_provider_smartlive.callbacks.route import MOUNT_PATH, Identity, Route
 from airflow_provider_smartlive.callbacks.store import find_task
-from airflow_provider_smartlive.client.connection import InvalidConnectionError
-from airflow_provider_smartlive.hooks import SmartLiveHook
+from airflow_provider_smartlive.cli.database import CommandHook
+from airflow_provider_smartlive.cli.errors import command, fail
+from airflow_provider_smartlive.cli.output import printable, say
 from airflow_provider_smartlive.livestream.ownership import issue_route
 from airflow_provider_smartlive.metastudio.callback_auth import sign
 
 if TYPE_CHECKING:
     from airflow_provider_smartlive.callbacks.route import IssuedRoute
+    from airflow_provider_smartlive.client.connection import ConnectionProfile
 
 #: A type that MetaStudio does not have: the receiver notes it in the callback table, and wakes nobody.
 EVENT_TYPE = "SMARTLIVE_TEST"
@@ -59,22 +60,30 @@ class Finding:
     text: str
 
 
+@command
 def send_test_event(args: Namespace) -> None:
     """Send a harmless event the way MetaStudio does; exits with 1 if it does not get through."""
     identity = Identity(args.dag_id, args.run_id, args.task_id, args.map_index)
     task = find_task(identity)
-    max_tries = task.max_tries if task and task.max_tries is not None else 0
-    try:
-        issued = issue_route(
-            Route(identity, "probe", max_tries, settings.deployment()), SmartLiveHook(args.conn_id).profile()
-        )
-    except (InvalidConnectionError, RouteError) as error:
-        sys.exit(str(error))
-    _say(f"POST {_shown(issued)}, signed by {issued.auth_type}")
+    max_tries = task.max_tries if task else None
+    issued = issue_for(identity, CommandHook(args.conn_id).profile(), max_tries=max_tries)
+    say(printable(f"POST {shown(issued)}, signed by {issued.auth_type}"))
     finding = send(issued, has_task=task is not None)
     if not finding.works:
-        sys.exit(finding.text)
-    _say(finding.text)
+        fail(finding.text)
+    say(printable(finding.text))
+
+
+def issue_for(identity: Identity, profile: ConnectionProfile, *, max_tries: int | None = None) -> IssuedRoute:
+    """
+    Make the callback URL of a test event.
+
+    :param identity: the task instance that the event is for; it need not exist.
+    :param profile: the connection.
+    :param max_tries: those of the task instance, if there is one.
+    :raises RouteError: if a setting does not allow callbacks.
+    """
+    return issue_route(Route(identity, "probe", max_tries or 0, settings.deployment()), profile)
 
 
 def send(issued: IssuedRoute, *, has_task: bool) -> Finding:
@@ -165,10 +174,7 @@ def _content(answer: bytes) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _shown(issued: IssuedRoute) -> str:
+def shown(issued: IssuedRoute) -> str:
+    """Return a callback URL without its token."""
     parts = urlsplit(issued.url)
     return f"{parts.scheme}://{parts.netloc}{parts.path.rpartition('/')[0]}/***"
-
-
-def _say(text: str) -> None:
-    print(text)  # noqa: T201 -- a command's output

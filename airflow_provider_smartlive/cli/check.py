@@ -1,0 +1,212 @@
+"""``airflow smartlive check``: is everything there that a livestream needs, and what to do about what is not."""
+
+from __future__ import annotations
+
+import platform
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from importlib.metadata import metadata, requires, version
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+from airflow_provider_smartlive import settings
+from airflow_provider_smartlive.callbacks.route import MIN_SECRET_LENGTH, MOUNT_PATH, Identity, RouteError
+from airflow_provider_smartlive.cli import database, probe
+from airflow_provider_smartlive.cli.definition import TEST_TASK
+from airflow_provider_smartlive.cli.errors import EXPECTED, command, describe, fail
+from airflow_provider_smartlive.cli.output import plural, printable, say, say_json, table
+from airflow_provider_smartlive.metastudio.addresses import is_loopback
+from airflow_provider_smartlive.provider_info import OPTIONS
+
+if TYPE_CHECKING:
+    from airflow_provider_smartlive.client.connection import ConnectionProfile
+
+PACKAGE = "airflow-provider-smartlive"
+
+
+class Status(StrEnum):
+    """What came of a check."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "FAIL"
+
+
+@dataclass(frozen=True)
+class Result:
+    """
+    What a check found.
+
+    :param check: what was looked at.
+    :param status: whether a livestream can do with it.
+    :param found: what is there, without a secret in it.
+    :param fix: what to do about it; empty if nothing has to be done, or if ``found`` says so.
+    """
+
+    check: str
+    status: Status
+    found: str
+    fix: str = ""
+
+
+@command
+def check(args: Namespace) -> None:
+    """Print what was found; exits with 1 if something is missing."""
+    results = list(_results(args))
+    failed = sum(result.status is Status.FAIL for result in results)
+    if args.json:
+        say_json({"ok": not failed, "checks": [asdict(result) for result in results]})
+    else:
+        _print(results)
+    if failed:
+        fail(f"{failed} of {plural(len(results), 'check')} failed.")
+
+
+def _print(results: list[Result]) -> None:
+    head, *lines = table(("status", "check", "found"), [asdict(result) for result in results]).splitlines()
+    say(head)
+    for line, result in zip(lines, results, strict=True):
+        say(line)
+        if result.fix:
+            say(f"{' ' * head.index('FOUND')}Fix: {printable(result.fix)}")
+
+
+def _results(args: Namespace) -> Iterator[Result]:
+    yield Result("provider", Status.OK, version(PACKAGE))
+    yield _python()
+    yield _airflow()
+    yield _guarded("database", _database, args)
+    yield _guarded("triggerer", _triggerer, args)
+    yield _guarded("plugin", _plugin, args)
+    yield _guarded("settings", _settings, args)
+    yield _guarded("callback secrets", _secrets, args)
+    hook = database.CommandHook(args.conn_id)
+    yield _guarded("connection", lambda: _connection(hook), args)
+    yield _guarded("callbacks", lambda: _callbacks(hook.profile()), args)
+
+
+def _guarded(check: str, look: Callable[[], Result], args: Namespace) -> Result:
+    """Return what a check finds; what goes wrong in one of them keeps no other from its turn."""
+    try:
+        return look()
+    except EXPECTED as error:
+        return Result(check, Status.FAIL, describe(error, args))
+
+
+def _python() -> Result:
+    needed = SpecifierSet(metadata(PACKAGE)["Requires-Python"])
+    here = platform.python_version()
+    if needed.contains(here, prereleases=True):
+        return Result("python", Status.OK, here)
+    return Result("python", Status.FAIL, here, f"Run Airflow with a Python {needed}.")
+
+
+def _airflow() -> Result:
+    declared = map(Requirement, requires(PACKAGE) or ())
+    needed = next(found.specifier for found in declared if found.name == "apache-airflow")
+    here = version("apache-airflow-core")
+    if needed.contains(here, prereleases=True):
+        return Result("airflow", Status.OK, f"{here} (needed: {needed})")
+    return Result("airflow", Status.FAIL, here, f"Install apache-airflow {needed}.")
+
+
+def _database() -> Result:
+    kind = database.database_kind()
+    if kind in ("postgresql", "sqlite"):
+        return Result("database", Status.OK, kind)
+    return Result(
+        "database",
+        Status.FAIL,
+        f"{kind}: callbacks are refused, as nobody has tested their locking there",
+        "Use PostgreSQL, or start jobs with use_callbacks=False.",
+    )
+
+
+def _triggerer() -> Result:
+    hosts = database.live_triggerers()
+    if hosts:
+        return Result("triggerer", Status.OK, f"{len(hosts)} alive: {', '.join(hosts)}")
+    return Result(
+        "triggerer",
+        Status.FAIL,
+        "none is alive: a task that waits is never resumed",
+        "Start `airflow triggerer`.",
+    )
+
+
+def _plugin() -> Result:
+    if MOUNT_PATH in database.mounted_paths():
+        return Result(
+            "plugin", Status.OK, f"puts the receiver at {MOUNT_PATH} of an API server that starts now"
+        )
+    errors = "; ".join(f"{name}: {text}" for name, text in database.plugin_errors().items())
+    return Result(
+        "plugin",
+        Status.FAIL,
+        f"Airflow has not loaded it ({errors or 'without an error'})",
+        f"Install {PACKAGE} anew in this environment and in the API server's, and restart the API server.",
+    )
+
+
+def _settings() -> Result:
+    problems = []
+    for name, option in OPTIONS.items():
+        try:
+            settings.number(name) if option["type"] == "integer" else settings.text(name)
+        except EXPECTED as error:
+            problems.append(str(error))
+    if problems:
+        return Result("settings", Status.FAIL, " ".join(problems), "See docs/settings.md.")
+    return Result(
+        "settings", Status.OK, f"{plural(len(OPTIONS), 'option')} of [{settings.SECTION}] can be read"
+    )
+
+
+def _secrets() -> Result:
+    secrets = settings.callback_secrets()
+    make = "Make one with `airflow smartlive generate-secret`, for workers and API servers alike."
+    if not secrets:
+        return Result(
+            "callback secrets", Status.FAIL, "[smartlive] callback_secrets is empty on this machine", make
+        )
+    if short := sum(len(secret) < MIN_SECRET_LENGTH for secret in secrets):
+        found = f"{short} of {len(secrets)} in [smartlive] callback_secrets shorter than {MIN_SECRET_LENGTH} characters"
+        return Result("callback secrets", Status.FAIL, found, make)
+    return Result("callback secrets", Status.OK, f"{len(secrets)} on this machine")
+
+
+def _connection(hook: database.CommandHook) -> Result:
+    profile = hook.profile()
+    works, text = hook.test_connection()
+    where = f"{hook.smartlive_conn_id!r}: project {profile.project_id} at {profile.endpoint}"
+    if works:
+        return Result("connection", Status.OK, f"{where} answers")
+    return Result("connection", Status.FAIL, f"{where}. {text}")
+
+
+def _callbacks(profile: ConnectionProfile) -> Result:
+    try:
+        issued = probe.issue_for(Identity(*TEST_TASK), profile)
+    except RouteError as error:
+        return Result("callbacks", Status.FAIL, str(error))
+    url = probe.shown(issued)
+    if _is_loopback(url) and not _is_loopback(profile.endpoint):
+        return Result(
+            "callbacks",
+            Status.FAIL,
+            f"{url} is an address of this machine, which MetaStudio cannot reach",
+            "Set [smartlive] callback_base_url to the public https address of the API server.",
+        )
+    finding = probe.send(issued, has_task=False)
+    if finding.works:
+        return Result("callbacks", Status.OK, f"{url} takes signed events, tried from here")
+    return Result("callbacks", Status.FAIL, f"{url}: {finding.text}", "docs/exposing.md has the whole way.")
+
+
+def _is_loopback(url: str) -> bool:
+    return is_loopback(urlsplit(url).hostname or "")
