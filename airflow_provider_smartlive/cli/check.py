@@ -16,7 +16,7 @@ from packaging.specifiers import SpecifierSet
 
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.callbacks.route import MIN_SECRET_LENGTH, MOUNT_PATH, Identity, RouteError
-from airflow_provider_smartlive.cli import database, probe
+from airflow_provider_smartlive.cli import airflow_core, probe
 from airflow_provider_smartlive.cli.definition import TEST_TASK
 from airflow_provider_smartlive.cli.errors import EXPECTED, command, describe, fail
 from airflow_provider_smartlive.cli.output import plural, printable, say, say_json, table
@@ -85,7 +85,7 @@ def _results(args: Namespace) -> Iterator[Result]:
     yield _guarded("plugin", _plugin, args)
     yield _guarded("settings", _settings, args)
     yield _guarded("callback secrets", _secrets, args)
-    hook = database.CommandHook(args.conn_id)
+    hook = airflow_core.CommandHook(args.conn_id)
     yield _guarded("connection", lambda: _connection(hook), args)
     yield _guarded("callbacks", lambda: _callbacks(hook.profile()), args)
 
@@ -116,7 +116,7 @@ def _airflow() -> Result:
 
 
 def _database() -> Result:
-    kind = database.database_kind()
+    kind = airflow_core.database_kind()
     if kind in ("postgresql", "sqlite"):
         return Result("database", Status.OK, kind)
     return Result(
@@ -128,7 +128,7 @@ def _database() -> Result:
 
 
 def _triggerer() -> Result:
-    hosts = database.live_triggerers()
+    hosts = airflow_core.live_triggerers()
     if hosts:
         return Result("triggerer", Status.OK, f"{len(hosts)} alive: {', '.join(hosts)}")
     return Result(
@@ -140,11 +140,11 @@ def _triggerer() -> Result:
 
 
 def _plugin() -> Result:
-    if MOUNT_PATH in database.mounted_paths():
+    if MOUNT_PATH in airflow_core.mounted_paths():
         return Result(
             "plugin", Status.OK, f"puts the receiver at {MOUNT_PATH} of an API server that starts now"
         )
-    errors = "; ".join(f"{name}: {text}" for name, text in database.plugin_errors().items())
+    errors = "; ".join(f"{name}: {text}" for name, text in airflow_core.plugin_errors().items())
     return Result(
         "plugin",
         Status.FAIL,
@@ -180,7 +180,7 @@ def _secrets() -> Result:
     return Result("callback secrets", Status.OK, f"{len(secrets)} on this machine")
 
 
-def _connection(hook: database.CommandHook) -> Result:
+def _connection(hook: airflow_core.CommandHook) -> Result:
     profile = hook.profile()
     works, text = hook.test_connection()
     where = f"{hook.smartlive_conn_id!r}: project {profile.project_id} at {profile.endpoint}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.callbacks.route import MIN_SECRET_LENGTH
-from airflow_provider_smartlive.cli.database import CommandHook
+from airflow_provider_smartlive.cli.airflow_core import CommandHook
 from airflow_provider_smartlive.cli.errors import EXPECTED, command, describe, fail
 from airflow_provider_smartlive.cli.jobs import ListedJob, jobs_table, listed
 from airflow_provider_smartlive.cli.output import note, plural, printable, say, say_json, table
@@ -117,7 +117,13 @@ def _listed(hook: CommandHook, args: Namespace) -> list[ListedJob]:
 
 def _jobs(hook: CommandHook, room_id: str | None, *, ended: bool = False) -> list[SmartLiveJob]:
     filters: dict[str, Any] = {} if ended else {"state": ACTIVE_STATES}
-    return list(hook.list_room_jobs(room_id, **filters) if room_id else hook.list_jobs(**filters))
+    if not room_id:
+        return list(hook.list_jobs(**filters))
+    jobs = list(hook.list_room_jobs(room_id, **filters))
+    if not jobs:
+        # "Nothing runs" of a mistyped room would be a false comfort.
+        hook.show_room(room_id)
+    return jobs
 
 
 def _words(hook: CommandHook, args: Namespace, jobs: list[ListedJob]) -> str:

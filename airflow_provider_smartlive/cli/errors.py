@@ -12,7 +12,7 @@ from typing import NoReturn
 from airflow.exceptions import AirflowConfigException as CoreConfigException
 from airflow.sdk.exceptions import AirflowConfigException, AirflowException
 
-from airflow_provider_smartlive.cli.database import ConnectionNotFoundError, DatabaseError
+from airflow_provider_smartlive.cli.airflow_core import ConnectionNotFoundError, DatabaseError, logs_to_stderr
 from airflow_provider_smartlive.cli.output import printable
 from airflow_provider_smartlive.client.connection import InvalidConnectionError
 from airflow_provider_smartlive.client.diagnosis import explain
@@ -42,13 +42,13 @@ def command(function: Callable[[Namespace], None]) -> Callable[[Namespace], None
 
     @functools.wraps(function)
     def run(args: Namespace) -> None:
+        logs_to_stderr()
         try:
             function(args)
         except KeyboardInterrupt:
             fail("Interrupted.")
         except BrokenPipeError:
-            # Whoever reads has enough (`| head`). Python would complain once more at its exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _discard_output()
             sys.exit(1)
         except EXPECTED as error:
             if getattr(args, "verbose", False):
@@ -56,6 +56,11 @@ def command(function: Callable[[Namespace], None]) -> Callable[[Namespace], None
             fail(describe(error, args))
 
     return run
+
+
+def _discard_output() -> None:
+    """Let Python not complain once more at its exit, when whoever reads has enough (``| head``)."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def describe(error: Exception, args: Namespace) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.cli.database import DatabaseError, callback_tables
+from airflow_provider_smartlive.cli.airflow_core import DatabaseError, callback_tables
 from airflow_provider_smartlive.cli.output import at, duration, iso, note, table
 from airflow_provider_smartlive.livestream.ownership import route_of
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError

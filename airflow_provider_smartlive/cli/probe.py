@@ -14,7 +14,7 @@ from airflow.sdk.timezone import utcnow
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.callbacks.route import MOUNT_PATH, Identity, Route
 from airflow_provider_smartlive.callbacks.store import find_task
-from airflow_provider_smartlive.cli.database import CommandHook
+from airflow_provider_smartlive.cli.airflow_core import CommandHook
 from airflow_provider_smartlive.cli.errors import command, fail
 from airflow_provider_smartlive.cli.output import printable, say
 from airflow_provider_smartlive.livestream.ownership import issue_route

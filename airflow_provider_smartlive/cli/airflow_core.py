@@ -1,5 +1,5 @@
 """
-What commands ask Airflow itself: connections, callback tables, triggerers, plugins, the kind of its database.
+What commands ask Airflow itself: connections, callback tables, triggerers, plugins, its database and its logs.
 
 Commands run where the metadata database is, and read it as Airflow's own commands do. No other module of ``cli``
 uses what Airflow does not publish.
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from airflow.cli.utils import redirect_stdout_log_handlers_to_stderr
 from airflow.configuration import ensure_secrets_loaded
 from airflow.jobs.job import Job, JobState
 from airflow.models.connection import Connection
@@ -37,6 +38,10 @@ _HINTS = {
     "InvalidToken": " (stored under another [core] fernet_key)",
     "OperationalError": " (check [database] sql_alchemy_conn)",
 }
+
+
+#: Puts log lines where they do not mix with what a command prints.
+logs_to_stderr = redirect_stdout_log_handlers_to_stderr
 
 
 class ConnectionNotFoundError(Exception):
