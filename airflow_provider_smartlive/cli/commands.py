@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 WATCH_INTERVAL = 5.0
 
 #: What a sweep shows of a job.
-UNWANTED = ("room", "name", "state", "on_air", "task", "job", "why")
+UNWANTED = ("room", "name", "state", "on_air", "why", "task", "job")
 
 
 @command
@@ -96,11 +96,15 @@ def sweep(args: Namespace) -> None:
     from airflow_provider_smartlive.callbacks.store import find_task
     from airflow_provider_smartlive.livestream.sweep import unwanted
 
+    secrets = _secrets()
+    if not secrets:
+        # Nothing would be found, which is no comfort.
+        fail("[smartlive] callback_secrets is empty on this machine: no job can be recognised as one of ours.")
     hook = CommandHook(args.conn_id)
     running = list(hook.list_jobs(state=ACTIVE_STATES))
-    found = unwanted(running, secrets=settings.callback_secrets(), find_task=find_task)
+    found = unwanted(running, secrets=secrets, find_task=find_task)
     reasons = {job.job_id: reason for job, reason in found}
-    jobs = listed((job for job in running if job.job_id in reasons), _secrets())
+    jobs = listed((job for job in running if job.job_id in reasons), secrets)
     if not args.json:
         _tell_unwanted(jobs, reasons, running=len(running))
     seen = {} if args.dry_run else _stop(hook, jobs, tell=note if args.json else say)

@@ -96,6 +96,11 @@ class Studio:
 
     def called_back(self, task: Identity, job_id: str, *states: str) -> None:
         """Let events have been called back, a minute after each other."""
+        self.database.push(task, XCOM_TABLE_KEY, self.table(job_id, *states).dump())
+
+    @staticmethod
+    def table(job_id: str, *states: str) -> CallbackTable:
+        """Return the callback table of a task whose stream went through these states."""
         times = [EVENING.replace(minute=minute) for minute in range(len(states))]
         stream = StreamRow(
             label="rtmp://push.example.com/live/***",
@@ -109,4 +114,4 @@ class Studio:
         job = JobCallbacks(
             job_id=normalise_id(job_id), first_at=times[0], last_at=times[-1], streams=[stream]
         )
-        self.database.push(task, XCOM_TABLE_KEY, CallbackTable(jobs=[job]).dump())
+        return CallbackTable(jobs=[job])

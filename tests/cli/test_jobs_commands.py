@@ -412,3 +412,15 @@ def test_nothing_to_sweep(studio: Studio, run: Run) -> None:
     done = run("sweep")
     assert (done.code, done.out) == (0, "1 job running; nothing that this deployment started is unwanted.\n")
     assert run("sweep", "--json").out == ""
+
+
+@pytest.mark.parametrize("secrets", ["", "short"])
+def test_a_sweep_that_can_recognise_nothing_says_so(
+    studio: Studio, run: Run, monkeypatch: pytest.MonkeyPatch, secrets: str
+) -> None:
+    orphan(studio)
+    monkeypatch.setenv("AIRFLOW__SMARTLIVE__CALLBACK_SECRETS", secrets)
+    settings.forget_secrets()
+    done = run("sweep")
+    assert (done.code, done.out) == (1, "")
+    assert "no job can be recognised" in done.err
