@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.callbacks.route import MIN_SECRET_LENGTH
-from airflow_provider_smartlive.cli.airflow_core import CommandHook
+from airflow_provider_smartlive.cli.airflow_core import CommandHook, DatabaseError
 from airflow_provider_smartlive.cli.errors import EXPECTED, command, describe, fail
 from airflow_provider_smartlive.cli.jobs import ListedJob, jobs_table, listed
 from airflow_provider_smartlive.cli.output import note, plural, printable, say, say_json, table
@@ -21,6 +21,8 @@ from airflow_provider_smartlive.metastudio.errors import MetaStudioError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from airflow_provider_smartlive.callbacks.facts import TaskFacts
+    from airflow_provider_smartlive.callbacks.route import Identity
     from airflow_provider_smartlive.livestream.sighting import Sighting
     from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
 
@@ -92,27 +94,50 @@ def stop_jobs(args: Namespace) -> None:
 
 @command
 def sweep(args: Namespace) -> None:
-    """Stop what no task wants any more; exits with 1 if one of the jobs still runs."""
-    from airflow_provider_smartlive.callbacks.store import find_task
-    from airflow_provider_smartlive.livestream.sweep import unwanted
-
+    """Stop what no task wants any more; exits with 1 if one of the jobs still runs, or cannot be judged."""
     secrets = _secrets()
     if not secrets:
         # Nothing would be found, which is no comfort.
-        fail("[smartlive] callback_secrets is empty on this machine: no job can be recognised as one of ours.")
+        fail(
+            "[smartlive] callback_secrets is empty on this machine: no job can be recognised as one of ours."
+        )
     hook = CommandHook(args.conn_id)
     running = list(hook.list_jobs(state=ACTIVE_STATES))
-    found = unwanted(running, secrets=secrets, find_task=find_task)
-    reasons = {job.job_id: reason for job, reason in found}
+    reasons, problem = _unwanted(running, secrets)
     jobs = listed((job for job in running if job.job_id in reasons), secrets)
-    if not args.json:
-        _tell_unwanted(jobs, reasons, running=len(running))
+    if jobs and not args.json:
+        say(table(UNWANTED, [{**job.row(), "why": reasons[job.job.job_id]} for job in jobs]))
     seen = {} if args.dry_run else _stop(hook, jobs, tell=note if args.json else say)
     if args.json:
         for job in jobs:
             stopped = is_over(seen[job.job.job_id]) if seen else None
             say_json({**job.facts(), "reason": reasons[job.job.job_id], "stopped": stopped})
     _exit_if_running(seen)
+    if problem:
+        # The jobs whose tasks could not be looked up were left alone, which does not mean that they are wanted.
+        raise problem
+    if not jobs and not args.json:
+        say(f"{plural(len(running), 'job')} running; nothing that this deployment started is unwanted.")
+
+
+def _unwanted(
+    running: Sequence[SmartLiveJob], secrets: Sequence[str]
+) -> tuple[dict[str, str], DatabaseError | None]:
+    """Return the jobs that no task wants, with the reason, and why not all tasks could be looked up."""
+    from airflow_provider_smartlive.callbacks.store import find_task
+    from airflow_provider_smartlive.livestream.sweep import unwanted
+
+    problems: list[DatabaseError] = []
+
+    def find(identity: Identity) -> TaskFacts | None:
+        try:
+            return find_task(identity)
+        except DatabaseError as error:
+            problems.append(error)
+            raise
+
+    found = unwanted(running, secrets=secrets, find_task=find)
+    return {job.job_id: reason for job, reason in found}, next(iter(problems), None)
 
 
 def _listed(hook: CommandHook, args: Namespace) -> list[ListedJob]:
@@ -212,10 +237,3 @@ def _exit_if_running(seen: Mapping[str, Sighting]) -> None:
             f"Still running: {', '.join(running)}. Run the command again; MetaStudio's console can stop them, too, "
             "and max_live_duration ends them at the latest."
         )
-
-
-def _tell_unwanted(jobs: Sequence[ListedJob], reasons: Mapping[str, str], *, running: int) -> None:
-    if jobs:
-        say(table(UNWANTED, [{**job.row(), "why": reasons[job.job.job_id]} for job in jobs]))
-    else:
-        say(f"{plural(running, 'job')} running; nothing that this deployment started is unwanted.")
