@@ -19,7 +19,7 @@ from airflow_provider_smartlive.callbacks.route import MIN_SECRET_LENGTH, MOUNT_
 from airflow_provider_smartlive.cli import airflow_core, probe
 from airflow_provider_smartlive.cli.definition import TEST_TASK
 from airflow_provider_smartlive.cli.errors import EXPECTED, command, describe, fail
-from airflow_provider_smartlive.cli.output import plural, printable, say, say_json, table
+from airflow_provider_smartlive.cli.output import one_line, plural, say, say_json, table
 from airflow_provider_smartlive.metastudio.addresses import is_loopback
 from airflow_provider_smartlive.provider_info import OPTIONS
 
@@ -73,7 +73,7 @@ def _print(results: list[Result]) -> None:
     for line, result in zip(lines, results, strict=True):
         say(line)
         if result.fix:
-            say(f"{' ' * head.index('FOUND')}Fix: {printable(result.fix)}")
+            say(f"{' ' * head.index('FOUND')}Fix: {one_line(result.fix)}")
 
 
 def _results(args: Namespace) -> Iterator[Result]:

@@ -12,7 +12,7 @@ from airflow_provider_smartlive.callbacks.route import MIN_SECRET_LENGTH
 from airflow_provider_smartlive.cli.airflow_core import CommandHook, DatabaseError
 from airflow_provider_smartlive.cli.errors import EXPECTED, command, describe, fail
 from airflow_provider_smartlive.cli.jobs import ListedJob, jobs_table, listed
-from airflow_provider_smartlive.cli.output import note, plural, printable, say, say_json, table
+from airflow_provider_smartlive.cli.output import note, one_line, plural, say, say_json, table
 from airflow_provider_smartlive.cli.watch import watch
 from airflow_provider_smartlive.livestream.sighting import ACTIVE_STATES
 from airflow_provider_smartlive.livestream.stop import is_over, stop_each
@@ -67,7 +67,7 @@ def show_job(args: Namespace) -> None:
     details = found.details()
     width = max(map(len, details)) + 2
     for name, value in details.items():
-        say(f"{name + ':':{width}}{printable(value)}")
+        say(f"{name + ':':{width}}{one_line(value)}")
 
 
 @command
@@ -84,7 +84,7 @@ def stop_jobs(args: Namespace) -> None:
         over = f"Nothing runs {_where(hook, args)}"
         if found:
             over = f"Job {found[0].job_id} is over already ({found[0].state})"
-        say(printable(f"{over}: there is nothing to stop."))
+        say(one_line(f"{over}: there is nothing to stop."))
         return
     say(jobs_table(jobs))
     if not args.yes and not _confirmed(_question(jobs)):
@@ -158,7 +158,7 @@ def _jobs(hook: CommandHook, room_id: str | None, *, ended: bool = False) -> lis
 def _words(hook: CommandHook, args: Namespace, jobs: list[ListedJob]) -> str:
     if jobs:
         return jobs_table(jobs)
-    return printable(f"{'There are no jobs' if args.ended else 'Nothing runs'} {_where(hook, args)}.")
+    return one_line(f"{'There are no jobs' if args.ended else 'Nothing runs'} {_where(hook, args)}.")
 
 
 def _picture(hook: CommandHook, args: Namespace) -> str:
@@ -168,7 +168,7 @@ def _picture(hook: CommandHook, args: Namespace) -> str:
     except MetaStudioError as error:
         if not error.is_transient:
             raise
-        return printable(describe(error, args))
+        return one_line(describe(error, args))
 
 
 def _where(hook: CommandHook, args: Namespace) -> str:
@@ -224,7 +224,7 @@ def _stop(
         for job_id, sighting in stop_each(hook, pairs, grace=grace):
             seen[job_id] = sighting
             outcome = "is stopped, MetaStudio says" if is_over(sighting) else f"STILL RUNS after {grace} s:"
-            tell(printable(f"{names[job_id]} {outcome} {sighting}"))
+            tell(one_line(f"{names[job_id]} {outcome} {sighting}"))
     except KeyboardInterrupt:
         open_ = [name for job_id, name in names.items() if job_id not in seen]
         fail(f"Interrupted. May still run: {', '.join(open_)}. See `airflow smartlive jobs list`.")

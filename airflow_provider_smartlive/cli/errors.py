@@ -13,7 +13,7 @@ from airflow.exceptions import AirflowConfigException as CoreConfigException
 from airflow.sdk.exceptions import AirflowConfigException, AirflowException
 
 from airflow_provider_smartlive.cli.airflow_core import ConnectionNotFoundError, DatabaseError, logs_to_stderr
-from airflow_provider_smartlive.cli.output import printable
+from airflow_provider_smartlive.cli.output import one_line
 from airflow_provider_smartlive.client.connection import InvalidConnectionError
 from airflow_provider_smartlive.client.diagnosis import explain
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError, NotFound
@@ -34,7 +34,7 @@ EXPECTED = (
 
 def fail(text: str) -> NoReturn:
     """End the command with exit code 1 and a line on stderr."""
-    sys.exit(printable(text))
+    sys.exit(one_line(text))
 
 
 def command(function: Callable[[Namespace], None]) -> Callable[[Namespace], None]:

@@ -11,7 +11,7 @@ from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.cli.airflow_core import DatabaseError, callback_tables
 from airflow_provider_smartlive.cli.output import at, duration, iso, note, table
 from airflow_provider_smartlive.livestream.ownership import route_of
-from airflow_provider_smartlive.metastudio.errors import MetaStudioError
+from airflow_provider_smartlive.metastudio.text import safe_text
 
 if TYPE_CHECKING:
     from airflow_provider_smartlive.callbacks.route import Identity, Route
@@ -189,5 +189,4 @@ def _error(job: SmartLiveJob) -> str | None:
     parts = [job.block_reason]
     if job.error_info:
         parts = [job.error_info.error_code, job.error_info.error_msg, *parts]
-    # The exception keeps of a URL what is no secret.
-    return MetaStudioError(": ".join(part for part in parts if part)).error_msg or None
+    return safe_text(": ".join(part for part in parts if part)) or None

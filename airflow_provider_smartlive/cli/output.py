@@ -9,24 +9,26 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from airflow_provider_smartlive.metastudio.text import printable
+
 #: Stands for a value that is not known or not there.
 NOTHING = "-"
+
+#: Longest text that is printed in one line, in characters: an error, or the three names of a task.
+MAX_LINE = 2000
 
 _GAP = "  "
 
 
-def printable(value: object) -> str:
+def one_line(value: object) -> str:
     """
-    Return a text in one line that a terminal shows as it is.
+    Return a value in one line that a terminal shows as it is: it may come from outside.
 
-    Names, ids and error texts come from outside: an escape sequence in one of them could rewrite what the terminal
-    has shown, or hide a job.
+    Names, ids and error texts of others could else rewrite what the terminal has shown, or hide a job.
 
-    :param value: the text; None becomes :data:`NOTHING`.
+    :param value: the value; None and an empty text become :data:`NOTHING`.
     """
-    if value is None or value == "":
-        return NOTHING
-    return "".join(char if char.isprintable() else _escaped(char) for char in str(value))
+    return printable(value, limit=MAX_LINE) or NOTHING
 
 
 def say(text: str) -> None:
@@ -37,7 +39,7 @@ def say(text: str) -> None:
 
 def note(text: str) -> None:
     """Print something beside a command's output, to stderr."""
-    print(printable(text), file=sys.stderr, flush=True)  # noqa: T201 -- a command's output
+    print(one_line(text), file=sys.stderr, flush=True)  # noqa: T201 -- a command's output
 
 
 def say_json(value: Any) -> None:
@@ -53,7 +55,7 @@ def table(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str:
     :param rows: the values; a missing one is shown as :data:`NOTHING`.
     """
     lines = [[column.upper().replace("_", " ") for column in columns]]
-    lines += [[printable(row.get(column)) for column in columns] for row in rows]
+    lines += [[one_line(row.get(column)) for column in columns] for row in rows]
     widths = [max(map(_width, cells)) for cells in zip(*lines, strict=True)]
     return "\n".join(
         _GAP.join(
@@ -85,11 +87,6 @@ def duration(seconds: float | None) -> str | None:
 def plural(count: int, noun: str) -> str:
     """Return a count with its noun."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
-def _escaped(char: str) -> str:
-    # Other blanks than the usual one, and line breaks.
-    return " " if char.isspace() else char.encode("unicode_escape").decode("ascii")
 
 
 def _width(text: str) -> int:

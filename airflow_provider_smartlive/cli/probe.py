@@ -16,7 +16,7 @@ from airflow_provider_smartlive.callbacks.route import MOUNT_PATH, Identity, Rou
 from airflow_provider_smartlive.callbacks.store import find_task
 from airflow_provider_smartlive.cli.airflow_core import CommandHook
 from airflow_provider_smartlive.cli.errors import command, fail
-from airflow_provider_smartlive.cli.output import printable, say
+from airflow_provider_smartlive.cli.output import one_line, say
 from airflow_provider_smartlive.livestream.ownership import issue_route
 from airflow_provider_smartlive.metastudio.callback_auth import sign
 
@@ -67,11 +67,11 @@ def send_test_event(args: Namespace) -> None:
     task = find_task(identity)
     max_tries = task.max_tries if task else None
     issued = issue_for(identity, CommandHook(args.conn_id).profile(), max_tries=max_tries)
-    say(printable(f"POST {shown(issued)}, signed by {issued.auth_type}"))
+    say(one_line(f"POST {shown(issued)}, signed by {issued.auth_type}"))
     finding = send(issued, has_task=task is not None)
     if not finding.works:
         fail(finding.text)
-    say(printable(finding.text))
+    say(one_line(finding.text))
 
 
 def issue_for(identity: Identity, profile: ConnectionProfile, *, max_tries: int | None = None) -> IssuedRoute:
