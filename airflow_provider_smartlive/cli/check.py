@@ -21,6 +21,7 @@ from airflow_provider_smartlive.cli.definition import TEST_TASK
 from airflow_provider_smartlive.cli.errors import EXPECTED, command, describe, fail
 from airflow_provider_smartlive.cli.output import one_line, plural, say, say_json, table
 from airflow_provider_smartlive.metastudio.addresses import is_loopback
+from airflow_provider_smartlive.metastudio.callback_auth import AuthType
 from airflow_provider_smartlive.provider_info import OPTIONS
 
 if TYPE_CHECKING:
@@ -84,10 +85,15 @@ def _results(args: Namespace) -> Iterator[Result]:
     yield _guarded("triggerer", _triggerer, args)
     yield _guarded("plugin", _plugin, args)
     yield _guarded("settings", _settings, args)
-    yield _guarded("callback secrets", _secrets, args)
+    secrets = _guarded("callback secrets", _secrets, args)
+    yield secrets
     hook = airflow_core.CommandHook(args.conn_id)
-    yield _guarded("connection", lambda: _connection(hook), args)
-    yield _guarded("callbacks", lambda: _callbacks(hook.profile()), args)
+    connection = _guarded("connection", lambda: _connection(hook), args)
+    yield connection
+    if first := [result.check for result in (secrets, connection) if result.status is Status.FAIL]:
+        yield Result("callbacks", Status.WARN, "not tried", f"Mend {' and '.join(first)} first.")
+    else:
+        yield _guarded("callbacks", lambda: _callbacks(hook.profile()), args)
 
 
 def _guarded(check: str, look: Callable[[], Result], args: Namespace) -> Result:
@@ -203,6 +209,13 @@ def _callbacks(profile: ConnectionProfile) -> Result:
             "Set [smartlive] callback_base_url to the public https address of the API server.",
         )
     finding = probe.send(issued, has_task=False)
+    if finding.works and issued.auth_type is AuthType.NONE:
+        return Result(
+            "callbacks",
+            Status.WARN,
+            f"{url} takes events, tried from here; they are not signed",
+            "Whoever reads the address in a log can send events: set callback_auth_type to MSS_A_HEAD.",
+        )
     if finding.works:
         return Result("callbacks", Status.OK, f"{url} takes signed events, tried from here")
     return Result("callbacks", Status.FAIL, f"{url}: {finding.text}", "docs/exposing.md has the whole way.")

@@ -159,8 +159,9 @@ def listed(jobs: Iterable[SmartLiveJob], secrets: Sequence[str]) -> list[ListedJ
     """
     unique = list({job.job_id: job for job in jobs}.values())
     routes = {job.job_id: route_of(job, secrets) for job in unique}
+    owners = [route.identity for route in routes.values() if route]
     try:
-        tables = callback_tables(route.identity for route in routes.values() if route)
+        tables = callback_tables(owners) if owners else {}
     except DatabaseError as error:
         note(f"Airflow's database cannot be read ({type(error).__name__}): links are not shown.")
         tables = {}

@@ -22,7 +22,8 @@ from tests.metadata_database import Database
 
 CONN_ID = "smartlive_default"
 EVENING = datetime(2026, 1, 1, 20, 0, 4, tzinfo=UTC)
-DEADLINE = datetime(2026, 1, 1, 23, tzinfo=UTC)
+#: Far away: a sweep stops what is past its planned end.
+DEADLINE = datetime(2126, 1, 1, 23, tzinfo=UTC)
 
 
 @dataclass(frozen=True)

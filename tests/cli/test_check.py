@@ -110,9 +110,11 @@ def test_nothing_is_set_up(connections: Connections, run: Run, monkeypatch: pyte
     settings.forget_secrets()
     done = run("check")
     assert done.code == 1
-    assert done.err == "4 of 10 checks failed.\n"
+    assert done.err == "3 of 10 checks failed.\n"
     lines = done.out.splitlines()
-    assert sum(line.startswith("FAIL") for line in lines) == 4
+    assert sum(line.startswith("FAIL") for line in lines) == 3
+    assert lines[-2].split() == ["warn", "callbacks", "not", "tried"]
+    assert lines[-1].strip() == "Fix: Mend callback secrets and connection first."
     fix = next(number for number, line in enumerate(lines) if line.startswith("FAIL    triggerer"))
     assert lines[fix + 1].strip() == "Fix: Start `airflow triggerer`."
 
@@ -221,6 +223,15 @@ def test_a_callback_address_that_is_not_https(
 ) -> None:
     monkeypatch.setenv("AIRFLOW__SMARTLIVE__CALLBACK_BASE_URL", "http://airflow.example.com")
     assert "must be https" in red(run, "callbacks")
+
+
+def test_events_that_are_not_signed(
+    installed: LocalSandbox, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__SMARTLIVE__CALLBACK_AUTH_TYPE", "NONE")
+    found = results(run, code=0)["callbacks"]
+    assert found["status"] == "warn"
+    assert "MSS_A_HEAD" in found["fix"]
 
 
 def test_a_callback_address_that_only_this_machine_reaches(

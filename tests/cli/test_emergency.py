@@ -53,7 +53,7 @@ def test_three_rooms_one_in_trouble(
     assert shown.code == 0
     details = " ".join(shown.out.split())
     assert "room: hats (Hats of the day) state: PROCESSING" in details
-    assert "planned end: 2026-01-01 23:00:00Z" in details
+    assert "planned end: 2126-01-01 23:00:00Z" in details
     assert (
         "link: RECONNECTING since 2026-01-01 20:03:04Z, 2 reconnects, rtmp://push.example.com/live/***"
         in details

@@ -115,7 +115,7 @@ def test_jobs_as_json(studio: Studio, run: Run) -> None:
     ours = listed[jobs[0]]
     assert ours["task"] == vars(task)
     assert ours["ours"] is True
-    assert ours["planned_end"] == "2026-01-01T23:00:00+00:00"
+    assert ours["planned_end"] == "2126-01-01T23:00:00+00:00"
     assert (ours["link"], ours["since"], ours["reconnects"]) == (
         "DISCONNECTED",
         "2026-01-01T20:01:04+00:00",
