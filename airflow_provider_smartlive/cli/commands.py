@@ -89,7 +89,7 @@ def stop_jobs(args: Namespace) -> None:
     say(jobs_table(jobs))
     if not args.yes and not _confirmed(_question(jobs)):
         fail("Nothing was stopped.")
-    _exit_if_running(_stop(hook, jobs, tell=say))
+    _exit_if_running(_stop(hook, jobs, tell=say, room_id=args.room))
 
 
 @command
@@ -140,8 +140,8 @@ def _unwanted(
     return {job.job_id: reason for job, reason in found}, next(iter(problems), None)
 
 
-def _listed(hook: CommandHook, args: Namespace) -> list[ListedJob]:
-    return listed(_jobs(hook, args.room, ended=args.ended), _secrets())
+def _listed(hook: CommandHook, args: Namespace, tell: Callable[[str], None] = note) -> list[ListedJob]:
+    return listed(_jobs(hook, args.room, ended=args.ended), _secrets(tell), tell)
 
 
 def _jobs(hook: CommandHook, room_id: str | None, *, ended: bool = False) -> list[SmartLiveJob]:
@@ -163,12 +163,14 @@ def _words(hook: CommandHook, args: Namespace, jobs: list[ListedJob]) -> str:
 
 def _picture(hook: CommandHook, args: Namespace) -> str:
     """Return what a watch shows. A fault that passes ends no watch; refused credentials do: trying again locks them."""
+    notes: list[str] = []
     try:
-        return _words(hook, args, _listed(hook, args))
+        words = _words(hook, args, _listed(hook, args, notes.append))
     except MetaStudioError as error:
         if not error.is_transient:
             raise
-        return one_line(describe(error, args))
+        words = one_line(describe(error, args))
+    return "\n\n".join([words, *map(one_line, notes)])
 
 
 def _where(hook: CommandHook, args: Namespace) -> str:
@@ -177,7 +179,7 @@ def _where(hook: CommandHook, args: Namespace) -> str:
     return f"{room} project {profile.project_id} at {profile.endpoint} (connection {args.conn_id!r})"
 
 
-def _secrets() -> tuple[str, ...]:
+def _secrets(tell: Callable[[str], None] = note) -> tuple[str, ...]:
     """Return the callback secrets that can be used. Without one jobs are shown and stopped all the same."""
     try:
         secrets = settings.callback_secrets()
@@ -185,9 +187,7 @@ def _secrets() -> tuple[str, ...]:
         secrets = ("",)
     usable = tuple(secret for secret in secrets if len(secret) >= MIN_SECRET_LENGTH)
     if usable != secrets:
-        note(
-            "[smartlive] callback_secrets cannot be used as it is here: some jobs are shown without their task."
-        )
+        tell("[smartlive] callback_secrets cannot be used as it is here: some tasks are not shown.")
     return usable
 
 
@@ -206,21 +206,24 @@ def _confirmed(question: str) -> bool:
 
 
 def _stop(
-    hook: CommandHook, jobs: Sequence[ListedJob], *, tell: Callable[[str], None]
+    hook: CommandHook, jobs: Sequence[ListedJob], *, tell: Callable[[str], None], room_id: str | None = None
 ) -> dict[str, Sighting]:
     """
     Stop jobs, and return the last sighting of each.
 
     Every stop is sent before the first one is confirmed: a job that does not end must not let the others stream on.
+
+    :param tell: told what became of each job.
+    :param room_id: the room of jobs whose answer names none.
     """
     grace = settings.number("stop_grace")
-    names = {job.job.job_id: f"Job {job.job.job_id} in room {job.job.room_id}" for job in jobs}
-    pairs = [(job.job.room_id or "", job.job.job_id) for job in jobs]
+    pairs = [(job.job.room_id or room_id or "", job.job.job_id) for job in jobs]
+    names = {job_id: f"Job {job_id} in room {room}" for room, job_id in pairs}
     seen: dict[str, Sighting] = {}
     try:
-        for room_id, job_id in pairs:
-            with suppress(MetaStudioError):  # what is wrong shows when the stop is confirmed
-                hook.stop_job(room_id, job_id)
+        for room, job_id in pairs:
+            with suppress(MetaStudioError, ValueError):  # shows when the stop is confirmed
+                hook.stop_job(room, job_id)
         for job_id, sighting in stop_each(hook, pairs, grace=grace):
             seen[job_id] = sighting
             outcome = "is stopped, MetaStudio says" if is_over(sighting) else f"STILL RUNS after {grace} s:"

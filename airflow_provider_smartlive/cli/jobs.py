@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -56,10 +56,14 @@ class ListedJob:
         return self.callbacks.streams if self.callbacks else ()
 
     @property
+    def link_states(self) -> str | None:
+        """The states of the links; None if none was reported."""
+        return ", ".join(dict.fromkeys(link.state for link in self.links)) or None
+
+    @property
     def link(self) -> str | None:
         """The states of the links in words; None for a job whose events this deployment does not get."""
-        states = dict.fromkeys(link.state for link in self.links)
-        return ", ".join(states) or (NO_EVENT if self.is_ours else None)
+        return self.link_states or (NO_EVENT if self.is_ours else None)
 
     @property
     def since(self) -> datetime | None:
@@ -100,7 +104,7 @@ class ListedJob:
             "planned_end": iso(self.route.terms.deadline) if self.route else None,
             "task": vars(self.route.identity) if self.route else None,
             "ours": self.is_ours,
-            "link": ", ".join(dict.fromkeys(link.state for link in self.links)) or None,
+            "link": self.link_states,
             "since": iso(self.since),
             "reconnects": self.reconnects,
             "streams": [
@@ -147,15 +151,17 @@ def task_name(identity: Identity) -> str:
     return f"{identity.dag_id}/{identity.run_id}/{identity.task_id}{index}"
 
 
-def listed(jobs: Iterable[SmartLiveJob], secrets: Sequence[str]) -> list[ListedJob]:
+def listed(
+    jobs: Iterable[SmartLiveJob], secrets: Sequence[str], tell: Callable[[str], None] = note
+) -> list[ListedJob]:
     """
     Find out who owns jobs and what was called back about them.
 
-    What Airflow does not tell, because its database is away, is left out with a note: to see and stop jobs works
-    without it.
+    What Airflow does not tell, because its database is away, is left out: to see and stop jobs works without it.
 
     :param jobs: the jobs; one that two pages of a listing have is shown once.
     :param secrets: ``[smartlive] callback_secrets``.
+    :param tell: told that something is left out.
     """
     unique = list({job.job_id: job for job in jobs}.values())
     routes = {job.job_id: route_of(job, secrets) for job in unique}
@@ -163,7 +169,7 @@ def listed(jobs: Iterable[SmartLiveJob], secrets: Sequence[str]) -> list[ListedJ
     try:
         tables = callback_tables(owners) if owners else {}
     except DatabaseError as error:
-        note(f"Airflow's database cannot be read ({type(error).__name__}): links are not shown.")
+        tell(f"Airflow's database cannot be read ({type(error).__name__}): links are not shown.")
         tables = {}
     found = []
     for job in unique:

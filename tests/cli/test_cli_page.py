@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -92,7 +93,11 @@ def test_jobs_show_of_a_wrong_job(evening: Evening) -> None:
 
 
 def test_jobs_stop(evening: Evening, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("builtins.input", lambda question: print(f"{question}y") or "y")
+    def answer(question: str) -> str:
+        sys.stdout.write(f"{question}y\n")
+        return "y"
+
+    monkeypatch.setattr("builtins.input", answer)
     assert shown_on_the_page(evening.typed("jobs", "stop", "--room", "hats"))
 
 

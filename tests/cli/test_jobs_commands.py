@@ -256,6 +256,17 @@ def test_a_watch_ends_at_refused_credentials(
     assert "The credentials were refused" in watched.err
 
 
+def test_what_is_left_out_stands_in_the_picture(
+    studio: Studio, run: Run, ticks: list[Callable[[], None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On stderr it would be gone with the next picture."""
+    monkeypatch.setenv("AIRFLOW__SMARTLIVE__CALLBACK_SECRETS", "short")
+    settings.forget_secrets()
+    watched = run("jobs", "list", "--watch")
+    assert watched.err == ""
+    assert "callback_secrets cannot be used" in watched.out
+
+
 @pytest.mark.parametrize("seconds", ["0", "-1", "soon", "nan", "1e9"])
 def test_intervals_that_make_no_sense(run: Run, seconds: str) -> None:
     done = run("jobs", "list", f"--watch={seconds}")
