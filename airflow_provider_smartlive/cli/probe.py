@@ -83,7 +83,8 @@ def issue_for(identity: Identity, profile: ConnectionProfile, *, max_tries: int 
     :param max_tries: those of the task instance, if there is one.
     :raises RouteError: if a setting does not allow callbacks.
     """
-    return issue_route(Route(identity, "probe", max_tries or 0, settings.deployment()), profile)
+    # No life of the task: the event belongs to whatever life there is.
+    return issue_route(Route(identity, "", max_tries or 0, settings.deployment()), profile)
 
 
 def send(issued: IssuedRoute, *, has_task: bool) -> Finding:
