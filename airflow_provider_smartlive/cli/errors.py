@@ -71,7 +71,7 @@ def describe(error: Exception, args: Namespace) -> str:
     :param args: the arguments of the command: its connection, room and job.
     """
     if isinstance(error, NotFound):
-        return f"{_not_found(args)} MetaStudio says: {error}"
+        return f"{_not_found(args)} MetaStudio says {error.error_code}: {error.error_msg}"
     if isinstance(error, MetaStudioError):
         return f"Connection {args.conn_id!r}: {explain(error)}"
     if isinstance(error, InvalidConnectionError):

@@ -63,8 +63,7 @@ class Evening:
             text = text.replace(found, shown)
         text = re.sub(r"\b\d:\d\d:\d\d\b", "0:12:34", text)
         text = re.sub(r"20(?!26-01-01)\d\d-\d\d-\d\d \d\d:\d\d:\d\dZ", "2026-01-01 20:00:00Z", text)
-        text = text.replace("2126-", "2026-")
-        return re.sub(r"request id \w+", "request id 0123456789abcdef", text)
+        return text.replace("2126-", "2026-")
 
 
 @pytest.fixture

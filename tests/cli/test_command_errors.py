@@ -27,7 +27,7 @@ def test_a_job_that_there_is_not(studio: Studio, run: Run) -> None:
     text = one_line(run("jobs", "show", "shoes", "wrong"))
     assert text.startswith(f"{WHERE}: there is no job wrong in room shoes, or no such room. ")
     assert "`airflow smartlive jobs list --room shoes --ended` lists the room's jobs" in text
-    assert "MetaStudio says: MSS." in text
+    assert "MetaStudio says MSS." in text
 
 
 def test_a_job_to_stop_that_there_is_not(studio: Studio, run: Run) -> None:
