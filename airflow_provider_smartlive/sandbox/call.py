@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_smartlive.sandbox.answers import Answer, ApiError, invalid
+from airflow_provider_smartlive.sandbox.body import parse_json
 from airflow_provider_smartlive.sandbox.faults import Fault
 from airflow_provider_smartlive.sandbox.jobs import JobRecord
 from airflow_provider_smartlive.sandbox.rooms import Room
@@ -44,7 +44,7 @@ class Call:
         :raises ApiError: if it is no JSON object.
         """
         try:
-            content = json.loads(self.body)
+            content = parse_json(self.body)
         except ValueError:
             raise ApiError(400, "MSS.00000002") from None
         if not isinstance(content, dict):

@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from airflow_provider_smartlive.sandbox.answers import Answer, ApiError
+from airflow_provider_smartlive.sandbox.body import BodyTooLargeError, read_body
 from airflow_provider_smartlive.sandbox.call import Call, Operation
 from airflow_provider_smartlive.sandbox.faults import Fault, Subject
 from airflow_provider_smartlive.sandbox.ledger import Kind
@@ -68,7 +69,9 @@ class Gate:
         """Answer a path or method that the API does not have."""
         error = ApiError.of(self._services.assumptions.unknown_path)
         request_id = uuid.uuid4().hex
-        self._write_down("unknown", request, {}, error.answer, request_id, 0.0, {"path": request.url.path})
+        self._write_down(
+            "unknown", request, {}, error.answer, request_id, 0.0, {"path": request.scope["path"]}
+        )
         return _response(error.answer, request_id)
 
     async def _serve(self, operation: Operation, request: Request) -> Response:
@@ -100,7 +103,7 @@ class Gate:
             query=request.query_params,
             headers=_headers(request),
             body=await _read_body(request),
-            base_url=f"{request.url.scheme}://{request.headers.get('host', '')}",
+            base_url=f"{request.scope['scheme']}://{request.headers.get('host', '')}",
             noted=noted,
         )
         if not operation.admits(call):
@@ -176,17 +179,15 @@ def _raw_url(request: Request) -> str:
     """Return the URL as it was on the wire; decoding it and encoding it again would change what was signed."""
     raw_path: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
     query: bytes = request.scope["query_string"]
-    url = f"{request.url.scheme}://{request.headers.get('host', '')}{raw_path.decode('latin-1')}"
+    url = f"{request.scope['scheme']}://{request.headers.get('host', '')}{raw_path.decode('latin-1')}"
     return f"{url}?{query.decode('latin-1')}" if query else url
 
 
 async def _read_body(request: Request) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _LARGEST_BODY:
-            raise ApiError(413, "APIGW.0201")
-    return bytes(body)
+    try:
+        return await read_body(request, limit=_LARGEST_BODY)
+    except BodyTooLargeError:
+        raise ApiError(413, "APIGW.0201") from None
 
 
 def _injected(fault: Fault) -> ApiError:

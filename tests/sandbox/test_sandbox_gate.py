@@ -109,7 +109,7 @@ def test_the_third_party_user_is_checked_and_written_down(
 ) -> None:
     assert client.call("GET", "/smart-live-jobs", headers={"X-App-UserId": user}).status_code == status
     (entry,) = client.sandbox.ledger(kind="request")
-    assert entry["user"] == user
+    assert entry["user"][:250] == user[:250]
 
 
 # --- tokens
