@@ -20,7 +20,20 @@ ANY_REQUEST = "request"
 
 #: What can go wrong, by what it happens to. "request" holds for one operation as well as for all.
 ACTIONS: dict[str, frozenset[str]] = {
-    "request": frozenset({"latency", "status", "hang", "reset", "garble", "crash", "lag", "no_echo"}),
+    "request": frozenset(
+        {
+            "latency",
+            "status",
+            "hang",
+            "reset",
+            "garble",
+            "drip",
+            "crash",
+            "lag",
+            "no_echo",
+            "odd_types",
+        }
+    ),
     "callback": frozenset(
         {"drop", "duplicate", "reorder", "delay", "missign", "unsigned", "malformed", "skew"}
     ),

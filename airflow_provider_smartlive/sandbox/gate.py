@@ -8,11 +8,12 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from airflow_provider_smartlive.sandbox.answers import Answer, ApiError
 from airflow_provider_smartlive.sandbox.body import BodyTooLargeError, read_body
@@ -26,8 +27,11 @@ log = logging.getLogger(__name__)
 #: The gateway takes no larger body with AK/SK authentication (signing guide).
 _LARGEST_BODY = 12 * 1024 * 1024
 
-#: Real seconds for which a call hangs when the fault does not say; longer than clients wait.
+#: Real seconds for which a call hangs, or drips, when the fault does not say; longer than clients wait.
 _HANG_SECONDS = 300.0
+
+#: Real seconds between two bytes of an answer that drips.
+DRIP_INTERVAL = 1.0
 
 #: The exit code of a process that a fault lets crash; the one that SIGKILL leaves.
 _CRASHED = 137
@@ -93,7 +97,21 @@ class Gate:
             answer = ApiError(500, "MSS.00000004").answer
         took = time.monotonic() - started
         self._write_down(operation.name, request, request.path_params, answer, request_id, took, noted)
-        return _response(answer, request_id, is_garbled="garble" in noted.get("faults", ()))
+        response = _response(answer, request_id, is_garbled="garble" in noted.get("faults", ()))
+        return response if answer.drips is None else self._dripping(response, request, answer.drips)
+
+    def _dripping(self, whole: Response, request: Request, seconds: float) -> Response:
+        """Return an answer whose body comes a byte at a time, until the connection breaks."""
+
+        async def body() -> AsyncIterator[bytes]:
+            until = time.monotonic() + seconds
+            for number in range(len(whole.body)):
+                if time.monotonic() >= until:
+                    self._break_off(request)
+                yield bytes(whole.body[number : number + 1])
+                await asyncio.sleep(DRIP_INTERVAL)
+
+        return StreamingResponse(body(), whole.status_code, whole.headers)
 
     async def _answer(self, operation: Operation, request: Request, noted: dict[str, Any]) -> Answer:
         services = self._services
@@ -118,7 +136,8 @@ class Gate:
         await self._suffer(call.faults, "before")
         answer = await operation.handler(call)
         await self._suffer(call.faults, "after")
-        return answer
+        drip = call.fault("drip")
+        return answer if drip is None else replace(answer, drips=drip.seconds or _HANG_SECONDS)
 
     async def _suffer(self, faults: Sequence[Fault], when: str) -> None:
         for fault in faults:
