@@ -93,6 +93,61 @@ CONTROLS = (
             ),
         ),
     ),
+    Control(
+        "the job's own room",
+        Broken.DUPLICATE,
+        (replace(_PLAIN, number=906, cell=Cell(Victim.MOVED, Point.AFTER_STORE), show_seconds=30),),
+    ),
+    Control(
+        "the look for other lives",
+        Broken.DUPLICATE,
+        (
+            replace(
+                _PLAIN,
+                number=907,
+                cell=Cell(Victim.TRIGGERED_AGAIN, Point.STREAMING),
+                show_seconds=ENDLESS,
+            ),
+        ),
+    ),
+    Control(
+        "the trigger's stop",
+        Broken.LATE,
+        (
+            replace(_PLAIN, number=908, cell=Cell(Victim.PAUSED, Point.STREAMING), show_seconds=ENDLESS),
+            replace(
+                _PLAIN,
+                number=909,
+                cell=Cell(Victim.MARKED_RESUMED, Point.STREAMING),
+                show_seconds=ENDLESS,
+            ),
+        ),
+    ),
+    Control(
+        "the stop after a time-out",
+        Broken.ORPHAN,
+        (
+            replace(
+                _PLAIN,
+                number=910,
+                cell=Cell(Victim.START_TIMEOUT, Point.AFTER_ACCEPT),
+                show_seconds=ENDLESS,
+            ),
+        ),
+    ),
+    Control(
+        "the total time-out",
+        Broken.LOST,
+        (
+            replace(
+                _PLAIN,
+                number=911,
+                cell=Cell(Victim.DRIP, Point.STREAMING),
+                callbacks=Callbacks.END_DROPPED,
+                show_seconds=ENDLESS,
+            ),
+        ),
+    ),
 )
 
 

@@ -14,7 +14,16 @@ from typing import Literal
 Deed = Literal["task", "worker", "hold"]
 
 #: What a negative control takes away from the provider.
-Without = Literal["lookup", "kill", "reconciliation"]
+Without = Literal[
+    "lookup",
+    "kill",
+    "reconciliation",
+    "the job's own room",
+    "the look for other lives",
+    "the trigger's stop",
+    "the stop after a time-out",
+    "the total time-out",
+]
 
 
 class Orders:
