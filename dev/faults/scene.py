@@ -46,6 +46,9 @@ SETTINGS = {
 #: Seconds by which the listing lags where it does; less than ``look_again_window``, or nothing could be found.
 LAG = 4.0
 
+#: Seconds by which it lags where it is to show nothing.
+UNLISTED = 3600.0
+
 #: Seconds for which a job stays PROCESSING after END: much longer than ``end_grace``, but not for ever, because
 #: where the END was lost as well nobody could tell such a job from one that streams.
 LINGER = 60.0
@@ -282,7 +285,9 @@ class Scene:
     def drip(self, seconds: float) -> None:
         """Let MetaStudio drip the answers that triggers wait for; those that began to drip go on."""
         rules = [
-            {"id": f"drip-{target}", "target": target, "action": "drip"} for target in ("list_all", "show")
+            # What the tenant's listing leaves out is shown job by job; the books are read from that listing, too.
+            {"id": "drip-unlisted", "target": "list_all", "action": "lag", "seconds": UNLISTED},
+            {"id": "drip", "target": "show", "action": "drip"},
         ]
         for rule in rules:
             self.books.control("POST", "/faults", rule)
