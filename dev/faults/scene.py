@@ -284,7 +284,7 @@ class Scene:
 
     def drip(self, seconds: float) -> None:
         """Let MetaStudio drip the answers that triggers wait for; those that began to drip go on."""
-        rules = [
+        rules: list[dict[str, Any]] = [
             # What the tenant's listing leaves out is shown job by job; the books are read from that listing, too.
             {"id": "drip-unlisted", "target": "list_all", "action": "lag", "seconds": UNLISTED},
             {"id": "drip", "target": "show", "action": "drip"},

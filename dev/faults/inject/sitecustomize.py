@@ -163,18 +163,6 @@ def _start(module: ModuleType) -> None:
     _unless(module.JobStart, "_stop_others", "lookup", "the look for other lives")
 
 
-def _stop(module: ModuleType) -> None:
-    def make_stop(original: Callable[..., Any]) -> Callable[..., Any]:
-        async def stop(*args: Any, **kwargs: Any) -> Any:
-            if lacks("the trigger's stop"):
-                return module.Sighting(module.Sight.UNKNOWN)
-            return await original(*args, **kwargs)
-
-        return stop
-
-    _wrap(module, "stop_and_confirm_async", make_stop)
-
-
 def _runner(module: ModuleType) -> None:
     runner = module.LivestreamRunner
     _before(runner, "_next_source", "streaming")
@@ -198,7 +186,14 @@ def _triggers(module: ModuleType) -> None:
 
         return on_kill
 
+    def make_stop(original: Callable[..., Any]) -> Callable[..., Any]:
+        async def stop(self: Any, source: Any) -> Any:
+            return False if lacks("the trigger's stop") else await original(self, source)
+
+        return stop
+
     _wrap(module.SmartLiveJobTrigger, "on_kill", make_on_kill)
+    _wrap(module.SmartLiveJobTrigger, "_stop", make_stop)
 
 
 def _reconciler(module: ModuleType) -> None:
@@ -236,7 +231,6 @@ _SEAMS: dict[str, Callable[[ModuleType], None]] = {
     "airflow_provider_smartlive.livestream.own_task": _own_task,
     "airflow_provider_smartlive.client.task_hook": _hook,
     "airflow_provider_smartlive.livestream.start": _start,
-    "airflow_provider_smartlive.livestream.stop": _stop,
     "airflow_provider_smartlive.livestream.runner": _runner,
     "airflow_provider_smartlive.operators.start": _start_operator,
     "airflow_provider_smartlive.client.async_transport": _async_transport,
