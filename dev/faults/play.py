@@ -44,8 +44,9 @@ NEIGHBOUR_ENDS = 21.0
 #: Seconds until the neighbour's stream is up, too.
 NEIGHBOUR_PATIENCE = 30.0
 
-#: Seconds for which MetaStudio drips; an answer that began to drip goes on for longer than anybody waits here.
-DRIPPING = 20.0
+#: Seconds for which MetaStudio drips after its first such answer; one that began to drip goes on for longer than
+#: anybody waits here.
+DRIPPING = 10.0
 
 #: Seconds until Airflow has noticed that a DAG file is gone.
 NOTICE = 20.0
@@ -215,7 +216,7 @@ class _Act:
         elif victim is Victim.LOCKED_ROW:
             in_time = self._lock_row()
         elif victim is Victim.DRIP:
-            self.scene.drip(DRIPPING)
+            in_time = self.scene.drip(DRIPPING)
         self.scene.orders.release(self.run.run_id)
         return in_time
 

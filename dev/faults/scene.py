@@ -46,6 +46,9 @@ SETTINGS = {
 #: Seconds by which the listing lags where it does; less than ``look_again_window``, or nothing could be found.
 LAG = 4.0
 
+#: Seconds until a trigger asks, at the latest: its first read, its interval, and a busy machine.
+FIRST_DRIP = 60.0
+
 #: Seconds by which it lags where it is to show nothing.
 UNLISTED = 3600.0
 
@@ -282,8 +285,13 @@ class Scene:
         yield
         session.join()
 
-    def drip(self, seconds: float) -> None:
-        """Let MetaStudio drip the answers that triggers wait for; those that began to drip go on."""
+    def drip(self, seconds: float) -> bool:
+        """
+        Let MetaStudio drip the answers that triggers wait for; those that began to drip go on.
+
+        :param seconds: how long after the first such answer.
+        :return: whether there was one.
+        """
         rules: list[dict[str, Any]] = [
             # What the tenant's listing leaves out is shown job by job; the books are read from that listing, too.
             {"id": "drip-unlisted", "target": "list_all", "action": "lag", "seconds": UNLISTED},
@@ -291,9 +299,17 @@ class Scene:
         ]
         for rule in rules:
             self.books.control("POST", "/faults", rule)
+        deadline = time.monotonic() + FIRST_DRIP
+        while not (has_dripped := self._has_fired("drip")) and time.monotonic() < deadline:
+            time.sleep(1)
         time.sleep(seconds)
         for rule in rules:
             self.books.control("DELETE", f"/faults/{rule['id']}")
+        return has_dripped
+
+    def _has_fired(self, rule_id: str) -> bool:
+        rules = self.books.control("GET", "/faults")["faults"]
+        return any(rule["fired"] for rule in rules if rule["id"] == rule_id)
 
     def sweep(self) -> str:
         """Run ``airflow smartlive sweep``, the backstop, and return what it says."""
