@@ -53,9 +53,9 @@ class Orders:
         """Let a process that waits go on."""
         (self.folder / f"{run_id}.go").touch()
 
-    def take_away(self, without: Without | None) -> None:
-        """Take a part of the provider away, or give all of them back."""
+    def take_away(self, *parts: Without) -> None:
+        """Take parts of the provider away, and give all others back."""
         switch = self.folder / "without"
         switch.unlink(missing_ok=True)
-        if without is not None:
-            switch.write_text(without)
+        if parts:
+            switch.write_text("\n".join(parts))

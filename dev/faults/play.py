@@ -89,7 +89,7 @@ class Player:
         scene: Scene,
         tell: Callable[[str], None],
         *,
-        without: Without | None = None,
+        without: Sequence[Without] = (),
         end_patience: float = END_PATIENCE,
     ) -> None:
         self.scene = scene
@@ -100,7 +100,7 @@ class Player:
 
     def play_round(self, runs: Sequence[Run]) -> list[Outcome]:
         """Play some runs together and return what became of them."""
-        self.scene.orders.take_away(self._without)
+        self.scene.orders.take_away(*self._without)
         with ThreadPoolExecutor(len(runs)) as threads:
             try:
                 played = list(threads.map(self._play, runs))
