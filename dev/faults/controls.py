@@ -96,7 +96,7 @@ CONTROLS = (
     Control(
         "the job's own room",
         Broken.DUPLICATE,
-        (replace(_PLAIN, number=906, cell=Cell(Victim.MOVED, Point.AFTER_STORE), show_seconds=30),),
+        (replace(_PLAIN, number=906, cell=Cell(Victim.MOVED, Point.AFTER_ACCEPT), show_seconds=45),),
     ),
     Control(
         "the look for other lives",
@@ -148,6 +148,11 @@ CONTROLS = (
             ),
         ),
     ),
+    Control(
+        "the lock time-out",
+        Broken.DEAF,
+        (replace(_PLAIN, number=912, cell=Cell(Victim.LOCKED_ROW, Point.STREAMING), show_seconds=ENDLESS),),
+    ),
 )
 
 
@@ -164,7 +169,7 @@ ROUNDS = tuple(
             "the trigger's stop",
             "the stop after a time-out",
         ),
-        ("the total time-out",),
+        ("the total time-out", "the lock time-out"),
     )
 )
 

@@ -298,6 +298,8 @@ class _Act:
             return
         for number, job in enumerate(self._jobs()):
             old_life = run.cell.victim.begins_anew and number == 0
+            if old_life and run.cell.victim is not Victim.CLEAR:
+                continue  # nobody can adopt it: it has to be stopped
             if job.is_active and job.connected_at:
                 age = now - (job.accepted_at if old_life else job.connected_at)
                 if age > timedelta(seconds=OLD_LIFE if old_life else ENCORE):

@@ -215,6 +215,14 @@ def _async_transport(module: ModuleType) -> None:
     _wrap(module.aiohttp, "ClientTimeout", make_timeout)
 
 
+def _rows(module: ModuleType) -> None:
+    def make_locking(original: Callable[..., Any]) -> Callable[..., Any]:
+        # For any other database than PostgreSQL the statement has no bound of its own.
+        return lambda dialect: original("another" if lacks("the lock time-out") else dialect)
+
+    _wrap(module, "_locking", make_locking)
+
+
 def _task_runner(module: ModuleType) -> None:
     def make_finalize(original: Callable[..., Any]) -> Callable[..., Any]:
         def finalize(ti: Any, state: Any, *args: Any, **kwargs: Any) -> Any:
@@ -236,6 +244,7 @@ _SEAMS: dict[str, Callable[[ModuleType], None]] = {
     "airflow_provider_smartlive.client.async_transport": _async_transport,
     "airflow_provider_smartlive.triggers": _triggers,
     "airflow_provider_smartlive.reconciler": _reconciler,
+    "airflow_provider_smartlive.callbacks.rows": _rows,
     "airflow.sdk.execution_time.task_runner": _task_runner,
 }
 
