@@ -145,8 +145,8 @@ def _own_task(module: ModuleType) -> None:
 
 def _hook(module: ModuleType) -> None:
     def make_send(original: Callable[..., Any]) -> Callable[..., Any]:
-        def send(session: Any, outgoing: Any, patience: float) -> Any:
-            answer = original(session, outgoing, patience)
+        def send(profile: Any, outgoing: Any, seconds: float) -> Any:
+            answer = original(profile, outgoing, seconds)
             is_start = outgoing.method == "POST" and outgoing.url.endswith("/smart-live-jobs")
             if is_start and getattr(answer, "status", None) == 202:
                 reach("after it was accepted")
@@ -218,7 +218,7 @@ def _async_transport(module: ModuleType) -> None:
 def _rows(module: ModuleType) -> None:
     def make_locking(original: Callable[..., Any]) -> Callable[..., Any]:
         # For any other database than PostgreSQL the statement has no bound of its own.
-        return lambda dialect: original("another" if lacks("the lock time-out") else dialect)
+        return lambda *dialect: original(*("another" if lacks("the lock time-out") else it for it in dialect))
 
     _wrap(module, "_locking", make_locking)
 
