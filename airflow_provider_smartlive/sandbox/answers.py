@@ -43,11 +43,13 @@ class Answer:
     An answer of the API.
 
     :param content: the JSON content; None leaves the body empty.
+    :param drips: real seconds for which the body comes byte by byte before the connection breaks; None: at once.
     """
 
     status: int
     content: Any = None
     headers: dict[str, str] = field(default_factory=dict)
+    drips: float | None = None
 
     @property
     def error_code(self) -> str | None:

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from airflow_provider_smartlive.metastudio.start import StartJobRequest
+from airflow_provider_smartlive.sandbox import odd_types
 from airflow_provider_smartlive.sandbox.answers import Answer, ApiError, invalid
 from airflow_provider_smartlive.sandbox.call import Call, Operation
 from airflow_provider_smartlive.sandbox.jobs import JobRecord
@@ -49,7 +50,8 @@ async def start(call: Call) -> Answer:
 
 async def show(call: Call) -> Answer:
     """Show a job."""
-    return Answer(200, _view(call, call.job()))
+    view = _view(call, call.job())
+    return Answer(200, odd_types.spoilt(view) if call.fault("odd_types") else view)
 
 
 async def stop(call: Call) -> Answer:
@@ -188,13 +190,16 @@ def _view(call: Call, job: JobRecord) -> dict[str, Any]:
 
 
 def _listing(call: Call, jobs: list[JobRecord]) -> Answer:
-    latest = call.services.clock.now() - timedelta(seconds=call.lag)
-    visible = [job for job in jobs if job.create_time <= latest]
-    found = select_jobs(call.query, visible)
-    empty = call.services.assumptions.empty_lists
-    content = listing("smart_live_jobs", call.query, found, empty=empty)
+    assumptions = call.services.assumptions
+    visible = [job for job in jobs if call.sees(job, lag=assumptions.listing_lag_seconds)]
+    found: list[Any] = list(select_jobs(call.query, visible))
+    if call.fault("odd_types"):
+        found = [*odd_types.foreign_jobs(call.services.clock.now()), *found]
+    content = listing("smart_live_jobs", call.query, found, empty=assumptions.empty_lists)
     if "smart_live_jobs" in content:
-        content["smart_live_jobs"] = [_view(call, job) for job in content["smart_live_jobs"]]
+        content["smart_live_jobs"] = [
+            _view(call, job) if isinstance(job, JobRecord) else job for job in content["smart_live_jobs"]
+        ]
     return Answer(200, content)
 
 

@@ -33,6 +33,12 @@ class Broadcast:
         self._links: list[tuple[OutputRecord, Link]] = []
         self._giving_up: dict[int, asyncio.Task[None]] = {}
         self._is_mute = False
+        #: Outputs that were moved away from: their links run until the new one is connected ...
+        self._leaving: list[tuple[OutputRecord, Link]] = []
+        #: ... or are stopped in silence, and END of these is told last.
+        self._silent: list[OutputRecord] = []
+        self._end_last: list[OutputRecord] = []
+        self._stopping: set[asyncio.Task[None]] = set()
         #: Set when a link was CONNECTED for the first time.
         self.connected = asyncio.Event()
 
@@ -43,15 +49,27 @@ class Broadcast:
             await self._open(output)
 
     async def move(self, outputs: list[OutputRecord]) -> None:
-        """Publish to other outputs from now on; the links to the old ones end."""
+        """Publish to other outputs from now on; END of the old ones is told as assumed (``refresh_old_end``)."""
         old, self._links = self._links, []
         self._job.outputs = outputs
+        when = self._stage.assumptions.refresh_old_end
+        if when == "after-connect":
+            self._leaving += old
+        else:
+            if when != "first":
+                self._silent += [output for output, _ in old]
+            if when == "last":
+                self._end_last += [output for output, _ in old]
+            await _stop(old)
         await self.open()
-        await asyncio.gather(*(link.stop() for _, link in old))
 
     async def stop(self) -> bool:
         """End all links, and tell whether there was any."""
-        await asyncio.gather(*(link.stop() for _, link in self._links))
+        await _stop([*self._links, *self._leaving])
+        for output in self._end_last:
+            self._silent.remove(output)
+            self._changed(output, StreamState.END)
+        self._end_last = []
         return bool(self._links)
 
     async def abandon(self) -> None:
@@ -59,7 +77,8 @@ class Broadcast:
         self._is_mute = True
         for task in self._giving_up.values():
             task.cancel()
-        await asyncio.gather(*(link.stop() for _, link in self._links), return_exceptions=True)
+        links = [*self._links, *self._leaving]
+        await asyncio.gather(*(link.stop() for _, link in links), return_exceptions=True)
 
     def show_title(self, title: str) -> None:
         """Show in the picture what is being said."""
@@ -88,7 +107,7 @@ class Broadcast:
         await link.start()
 
     def _changed(self, output: OutputRecord, state: StreamState) -> None:
-        if self._is_mute:
+        if self._is_mute or any(output is silent for silent in self._silent):
             return
         output.state = state.value
         output.connects += state is StreamState.CONNECTED
@@ -103,8 +122,16 @@ class Broadcast:
         self._watch(output, state)
         if state is StreamState.CONNECTED:
             self.connected.set()
+            self._stop_leaving()
         if state is StreamState.END and all(known.state == StreamState.END for known in self._job.outputs):
             self._on_lost()
+
+    def _stop_leaving(self) -> None:
+        if self._leaving:
+            leaving, self._leaving = self._leaving, []
+            task = asyncio.create_task(_stop(leaving))
+            self._stopping.add(task)
+            task.add_done_callback(self._stopping.discard)
 
     def _number(self, output: OutputRecord) -> int | None:
         """Return the position of an output; None for one that was moved away from."""
@@ -131,6 +158,10 @@ class Broadcast:
     async def _give_up(self, output: OutputRecord, seconds: float) -> None:
         await self._stage.clock.sleep(seconds)
         await asyncio.gather(*(link.stop() for known, link in self._links if known is output))
+
+
+async def _stop(links: list[tuple[OutputRecord, Link]]) -> None:
+    await asyncio.gather(*(link.stop() for _, link in links))
 
 
 def make_outputs(urls: list[str], stream_keys: list[str]) -> list[OutputRecord]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_smartlive.sandbox.answers import Answer, ApiError, invalid
+from airflow_provider_smartlive.sandbox.body import parse_json
 from airflow_provider_smartlive.sandbox.faults import Fault
 from airflow_provider_smartlive.sandbox.jobs import JobRecord
 from airflow_provider_smartlive.sandbox.rooms import Room
@@ -44,7 +45,7 @@ class Call:
         :raises ApiError: if it is no JSON object.
         """
         try:
-            content = json.loads(self.body)
+            content = parse_json(self.body)
         except ValueError:
             raise ApiError(400, "MSS.00000002") from None
         if not isinstance(content, dict):
@@ -60,11 +61,15 @@ class Call:
         """Whether the answer holds the callback configuration."""
         return self.services.assumptions.echo_callback_config and self.fault("no_echo") is None
 
-    @property
-    def lag(self) -> float:
-        """Seconds after its start in which a job is missing from the listing."""
+    def sees(self, job: JobRecord, *, lag: float) -> bool:
+        """
+        Tell whether the part of MetaStudio that answers knows of a job already.
+
+        :param lag: seconds after its start in which it does not, unless a fault says otherwise.
+        """
         fault = self.fault("lag")
-        return self.services.assumptions.listing_lag_seconds if fault is None else fault.seconds or 0.0
+        seconds = lag if fault is None else fault.seconds or 0.0
+        return job.create_time <= self.services.clock.now() - timedelta(seconds=seconds)
 
     def room(self) -> Room:
         """
@@ -87,10 +92,14 @@ class Call:
         :raises ApiError: if there is none in the room of the path.
         """
         job = self.services.engine.get(self.path["job_id"])
-        if job is None or self.services.rooms.key(job.room_id) != self.services.rooms.key(
-            self.path["room_id"]
+        key = self.services.rooms.key
+        assumptions = self.services.assumptions
+        if (
+            job is None
+            or key(job.room_id) != key(self.path["room_id"])
+            or not self.sees(job, lag=assumptions.show_lag_seconds)
         ):
-            raise ApiError.of(self.services.assumptions.unknown_job)
+            raise ApiError.of(assumptions.unknown_job)
         return job
 
 

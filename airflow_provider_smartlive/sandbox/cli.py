@@ -52,6 +52,13 @@ def _parser() -> argparse.ArgumentParser:
 def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     serve = commands.add_parser("serve", help="run a local MetaStudio", epilog=_EXIT_CODES)
     _add_address(serve, DEFAULT_PORT)
+    serve.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name by which /sandbox may be called, besides IP addresses and localhost; may be repeated",
+    )
     account = serve.add_argument_group("the one account that may call")
     account.add_argument(
         "--access-key", metavar="AK", default="sandbox-access-key", help="default: %(default)s"

@@ -11,6 +11,7 @@ import sys
 from typing import Any
 
 from airflow_provider_smartlive.sandbox.auth import Account
+from airflow_provider_smartlive.sandbox.clock import MAX_RATE
 from airflow_provider_smartlive.sandbox.config import (
     Config,
     ConfigError,
@@ -56,8 +57,10 @@ async def _serve(arguments: argparse.Namespace) -> None:
 
 
 def _config(arguments: argparse.Namespace) -> Config:
-    if arguments.time_scale <= 0:
-        raise ConfigError("--time-scale must be more than 0 show seconds per second")
+    if not 0 < arguments.time_scale <= MAX_RATE:
+        raise ConfigError(
+            f"--time-scale must be more than 0 show seconds per second, and {MAX_RATE:.0f} at most"
+        )
     try:
         account = Account(
             access_key=arguments.access_key,
@@ -85,6 +88,7 @@ def _config(arguments: argparse.Namespace) -> Config:
         audio=Audio(arguments.audio),
         may_crash=True,
         ca_file=arguments.ca_file,
+        hosts=(arguments.host, *arguments.allow_host),
     )
     return config if arguments.scenario is None else config.with_scenario(Scenario.load(arguments.scenario))
 

@@ -15,6 +15,12 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+#: Show seconds per second, at most: a livestream of a week in less than a second.
+MAX_RATE = 1_000_000.0
+
+#: Seconds that a clock is stepped by or is off, at most: 30 years. Beyond, times of day end.
+MAX_SECONDS = 1_000_000_000.0
+
 
 def _time_of_day() -> datetime:
     return datetime.now(UTC)
@@ -24,7 +30,7 @@ class Clock:
     """
     A clock that tasks can sleep on, and that can be sped up or stepped while they do.
 
-    :param rate: show seconds per real second, 0 or more; 0 stands still until it is stepped.
+    :param rate: show seconds per real second, 0 to :data:`MAX_RATE`; 0 stands still until it is stepped.
     :param shown: show seconds that have already passed, to go on after a restart.
     :param wall: tells the time of day (aware, UTC).
     :param monotonic: tells real seconds, never backwards.
@@ -38,9 +44,7 @@ class Clock:
         wall: Callable[[], datetime] = _time_of_day,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        if rate < 0:
-            raise ValueError(f"rate must be 0 or more show seconds per second, not {rate}")
-        self._rate = rate
+        self._rate = _checked_rate(rate)
         self._wall = wall
         self._monotonic = monotonic
         self._base = shown
@@ -48,8 +52,7 @@ class Clock:
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
         self._order = itertools.count()
         self._alarm: asyncio.TimerHandle | None = None
-        #: How far the sandbox's time of day is off (a fault that clients must survive).
-        self.skew = timedelta()
+        self._skew = timedelta()
 
     @property
     def rate(self) -> float:
@@ -58,11 +61,21 @@ class Clock:
 
     @rate.setter
     def rate(self, rate: float) -> None:
-        if rate < 0:
-            raise ValueError(f"rate must be 0 or more show seconds per second, not {rate}")
+        rate = _checked_rate(rate)
         self._rebase(self.shown())
         self._rate = rate
         self._arm()
+
+    @property
+    def skew(self) -> timedelta:
+        """How far the sandbox's time of day is off (a fault that clients must survive)."""
+        return self._skew
+
+    @skew.setter
+    def skew(self, skew: timedelta) -> None:
+        if abs(skew.total_seconds()) > MAX_SECONDS:
+            raise ValueError(f"skew must be {MAX_SECONDS:.0f} seconds at most")
+        self._skew = skew
 
     def now(self) -> datetime:
         """Tell the time of day, with the skew."""
@@ -76,10 +89,10 @@ class Clock:
         """
         Let show time jump forward; whoever sleeps until then wakes up.
 
-        :param seconds: show seconds, 0 or more.
+        :param seconds: show seconds, 0 to :data:`MAX_SECONDS`.
         """
-        if seconds < 0:
-            raise ValueError(f"a clock steps forward only, not by {seconds} seconds")
+        if not 0 <= seconds <= MAX_SECONDS:
+            raise ValueError(f"a clock steps forward by 0 to {MAX_SECONDS:.0f} seconds, not by {seconds}")
         self._jump(self.shown() + seconds)
 
     async def sleep(self, seconds: float) -> None:
@@ -122,6 +135,14 @@ class Clock:
                 woken.set_result(None)
         if self._sleepers:
             self._arm()
+
+
+def _checked_rate(rate: float) -> float:
+    if not 0 <= rate <= MAX_RATE:
+        raise ValueError(
+            f"rate must be 0 or more show seconds per second, and {MAX_RATE:.0f} at most, not {rate}"
+        )
+    return rate
 
 
 #: How often :meth:`ManualClock.advance` hands control to the other tasks before it calls them settled.

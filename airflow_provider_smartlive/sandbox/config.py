@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from airflow_provider_smartlive.sandbox.auth import Account
+from airflow_provider_smartlive.sandbox.clock import MAX_RATE, MAX_SECONDS
 from airflow_provider_smartlive.sandbox.encoder_job import Audio, Engine
 from airflow_provider_smartlive.sandbox.faults import Fault
 from airflow_provider_smartlive.sandbox.options import Assumptions
@@ -33,7 +34,7 @@ class RoomSeed(BaseModel):
 
     room_id: str = Field(min_length=1, max_length=64)
     name: str = Field("", max_length=256)
-    seconds: float | None = Field(None, gt=0)
+    seconds: float | None = Field(None, gt=0, le=MAX_SECONDS)
     room: dict[str, Any] = Field(default_factory=dict)
 
     @classmethod
@@ -67,7 +68,7 @@ class Scenario(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     seed: int | None = None
-    time_scale: float | None = Field(None, gt=0)
+    time_scale: float | None = Field(None, gt=0, le=MAX_RATE)
     rooms: list[RoomSeed] = Field(default_factory=list)
     faults: list[Fault] = Field(default_factory=list)
     assumptions: dict[str, Any] = Field(default_factory=dict)
@@ -106,6 +107,7 @@ class Config:
     :param may_crash: whether the fault "crash" ends the process; else it only breaks the connection, because the
         process is that of a test.
     :param ca_file: certificates to trust for https callback URLs, besides the system's.
+    :param hosts: names by which ``/sandbox`` may be called, besides IP addresses and localhost.
     """
 
     account: Account
@@ -122,6 +124,7 @@ class Config:
     audio: Audio = Audio.SILENT
     may_crash: bool = False
     ca_file: Path | None = None
+    hosts: tuple[str, ...] = ()
 
     def with_scenario(self, scenario: Scenario) -> Config:
         """Return the set-up with a scenario: its rooms and faults come first, its other values win."""

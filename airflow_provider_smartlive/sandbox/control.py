@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import timedelta
@@ -18,6 +17,8 @@ from starlette.routing import Route
 from airflow_provider_smartlive.metastudio.events import EventType
 from airflow_provider_smartlive.metastudio.jobs import JobState
 from airflow_provider_smartlive.metastudio.outputs import describe_output
+from airflow_provider_smartlive.sandbox.body import BodyTooLargeError, parse_json, read_body
+from airflow_provider_smartlive.sandbox.clock import MAX_RATE, MAX_SECONDS
 from airflow_provider_smartlive.sandbox.config import Scenario, explain
 from airflow_provider_smartlive.sandbox.faults import Fault
 from airflow_provider_smartlive.sandbox.jobs import JobRecord
@@ -29,6 +30,12 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 #: Most entries of the ledger in one answer.
 _MOST_ENTRIES = 10_000
+
+#: The largest number of an entry that the ledger can have.
+_LAST_ENTRY = 2**63 - 1
+
+#: A scenario with hundreds of rooms is well below (bytes).
+_LARGEST_BODY = 4 * 1024 * 1024
 
 
 class ClockChange(BaseModel):
@@ -42,9 +49,9 @@ class ClockChange(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    rate: float | None = Field(None, ge=0)
-    step: float | None = Field(None, ge=0)
-    skew: float | None = None
+    rate: float | None = Field(None, ge=0, le=MAX_RATE)
+    step: float | None = Field(None, ge=0, le=MAX_SECONDS)
+    skew: float | None = Field(None, ge=-MAX_SECONDS, le=MAX_SECONDS)
 
 
 class JobAction(BaseModel):
@@ -116,8 +123,8 @@ class Control:
             kind=query.get("kind"),
             job_id=job.job_id if job else query.get("job"),
             room_id=query.get("room"),
-            after=_number(query.get("after"), 0),
-            limit=min(_number(query.get("limit"), 1000), _MOST_ENTRIES),
+            after=_number(query.get("after"), 0, most=_LAST_ENTRY),
+            limit=_number(query.get("limit"), 1000, most=_MOST_ENTRIES),
         )
         return JSONResponse({"entries": list(entries)})
 
@@ -321,7 +328,9 @@ async def refuse(request: Request, error: Exception) -> Response:
 
 async def _json(request: Request) -> Any:
     try:
-        return json.loads(await request.body() or b"{}")
+        return parse_json(await read_body(request, limit=_LARGEST_BODY) or b"{}")
+    except BodyTooLargeError:
+        raise HTTPException(413, f"the body is larger than {_LARGEST_BODY} bytes") from None
     except ValueError:
         raise HTTPException(400, "the body is not JSON") from None
 
@@ -333,8 +342,10 @@ async def _read(request: Request, model: type[_Model]) -> _Model:
         raise HTTPException(422, explain(error)) from error
 
 
-def _number(text: str | None, default: int) -> int:
-    try:
-        return default if text is None else int(text)
-    except ValueError:
-        raise HTTPException(400, "after and limit must be numbers") from None
+def _number(text: str | None, default: int, *, most: int) -> int:
+    """Read a number that is not negative; a larger one means the most that there can be."""
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit()):
+        raise HTTPException(400, "after and limit must be numbers, 0 or more")
+    return min(int(text[:20]), most)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from airflow_provider_smartlive.metastudio.ids import same_id
+from airflow_provider_smartlive.sandbox.clock import MAX_SECONDS
 from airflow_provider_smartlive.sandbox.ledger import Kind, Ledger
 from airflow_provider_smartlive.sandbox.store import Store
 
@@ -19,7 +20,20 @@ ANY_REQUEST = "request"
 
 #: What can go wrong, by what it happens to. "request" holds for one operation as well as for all.
 ACTIONS: dict[str, frozenset[str]] = {
-    "request": frozenset({"latency", "status", "hang", "reset", "garble", "crash", "lag", "no_echo"}),
+    "request": frozenset(
+        {
+            "latency",
+            "status",
+            "hang",
+            "reset",
+            "garble",
+            "drip",
+            "crash",
+            "lag",
+            "no_echo",
+            "odd_types",
+        }
+    ),
     "callback": frozenset(
         {"drop", "duplicate", "reorder", "delay", "missign", "unsigned", "malformed", "skew"}
     ),
@@ -65,12 +79,12 @@ class Fault(BaseModel):
     per: Literal["rule", "room", "job"] = "rule"
     times: int | None = Field(None, ge=1)
     probability: float = Field(1.0, ge=0, le=1)
-    seconds: float | None = None
+    seconds: float | None = Field(None, ge=-MAX_SECONDS, le=MAX_SECONDS)
     when: Literal["before", "after"] = "before"
     status: int = Field(500, ge=200, le=599)
     code: str = "MSS.00000004"
     message: str | None = None
-    retry_after: int | None = Field(None, ge=0)
+    retry_after: int | None = Field(None, ge=0, le=int(MAX_SECONDS))
     count: int = Field(2, ge=2, le=100)
     form: Literal["not-json", "bad-message", "no-state", "truncated", "list", "huge"] = "not-json"
 

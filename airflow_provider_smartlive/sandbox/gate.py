@@ -8,13 +8,15 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from airflow_provider_smartlive.sandbox.answers import Answer, ApiError
+from airflow_provider_smartlive.sandbox.body import BodyTooLargeError, read_body
 from airflow_provider_smartlive.sandbox.call import Call, Operation
 from airflow_provider_smartlive.sandbox.faults import Fault, Subject
 from airflow_provider_smartlive.sandbox.ledger import Kind
@@ -25,8 +27,11 @@ log = logging.getLogger(__name__)
 #: The gateway takes no larger body with AK/SK authentication (signing guide).
 _LARGEST_BODY = 12 * 1024 * 1024
 
-#: Real seconds for which a call hangs when the fault does not say; longer than clients wait.
+#: Real seconds for which a call hangs, or drips, when the fault does not say; longer than clients wait.
 _HANG_SECONDS = 300.0
+
+#: Real seconds between two bytes of an answer that drips.
+DRIP_INTERVAL = 1.0
 
 #: The exit code of a process that a fault lets crash; the one that SIGKILL leaves.
 _CRASHED = 137
@@ -68,7 +73,9 @@ class Gate:
         """Answer a path or method that the API does not have."""
         error = ApiError.of(self._services.assumptions.unknown_path)
         request_id = uuid.uuid4().hex
-        self._write_down("unknown", request, {}, error.answer, request_id, 0.0, {"path": request.url.path})
+        self._write_down(
+            "unknown", request, {}, error.answer, request_id, 0.0, {"path": request.scope["path"]}
+        )
         return _response(error.answer, request_id)
 
     async def _serve(self, operation: Operation, request: Request) -> Response:
@@ -90,7 +97,21 @@ class Gate:
             answer = ApiError(500, "MSS.00000004").answer
         took = time.monotonic() - started
         self._write_down(operation.name, request, request.path_params, answer, request_id, took, noted)
-        return _response(answer, request_id, is_garbled="garble" in noted.get("faults", ()))
+        response = _response(answer, request_id, is_garbled="garble" in noted.get("faults", ()))
+        return response if answer.drips is None else self._dripping(response, request, answer.drips)
+
+    def _dripping(self, whole: Response, request: Request, seconds: float) -> Response:
+        """Return an answer whose body comes a byte at a time, until the connection breaks."""
+
+        async def body() -> AsyncIterator[bytes]:
+            until = time.monotonic() + seconds
+            for number in range(len(whole.body)):
+                if time.monotonic() >= until:
+                    self._break_off(request)
+                yield bytes(whole.body[number : number + 1])
+                await asyncio.sleep(DRIP_INTERVAL)
+
+        return StreamingResponse(body(), whole.status_code, whole.headers)
 
     async def _answer(self, operation: Operation, request: Request, noted: dict[str, Any]) -> Answer:
         services = self._services
@@ -100,7 +121,7 @@ class Gate:
             query=request.query_params,
             headers=_headers(request),
             body=await _read_body(request),
-            base_url=f"{request.url.scheme}://{request.headers.get('host', '')}",
+            base_url=f"{request.scope['scheme']}://{request.headers.get('host', '')}",
             noted=noted,
         )
         if not operation.admits(call):
@@ -115,7 +136,8 @@ class Gate:
         await self._suffer(call.faults, "before")
         answer = await operation.handler(call)
         await self._suffer(call.faults, "after")
-        return answer
+        drip = call.fault("drip")
+        return answer if drip is None else replace(answer, drips=drip.seconds or _HANG_SECONDS)
 
     async def _suffer(self, faults: Sequence[Fault], when: str) -> None:
         for fault in faults:
@@ -176,17 +198,15 @@ def _raw_url(request: Request) -> str:
     """Return the URL as it was on the wire; decoding it and encoding it again would change what was signed."""
     raw_path: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
     query: bytes = request.scope["query_string"]
-    url = f"{request.url.scheme}://{request.headers.get('host', '')}{raw_path.decode('latin-1')}"
+    url = f"{request.scope['scheme']}://{request.headers.get('host', '')}{raw_path.decode('latin-1')}"
     return f"{url}?{query.decode('latin-1')}" if query else url
 
 
 async def _read_body(request: Request) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _LARGEST_BODY:
-            raise ApiError(413, "APIGW.0201")
-    return bytes(body)
+    try:
+        return await read_body(request, limit=_LARGEST_BODY)
+    except BodyTooLargeError:
+        raise ApiError(413, "APIGW.0201") from None
 
 
 def _injected(fault: Fault) -> ApiError:

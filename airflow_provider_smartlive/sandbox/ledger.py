@@ -12,6 +12,9 @@ from typing import Any
 
 from airflow_provider_smartlive.sandbox.store import Store
 
+#: Longest text of a fact (characters): what strangers send to unknown paths is kept, too.
+MAX_TEXT = 256
+
 _SALT = secrets.token_bytes(16)
 
 
@@ -65,11 +68,11 @@ class Ledger:
         :param kind: what it is about.
         :param job_id: the job that it belongs to.
         :param room_id: the room that it belongs to.
-        :param facts: what happened; never a secret. Empty facts are left out.
+        :param facts: what happened; never a secret. Empty facts are left out, long texts are cut.
         """
-        entry = {name: value for name, value in facts.items() if value is not None}
+        entry = {name: _cut(value) for name, value in facts.items() if value is not None}
         at = self._now().isoformat(timespec="milliseconds")
-        number = self._store.append(kind, at, job_id, room_id, entry)
+        number = self._store.append(kind, at, _cut(job_id), _cut(room_id), entry)
         if number % 1000 == 0:
             self._store.forget_before(number - self._limit)
 
@@ -92,3 +95,10 @@ class Ledger:
         :param limit: at most so many.
         """
         return self._store.entries(kind=kind, job_id=job_id, room_id=room_id, after=after, limit=limit)
+
+
+def _cut(value: Any) -> Any:
+    """Return a value whose text is not longer than :data:`MAX_TEXT`."""
+    if isinstance(value, str) and len(value) > MAX_TEXT:
+        return f"{value[: MAX_TEXT - 3]}..."
+    return value

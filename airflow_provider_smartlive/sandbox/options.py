@@ -70,6 +70,12 @@ class Assumptions(BaseModel):
     )
     max_outputs: int = Field(1, ge=1, le=10, description="RTMP outputs of one job; the schema allows one.")
 
+    refresh_old_end: Literal["first", "after-connect", "last", "never"] = Field(
+        "first",
+        description="When REFRESH_OUTPUT_URL tells END of the old link: before the new one begins to connect, "
+        "after it is CONNECTED, after its END, or never.",
+    )
+
     # Error answers
     unknown_room: Answer = Field(
         "400 MSS.20010045", description="Start or list in a room that does not exist."
@@ -120,6 +126,9 @@ class Assumptions(BaseModel):
     # Reading
     listing_lag_seconds: float = Field(
         0.0, ge=0, description="Seconds after its start in which a job is missing from listings."
+    )
+    show_lag_seconds: float = Field(
+        0.0, ge=0, description="Seconds after its start in which a job is unknown to show, stop and command."
     )
     echo_callback_config: bool = Field(
         True, description="Whether start, show and list return live_event_callback_config."

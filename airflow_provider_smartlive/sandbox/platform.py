@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_smartlive.metastudio.outputs import HIDDEN
 from airflow_provider_smartlive.sandbox.ledger import key_hash
 from airflow_provider_smartlive.sandbox.publisher import join_output
+from airflow_provider_smartlive.sandbox.rtmp_register import label
 from airflow_provider_smartlive.sandbox.rtmp_server import RtmpServer, StreamStats
 
 #: The application that publishers name; the URL to publish to is ``rtmp://HOST:PORT/live/KEY``.
@@ -42,10 +42,10 @@ class Platform:
 
 
 def _describe(name: str, stats: StreamStats) -> dict[str, Any]:
-    app = name.rpartition("/")[0]
+    app, _, key = name.rpartition("/")
     return {
-        "stream": f"{app}/{HIDDEN}",
-        "key_hash": key_hash(name.rpartition("/")[2]),
+        "stream": label(app),
+        "key_hash": key_hash(key),
         "live": stats.live,
         "connections": stats.connections,
         "video_frames": stats.video_frames,

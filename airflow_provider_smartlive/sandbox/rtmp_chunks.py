@@ -9,8 +9,8 @@ from enum import IntEnum
 #: Both sides start with this chunk size until a Set Chunk Size message changes it (bytes).
 DEFAULT_CHUNK_SIZE = 128
 
-#: The largest chunk size that fits into the protocol (bytes).
-MAX_CHUNK_SIZE = 0xFFFFFF
+#: The largest chunk size that the protocol allows (bytes); a message, and so a chunk, ends before it does.
+MAX_CHUNK_SIZE = 0x7FFFFFFF
 
 #: Publishers use four or five chunk streams; each one open costs memory.
 MAX_CHUNK_STREAMS = 32
@@ -167,7 +167,8 @@ class ChunkReader:
         return stream
 
     def _message_header(self, at: int, form: int, stream: _ChunkStream) -> _Header | None:
-        if form > 0 and not stream.known:
+        # librtmp begins chunk streams with format 1, which has all that a message needs besides its stream.
+        if form > 1 and not stream.known:
             raise ProtocolError("a chunk refers to a previous one of its chunk stream, and there is none")
         if form < 3 and stream.partial:
             raise ProtocolError("a message starts before the previous one of its chunk stream is complete")
@@ -179,10 +180,11 @@ class ChunkReader:
         extended = stamp == _EXTENDED if size else stream.extended
         if extended:
             more = bytes(self._buffer[at + size : at + size + 4])
-            if len(more) < 4:
-                return None
-            stamp = int.from_bytes(more, "big")
-            size += 4
+            if form < 3 or _begins(more, stream.delta):
+                if len(more) < 4:
+                    return None
+                stamp = int.from_bytes(more, "big")
+                size += 4
         length, kind, stream_id = stream.length, stream.kind, stream.stream_id
         if form <= 1:
             length, kind = int.from_bytes(raw[3:6], "big"), raw[6]
@@ -210,7 +212,7 @@ class ChunkReader:
 
     def _obey(self, message: Message) -> None:
         if message.kind == MessageType.SET_CHUNK_SIZE:
-            size = unsigned(message) & 0x7FFFFFFF
+            size = unsigned(message) & MAX_CHUNK_SIZE
             if not 1 <= size <= MAX_CHUNK_SIZE:
                 raise ProtocolError(f"a chunk size of {size} bytes is outside 1..{MAX_CHUNK_SIZE}")
             self._chunk_size = size
@@ -267,6 +269,15 @@ def unsigned(message: Message) -> int:
     if len(message.payload) < 4:
         raise ProtocolError(f"a control message of type {message.kind} is shorter than four bytes")
     return int.from_bytes(message.payload[:4], "big")
+
+
+def _begins(data: bytes, stamp: int) -> bool:
+    """
+    Tell whether bytes repeat an extended timestamp, as far as they have come.
+
+    In chunks of format 3 the specification wants it repeated; older librtmp and OBS go on with the message.
+    """
+    return struct.pack(">I", stamp).startswith(data)
 
 
 def _basic_header(form: int, chunk_stream_id: int) -> bytes:

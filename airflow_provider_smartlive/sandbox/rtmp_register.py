@@ -104,7 +104,7 @@ class StreamRegister:
         if self.refusing or not self._may_publish(app, name):
             self._tell(ServerEvent.DENIED, app, name)
             return False
-        stream = f"{app}/{name}"
+        stream = joined(app, name)
         before = self._publishers.get(stream)
         if before is not None:
             self.leave(before, ServerEvent.REPLACED)
@@ -122,7 +122,7 @@ class StreamRegister:
         """Count an audio, video or metadata message of an admitted publisher."""
         if publisher not in self._names:
             return
-        stats = self._stats["/".join(self._names[publisher])]
+        stats = self._stats[joined(*self._names[publisher])]
         if message.kind == MessageType.DATA:
             stats.width, stats.height = _picture_size(message.payload) or (stats.width, stats.height)
             return
@@ -138,8 +138,8 @@ class StreamRegister:
         """Note why somebody publishes no more; nothing happens if it did not."""
         if publisher in self._names:
             app, name = self._names.pop(publisher)
-            del self._publishers[f"{app}/{name}"]
-            self._stats[f"{app}/{name}"].live = False
+            del self._publishers[joined(app, name)]
+            self._stats[joined(app, name)].live = False
             self._tell(event, app, name)
 
     def _may_publish(self, app: str, name: str) -> bool:
@@ -166,6 +166,11 @@ class StreamRegister:
             except Exception as error:
                 # A listener's mistake must not cut a stream; its text might quote the name.
                 log.warning("on_event failed on %s: %s", event, type(error).__name__)
+
+
+def joined(app: str, name: str) -> str:
+    """Return ``application/stream name``, or the name alone if there is no application."""
+    return f"{app}/{name}" if app else name
 
 
 def label(app: str) -> str:

@@ -148,8 +148,12 @@ class Session:
             self._connect(number, arguments[0])
         elif name == "createStream":
             self._reply("_result", number, None, _STREAM_ID)
-        elif name in ("releaseStream", "FCPublish"):
+        elif name == "releaseStream":
             self._reply("_result", number, None, None)
+        elif name == "FCPublish":
+            self._reply("_result", number, None, None)
+            # Some encoders go on only after this call; whether the stream may be published, publish tells.
+            self._reply("onFCPublish", 0.0, None, _status("status", "NetStream.Publish.Start", "publishing"))
         elif name == "publish":
             self._publish(arguments[1])
         elif name in ("FCUnpublish", "deleteStream", "closeStream"):
@@ -161,7 +165,7 @@ class Session:
 
     def _connect(self, number: float, properties: amf.Value) -> None:
         app = properties.get("app") if isinstance(properties, dict) else None
-        if not isinstance(app, str) or not 1 <= len(app) <= NAME_LIMIT:
+        if not isinstance(app, str) or len(app) > NAME_LIMIT:
             raise ProtocolError("connect names no application")
         self._app = app.strip("/")
         self._control(MessageType.WINDOW_SIZE, struct.pack(">I", _WINDOW))
@@ -175,9 +179,12 @@ class Session:
     def _publish(self, name: amf.Value) -> None:
         if self._app is None or self._publishing:
             raise ProtocolError("publish comes before connect, or twice")
-        if not isinstance(name, str) or not 1 <= len(name) <= NAME_LIMIT:
+        if not isinstance(name, str) or len(name) > NAME_LIMIT:
             raise ProtocolError("publish names no stream")
-        if self._register.admit(self, self._app, name):
+        app, name = (self._app, name) if name else _split_application(self._app)
+        if not name:
+            raise ProtocolError("publish names no stream")
+        if self._register.admit(self, app, name):
             self._publishing = True
             self._incoming.max_message = MEDIA_LIMIT
             self._on_status(_status("status", "NetStream.Publish.Start", "publishing"))
@@ -202,6 +209,13 @@ class Session:
     def _on_status(self, status: dict[str, amf.Value]) -> None:
         message = Message(MessageType.COMMAND, amf.encode("onStatus", 0.0, None, status), _STREAM_ID)
         self._writer.write(self._outgoing.write(message, _STATUS))
+
+
+def _split_application(app: str) -> tuple[str, str]:
+    """Return application and stream name of a publisher that was given the whole URL and no stream key."""
+    path, mark, query = app.partition("?")
+    parent, _, name = path.rpartition("/")
+    return parent, f"{name}{mark}{query}"
 
 
 def _status(level: str, code: str, description: str) -> dict[str, amf.Value]:

@@ -13,6 +13,7 @@ from typing import Any, Self
 import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
@@ -28,6 +29,7 @@ from airflow_provider_smartlive.sandbox.engine import load_shown
 from airflow_provider_smartlive.sandbox.gate import Gate
 from airflow_provider_smartlive.sandbox.http_post import HttpPost
 from airflow_provider_smartlive.sandbox.links import LinkFactory, SimulatedLink, video_links
+from airflow_provider_smartlive.sandbox.origin_check import OriginCheck
 from airflow_provider_smartlive.sandbox.platform import Platform
 from airflow_provider_smartlive.sandbox.services import Services
 from airflow_provider_smartlive.sandbox.store import Store
@@ -163,7 +165,7 @@ def make_app(services: Services) -> Starlette:
     gate = Gate(services, break_off)
 
     async def nowhere(request: Request, error: Exception) -> Response:
-        if request.url.path.startswith("/sandbox"):
+        if request.scope["path"].startswith("/sandbox"):
             return await refuse(request, error)
         return await gate.nowhere(request)
 
@@ -171,7 +173,8 @@ def make_app(services: Services) -> Starlette:
         Route(operation.path, gate.endpoint(operation), methods=[operation.method])
         for operation in OPERATIONS
     ]
-    routes.append(Mount("/sandbox", routes=Control(services).routes()))
+    own = Middleware(OriginCheck, hosts=services.config.hosts)
+    routes.append(Mount("/sandbox", routes=Control(services).routes(), middleware=[own]))
     return Starlette(routes=routes, exception_handlers={HTTPException: nowhere})
 
 

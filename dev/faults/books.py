@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from airflow_provider_smartlive.callbacks.route import Route, open_url
+from airflow_provider_smartlive.callbacks.route import Identity, Route, open_url
 from airflow_provider_smartlive.metastudio.ids import normalise_id, same_id
 from airflow_provider_smartlive.metastudio.signing import Credentials, sign
 
@@ -47,6 +47,11 @@ class Job:
         """Whether it still runs."""
         return self.over_at is None
 
+    @property
+    def life(self) -> tuple[Identity, str] | None:
+        """The task instance and which of its lives the job is for; None if its callback URL is not ours."""
+        return (self.route.identity, self.route.generation) if self.route else None
+
 
 class Books:
     """
@@ -76,8 +81,20 @@ class Books:
         path = f"/ledger?room={room_id}&kind={kind}&limit=10000"
         return list(self.control("GET", path)["entries"])
 
-    def jobs(self, room_id: str) -> list[Job]:
-        """Return the jobs of a room, the oldest first."""
+    def jobs(self, *room_ids: str) -> list[Job]:
+        """Return the jobs of some rooms, the oldest first."""
+        jobs = [job for room_id in room_ids for job in self._jobs_of(room_id)]
+        return sorted(jobs, key=lambda job: job.accepted_at)
+
+    def unanswered(self, room_id: str) -> list[str]:
+        """Return the callbacks about a room that were not answered with a 2xx status, a text each."""
+        return [
+            f"{entry.get('state')}, attempt {entry.get('attempt')}: {entry['outcome']} {entry.get('status', '')}"
+            for entry in self.entries(room_id, "callback")
+            if entry["outcome"] != "answered" or not 200 <= entry["status"] < 300
+        ]
+
+    def _jobs_of(self, room_id: str) -> list[Job]:
         listed = [job for job in self.listing() if same_id(job["room_id"], room_id)]
         routes = {normalise_id(job["job_id"]): self._route(job) for job in listed}
         jobs: dict[str, Job] = {}

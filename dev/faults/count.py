@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from itertools import pairwise
 from typing import Any
 
 from dev.faults.books import Job
-from dev.faults.schedule import Fate, Listing, Run, Victim
+from dev.faults.schedule import PLANNED_SECONDS, Fate, Listing, Run, Victim
 
 STARTER = "go_live"
 SENSOR = "off_air"
@@ -34,7 +35,13 @@ _ENDINGS = {
     Victim.DELETE: {"gone"},
     # Airflow skips what a run that timed out has not finished.
     Victim.TIMEOUT: {"skipped", "failed"},
+    Victim.MARKED_RESUMED: {"failed"},
+    Victim.START_TIMEOUT: {"failed"},
 }
+
+#: Seconds after its planned end within which a job is over, whatever keeps workers from its task: the trigger
+#: looks, stops and confirms (``stop_grace`` is 30 here).
+LATE_BOUND = 40.0
 
 
 class Broken(StrEnum):
@@ -43,6 +50,8 @@ class Broken(StrEnum):
     DUPLICATE = "duplicate"
     ORPHAN = "orphan"
     LOST = "lost END"
+    LATE = "late stop"
+    DEAF = "callback not answered"
     WRONG = "wrong state"
     MISSED = "cell not hit"
 
@@ -66,6 +75,7 @@ class Outcome:
     :param result: the starter's XCom result.
     :param jobs: the jobs of its room, the oldest first.
     :param swept: ids of jobs that only the sweep stopped.
+    :param unanswered: callbacks of another task that were not answered while the row of this one was locked.
     """
 
     run: Run
@@ -74,6 +84,7 @@ class Outcome:
     result: dict[str, Any] | None
     jobs: Sequence[Job]
     swept: tuple[str, ...] = ()
+    unanswered: tuple[str, ...] = ()
 
     def state(self, task_id: str) -> str | None:
         """Return the state of a task; ``gone`` if there is none any more."""
@@ -83,9 +94,11 @@ class Outcome:
 def judge(outcome: Outcome) -> list[Violation]:
     """Return every promise that a run has broken."""
     found = [
-        *((Broken.DUPLICATE, text) for text in _duplicates(outcome.jobs)),
+        *((Broken.DUPLICATE, text) for text in [*_duplicates(outcome.jobs), *_encores(outcome)]),
         *((Broken.ORPHAN, text) for text in _orphans(outcome)),
         *((Broken.LOST, text) for text in _lost(outcome)),
+        *((Broken.LATE, text) for text in _late(outcome)),
+        *((Broken.DEAF, text) for text in outcome.unanswered),
         *((Broken.WRONG, text) for text in _wrong(outcome)),
     ]
     if not outcome.is_hit:
@@ -95,8 +108,8 @@ def judge(outcome: Outcome) -> list[Violation]:
 
 def starts(outcomes: Iterable[Outcome]) -> dict[str, int]:
     """Count the starts, and the livestreams (identity and generation) that they were for."""
-    routes = [job.route for outcome in outcomes for job in outcome.jobs]
-    return {"livestreams": len({route for route in routes if route}), "starts": len(routes)}
+    lives = [job.life for outcome in outcomes for job in outcome.jobs]
+    return {"livestreams": len({life for life in lives if life}), "starts": len(lives)}
 
 
 def _duplicates(jobs: Sequence[Job]) -> list[str]:
@@ -105,9 +118,15 @@ def _duplicates(jobs: Sequence[Job]) -> list[str]:
     for number, (earlier, later) in enumerate(pairwise(jobs), start=2):
         if earlier.over_at is None or later.accepted_at < earlier.over_at:
             found.append(f"job {number} was started while job {number - 1} was running")
-        elif earlier.route == later.route and earlier.state == "SUCCEED" and not earlier.stops:
+        elif earlier.life == later.life and earlier.state == "SUCCEED" and not earlier.stops:
             found.append(f"job {number} was started although job {number - 1} had succeeded")
     return found
+
+
+def _encores(outcome: Outcome) -> list[str]:
+    if not outcome.run.cell.victim.is_planned_stop:
+        return []
+    return [f"job {job.job_id} was started after the planned stop" for job in outcome.jobs[1:]]
 
 
 def _orphans(outcome: Outcome) -> list[str]:
@@ -129,6 +148,14 @@ def _lost(outcome: Outcome) -> list[str]:
     return lost
 
 
+def _late(outcome: Outcome) -> list[str]:
+    if not outcome.run.cell.victim.is_planned_stop:
+        return []
+    bound = timedelta(seconds=PLANNED_SECONDS + LATE_BOUND)
+    late = [job for job in outcome.jobs if job.over_at is None or job.over_at - job.accepted_at > bound]
+    return [f"job {job.job_id} was not stopped as planned, or late" for job in late]
+
+
 def _wrong(outcome: Outcome) -> list[str]:
     run, state = outcome.run, outcome.state(STARTER)
     expected = _ENDINGS.get(run.cell.victim) or _natural_endings(run)
@@ -140,7 +167,8 @@ def _wrong(outcome: Outcome) -> list[str]:
     result = outcome.result or {}
     if state == "success" and (not outcome.jobs or result.get("job_id") != outcome.jobs[-1].job_id):
         found.append("the result is not that of the last job")
-    if run.cell.victim is not Victim.CLEAR and run.fate is not Fate.LINGERS:
+    is_stopped = run.cell.victim.begins_anew or run.cell.victim.is_planned_stop
+    if not is_stopped and run.fate is not Fate.LINGERS:
         found += [f"job {job.job_id} was stopped although nobody asked" for job in outcome.jobs if job.stops]
     return found
 

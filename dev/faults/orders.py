@@ -14,7 +14,17 @@ from typing import Literal
 Deed = Literal["task", "worker", "hold"]
 
 #: What a negative control takes away from the provider.
-Without = Literal["lookup", "kill", "reconciliation"]
+Without = Literal[
+    "lookup",
+    "kill",
+    "reconciliation",
+    "the job's own room",
+    "the look for other lives",
+    "the trigger's stop",
+    "the stop after a time-out",
+    "the total time-out",
+    "the lock time-out",
+]
 
 
 class Orders:
@@ -44,9 +54,9 @@ class Orders:
         """Let a process that waits go on."""
         (self.folder / f"{run_id}.go").touch()
 
-    def take_away(self, without: Without | None) -> None:
-        """Take a part of the provider away, or give all of them back."""
+    def take_away(self, *parts: Without) -> None:
+        """Take parts of the provider away, and give all others back."""
         switch = self.folder / "without"
         switch.unlink(missing_ok=True)
-        if without is not None:
-            switch.write_text(without)
+        if parts:
+            switch.write_text("\n".join(parts))

@@ -14,10 +14,10 @@ import httpx
 
 from dev.airflow_api import AirflowApi, patiently
 from dev.faults.books import Job
-from dev.faults.count import SENSOR, STARTER, Outcome
+from dev.faults.count import LATE_BOUND, SENSOR, STARTER, Outcome
 from dev.faults.orders import Without
 from dev.faults.scene import Scene
-from dev.faults.schedule import Point, Run, Victim
+from dev.faults.schedule import PLANNED_SECONDS, Point, Run, Victim
 from dev.process import ProgramError
 
 #: Seconds until a run must have come to its point, and from there to its end.
@@ -35,6 +35,24 @@ KILL_BOUND = 35.0
 
 #: Seconds for which the triggerer stands still.
 FROZEN = 60.0
+
+#: Seconds for which the row of a task instance is locked, and after which the neighbour's stream ends: by then every
+#: attempt to call END back has come, each of which could keep a thread of the receiver.
+LOCKED = 28.0
+NEIGHBOUR_ENDS = 21.0
+
+#: Seconds until the neighbour's stream is up, too.
+NEIGHBOUR_PATIENCE = 30.0
+
+#: Seconds for which MetaStudio drips after its first such answer; one that began to drip goes on for longer than
+#: anybody waits here.
+DRIPPING = 10.0
+
+#: Seconds until Airflow has noticed that a DAG file is gone.
+NOTICE = 20.0
+
+#: Seconds until a start that waits for its answer has run into ``execution_timeout``.
+START_PATIENCE = 60.0
 
 LOOK = 0.7
 
@@ -71,7 +89,7 @@ class Player:
         scene: Scene,
         tell: Callable[[str], None],
         *,
-        without: Without | None = None,
+        without: Sequence[Without] = (),
         end_patience: float = END_PATIENCE,
     ) -> None:
         self.scene = scene
@@ -82,7 +100,7 @@ class Player:
 
     def play_round(self, runs: Sequence[Run]) -> list[Outcome]:
         """Play some runs together and return what became of them."""
-        self.scene.orders.take_away(self._without)
+        self.scene.orders.take_away(*self._without)
         with ThreadPoolExecutor(len(runs)) as threads:
             try:
                 played = list(threads.map(self._play, runs))
@@ -110,22 +128,24 @@ class Player:
         deadline = time.monotonic() + KILL_BOUND
         while (left := self._running(runs)) and time.monotonic() < deadline:
             time.sleep(LOOK)
-        if not left or self._without == "kill":
+        if not left or self._without:
             return ()
         self._tell(f"  sweep: {len(left)} job(s) run on; {self.scene.sweep().strip().splitlines()[-1:]}")
         still = {job.job_id for job in self._running(runs)}
         return tuple(job.job_id for job in left if job.job_id not in still)
 
     def _running(self, runs: Sequence[Run]) -> list[Job]:
-        return [job for run in runs for job in self.scene.books.jobs(run.room_id) if job.is_active]
+        return [job for run in runs for job in self.scene.books.jobs(*run.rooms) if job.is_active]
 
     def _outcome(self, played: Played, swept: tuple[str, ...]) -> Outcome:
         run, api = played.run, self.scene.airflow.api
         tasks = patiently(lambda: _tasks(api, run))
         result = patiently(lambda: api.xcom(run.dag_id, run.run_id, STARTER, "return_value"))
-        jobs = self.scene.books.jobs(run.room_id)
+        jobs = self.scene.books.jobs(*run.rooms)
         swept = tuple(job.job_id for job in jobs if job.job_id in swept)
-        return Outcome(run, played.is_hit, tasks, result, jobs, swept)
+        is_locked = run.cell.victim is Victim.LOCKED_ROW
+        unanswered = self.scene.books.unanswered(run.other_room_id) if is_locked else ()
+        return Outcome(run, played.is_hit, tasks, result, jobs, swept, tuple(unanswered))
 
 
 class _Act:
@@ -145,8 +165,7 @@ class _Act:
             self.scene.orders.give(run.run_id, run.cell.point, order)
         patiently(self._trigger)
         self._wait_until(lambda: self._is_there() or self._is_finished(), POINT_PATIENCE)
-        if is_hit := self._is_there():
-            self._hit()
+        is_hit = self._is_there() and self._hit()
         self._wait_until(self._is_over, end_patience)
         return is_hit
 
@@ -154,12 +173,15 @@ class _Act:
         victim, point = self.run.cell.victim, self.run.cell.point
         if victim in (Victim.TASK, Victim.WORKER):
             return victim.value
+        if victim is Victim.MOVED:
+            return Victim.TASK.value
         return None if point is Point.STREAMING else "hold"
 
     def _trigger(self) -> None:
         run = self.run
         try:
-            self.api.trigger_dag(run.dag_id, run_id=run.run_id, conf={"room_id": run.room_id})
+            rooms = {"room_id": run.room_id, "other_room_id": run.other_room_id}
+            self.api.trigger_dag(run.dag_id, run_id=run.run_id, conf=rooms)
         except httpx.HTTPStatusError as error:
             if error.response.status_code != httpx.codes.CONFLICT:  # sent before, its answer was lost
                 raise
@@ -175,9 +197,9 @@ class _Act:
         """Whether the task is over although its point was not reached: what hit another run was in the way."""
         return self._state() in _FINISHED
 
-    def _hit(self) -> None:
-        """Do what the cell says; a task's process has killed itself already."""
-        victim = self.run.cell.victim
+    def _hit(self) -> bool:
+        """Do what the cell says, and tell whether it came in time; a task's process has killed itself already."""
+        victim, in_time = self.run.cell.victim, True
         if victim is Victim.FROZEN_TRIGGERER:
             with self.scene.hands:
                 self.scene.change_triggerer(FROZEN)
@@ -187,7 +209,47 @@ class _Act:
         elif victim.is_user and victim is not Victim.TIMEOUT:
             patiently(self._use)
             time.sleep(self.run.hold_seconds)
+        elif victim.is_planned_stop:
+            in_time = self._keep_workers_away()
+        elif victim is Victim.START_TIMEOUT:
+            in_time = self._wait_until(self._is_finished, START_PATIENCE)
+        elif victim is Victim.LOCKED_ROW:
+            in_time = self._lock_row()
+        elif victim is Victim.DRIP:
+            in_time = self.scene.drip(DRIPPING)
         self.scene.orders.release(self.run.run_id)
+        return in_time
+
+    def _keep_workers_away(self) -> bool:
+        """Let the planned stop come while no worker can run the task; tell whether that was so before it came."""
+        run = self.run
+        with self.scene.without_workers(run):
+            self._wait_until(lambda: self.scene.is_without_workers(run), NOTICE)
+            in_time = any(job.is_active for job in self._jobs())
+            if run.cell.victim is Victim.MARKED_RESUMED:
+                in_time &= self._wait_until(
+                    lambda: self._state() == "scheduled", PLANNED_SECONDS + LATE_BOUND
+                )
+                patiently(self._use)
+            self._wait_until(
+                lambda: not any(job.is_active for job in self._jobs()), PLANNED_SECONDS + LATE_BOUND
+            )
+        return in_time
+
+    def _lock_row(self) -> bool:
+        """Let END come while the task instance's row is locked, and then the END of another task's stream."""
+        books, run = self.scene.books, self.run
+        self._wait_until(
+            lambda: any(job.connected_at for job in books.jobs(run.other_room_id)), NEIGHBOUR_PATIENCE
+        )
+        neighbours = books.jobs(run.other_room_id)
+        with self.scene.locked_row(run.dag_id, run.run_id, STARTER, LOCKED):
+            for job in self._jobs():
+                books.finish(job.job_id)
+            self._given_up.wait(NEIGHBOUR_ENDS)
+            for job in neighbours:
+                books.finish(job.job_id)
+        return any(job.connected_at for job in neighbours)
 
     def _strike(self, victim: Victim) -> None:
         self.scene.kill(victim)
@@ -203,34 +265,41 @@ class _Act:
         """Do what a user does."""
         run, api = self.run, self.api
         match run.cell.victim:
-            case Victim.MARK_FAILED | Victim.ORPHAN:
+            case Victim.MARK_FAILED | Victim.ORPHAN | Victim.MARKED_RESUMED:
                 api.mark(run.dag_id, run.run_id, STARTER, "failed")
             case Victim.MARK_SUCCESS:
                 api.mark(run.dag_id, run.run_id, STARTER, "success")
-            case Victim.CLEAR:
+            case Victim.CLEAR | Victim.CLEAR_MOVED:
                 api.clear(run.dag_id, run.run_id, [STARTER])
             case Victim.FAIL_RUN:
                 api.mark_dag_run(run.dag_id, run.run_id, "failed")
             case Victim.DELETE:  # Airflow deletes no run that goes on
                 api.mark_dag_run(run.dag_id, run.run_id, "failed")
                 api.delete_dag_run(run.dag_id, run.run_id)
+            case Victim.TRIGGERED_AGAIN:
+                api.mark_dag_run(run.dag_id, run.run_id, "failed")
+                api.delete_dag_run(run.dag_id, run.run_id)
+                self._trigger()
 
     def _is_over(self) -> bool:
         self._end_show()
         tasks = patiently(lambda: _tasks(self.api, self.run))
         states = {name: task["state"] for name, task in tasks.items()}
         starter, sensor = states.get(STARTER, "gone"), states.get(SENSOR, "gone")
-        if starter == "failed" or (self.run.cell.victim.is_user and self.run.cell.victim is not Victim.CLEAR):
+        victim = self.run.cell.victim
+        if starter == "failed" or (victim.is_user and not victim.begins_anew):
             return starter in _OVER  # a sensor waits on for the job of a starter that may be cleared
         return starter in _OVER and sensor in _OVER
 
     def _end_show(self) -> None:
         """Let an endless show be over some time after its run was hit."""
         run, now = self.run, datetime.now(UTC)
-        if run.ends_by_itself or (run.cell.victim.is_user and run.cell.victim is not Victim.CLEAR):
+        if run.ends_by_itself or run.cell.victim.is_stop:
             return
         for number, job in enumerate(self._jobs()):
-            old_life = run.cell.victim is Victim.CLEAR and number == 0
+            old_life = run.cell.victim.begins_anew and number == 0
+            if old_life and run.cell.victim is not Victim.CLEAR:
+                continue  # nobody can adopt it: it has to be stopped
             if job.is_active and job.connected_at:
                 age = now - (job.accepted_at if old_life else job.connected_at)
                 if age > timedelta(seconds=OLD_LIFE if old_life else ENCORE):
@@ -241,7 +310,7 @@ class _Act:
         return task.get("state")
 
     def _jobs(self) -> list[Job]:
-        return patiently(lambda: self.scene.books.jobs(self.run.room_id))
+        return patiently(lambda: self.scene.books.jobs(*self.run.rooms))
 
     def _wait_until(self, condition: Callable[[], bool], patience: float) -> bool:
         deadline = time.monotonic() + patience

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -18,9 +21,10 @@ import httpx
 import psutil
 
 from airflow_provider_smartlive.metastudio.signing import Credentials
+from dev.airflow_api import patiently
 from dev.faults.books import Books
 from dev.faults.orders import Orders
-from dev.faults.schedule import Callbacks, Fate, Listing, Run, StartFault, Victim
+from dev.faults.schedule import DAG_IDS, Callbacks, Fate, Listing, Run, StartFault, Victim
 from dev.postgres import DATABASE, Postgres
 from dev.process import Program, free_port, wait_until
 from dev.stage import Stage
@@ -42,6 +46,12 @@ SETTINGS = {
 #: Seconds by which the listing lags where it does; less than ``look_again_window``, or nothing could be found.
 LAG = 4.0
 
+#: Seconds until a trigger asks, at the latest: its first read, its interval, and a busy machine.
+FIRST_DRIP = 60.0
+
+#: Seconds by which it lags where it is to show nothing.
+UNLISTED = 3600.0
+
 #: Seconds for which a job stays PROCESSING after END: much longer than ``end_grace``, but not for ever, because
 #: where the END was lost as well nobody could tell such a job from one that streams.
 LINGER = 60.0
@@ -61,8 +71,15 @@ AIRFLOW = {
     "AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG": "64",
 }
 
+#: The pools that are made full, and their slots when they are not.
+_POOLS = {Victim.FULL_POOL: "faults_full", Victim.MARKED_RESUMED: "faults_marked"}
+SLOTS = 8
+
 #: Slots of the LocalExecutor; see above.
 PARALLELISM = 16
+
+#: Seconds within which a database session of our own has begun.
+LOCK_TAKEN = 1.0
 
 #: Seconds that a revived process gets to answer or to beat.
 REVIVAL = 180.0
@@ -118,6 +135,7 @@ class Scene:
     def __init__(self, home: Path, *, database: str) -> None:
         self.home = home
         self._database = database
+        self._postgres: Postgres | None = None
         self._exits = ExitStack()
         self.hands = threading.Lock()
 
@@ -132,7 +150,7 @@ class Scene:
                     *("--link", "simulated", "--any-room"),
                 ),
                 airflow_options={
-                    "dags_folder": HERE / "dags",
+                    "dags_folder": self._copy_dags(exits),
                     "database_url": url,
                     "parallelism": PARALLELISM,
                     "env": self._environment(),
@@ -145,7 +163,9 @@ class Scene:
             secrets = [self.airflow.callback_secret]
             self.books = Books(self.stage.sandbox_url, self.stage.project_id, keys, secrets)
             exits.callback(self.books.close)
-            for dag_id in ("faults", "faults_on_worker", "faults_brief"):
+            for name in _POOLS.values():
+                self.airflow.api.call("POST", "/pools", json={"name": name, "slots": SLOTS})
+            for dag_id in DAG_IDS:
                 self.airflow.wait_for_dag(dag_id)
             self._exits = exits.pop_all()
         return self
@@ -157,8 +177,11 @@ class Scene:
 
     def set_up(self, run: Run) -> None:
         """Make the room of a run, and tell MetaStudio what goes wrong there."""
-        room = {"room_id": run.room_id, "name": f"Run {run.number}", "seconds": run.show_seconds}
-        self.books.control("POST", "/scenario", {"rooms": [room]})
+        rooms = [
+            {"room_id": room_id, "name": f"Run {run.number}", "seconds": run.show_seconds}
+            for room_id in (run.room_id, run.other_room_id)
+        ]
+        self.books.control("POST", "/scenario", {"rooms": rooms})
         rules: dict[str, dict[str, Any] | None] = {
             "start": _START_RULES.get(run.start),
             "callback": _CALLBACK_RULES.get(run.callbacks),
@@ -204,6 +227,90 @@ class Scene:
             second.stop()
             del self.airflow.programs["triggerer-2"]
 
+    @contextlib.contextmanager
+    def without_workers(self, run: Run) -> Iterator[None]:
+        """Keep every worker from the tasks of a run, as its cell says, until the context ends."""
+        take, give_back = self._hindrance(run)
+        take()
+        try:
+            yield
+        finally:
+            give_back()
+
+    def is_without_workers(self, run: Run) -> bool:
+        """Tell whether Airflow knows that no worker may run the tasks of a run."""
+        if run.cell.victim is not Victim.REMOVED:
+            return True
+        return bool(self.airflow.api.call("GET", f"/dags/{run.dag_id}")["is_stale"])
+
+    def _hindrance(self, run: Run) -> tuple[Callable[[], None], Callable[[], None]]:
+        """Return what keeps workers away, and what lets them come again."""
+        victim, api = run.cell.victim, self.airflow.api
+        if victim is Victim.PAUSED:
+
+            def pause() -> None:
+                api.call("PATCH", f"/dags/{run.dag_id}", json={"is_paused": True})
+
+            return lambda: patiently(pause), lambda: patiently(lambda: api.unpause(run.dag_id))
+        if victim is Victim.REMOVED:
+            file = self._dags / f"{run.dag_id}.py"
+            content = file.read_text()
+
+            def put_back() -> None:
+                file.write_text(content)
+                self.airflow.wait_for_dag(run.dag_id)
+
+            return file.unlink, put_back
+
+        def resize(slots: int) -> None:
+            path = f"/pools/{_POOLS[victim]}"
+            pool = {"pool": _POOLS[victim], "slots": slots, "include_deferred": False}
+            patiently(lambda: api.call("PATCH", path, json=pool))
+
+        return lambda: resize(0), lambda: resize(SLOTS)
+
+    @contextlib.contextmanager
+    def locked_row(self, dag_id: str, run_id: str, task_id: str, seconds: float) -> Iterator[None]:
+        """Hold the row of a task instance in a database session of our own; the context ends with that session."""
+        assert self._postgres is not None, "SQLite locks no rows"
+        statements = (
+            f"\\connect {DATABASE}",
+            "BEGIN;",
+            f"SELECT 1 FROM task_instance WHERE (dag_id, run_id, task_id) = ('{dag_id}', '{run_id}', '{task_id}')",
+            f"FOR UPDATE; SELECT pg_sleep({seconds}); ROLLBACK;",
+        )
+        session = threading.Thread(target=self._postgres.run, args=("\n".join(statements),))
+        session.start()
+        time.sleep(LOCK_TAKEN)
+        yield
+        session.join()
+
+    def drip(self, seconds: float) -> bool:
+        """
+        Let MetaStudio drip the answers that triggers wait for; those that began to drip go on.
+
+        :param seconds: how long after the first such answer.
+        :return: whether there was one.
+        """
+        rules: list[dict[str, Any]] = [
+            # What the tenant's listing leaves out is shown job by job; the books are read from that listing, too.
+            {"id": "drip-unlisted", "target": "list_all", "action": "lag", "seconds": UNLISTED},
+            {"id": "drip", "target": "show", "action": "drip"},
+        ]
+        for rule in rules:
+            self.books.control("POST", "/faults", rule)
+        deadline = time.monotonic() + FIRST_DRIP
+        while not (has_dripped := self._has_fired("drip")) and time.monotonic() < deadline:
+            time.sleep(1)
+        time.sleep(seconds)
+        for rule in rules:
+            self.books.control("DELETE", f"/faults/{rule['id']}")
+        return has_dripped
+
+    def _has_fired(self, rule_id: str) -> bool:
+        rules = self.books.control("GET", "/faults")["faults"]
+        return any(rule["fired"] for rule in rules if rule["id"] == rule_id)
+
     def sweep(self) -> str:
         """Run ``airflow smartlive sweep``, the backstop, and return what it says."""
         done = subprocess.run(
@@ -230,10 +337,17 @@ class Scene:
                 if program.pid not in line:
                     process.kill()
 
+    def _copy_dags(self, exits: ExitStack) -> Path:
+        """Copy the DAG files to a folder from which one of them can be removed."""
+        self._dags = Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="smartlive-dags-")))
+        shutil.copytree(HERE / "dags", self._dags, dirs_exist_ok=True)
+        shutil.copy(HERE / "dags" / "faults.py", self._dags / "faults_removed.py")
+        return self._dags
+
     def _start_database(self, exits: ExitStack) -> str | None:
         if self._database == "sqlite":
             return None
-        postgres = exits.enter_context(Postgres())
+        postgres = self._postgres = exits.enter_context(Postgres())
         # Task processes inherit the scheduler's connections: one that dies within a transaction would otherwise
         # leave its locks behind for as long as any of them lives.
         postgres.run(f"ALTER DATABASE {DATABASE} SET idle_in_transaction_session_timeout = '5s'")

@@ -39,6 +39,23 @@ class Victim(StrEnum):
     #: Nobody's ``on_kill`` hears of it.
     ORPHAN = "user: mark failed, no triggerer"
     TIMEOUT = "dagrun_timeout"
+    #: The task's process, and the retry is to go live in another room: ``room_id`` is templated by the try.
+    MOVED = "task, the room changes"
+    CLEAR_MOVED = "user: clear, the room changes"
+    #: Deleted, and at once triggered again under the same run id.
+    TRIGGERED_AGAIN = "user: delete, trigger again"
+    #: What keeps every worker from a task while its planned stop (``max_duration``) comes.
+    PAUSED = "planned stop, DAG paused"
+    REMOVED = "planned stop, DAG file removed"
+    FULL_POOL = "planned stop, pool full"
+    #: Besides, the task is marked as failed between its trigger's event and the worker's run.
+    MARKED_RESUMED = "planned stop, pool full, marked"
+    #: ``execution_timeout`` comes while the start waits for MetaStudio's answer.
+    START_TIMEOUT = "execution_timeout in the start"
+    #: Another database session holds the row of the task instance when END comes.
+    LOCKED_ROW = "row locked at END"
+    #: MetaStudio answers the questions of triggers a byte a second.
+    DRIP = "MetaStudio drips"
 
     @property
     def is_user(self) -> bool:
@@ -46,9 +63,29 @@ class Victim(StrEnum):
         return self in _USERS
 
     @property
+    def begins_anew(self) -> bool:
+        """Whether the task has a second life with a job of its own."""
+        return self in _ANEW
+
+    @property
+    def is_planned_stop(self) -> bool:
+        """Whether the job is to be stopped as planned, without a worker."""
+        return self in _PLANNED
+
+    @property
+    def is_stop(self) -> bool:
+        """Whether the job has to be stopped by the provider, and is not over by anything else."""
+        return (self.is_user and not self.begins_anew) or self.is_planned_stop or self is Victim.START_TIMEOUT
+
+    @property
     def is_shared(self) -> bool:
         """Whether all runs of a round suffer from it."""
         return self in _SHARED
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing else may be hit meanwhile, because the run is about how soon something happens."""
+        return self.is_planned_stop or self in (Victim.START_TIMEOUT, Victim.LOCKED_ROW, Victim.DRIP)
 
 
 _SHARED = frozenset(
@@ -70,8 +107,30 @@ _USERS = frozenset(
         Victim.FAIL_RUN,
         Victim.ORPHAN,
         Victim.TIMEOUT,
+        Victim.CLEAR_MOVED,
+        Victim.TRIGGERED_AGAIN,
     }
 )
+_ANEW = frozenset({Victim.CLEAR, Victim.CLEAR_MOVED, Victim.TRIGGERED_AGAIN})
+_PLANNED = frozenset({Victim.PAUSED, Victim.REMOVED, Victim.FULL_POOL, Victim.MARKED_RESUMED})
+
+#: The DAGs that ``dags/faults.py`` builds.
+DAG_IDS = (
+    "faults",
+    "faults_on_worker",
+    "faults_brief",
+    "faults_moving",
+    "faults_paused",
+    "faults_removed",
+    "faults_full_pool",
+    "faults_marked",
+    "faults_timed",
+    "faults_timed_on_worker",
+    "faults_neighbours",
+)
+
+#: Victims whose run is in two rooms, one after the other.
+_MOVING = frozenset({Victim.MOVED, Victim.CLEAR_MOVED})
 
 
 class Point(StrEnum):
@@ -114,6 +173,28 @@ MATRIX: dict[Victim, tuple[Point, ...]] = {
     Victim.FAIL_RUN: (Point.AFTER_STORE, Point.STREAMING),
     Victim.ORPHAN: (Point.STREAMING,),
     Victim.TIMEOUT: (Point.STREAMING,),
+    Victim.MOVED: (Point.AFTER_ACCEPT, Point.AFTER_STORE),
+    Victim.CLEAR_MOVED: (Point.STREAMING,),
+    Victim.TRIGGERED_AGAIN: (Point.AFTER_STORE, Point.STREAMING),
+    Victim.PAUSED: (Point.STREAMING,),
+    Victim.REMOVED: (Point.STREAMING,),
+    Victim.FULL_POOL: (Point.STREAMING,),
+    Victim.MARKED_RESUMED: (Point.STREAMING,),
+    Victim.START_TIMEOUT: (Point.AFTER_ACCEPT, Point.BEFORE_STORE),
+    Victim.LOCKED_ROW: (Point.STREAMING,),
+    Victim.DRIP: (Point.STREAMING,),
+}
+
+#: The DAGs of victims that need one of their own, see ``dags/faults.py``.
+_DAGS = {
+    Victim.TIMEOUT: "faults_brief",
+    Victim.MOVED: "faults_moving",
+    Victim.CLEAR_MOVED: "faults_moving",
+    Victim.PAUSED: "faults_paused",
+    Victim.REMOVED: "faults_removed",
+    Victim.FULL_POOL: "faults_full_pool",
+    Victim.MARKED_RESUMED: "faults_marked",
+    Victim.LOCKED_ROW: "faults_neighbours",
 }
 
 
@@ -211,10 +292,21 @@ class Run:
     @property
     def dag_id(self) -> str:
         """The DAG that fits: only on a worker is there a task process to kill while the stream runs."""
-        if self.cell.victim is Victim.TIMEOUT:
-            return "faults_brief"
-        on_worker = self.cell.victim in (Victim.TASK, Victim.WORKER) and self.cell.point is Point.STREAMING
-        return "faults_on_worker" if on_worker else "faults"
+        victim, point = self.cell.victim, self.cell.point
+        if victim is Victim.START_TIMEOUT:
+            return "faults_timed" if point is Point.AFTER_ACCEPT else "faults_timed_on_worker"
+        on_worker = victim in (Victim.TASK, Victim.WORKER) and point is Point.STREAMING
+        return _DAGS.get(victim, "faults_on_worker" if on_worker else "faults")
+
+    @property
+    def other_room_id(self) -> str:
+        """The room of a second try, or of another task of the same DAG."""
+        return str(uuid.uuid5(uuid.UUID(self.room_id), "other"))
+
+    @property
+    def rooms(self) -> tuple[str, ...]:
+        """The rooms in which the starting task goes live."""
+        return (self.room_id, self.other_room_id) if self.cell.victim in _MOVING else (self.room_id,)
 
     @property
     def ends_by_itself(self) -> bool:
@@ -225,7 +317,8 @@ class Run:
         """
         if self.cell.point is Point.RESUMED:
             return True
-        return not (self.cell.victim.is_user or self.cell.point is Point.STREAMING)
+        victim, point = self.cell.victim, self.cell.point
+        return not (victim.is_user or victim.is_stop or point is Point.STREAMING)
 
     def text(self) -> str:
         """Return one line about the plan."""
@@ -244,6 +337,9 @@ class Run:
         )
 
 
+#: Seconds from its start after which a livestream is stopped as planned (``max_duration`` in ``dags/faults.py``).
+PLANNED_SECONDS = 30.0
+
 #: Seconds of a show that does not end by itself.
 ENDLESS = 3600.0
 
@@ -252,7 +348,10 @@ AGAIN = 1000
 
 #: How many runs of each kind a round has: those that all runs of the round suffer from, and the others.
 SHARED_PER_ROUND = 2
-OWN_PER_ROUND = 2
+OWN_PER_ROUND = 3
+
+#: How many runs a round has in which nothing else is hit.
+QUIET_PER_ROUND = 8
 
 #: Start faults that leave room for the point: where the answer is lost, nothing is ever "accepted".
 _ANSWERED = (StartFault.NONE, StartFault.ERROR_BEFORE, StartFault.RESET_BEFORE)
@@ -307,19 +406,26 @@ def _cells(runs: int, dice: random.Random) -> list[Cell]:
 
 def _rounds(cells: Sequence[Cell]) -> list[list[Cell]]:
     shared = [cell for cell in cells if cell.victim.is_shared]
-    own = [cell for cell in cells if not cell.victim.is_shared]
+    quiet = [cell for cell in cells if cell.victim.is_quiet]
+    own = [cell for cell in cells if not (cell.victim.is_shared or cell.victim.is_quiet)]
     rounds = []
     while shared or own:
         group = shared[:SHARED_PER_ROUND] + own[:OWN_PER_ROUND]
         shared, own = shared[SHARED_PER_ROUND:], own[OWN_PER_ROUND:]
         rounds.append(group)
+    while quiet:
+        rounds.append(quiet[:QUIET_PER_ROUND])
+        quiet = quiet[QUIET_PER_ROUND:]
     return rounds
 
 
 def _run(number: int, round_number: int, cell: Cell, seed: int) -> Run:
     dice = random.Random(f"{seed}/{number}/{cell.victim}/{cell.point}")
+    if cell.victim.is_quiet:
+        return _quiet_run(number, round_number, cell, dice)
     listing = _pick(dice, (Listing.NONE, Listing.LAG), plain=0.6)
-    if not cell.victim.is_user and cell.point in _NO_ECHO_POINTS and dice.random() < 0.4:
+    may_be_refused = not cell.victim.is_user and cell.victim is not Victim.MOVED
+    if may_be_refused and cell.point in _NO_ECHO_POINTS and dice.random() < 0.4:
         listing = Listing.NO_ECHO
     run = Run(
         number=number,
@@ -337,10 +443,27 @@ def _run(number: int, round_number: int, cell: Cell, seed: int) -> Run:
     return run if run.ends_by_itself else replace(run, show_seconds=ENDLESS)
 
 
+def _quiet_run(number: int, round_number: int, cell: Cell, dice: random.Random) -> Run:
+    """Plan a run without other faults, except that a dripping answer is only seen where END was lost."""
+    return Run(
+        number=number,
+        round=round_number,
+        room_id=str(uuid.UUID(int=dice.getrandbits(128), version=4)),
+        cell=cell,
+        start=StartFault.NONE,
+        listing=Listing.NONE,
+        callbacks=Callbacks.END_DROPPED if cell.victim is Victim.DRIP else Callbacks.NONE,
+        fate=Fate.PLAIN,
+        show_seconds=ENDLESS,
+        hold_seconds=0.0,
+        down_seconds=0.0,
+    )
+
+
 def _fates(cell: Cell, listing: Listing) -> tuple[Fate, ...]:
     if cell.victim.is_user and cell.point is Point.RESUMED:
         return (Fate.LINGERS,)  # else there is no job any more that somebody could want to end
-    if cell.victim.is_user or cell.victim is Victim.FROZEN_TRIGGERER:
+    if cell.victim.is_user or cell.victim in (Victim.FROZEN_TRIGGERER, Victim.MOVED):
         return (Fate.PLAIN,)
     if listing is Listing.NO_ECHO:
         # A start that cannot be looked up is refused and left to a person; its job has to end by itself here.

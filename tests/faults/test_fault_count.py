@@ -8,10 +8,20 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_smartlive.callbacks.route import Identity, Route
+from airflow_provider_smartlive.callbacks.route import Identity, JobTerms, Route
 from dev.faults.books import Job
-from dev.faults.count import Broken, Outcome, judge
-from dev.faults.schedule import Callbacks, Cell, Fate, Listing, Point, Run, StartFault, Victim
+from dev.faults.count import LATE_BOUND, Broken, Outcome, judge
+from dev.faults.schedule import (
+    PLANNED_SECONDS,
+    Callbacks,
+    Cell,
+    Fate,
+    Listing,
+    Point,
+    Run,
+    StartFault,
+    Victim,
+)
 from dev.faults.table import table
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -36,9 +46,14 @@ def job(
     job_id: str = "a", *, began: float = 0, ended: float | None = 10, generation: int = 8, **more: Any
 ) -> Job:
     over_at = None if ended is None else NOON + timedelta(seconds=ended)
-    facts = {"state": "SUCCEED" if over_at else "PROCESSING", "over_at": over_at, "ended_at": over_at}
+    facts = {
+        "route": Route(TASK, str(generation), generation),
+        "state": "SUCCEED" if over_at else "PROCESSING",
+        "over_at": over_at,
+        "ended_at": over_at,
+    }
     accepted_at = NOON + timedelta(seconds=began)
-    return Job(job_id, "room", Route(TASK, str(generation), generation), accepted_at, **{**facts, **more})
+    return Job(job_id, "room", accepted_at=accepted_at, **{**facts, **more})
 
 
 def outcome(
@@ -123,6 +138,61 @@ def test_what_a_user_has_decided_counts(victim: Victim, state: str) -> None:
     stopped = job(stops=[NOON])
     assert broken(outcome(stopped, run=hit_by(victim), go_live=state)) == set()
     assert broken(outcome(stopped, run=hit_by(victim), go_live="deferred")) == {Broken.WRONG}
+
+
+def test_two_starts_of_one_life_on_other_terms_are_a_duplicate() -> None:
+    """The deadline counts from the start, so the two tokens differ."""
+    terms = [JobTerms(deadline=NOON), JobTerms(deadline=NOON + timedelta(minutes=1))]
+    one, two = (replace(Route(TASK, "8", 8), terms=each) for each in terms)
+    assert broken(outcome(job("a", route=one), job("b", began=15, ended=20, route=two))) == {Broken.DUPLICATE}
+
+
+PLANNED = hit_by(Victim.PAUSED)
+
+
+def planned(**more: Any) -> Job:
+    return job(stops=[NOON], **more)
+
+
+@pytest.mark.parametrize("ended", [PLANNED_SECONDS, PLANNED_SECONDS + LATE_BOUND - 1])
+def test_a_planned_stop_in_time_breaks_nothing(ended: float) -> None:
+    assert broken(outcome(planned(ended=ended), run=PLANNED)) == set()
+
+
+@pytest.mark.parametrize("ended", [PLANNED_SECONDS + LATE_BOUND + 1, None])
+def test_a_planned_stop_that_comes_late_or_never_is_told(ended: float | None) -> None:
+    assert Broken.LATE in broken(outcome(planned(ended=ended), run=PLANNED))
+
+
+def test_another_start_after_the_planned_stop_is_a_duplicate() -> None:
+    second = planned(job_id="b", began=15, ended=20)
+    assert broken(outcome(planned(), second, run=PLANNED)) == {Broken.DUPLICATE}
+
+
+def test_a_task_that_was_marked_when_its_trigger_had_fired_stays_failed() -> None:
+    run = hit_by(Victim.MARKED_RESUMED)
+    assert broken(outcome(planned(ended=30), run=run, go_live="failed")) == set()
+    assert Broken.ORPHAN in broken(outcome(planned(ended=None), run=run, go_live="failed"))
+    assert broken(outcome(planned(ended=30), run=run)) == {Broken.WRONG}
+
+
+def test_a_start_that_ran_into_its_time_out_leaves_no_job() -> None:
+    run = hit_by(Victim.START_TIMEOUT)
+    assert broken(outcome(planned(), run=run, go_live="failed", result=None)) == set()
+    assert broken(outcome(planned(ended=None), run=run, go_live="failed")) == {Broken.ORPHAN}
+
+
+def test_callbacks_of_others_that_a_locked_row_kept_from_an_answer_are_told() -> None:
+    run = hit_by(Victim.LOCKED_ROW)
+    assert broken(outcome(job(), run=run)) == set()
+    assert broken(outcome(job(), run=run, unanswered=("END, attempt 1: timeout",))) == {Broken.DEAF}
+
+
+@pytest.mark.parametrize("victim", [Victim.CLEAR_MOVED, Victim.TRIGGERED_AGAIN])
+def test_the_old_life_of_a_run_that_begins_anew_is_stopped_first(victim: Victim) -> None:
+    second = job("b", began=15, ended=20, generation=17)
+    assert broken(outcome(planned(), second, run=hit_by(victim))) == set()
+    assert broken(outcome(planned(ended=18), second, run=hit_by(victim))) == {Broken.DUPLICATE}
 
 
 def test_a_blocked_job_fails_its_task() -> None:

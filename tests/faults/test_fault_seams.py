@@ -6,10 +6,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from dev.faults.orders import Orders
+from dev.faults.controls import CONTROLS, ROUNDS
+from dev.faults.orders import Orders, Without
 from dev.faults.schedule import Point
 from dev.stage import PROJECT
 
@@ -45,6 +47,13 @@ def test_nothing_is_wrapped_where_nobody_asked_for_it() -> None:
 def test_every_point_of_the_schedule_is_one_that_a_process_can_reach() -> None:
     code = (INJECT / "sitecustomize.py").read_text()
     assert [point for point in Point if f'"{point}"' not in code] == []
+
+
+def test_every_part_that_a_control_takes_away_is_one_that_a_process_knows() -> None:
+    code = (INJECT / "sitecustomize.py").read_text()
+    assert [part for part in get_args(Without) if f'"{part}"' not in code] == []
+    assert {control.without for control in CONTROLS} == set(get_args(Without))
+    assert sorted(c.without for controls in ROUNDS for c in controls) == sorted(c.without for c in CONTROLS)
 
 
 REACH = """
@@ -86,5 +95,9 @@ def test_what_was_taken_away_is_given_back(tmp_path: Path) -> None:
     code = "import sitecustomize; print(sitecustomize.lacks('kill'))"
     orders.take_away("kill")
     assert run(code, **{Orders.VARIABLE: str(tmp_path)}).stdout == "True\n"
-    orders.take_away(None)
+    orders.take_away("lookup", "kill")
+    assert run(code, **{Orders.VARIABLE: str(tmp_path)}).stdout == "True\n"
+    orders.take_away("lookup")
+    assert run(code, **{Orders.VARIABLE: str(tmp_path)}).stdout == "False\n"
+    orders.take_away()
     assert run(code, **{Orders.VARIABLE: str(tmp_path)}).stdout == "False\n"

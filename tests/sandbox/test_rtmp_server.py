@@ -14,6 +14,7 @@ import pytest
 
 from airflow_provider_smartlive.sandbox import amf, rtmp_client, rtmp_register, rtmp_server, rtmp_session
 from airflow_provider_smartlive.sandbox.encoder_job import LinkError, LinkFault
+from airflow_provider_smartlive.sandbox.platform import Platform
 from airflow_provider_smartlive.sandbox.rtmp_chunks import ChunkReader, ChunkWriter, Message, MessageType
 from airflow_provider_smartlive.sandbox.rtmp_client import RtmpClient, split_url
 from airflow_provider_smartlive.sandbox.rtmp_server import RtmpServer, ServerEvent
@@ -248,6 +249,10 @@ def command(*values: amf.Value) -> bytes:
         pytest.param(HELLO + command("connect", 1.0, {"tcUrl": "rtmp://127.0.0.1"}), id="no application"),
         pytest.param(HELLO + command("connect", 1.0, {"app": "a" * 3000}), id="a long application"),
         pytest.param(
+            HELLO + command("connect", 1.0, {"app": ""}) + command("publish", 2.0, None, "", "live"),
+            id="neither application nor name",
+        ),
+        pytest.param(
             HELLO + command("connect", 1.0, {"app": "live"}) + command("publish", 2.0, None, "x" * 3000),
             id="a long name",
         ),
@@ -269,6 +274,84 @@ async def test_bad_bytes_close_their_own_connection_only(server: RtmpServer, wir
     await until(lambda: server.streams[STREAM].video_frames == 1)
     assert list(server.streams) == [STREAM]
     client.close()
+
+
+async def answers(
+    server: RtmpServer, app: str, key: str, *, chunk_stream_id: int = 3, amf3: bool = False
+) -> list[list[amf.Value]]:
+    """Publish as an encoder does that waits for each answer, and return all answers up to the status."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    chunks, incoming = ChunkWriter(), ChunkReader(10_000)
+    got: list[list[amf.Value]] = []
+
+    async def call(*values: amf.Value | int, until: str) -> None:
+        payload = amf.encode(*values)
+        message = (
+            Message(MessageType.COMMAND_AMF3, b"\x00" + payload)
+            if amf3
+            else Message(MessageType.COMMAND, payload)
+        )
+        writer.write(chunks.write(message, chunk_stream_id))
+        before = len(got)
+        while until not in (answer[0] for answer in got[before:]):
+            data = await reader.read(4096)
+            assert data, "the server closed the connection"
+            got.extend(amf.decode(m.payload) for m in incoming.feed(data) if m.kind == MessageType.COMMAND)
+
+    async with asyncio.timeout(5):
+        writer.write(HELLO)
+        await reader.readexactly(1 + 2 * 1536)
+        await call("connect", 1, {"app": app, "tcUrl": f"rtmp://127.0.0.1/{app}"}, until="_result")
+        await call("releaseStream", 2, None, key, until="_result")
+        await call("FCPublish", 3, None, key, until="onFCPublish")
+        await call("createStream", 4, None, until="_result")
+        await call("publish", 5, None, key, "live", until="onStatus")
+    writer.close()
+    return got
+
+
+@pytest.mark.parametrize(
+    ("app", "key", "stream"),
+    [
+        pytest.param("", KEY, KEY, id="a URL without a path"),
+        pytest.param("/", KEY, KEY, id="a slash"),
+        pytest.param("live?auth=a/b", KEY, f"live?auth=a/b/{KEY}", id="a query"),
+        pytest.param(f"live/{KEY}", "", STREAM, id="the key in the URL"),
+        pytest.param(f"live/{KEY}?auth=a/b", "", f"{STREAM}?auth=a/b", id="the key and a query in the URL"),
+        pytest.param(KEY, "", KEY, id="nothing but the key"),
+    ],
+)
+async def test_publishers_name_application_and_stream_in_many_ways(
+    server: RtmpServer, caplog: pytest.LogCaptureFixture, app: str, key: str, stream: str
+) -> None:
+    caplog.set_level(logging.INFO, "airflow_provider_smartlive")
+    status = (await answers(server, app, key))[-1][3]
+    assert isinstance(status, dict)
+    assert status["code"] == "NetStream.Publish.Start"
+    assert list(server.streams) == [stream]
+    assert KEY not in caplog.text
+
+
+async def test_the_platform_shows_only_the_first_part_of_a_stream() -> None:
+    platform = Platform()
+    await platform.server.start()
+    await answers(platform.server, "live/inside?auth=fake-auth", KEY)
+    await platform.server.stop()
+    described = platform.describe()
+    assert [stream["stream"] for stream in described["streams"]] == ["live/***"]
+    assert not any(secret in str(described) for secret in (KEY, "fake-auth", "inside"))
+
+
+@pytest.mark.parametrize("chunk_stream_id", [3, 63, 64, 319, 320, 65599])
+@pytest.mark.parametrize("amf3", [False, True])
+async def test_commands_come_on_any_chunk_stream_and_in_both_encodings(
+    server: RtmpServer, chunk_stream_id: int, amf3: bool
+) -> None:
+    got = await answers(server, "live", KEY, chunk_stream_id=chunk_stream_id, amf3=amf3)
+    assert [answer[0] for answer in got] == [
+        "_result", "_result", "_result", "onFCPublish", "_result", "onStatus",
+    ]  # fmt: skip
+    assert list(server.streams) == [STREAM]
 
 
 async def test_a_silent_connection_is_closed(server: RtmpServer, monkeypatch: pytest.MonkeyPatch) -> None:

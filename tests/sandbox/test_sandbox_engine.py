@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stage_set import CALLBACK, StageSet
+from stage_set import CALLBACK, OUTPUT_URL, StageSet, message_of
 
 from airflow_provider_smartlive.metastudio.events import ReplyFinished, ScriptSwitch, StreamState
 from airflow_provider_smartlive.metastudio.jobs import JobState
@@ -210,8 +210,51 @@ async def test_moving_the_output_ends_the_old_link_and_keeps_the_job(stage: Stag
     await run.broadcast.move(make_outputs(["rtmp://other.example.com/live"], ["fake-stream-key-2"]))
     stage.links[1].tell(StreamState.CONNECTED)
     await stage.clock.advance(5)
-    assert stage.mail.states() == ["CONNECTING", "CONNECTED", "CONNECTING", "END", "CONNECTED"]
+    assert stage.mail.states() == ["CONNECTING", "CONNECTED", "END", "CONNECTING", "CONNECTED"]
     assert job.state is JobState.PROCESSING
+
+
+@pytest.mark.parametrize(
+    ("when", "told"),
+    [
+        ("first", ["old END", "new CONNECTING", "new CONNECTED", "new END"]),
+        ("after-connect", ["new CONNECTING", "new CONNECTED", "old END", "new END"]),
+        ("last", ["new CONNECTING", "new CONNECTED", "new END", "old END"]),
+        ("never", ["new CONNECTING", "new CONNECTED", "new END"]),
+    ],
+)
+async def test_when_the_end_of_a_moved_output_is_told_is_an_assumption(when: Any, told: list[str]) -> None:
+    stage = StageSet(assumptions=Assumptions(refresh_old_end=when))
+    job = await stage.go_live(seconds=100)
+    run = stage.engine.run_of(job)
+    assert run is not None
+    await run.broadcast.move(make_outputs(["rtmp://other.example.com/live"], ["fake-stream-key-2"]))
+    await stage.clock.advance(5)
+    stage.links[1].tell(StreamState.CONNECTED)
+    await stage.clock.advance(5)
+    assert stage.links[0].ended
+    assert job.is_active
+    await stage.engine.stop(job)
+    await stage.clock.advance(5)
+    names = {OUTPUT_URL: "old", "rtmp://other.example.com/live": "new"}
+    messages = [message_of(body) for _, _, body in stage.mail.posts]
+    assert [f"{names[m['output_url']]} {m['state']}" for m in messages][2:] == told
+    assert job.state is JobState.SUCCEED
+    await stage.close()
+
+
+async def test_a_moved_output_goes_on_until_the_new_one_is_connected() -> None:
+    stage = StageSet(assumptions=Assumptions(refresh_old_end="after-connect"))
+    job = await stage.go_live(seconds=100)
+    run = stage.engine.run_of(job)
+    assert run is not None
+    await run.broadcast.move(make_outputs(["rtmp://other.example.com/live"], ["fake-stream-key-2"]))
+    await stage.clock.advance(5)
+    assert not stage.links[0].ended
+    await stage.engine.stop(job)
+    await stage.clock.advance(5)
+    assert [link.ended for link in stage.links] == [True, True]
+    await stage.close()
 
 
 async def test_a_temp_room_vanishes_with_its_job() -> None:

@@ -8,6 +8,7 @@ imported; a seam that was renamed is an error at once.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import importlib.abc
 import importlib.machinery
@@ -54,7 +55,7 @@ def reach(point: str) -> None:
 def lacks(part: str) -> bool:
     """Tell whether a part of the provider is taken away (a negative control)."""
     try:
-        return (FOLDER / "without").read_text() == part
+        return part in (FOLDER / "without").read_text().splitlines()
     except FileNotFoundError:
         return False
 
@@ -81,6 +82,15 @@ def _before(owner: Any, name: str, point: str) -> None:
     _wrap(owner, name, make)
 
 
+def _unless(owner: Any, name: str, *parts: str) -> None:
+    """Let a method do nothing while one of the parts is taken away."""
+
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *args, **kwargs: None if any(map(lacks, parts)) else original(*args, **kwargs)
+
+    _wrap(owner, name, make)
+
+
 def _after(owner: Any, name: str, point: str) -> None:
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -102,6 +112,7 @@ def _own_task(module: ModuleType) -> None:
         def init(self: Any, context: Any, **kwargs: Any) -> None:
             global _run_id
             _run_id = context["ti"].run_id
+            self.room_id_of_try = getattr(context["task"], "room_id", None)
             original(self, context, **kwargs)
 
         return init
@@ -117,7 +128,15 @@ def _own_task(module: ModuleType) -> None:
         return save
 
     def make_record(original: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda self: None if lacks("lookup") else original(self)
+        def record(self: Any) -> Any:
+            if lacks("lookup"):
+                return None
+            found = original(self)
+            if found is not None and lacks("the job's own room"):
+                return dataclasses.replace(found, room_id=self.room_id_of_try)
+            return found
+
+        return record
 
     _wrap(module.OwnTask, "__init__", make_init)
     _wrap(module.OwnTask, "save", make_save)
@@ -126,8 +145,8 @@ def _own_task(module: ModuleType) -> None:
 
 def _hook(module: ModuleType) -> None:
     def make_send(original: Callable[..., Any]) -> Callable[..., Any]:
-        def send(session: Any, outgoing: Any, patience: float) -> Any:
-            answer = original(session, outgoing, patience)
+        def send(profile: Any, outgoing: Any, seconds: float) -> Any:
+            answer = original(profile, outgoing, seconds)
             is_start = outgoing.method == "POST" and outgoing.url.endswith("/smart-live-jobs")
             if is_start and getattr(answer, "status", None) == 202:
                 reach("after it was accepted")
@@ -140,34 +159,41 @@ def _hook(module: ModuleType) -> None:
 
 
 def _start(module: ModuleType) -> None:
-    def make_listed(original: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda *args, **kwargs: None if lacks("lookup") else original(*args, **kwargs)
+    _unless(module.JobStart, "_search", "lookup")
+    _unless(module.JobStart, "_stop_others", "lookup", "the look for other lives")
 
-    _wrap(module.JobStart, "_listed", make_listed)
+
+def _runner(module: ModuleType) -> None:
+    runner = module.LivestreamRunner
+    _before(runner, "_next_source", "streaming")
+    _before(runner, "_settle_or_wait", "resumed")
+    _after(runner, "_settle_or_wait", "before the result")
+    _after(runner, "_wait", "before the result")
+    _unless(runner, "_end_job", "the stop after a time-out")
 
 
 def _start_operator(module: ModuleType) -> None:
-    def make_on_kill(original: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda self: None if lacks("kill") else original(self)
-
     operator = module.StartSmartLiveJobOperator
     _before(operator, "_defer", "before defer")
-    _before(operator, "_next_source", "streaming")
-    _before(operator, "_settle_or_wait", "resumed")
-    _after(operator, "_settle_or_wait", "before the result")
-    _after(operator, "_wait", "before the result")
-    _wrap(operator, "on_kill", make_on_kill)
+    _unless(operator, "on_kill", "kill", "the look for other lives")
 
 
 def _triggers(module: ModuleType) -> None:
     def make_on_kill(original: Callable[..., Any]) -> Callable[..., Any]:
         async def on_kill(self: Any) -> None:
-            if not lacks("kill"):
+            if not (lacks("kill") or lacks("the look for other lives")):
                 await original(self)
 
         return on_kill
 
+    def make_stop(original: Callable[..., Any]) -> Callable[..., Any]:
+        async def stop(self: Any, source: Any) -> Any:
+            return False if lacks("the trigger's stop") else await original(self, source)
+
+        return stop
+
     _wrap(module.SmartLiveJobTrigger, "on_kill", make_on_kill)
+    _wrap(module.SmartLiveJobTrigger, "_stop", make_stop)
 
 
 def _reconciler(module: ModuleType) -> None:
@@ -175,6 +201,26 @@ def _reconciler(module: ModuleType) -> None:
         return lambda self, sighting: None if lacks("reconciliation") else original(self, sighting)
 
     _wrap(module.Watch, "tell", make_tell)
+
+
+def _async_transport(module: ModuleType) -> None:
+    def make_timeout(original: Callable[..., Any]) -> Callable[..., Any]:
+        def timeout(*args: Any, **kwargs: Any) -> Any:
+            if lacks("the total time-out") and kwargs.get("total") is not None:
+                kwargs |= {"sock_read": kwargs["total"], "total": None}
+            return original(*args, **kwargs)
+
+        return timeout
+
+    _wrap(module.aiohttp, "ClientTimeout", make_timeout)
+
+
+def _rows(module: ModuleType) -> None:
+    def make_locking(original: Callable[..., Any]) -> Callable[..., Any]:
+        # For any other database than PostgreSQL the statement has no bound of its own.
+        return lambda *dialect: original(*("another" if lacks("the lock time-out") else it for it in dialect))
+
+    _wrap(module, "_locking", make_locking)
 
 
 def _task_runner(module: ModuleType) -> None:
@@ -193,9 +239,12 @@ _SEAMS: dict[str, Callable[[ModuleType], None]] = {
     "airflow_provider_smartlive.livestream.own_task": _own_task,
     "airflow_provider_smartlive.client.task_hook": _hook,
     "airflow_provider_smartlive.livestream.start": _start,
+    "airflow_provider_smartlive.livestream.runner": _runner,
     "airflow_provider_smartlive.operators.start": _start_operator,
+    "airflow_provider_smartlive.client.async_transport": _async_transport,
     "airflow_provider_smartlive.triggers": _triggers,
     "airflow_provider_smartlive.reconciler": _reconciler,
+    "airflow_provider_smartlive.callbacks.rows": _rows,
     "airflow.sdk.execution_time.task_runner": _task_runner,
 }
 
