@@ -2,8 +2,9 @@
 The events that MetaStudio reports: over HTTP (:class:`CallbackEvent`) and inside the RTC room
 (:class:`RtcMessage`).
 
-Source: the StartSmartLive page. Events carry no id, time or sequence number. How they are written is read mildly, as
-the page shows too little to insist: null means absent, a message may be a text or an object, a byte order mark is skipped.
+Source: the StartSmartLive page. Events carry no id, time or sequence number. How they are written is read mildly,
+as the page shows too little to insist: null means absent, a message may be a text or an object, a byte order mark is
+skipped.
 """
 
 from __future__ import annotations
