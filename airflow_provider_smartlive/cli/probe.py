@@ -66,7 +66,7 @@ def send_test_event(args: Namespace) -> None:
     max_tries = task.max_tries if task and task.max_tries is not None else 0
     try:
         issued = issue_route(
-            Route(identity, "probe", max_tries, settings.deployment()), SmartLiveHook(args.conn_id).profile()
+            Route(identity, "", max_tries, settings.deployment()), SmartLiveHook(args.conn_id).profile()
         )
     except (InvalidConnectionError, RouteError) as error:
         sys.exit(str(error))
