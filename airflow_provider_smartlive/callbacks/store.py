@@ -110,7 +110,7 @@ class Store:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._sessions = sessions
-        self._resume_delay = settings.number("resume_delay") if resume_delay is None else resume_delay
+        self._resume_delay = settings.usable_number("resume_delay") if resume_delay is None else resume_delay
         self._now = now
         self._sleep = sleep
 
