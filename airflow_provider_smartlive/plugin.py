@@ -24,3 +24,10 @@ class SmartLivePlugin(AirflowPlugin):
         from airflow_provider_smartlive.callbacks.route import MOUNT_PATH
 
         return [{"name": "smartlive callbacks", "app": create_app(), "url_prefix": MOUNT_PATH}]
+
+    @property
+    def fastapi_root_middlewares(self) -> list[dict[str, Any]]:  # type: ignore[override]  # as above
+        """Return what keeps misspelt callback URLs, which hold tokens, out of Airflow's access log."""
+        from airflow_provider_smartlive.callbacks.paths import NearMiss
+
+        return [{"name": "smartlive callbacks", "middleware": NearMiss}]

@@ -122,8 +122,8 @@ CONNECTION_TYPE: dict[str, Any] = {
     },
 }
 
-#: The ``[smartlive]`` section. :mod:`airflow_provider_smartlive.settings` reads it and takes its defaults
-#: from here, so that the documentation and the code cannot differ.
+#: The ``[smartlive]`` section. :mod:`airflow_provider_smartlive.settings` reads it. Its defaults stand here, and
+#: what it accepts (``minimum``, ``maximum``, ``choices``, ``is_list``): the documentation and the code cannot differ.
 OPTIONS: dict[str, dict[str, Any]] = {
     "callback_secrets": _option(
         "Secrets of the callback receiver, separated by commas: the first one issues callback URLs and keys, "
@@ -155,11 +155,14 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "URL that somebody saw in a log is not enough to send an event.",
         "string",
         "MSS_A_HEAD",
+        choices=("MSS_A_HEAD", "MSS_A", "NONE"),
     ),
     "callback_auth_window": _option(
         "How many seconds the time of a signed callback may differ from ours, in both directions.",
         "integer",
         "300",
+        minimum=1,
+        maximum=86_400,
     ),
     "callback_auth_forms": _option(
         "Forms of the signed URI that are accepted, separated by commas, in order: `host-path-query` is the "
@@ -167,29 +170,39 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "MetaStudio does not document the form for event callbacks.",
         "string",
         "host-path-query",
+        choices=("host-path-query", "full-url", "path-query"),
+        is_list=True,
     ),
     "callback_max_body": _option(
         "The largest callback body that is read, in bytes. MetaStudio's own are below 2 KiB.",
         "integer",
         "65536",
+        minimum=1024,
+        maximum=1_048_576,
     ),
     "callback_rate_limit": _option(
         "Verified events per minute and task instance that are folded into the callback table by one API server "
         "process; more are answered with 429. A stream that flaps every second stays below it.",
         "integer",
         "600",
+        minimum=1,
+        maximum=100_000,
     ),
     "reconcile_interval": _option(
         "Seconds between two questions to MetaStudio about the streams that wait, when callbacks are on: the "
         "bound on how late an END is seen of which every callback was lost.",
         "integer",
         "300",
+        minimum=1,
+        maximum=86_400,
     ),
     "reconcile_interval_without_rtmp": _option(
         "The same, in seconds, for jobs that have no RTMP output or no callbacks: for them asking is the only way "
         "to see the end.",
         "integer",
         "60",
+        minimum=1,
+        maximum=86_400,
     ),
     "resume_delay": _option(
         "Seconds after its deferral for which a task is sent back to no worker, except for a deadline: Airflow fails "
@@ -198,50 +211,68 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "scheduler.",
         "integer",
         "8",
+        minimum=0,
+        maximum=300,
     ),
     "silence_threshold": _option(
         "Seconds after the start of a stream without a single callback before we take it that callbacks do not "
         "arrive: MetaStudio is then asked as often as without callbacks, and the task's log says so.",
         "integer",
         "300",
+        minimum=1,
+        maximum=86_400,
     ),
     "end_grace": _option(
         "Seconds that MetaStudio gets to finish a job after the last RTMP link reported END, before we stop it.",
         "integer",
         "120",
+        minimum=0,
+        maximum=86_400,
     ),
     "stop_grace": _option(
         "Seconds that a job gets to end after a stop request was accepted, before the stop counts as failed.",
         "integer",
         "120",
+        minimum=0,
+        maximum=3600,
     ),
     "failure_budget": _option(
         "Seconds for which MetaStudio may be unreachable while we wait, before the task fails. Any good answer "
         "starts the budget anew.",
         "integer",
         "3600",
+        minimum=1,
+        maximum=604_800,
     ),
     "look_again_window": _option(
         "Seconds for which a start with an unknown outcome is looked for in MetaStudio's listing before it is "
         "sent again: the listing may lag behind.",
         "integer",
         "30",
+        minimum=0,
+        maximum=3600,
     ),
     "max_live_duration": _option(
-        "Hours after which MetaStudio itself ends a job for which neither `stop_at` nor `max_duration` is given "
-        "(1 to 168). The backstop behind every owner: a job that nobody waits for any more ends here.",
+        "Hours after which MetaStudio itself ends a job for which neither `stop_at` nor `max_duration` is given. "
+        "The backstop behind every owner: a job that nobody waits for any more ends here.",
         "integer",
         "24",
+        minimum=1,
+        maximum=168,
     ),
     "request_timeout": _option(
         "Seconds for one request as a whole, from connecting to the last byte of its answer, however slowly it drips. "
         "At most 10 of them are for the connection.",
         "integer",
         "30",
+        minimum=1,
+        maximum=600,
     ),
     "request_attempts": _option(
         "How often a request that may be repeated is sent before its error counts.",
         "integer",
         "4",
+        minimum=1,
+        maximum=20,
     ),
 }

@@ -187,7 +187,7 @@ class SmartLiveJobTrigger(BaseTrigger):
         except Exception:
             self.log.warning("The callback table cannot be read: MetaStudio is asked instead.", exc_info=True)
             return False
-        return callbacks is not None and callbacks.ended(self.wait.expected_outputs)
+        return callbacks is not None and callbacks.ended()
 
     async def _read_callbacks(self) -> JobCallbacks | None:
         callbacks = await Starter(**vars(own_task(self))).callbacks_async(self.wait.job_id)

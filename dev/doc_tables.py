@@ -11,7 +11,7 @@ import ast
 import inspect
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -43,13 +43,23 @@ def settings_table() -> str:
     rows = [
         (
             f"`{name}`",
-            option["type"],
+            _accepted(option),
             _code(option["default"]) if option["default"] else "empty",
             _prose(option["description"]),
         )
         for name, option in OPTIONS.items()
     ]
-    return _table(("option", "type", "default", "meaning"), rows)
+    return _table(("option", "value", "default", "meaning"), rows)
+
+
+def _accepted(option: Mapping[str, Any]) -> str:
+    """Return the type of an option, or what else is said of its values."""
+    if option["type"] == "integer":
+        return f"{option['minimum']} to {option['maximum']}"
+    if "choices" in option:
+        kind = "list of" if option.get("is_list") else "one of"
+        return f"{kind} {', '.join(map(_code, option['choices']))}"
+    return str(option["type"])
 
 
 def arguments_table(operator: type[BaseOperator]) -> str:

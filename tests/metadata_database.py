@@ -50,6 +50,7 @@ class Database:
         map_index: int = -1,
         xcoms: dict[str, Any] | None = None,
         next_kwargs: dict[str, Any] | None = None,
+        trigger_class: str = "airflow_provider_smartlive.triggers.SmartLiveStreamTrigger",
     ) -> Identity:
         """Create a task instance in a run of its own, or in the run of another one."""
         from airflow.models.dag_version import DagVersion
@@ -61,7 +62,7 @@ class Database:
             dag_id, run_id = (like.dag_id, like.run_id) if like else self._run(session)
             trigger = None
             if state == "deferred":
-                trigger = Trigger(classpath="tests.Fake", kwargs={}, created_date=utcnow() - deferred_for)
+                trigger = Trigger(classpath=trigger_class, kwargs={}, created_date=utcnow() - deferred_for)
                 session.add(trigger)
                 session.flush()
             session.execute(

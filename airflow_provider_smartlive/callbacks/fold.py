@@ -2,7 +2,8 @@
 How events change the callback table. Pure.
 
 Events carry no id, time or sequence number, so counters and timeline are as observed. What never depends on
-order or repetition is END: it is final for its stream. Whatever a week of events brings, it stays small.
+order or repetition is END: it is final for its stream, and counted by the outputs that were started. Whatever a week of
+events brings, it stays small.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -34,17 +35,18 @@ from airflow_provider_smartlive.metastudio.events import (
     StreamStateChange,
 )
 from airflow_provider_smartlive.metastudio.ids import normalise_id
-from airflow_provider_smartlive.metastudio.outputs import describe_output
+from airflow_provider_smartlive.metastudio.outputs import Output, describe_output
 
 #: Bounds of the table. One try of a task has one job, rarely two, and a job has one RTMP output today; what
 #: goes beyond the bounds is counted where that tells something, and never grows the value.
 MAX_JOBS = 4
 MAX_STREAMS = 8
-MAX_STATES = 8
+MAX_UNKNOWN_STATES = 8
 MAX_TRANSITIONS = 20
 MAX_REPLIES = 20
 MAX_UNRECOGNISED = 10
 MAX_DIGESTS = 32
+MAX_REFRESHES = 8
 MAX_TEXT = 80
 MAX_LABEL = 120
 MAX_NAME = 64
@@ -53,8 +55,10 @@ MAX_BYTES = 16 * 1024
 _T = TypeVar("_T")
 _NOT_VISIBLE_ASCII = re.compile(r"[^!-~]")
 
-#: Where states are counted for which a stream has no room left.
+#: Where unknown states are counted for which a stream has no room left.
 OTHER_STATE = "OTHER"
+
+_KNOWN_STATES = frozenset(state.value for state in StreamState)
 
 
 class OutcomeKind(StrEnum):
@@ -75,8 +79,9 @@ class Outcome:
     :param job_id: The job that it is about, normalised; None if it names none.
     :param state: The stream state that it reported, if it is about a stream.
     :param reached: The states, or the mark of the reply, that the job reached with this event and had not
-        before. END is among them only together with ``all_ended``.
-    :param all_ended: Whether this event ended the last output of the job that had not ended.
+        before.
+    :param all_ended: Whether this event ended the last output of the job that counts. END may be reached later than
+        that (:meth:`~.table.JobCallbacks.has_reached`).
     """
 
     kind: OutcomeKind
@@ -107,6 +112,8 @@ def fold(
     signed_at: datetime | None = None,
     digest: str | None = None,
     current_job: str | None = None,
+    outputs: Sequence[str] = (),
+    refreshes: Callable[[], Sequence[str]] = tuple,
 ) -> tuple[CallbackTable, Outcome]:
     """
     Take one event into the table.
@@ -119,6 +126,10 @@ def fold(
     :param digest: :func:`event_digest` of the event.
     :param current_job: The job that the task instance waits for, if that is known: it keeps its place in the
         table whatever other jobs are reported.
+    :param outputs: Fingerprints of the outputs that the job was started with; END is counted by them. Empty if they are
+        not known: then every link counts that was up.
+    :param refreshes: Returns the marks of the commands that exchanged the outputs of the job, in any order. Called only
+        when an output is new or ends.
     """
     if digest is not None and digest in table.digests:
         return table, Outcome(OutcomeKind.DUPLICATE)
@@ -128,9 +139,16 @@ def fold(
 
     job_id, room_id = (normalise_id(_name(value)) for value in (message.job_id, message.room_id))
     before = table.job(job_id) or JobCallbacks(job_id=job_id, first_at=at, last_at=at)
-    before = before.model_copy(update={"last_at": at, "room_id": room_id})
+    before = before.model_copy(update={"last_at": at, "room_id": room_id or before.room_id})
     if isinstance(message, StreamStateChange):
-        after, outcome = _with_stream(before, message, at, signed_at, fingerprint_key)
+        output = describe_output(
+            message.output_url, message.stream_key.get_secret_value(), key=fingerprint_key
+        )
+        state = _name(str(message.state))
+        if state == StreamState.END or _row_of(before, output) is None:
+            before = _with_refreshes(before, refreshes())
+        after, kind = _with_stream(before, output, state, at, signed_at, outputs)
+        outcome = _outcome_of_stream(before, after, state, kind)
     elif isinstance(message, ScriptSwitch):
         after, outcome = _with_script(before, message, at), Outcome(OutcomeKind.FOLDED, job_id)
     else:
@@ -148,7 +166,7 @@ def unrecognised(
     table: CallbackTable, event_type: str, problem: str, *, at: datetime, digest: str | None = None
 ) -> tuple[CallbackTable, Outcome]:
     """
-    Keep a note of a verified event that cannot be read.
+    Keep a note of a verified event that cannot be read, if there is room for it beside all jobs.
 
     :param event_type: Its type, or an empty text if not even that can be read.
     :param problem: What is wrong with it. It must not repeat the event's values.
@@ -159,7 +177,8 @@ def unrecognised(
     old = table.unrecognised or Unrecognised()
     new = Unrecognised(count=old.count + 1, recent=_latest(old.recent, note, MAX_UNRECOGNISED))
     noted = _counted(table, at, digest).model_copy(update={"unrecognised": new})
-    return _fitted(noted, None), Outcome(OutcomeKind.UNRECOGNISED)
+    fitted = _fitted(noted)
+    return fitted if _fits(fitted) else table, Outcome(OutcomeKind.UNRECOGNISED)
 
 
 def _counted(table: CallbackTable, at: datetime, digest: str | None) -> CallbackTable:
@@ -177,34 +196,87 @@ def _placed(jobs: list[JobCallbacks], job: JobCallbacks, kept: str) -> list[JobC
     return [*jobs, job]
 
 
-def _with_stream(
-    job: JobCallbacks, message: StreamStateChange, at: datetime, signed_at: datetime | None, key: bytes
-) -> tuple[JobCallbacks, Outcome]:
-    state = _name(str(message.state))
-    output = describe_output(message.output_url, message.stream_key.get_secret_value(), key=key)
-    old = next((stream for stream in job.streams if stream.fingerprint == output.fingerprint), None)
-    if old is None and len(job.streams) >= MAX_STREAMS:
-        counted = job.model_copy(update={"omitted_streams": job.omitted_streams + 1})
-        return counted, Outcome(OutcomeKind.FOLDED, job.job_id, state)
-    if old is None:
-        label = _name(output.label, MAX_LABEL)
-        old = StreamRow(label=label, fingerprint=output.fingerprint, state="", first_at=at, last_at=at)
-        streams = [*job.streams, _with_state(old, state, at, signed_at)]
-    else:
-        changed = _with_state(old, state, at, signed_at)
-        streams = [changed if stream is old else stream for stream in job.streams]
-    after = job.model_copy(update={"streams": streams})
+def _row_of(job: JobCallbacks, output: Output) -> StreamRow | None:
+    return next((row for row in job.streams if row.fingerprint == output.fingerprint), None)
 
-    all_ended = after.ended() and not job.ended()
-    reached = {StreamState.END.value} if all_ended else set()
-    if state != StreamState.END and not job.has_reached(state):
-        reached.add(state)
-    kind = OutcomeKind.LATE if old.ended else OutcomeKind.FOLDED
-    return after, Outcome(kind, job.job_id, state, frozenset(reached), all_ended)
+
+def _with_refreshes(job: JobCallbacks, marks: Sequence[str]) -> JobCallbacks:
+    """
+    Begin to count END anew if the outputs were exchanged.
+
+    Whether MetaStudio reports END for the old links, before or after the new ones are up, is not known. So no link
+    counts that was seen before: neither does its END end the show, nor is it waited for.
+    """
+    new = [mark for mark in marks if mark not in job.refreshes]
+    if not new:
+        return job
+    replaced = [row.model_copy(update={"replaced": True}) for row in job.streams]
+    known = [*job.refreshes, *new][-MAX_REFRESHES:]
+    return job.model_copy(update={"streams": replaced, "refreshes": known, "ended_at": None})
+
+
+def _with_stream(
+    job: JobCallbacks,
+    output: Output,
+    state: str,
+    at: datetime,
+    signed_at: datetime | None,
+    outputs: Sequence[str],
+) -> tuple[JobCallbacks, OutcomeKind]:
+    old = _row_of(job, output)
+    if old is not None:
+        changed = _with_state(old, state, at, signed_at)
+        streams = [changed if row is old else row for row in job.streams]
+    else:
+        kept = _with_room(job.streams, started=output.fingerprint in outputs, outputs=outputs)
+        if kept is None:
+            return job.model_copy(update={"omitted_streams": job.omitted_streams + 1}), OutcomeKind.FOLDED
+        label = _name(output.label, MAX_LABEL)
+        new = StreamRow(label=label, fingerprint=output.fingerprint, state="", first_at=at, last_at=at)
+        streams = [*kept, _with_state(new, state, at, signed_at)]
+    after = job.model_copy(update={"streams": streams})
+    if not after.ended() and _is_complete(after, outputs):
+        after = after.model_copy(update={"ended_at": at})
+    return after, OutcomeKind.LATE if old is not None and old.ended else OutcomeKind.FOLDED
+
+
+def _with_room(streams: list[StreamRow], *, started: bool, outputs: Sequence[str]) -> list[StreamRow] | None:
+    """Return the rows with room for one more, or None. An output that was started comes before what nobody started."""
+    if len(streams) < MAX_STREAMS:
+        return streams
+    given_up = [row for row in streams if row.replaced or (started and row.fingerprint not in outputs)]
+    if not given_up:
+        return None
+    silent = min(given_up, key=lambda row: (not row.replaced, row.last_at))
+    return [row for row in streams if row is not silent]
+
+
+def _is_complete(job: JobCallbacks, outputs: Sequence[str]) -> bool:
+    """
+    Tell whether every output that counts has ended.
+
+    These are the ones that were started, if each of them was reported. Otherwise MetaStudio spells them in another way,
+    or they are not known: then all links count that were up, and at least as many must have been reported.
+    """
+    if job.refreshes:
+        outputs = ()
+    rows = [row for row in job.streams if not row.replaced]
+    started = [row for row in rows if row.fingerprint in outputs]
+    if outputs and len(started) == len(set(outputs)):
+        return all(row.ended for row in started)
+    were_up = [row for row in rows if StreamState.CONNECTED in row.counts]
+    return len(rows) >= max(len(outputs), 1) and all(row.ended for row in were_up or rows)
+
+
+def _outcome_of_stream(before: JobCallbacks, after: JobCallbacks, state: str, kind: OutcomeKind) -> Outcome:
+    # The end of one link may be what END has waited for that other links had reported.
+    candidates = {state, StreamState.END.value}
+    reached = {name for name in candidates if after.has_reached(name) and not before.has_reached(name)}
+    return Outcome(kind, after.job_id, state, frozenset(reached), after.ended() and not before.ended())
 
 
 def _with_state(stream: StreamRow, state: str, at: datetime, signed_at: datetime | None) -> StreamRow:
-    counted = state if state in stream.counts or len(stream.counts) < MAX_STATES else OTHER_STATE
+    counted = state if state in _KNOWN_STATES or _has_room_for(stream, state) else OTHER_STATE
     changes: dict[str, Any] = {
         "last_at": at,
         "counts": {**stream.counts, counted: stream.counts.get(counted, 0) + 1},
@@ -220,6 +292,11 @@ def _with_state(stream: StreamRow, state: str, at: datetime, signed_at: datetime
         if state != stream.state:
             changes["transitions"] = _latest(stream.transitions, (state, at), MAX_TRANSITIONS)
     return stream.model_copy(update=changes)
+
+
+def _has_room_for(stream: StreamRow, state: str) -> bool:
+    """Whether an unknown state is counted by its name. The known ones always are: tasks wait for them."""
+    return state in stream.counts or len(stream.counts.keys() - _KNOWN_STATES) < MAX_UNKNOWN_STATES
 
 
 def _with_script(job: JobCallbacks, message: ScriptSwitch, at: datetime) -> JobCallbacks:
@@ -253,18 +330,26 @@ def _text(value: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in value[:MAX_TEXT])
 
 
-def _fitted(table: CallbackTable, kept: str | None) -> CallbackTable:
-    """Hold the table to :data:`MAX_BYTES`, giving up first what costs the reader least."""
+def _fits(table: CallbackTable) -> bool:
+    return len(json.dumps(table.dump())) <= MAX_BYTES
+
+
+def _fitted(table: CallbackTable, kept: str | None = None) -> CallbackTable:
+    """
+    Hold the table to :data:`MAX_BYTES`, giving up first what costs the reader least.
+
+    :param kept: The job to which all others are given up in the end; None: none is.
+    """
     if _is_ordinary(table):
         return table
     steps: tuple[Callable[[CallbackTable], CallbackTable], ...] = (
         lambda table: _with_transitions(table, MAX_TRANSITIONS // 4),
         _without_lists,
         lambda table: _with_transitions(table, 1),
-        lambda table: _with_one_job(table, kept),
+        *((lambda table: _with_one_job(table, kept),) if kept else ()),
     )
     for step in steps:
-        if len(json.dumps(table.dump())) <= MAX_BYTES:
+        if _fits(table):
             break
         table = step(table)
     return table
@@ -305,6 +390,6 @@ def _without_lists(table: CallbackTable) -> CallbackTable:
     return table.model_copy(update={"jobs": jobs, "unrecognised": notes})
 
 
-def _with_one_job(table: CallbackTable, kept: str | None) -> CallbackTable:
+def _with_one_job(table: CallbackTable, kept: str) -> CallbackTable:
     latest = max(table.jobs, key=lambda job: (job.job_id == kept, job.last_at), default=None)
     return table.model_copy(update={"jobs": [latest] if latest else []})

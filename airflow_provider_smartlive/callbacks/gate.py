@@ -80,20 +80,12 @@ class Rules:
 
     @classmethod
     def read(cls) -> Self:
-        """
-        Read the configuration.
-
-        :raises ValueError: if an option has no usable value, with its name.
-        """
-        words = [word.strip() for word in settings.text("callback_auth_forms").split(",") if word.strip()]
-        known = [form.value for form in SignedForm]
-        if not words or not set(words) <= set(known):
-            raise ValueError(f"[smartlive] callback_auth_forms must be a list of {', '.join(known)}.")
+        """Read the configuration. Where an option has no usable value, the log says so and its default counts."""
         return cls(
-            window=timedelta(seconds=_positive("callback_auth_window")),
-            forms=tuple(SignedForm(word) for word in words),
-            max_body=_positive("callback_max_body"),
-            rate_limit=_positive("callback_rate_limit"),
+            window=timedelta(seconds=settings.usable_number("callback_auth_window")),
+            forms=tuple(SignedForm(form) for form in settings.usable_choices("callback_auth_forms")),
+            max_body=settings.usable_number("callback_max_body"),
+            rate_limit=settings.usable_number("callback_rate_limit"),
         )
 
 
@@ -152,10 +144,3 @@ def admit(
     except CallbackAuthError as error:
         raise Refused(_BY_SIGNATURE[error.reason], route=opened.route) from None
     return Admission(opened, signed_at)
-
-
-def _positive(option: str) -> int:
-    value = settings.number(option)
-    if value < 1:
-        raise ValueError(f"[smartlive] {option} must be at least 1, not {value}.")
-    return value

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from concurrent.futures import Executor
+from contextlib import suppress
+from typing import TypeVar
+from weakref import WeakValueDictionary
 
 _MINUTE = 60.0
+
+_T = TypeVar("_T")
 
 
 class RateLimit:
@@ -54,3 +61,39 @@ class Rarely:
             return None
         self._last[kind] = (now, 0)
         return held_back
+
+
+class Turns:
+    """
+    Runs work in threads, one piece at a time for each key.
+
+    Events of one task wait for each other in the database anyway. Waiting here they take no thread from other tasks,
+    however many there are and however long somebody else holds the task's row.
+
+    :param executor: Has the threads.
+    """
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+        self._turns: WeakValueDictionary[Hashable, asyncio.Lock] = WeakValueDictionary()
+
+    async def run(self, key: Hashable, work: Callable[[], _T]) -> _T:
+        """
+        Run a piece of work after those of the same key that came before, and return its result.
+
+        Who stops waiting leaves work that has begun to its thread; the next piece waits for it all the same.
+        """
+        loop, turn = asyncio.get_running_loop(), self._turns.setdefault(key, asyncio.Lock())
+        await turn.acquire()
+
+        def release(_: object) -> None:
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(turn.release)
+
+        try:
+            future = self._executor.submit(work)
+        except BaseException:
+            turn.release()
+            raise
+        future.add_done_callback(release)
+        return await asyncio.wrap_future(future)

@@ -21,12 +21,12 @@ from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route as PathRoute
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from airflow_provider_smartlive.callbacks.fold import event_digest
-from airflow_provider_smartlive.callbacks.gate import Admission, Refusal, Refused, Rules, admit
+from airflow_provider_smartlive.callbacks.gate import Admission, Refused, Rules, admit
 from airflow_provider_smartlive.callbacks.keyring import Keyring
-from airflow_provider_smartlive.callbacks.limits import RateLimit
+from airflow_provider_smartlive.callbacks.limits import RateLimit, Turns
+from airflow_provider_smartlive.callbacks.paths import HiddenPath
 from airflow_provider_smartlive.callbacks.route import CALLBACK_PATH
 from airflow_provider_smartlive.callbacks.store import (
     Gone,
@@ -48,11 +48,22 @@ STORE_TIMEOUT = 5.0
 #: Seconds after which a sender may come back, when the database is away.
 RETRY_AFTER = 5
 
+#: Events per minute that are taken for each signature, and so for each second in which MetaStudio signed, when the
+#: task's own limit is used up: who floods a task through a signature that was captured keeps no later END out.
+SIGNATURE_ALLOWANCE = 5
+
 #: MetaStudio does not document the content type of its callbacks, so every one that can hold JSON is read, and
-#: none at all. Forms are what a browser can be made to send.
+#: none at all. Its parameters mean nothing for JSON, which is UTF-8 (RFC 8259). Forms are what a browser can be made to
+#: send.
 _REFUSED_TYPES = ("multipart/form-data", "application/x-www-form-urlencoded")
 
+#: What senders write who do not compress.
+_PLAIN_ENCODINGS = ("", "identity", "utf-8", "utf8")
+
 _NO_STORE = {"Cache-Control": "no-store"}
+
+#: Whom we refuse may still be sending: without this the server would hold the connection for as long as that lasts.
+_NO_STORE_AND_CLOSE = {**_NO_STORE, "Connection": "close"}
 
 
 class _Problem(Exception):  # noqa: N818 - an answer, not a failure of ours
@@ -89,23 +100,24 @@ class Receiver:
         self._rate = rate or RateLimit()
         self._telemetry = telemetry or Telemetry()
         self._now = now
-        self._rules: Rules | None = None
+        self._rules = Rules.read()
         # Threads of our own: a burst of events must not take all those that serve Airflow's own pages. More of
         # them than the database works on at once would only wait in line.
-        self._threads = ThreadPoolExecutor(self._store.concurrency, thread_name_prefix="smartlive-callbacks")
+        self._turns = Turns(
+            ThreadPoolExecutor(self._store.concurrency, thread_name_prefix="smartlive-callbacks")
+        )
 
     async def callback(self, request: Request) -> Response:
         """Answer ``POST /callbacks/{token}``."""
         self._telemetry.received()
         try:
-            rules = self._read_rules()
-            admission = await self._admit(request, rules)
+            admission = await self._admit(request)
         except Refused as refused:
             self._telemetry.refused(refused)
             return refusal()
         identity = admission.opened.route.identity
         try:
-            return await self._take(request, admission, rules)
+            return await self._take(request, admission)
         except _Problem as problem:
             self._telemetry.rejected(problem.reason, identity)
             return _answer(problem.status, {"error": problem.detail}, problem.retry_after)
@@ -121,36 +133,27 @@ class Receiver:
             self._telemetry.failed("error", identity, error)
         return _answer(503, {"error": "not stored, try again"}, RETRY_AFTER)
 
-    def _read_rules(self) -> Rules:
-        if self._rules is None:
-            try:
-                self._rules = Rules.read()
-            except ValueError as error:
-                raise Refused(Refusal.MISCONFIGURED, hint=str(error)) from None
-        return self._rules
-
-    async def _admit(self, request: Request, rules: Rules) -> Admission:
+    async def _admit(self, request: Request) -> Admission:
         return admit(
             request.path_params["token"],
             query=request.scope["query_string"].decode("latin-1"),  # whatever bytes a stranger sends
             headers=request.headers,
             secrets=await self._keyring.secrets(),
-            rules=rules,
+            rules=self._rules,
             now=self._now(),
         )
 
-    async def _take(self, request: Request, admission: Admission, rules: Rules) -> Response:
-        if not self._rate.allows(admission.opened.route, rules.rate_limit):
-            raise _Problem(429, "rate_limit", "too many events for this task", retry_after=60)
+    async def _take(self, request: Request, admission: Admission) -> Response:
+        self._check_rate(admission)
         _check_type(request)
-        body = await _body(request, rules.max_body)
+        body = await _body(request, self._rules.max_body)
         at = self._now()
         digest = event_digest(admission.signed_at, body)
         try:
             event = CallbackEvent.parse(body)
         except MalformedEvent as error:
             note = partial(self._store.note, admission.opened, str(error), at=at, digest=digest)
-            self._report(await self._commit(note), "", admission)
+            self._report(await self._commit(admission, note), "", admission)
             raise _Problem(400, "malformed", str(error)) from None
         record = partial(
             self._store.record,
@@ -160,15 +163,22 @@ class Receiver:
             signed_at=admission.signed_at,
             digest=digest,
         )
-        receipt = await self._commit(record)
+        receipt = await self._commit(admission, record)
         known = event.event_type if isinstance(event.event_type, EventType) else "unknown"
         self._report(receipt, known, admission)
         return _answer(200, {"result": receipt.outcome.kind.value})
 
-    async def _commit(self, transaction: Callable[[], Receipt]) -> Receipt:
+    def _check_rate(self, admission: Admission) -> None:
+        route = admission.opened.route
+        if not self._rate.allows(route, self._rules.rate_limit) and not self._rate.allows(
+            (route, admission.signed_at), SIGNATURE_ALLOWANCE
+        ):
+            raise _Problem(429, "rate_limit", "too many events for this task", retry_after=60)
+
+    async def _commit(self, admission: Admission, transaction: Callable[[], Receipt]) -> Receipt:
         try:
             async with asyncio.timeout(STORE_TIMEOUT):
-                return await asyncio.get_running_loop().run_in_executor(self._threads, transaction)
+                return await self._turns.run(admission.opened.route.identity, transaction)
         except TimeoutError:
             raise Unavailable(f"the metadata database took more than {STORE_TIMEOUT} seconds") from None
 
@@ -193,7 +203,7 @@ def create_app(receiver: Receiver | None = None) -> Starlette:
             PathRoute(CALLBACK_PATH + "{token}", receiver.callback, methods=["POST"]),
         ],
         exception_handlers={HTTPException: _refuse},
-        middleware=[Middleware(_TokenOutOfLogs)],
+        middleware=[Middleware(HiddenPath)],
     )
     app.router.redirect_slashes = False
     return app
@@ -213,16 +223,17 @@ async def _health(request: Request) -> Response:
 
 
 def _answer(status: int, content: dict[str, str], retry_after: int | None = None) -> Response:
-    headers = _NO_STORE if retry_after is None else {**_NO_STORE, "Retry-After": str(retry_after)}
+    headers = _NO_STORE if status == 200 else _NO_STORE_AND_CLOSE
+    if retry_after is not None:
+        headers = {**headers, "Retry-After": str(retry_after)}
     return JSONResponse(content, status, headers)
 
 
 def _check_type(request: Request) -> None:
-    kind, _, parameters = request.headers.get("content-type", "").lower().partition(";")
-    charset = parameters.partition("charset=")[2].strip(' "') or "utf-8"
-    if kind.strip() in _REFUSED_TYPES or charset not in ("utf-8", "utf8"):
-        raise _Problem(415, "content_type", "the body must be JSON in UTF-8")
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
+    kind = request.headers.get("content-type", "").partition(";")[0]
+    if kind.strip().lower() in _REFUSED_TYPES:
+        raise _Problem(415, "content_type", "the body must be JSON")
+    if request.headers.get("content-encoding", "").strip().lower() not in _PLAIN_ENCODINGS:
         raise _Problem(415, "content_encoding", "the body must not be compressed")
 
 
@@ -237,22 +248,3 @@ async def _body(request: Request, limit: int) -> bytes:
     except (TimeoutError, ClientDisconnect):
         raise _Problem(408, "incomplete", "the body did not arrive in time") from None
     return bytes(body)
-
-
-class _TokenOutOfLogs:
-    """
-    Hides the token from Airflow's access log, which reads the path from the scope after the request was served.
-
-    Not by masking the value as a secret: strangers could fill the masker with tokens of their own.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await self._app(scope, receive, send)
-        finally:
-            if scope["type"] == "http":
-                before, found, _ = scope["path"].partition(CALLBACK_PATH)
-                scope["path"] = f"{before}{CALLBACK_PATH}***" if found else scope["path"]

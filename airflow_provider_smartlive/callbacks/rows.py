@@ -6,6 +6,10 @@ Statements are built once and bound to their values at each use: to build one ta
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -14,15 +18,32 @@ from uuid import UUID
 
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
-from airflow.models.trigger import handle_event_submit
-from airflow.models.xcom import XCOM_RETURN_KEY, XComModel
-from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
-from sqlalchemy import Executable, Table, bindparam, select, update
+from airflow.models.trigger import Trigger, handle_event_submit
+from airflow.models.xcom import XComModel
+from airflow.triggers.base import TriggerEvent
+from sqlalchemy import Executable, Table, bindparam, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from airflow_provider_smartlive.callbacks.route import Identity
-from airflow_provider_smartlive.callbacks.waiter import JOB_ID_KEY, XCOM_TABLE_KEY, Wake
+from airflow_provider_smartlive.callbacks.waiter import (
+    JOB_ID_KEY,
+    XCOM_TABLE_KEY,
+    OutputRefresh,
+    Wake,
+    refresh_key,
+)
+
+#: Milliseconds that one statement waits for a row that somebody else has locked. Well below the time after which the
+#: sender is told to come back: a row that stays locked must not hold a thread of the API server.
+LOCK_TIMEOUT = 2000
+
+#: The same for SQLite, where it is the one writer of the database that is waited for, and each wait is tried again.
+BUSY_TIMEOUT = 1000
+
+#: PostgreSQL's code for a lock timeout.
+_LOCK_NOT_AVAILABLE = "55P03"
 
 
 @dataclass(frozen=True)
@@ -38,7 +59,7 @@ class LockedTask:
 
 def lock(session: Session, identity: Identity) -> LockedTask | None:
     """Lock the row of a task instance by a write that changes nothing, and return what it holds."""
-    row = session.execute(_locking(), _bound(identity)).one_or_none()
+    row = session.execute(_locking(_dialect(session)), _bound(identity)).one_or_none()
     return LockedTask(*row) if row else None
 
 
@@ -52,23 +73,84 @@ def save(
     session: Session, task: LockedTask, identity: Identity, key: str, value: dict[str, Any], at: datetime
 ) -> None:
     """Write an XCom as the Execution API stores it, replacing the old value."""
-    values = {"dag_run_id": task.dag_run_id, "key": key, "value": value, "timestamp": at, **vars(identity)}
-    session.execute(_upserting(session.get_bind().dialect.name), values)
+    save_all(session, [(task.dag_run_id, identity, key, value)], at)
 
 
-def resume(session: Session, task: LockedTask, wake: Wake) -> None:
+def save_all(
+    session: Session, xcoms: Sequence[tuple[int, Identity, str, dict[str, Any]]], at: datetime
+) -> None:
+    """Write XComs, each given by DAG run, task instance, key and value, replacing the old values."""
+    values = [
+        {"dag_run_id": run, "key": key, "value": value, "timestamp": at, **vars(identity)}
+        for run, identity, key, value in xcoms
+    ]
+    session.execute(_upserting(_dialect(session)), values[0] if len(values) == 1 else values)
+
+
+def resume(session: Session, task_instance: TaskInstance, wake: Wake) -> None:
     """Send a deferred task back to a worker."""
-    handle_event_submit(
-        TriggerEvent(wake.dump()), task_instance=session.get_one(TaskInstance, task.id), session=session
-    )
+    handle_event_submit(TriggerEvent(wake.dump()), task_instance=task_instance, session=session)
 
 
-def succeed(session: Session, task: LockedTask, identity: Identity, wake: Wake) -> None:
-    """End a deferred task without a worker. Not by the event's ``xcoms``: those commit before the rest."""
-    save(session, task, identity, XCOM_RETURN_KEY, wake.dump(), wake.at)
-    handle_event_submit(
-        TaskSuccessEvent(), task_instance=session.get_one(TaskInstance, task.id), session=session
-    )
+def trigger_of(session: Session, task: LockedTask) -> tuple[datetime, str] | None:
+    """Return when the trigger of a deferred task was created, and its class; None if it is gone."""
+    row = session.execute(
+        select(Trigger.created_date, Trigger.classpath).where(Trigger.id == task.trigger_id)
+    ).one_or_none()
+    return (row[0], row[1]) if row else None
+
+
+def refreshes(session: Session, job_id: str) -> list[str]:
+    """Return marks of the commands that exchange the outputs of a job, each different from any other one's."""
+    names = (XComModel.dag_id, XComModel.run_id, XComModel.task_id, XComModel.map_index)
+    found = session.execute(select(*names, XComModel.value).where(XComModel.key == refresh_key(job_id)))
+    marks = []
+    for *identity, value in found:
+        try:
+            sending = OutputRefresh.load(value).sending
+        except ValueError:
+            continue  # withdrawn, or somebody else's
+        marks.append(hashlib.sha256(json.dumps([*identity, sending]).encode()).hexdigest()[:12])
+    return marks
+
+
+def now(session: Session) -> datetime | None:
+    """Return the database's own time, the same for all API servers; None on SQLite, which is on one machine."""
+    if _dialect(session) != "postgresql":
+        return None
+    moment: datetime = session.execute(select(func.clock_timestamp())).scalar_one()
+    return moment
+
+
+@contextmanager
+def bounded_waits(session: Session) -> Iterator[None]:
+    """Wait on SQLite for :data:`BUSY_TIMEOUT` only. On PostgreSQL the first statement brings its own bound."""
+    if _dialect(session) != "sqlite":
+        yield
+        return
+    connection = session.connection().connection.driver_connection
+    assert connection is not None  # noqa: S101 - the session has just opened it
+    (before,) = connection.execute("PRAGMA busy_timeout").fetchone()
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
+    try:
+        yield
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {before}")
+
+
+def is_lock_timeout(error: DBAPIError) -> bool:
+    """Tell whether a statement gave up because somebody else held a row for too long."""
+    return sqlstate(error) == _LOCK_NOT_AVAILABLE
+
+
+def sqlstate(error: Exception) -> str | None:
+    """Return PostgreSQL's code of an error, whichever driver raised it."""
+    cause = getattr(error, "orig", None)
+    return getattr(cause, "pgcode", None) or getattr(cause, "sqlstate", None)
+
+
+def _dialect(session: Session) -> str:
+    return session.get_bind().dialect.name
 
 
 def _bound(identity: Identity) -> dict[str, Any]:
@@ -76,16 +158,20 @@ def _bound(identity: Identity) -> dict[str, Any]:
 
 
 @cache
-def _locking() -> Executable:
-    task, run = _table(TaskInstance), _table(DagRun)
+def _locking(dialect: str) -> Executable:
+    task, run = table(TaskInstance), table(DagRun)
     same_run = (run.c.dag_id == bindparam("the_dag_id"), run.c.run_id == bindparam("the_run_id"))
+    # Uncorrelated, so that PostgreSQL evaluates it once, before it looks at a row: the bound holds for this statement
+    # already, and costs no round trip of its own.
+    bound = select(func.set_config("lock_timeout", str(LOCK_TIMEOUT), True)).scalar_subquery()
     return (
         update(task)
         .where(
+            *((bound.is_not(None),) if dialect == "postgresql" else ()),
             *(
                 task.c[name] == bindparam(f"the_{name}")
                 for name in ("dag_id", "run_id", "task_id", "map_index")
-            )
+            ),
         )
         .values(updated_at=task.c.updated_at)
         # What the lock protects must not come from a subquery here: PostgreSQL evaluates it on the snapshot
@@ -102,7 +188,7 @@ def _locking() -> Executable:
 
 @cache
 def _loading() -> Executable:
-    xcom = _table(XComModel)
+    xcom = table(XComModel)
     return select(xcom.c.key, xcom.c.value).where(
         xcom.c.dag_run_id == bindparam("the_run"),
         xcom.c.task_id == bindparam("the_task_id"),
@@ -113,7 +199,7 @@ def _loading() -> Executable:
 
 @cache
 def _upserting(dialect: str) -> Executable:
-    xcom = _table(XComModel)
+    xcom = table(XComModel)
     statement = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(xcom)
     return statement.on_conflict_do_update(
         index_elements=[column.name for column in xcom.primary_key],
@@ -121,7 +207,8 @@ def _upserting(dialect: str) -> Executable:
     )
 
 
-def _table(model: type[Any]) -> Table:
-    table = model.__table__
-    assert isinstance(table, Table)  # noqa: S101 - what SQLAlchemy maps a class to
-    return table
+def table(model: type[Any]) -> Table:
+    """Return the table of a model of Airflow's."""
+    found = model.__table__
+    assert isinstance(found, Table)  # noqa: S101 - what SQLAlchemy maps a class to
+    return found

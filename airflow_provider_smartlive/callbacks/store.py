@@ -4,23 +4,21 @@ The only module that opens a session of Airflow's metadata database. Load, fold,
 The transaction begins with a write to the task instance's row. That is what makes two events of one task wait
 for each other: SQLite has no ``SELECT ... FOR UPDATE``, and a transaction that reads before it writes loses
 events on both. Locks are taken in one order, the starter's row first and then those of waiters sorted
-by name, so that two events cannot wait for each other in a circle.
+by name, so that two events cannot wait for each other in a circle. No lock is waited for for long.
 """
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-import structlog
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
-from airflow.models.trigger import Trigger
 from airflow.models.xcom import XComModel
 from airflow.sdk.timezone import utcnow
 from airflow.utils.session import create_session
@@ -34,22 +32,19 @@ from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.callbacks import rows
 from airflow_provider_smartlive.callbacks.facts import TaskFacts
 from airflow_provider_smartlive.callbacks.fold import Outcome, OutcomeKind, fold, unrecognised
-from airflow_provider_smartlive.callbacks.route import Identity, OpenedRoute
+from airflow_provider_smartlive.callbacks.route import Identity, OpenedRoute, Route
 from airflow_provider_smartlive.callbacks.table import CallbackTable, JobCallbacks
 from airflow_provider_smartlive.callbacks.waiter import (
     CALLBACK,
     JOB_ID_KEY,
     XCOM_TABLE_KEY,
-    Waiter,
     Wake,
     is_fresh,
-    starter_waiter_key,
-    waiter_key,
+    is_ours,
 )
+from airflow_provider_smartlive.callbacks.waiting import wake_waiters
 from airflow_provider_smartlive.metastudio.events import CallbackEvent
 from airflow_provider_smartlive.metastudio.ids import same_id
-
-log = structlog.get_logger(__name__)
 
 #: How often a transaction is tried that the database broke off in favour of another one.
 ATTEMPTS = 4
@@ -61,13 +56,13 @@ PATIENCE = 5.0
 #: take connections from Airflow's own pool (5, and 10 in need).
 CONCURRENCY = 4
 
-#: PostgreSQL's codes for: serialization failure, deadlock, lock timeout.
-_CONFLICTS = frozenset({"40001", "40P01", "55P03"})
+#: PostgreSQL's codes for: serialization failure, deadlock. Not a lock timeout: who holds a row for so long holds it on.
+_CONFLICTS = frozenset({"40001", "40P01"})
 
 _own_session = partial(create_session, scoped=False)
 
-#: Takes the table and the id of the job that the task waits for, if that is known.
-_Change = Callable[[CallbackTable, str | None], tuple[CallbackTable, Outcome]]
+#: Takes the table and the id of the job that the task waits for, if that is known; may read with the session.
+_Change = Callable[[Session, CallbackTable, str | None], tuple[CallbackTable, Outcome]]
 
 
 class Gone(Exception):  # noqa: N818 - the word that HTTP uses for it
@@ -101,7 +96,8 @@ class Store:
     Records events in the callback tables of task instances.
 
     :param sessions: Opens a session whose transaction ends with the context.
-    :param now: The clock that tells how long ago a task deferred.
+    :param resume_delay: Seconds after its deferral for which a task is sent back to no worker; default: the setting.
+    :param now: The clock that tells how long ago a task deferred, where the database has none of its own.
     :param sleep: Waits between two attempts, in seconds.
     """
 
@@ -109,10 +105,12 @@ class Store:
         self,
         *,
         sessions: Callable[[], AbstractContextManager[Session]] = _own_session,
+        resume_delay: float | None = None,
         now: Callable[[], datetime] = utcnow,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._sessions = sessions
+        self._resume_delay = settings.usable_number("resume_delay") if resume_delay is None else resume_delay
         self._now = now
         self._sleep = sleep
 
@@ -139,12 +137,14 @@ class Store:
         :param signed_at: The time that MetaStudio signed.
         :param digest: The mark by which a repetition is recognised.
         :return: What was committed.
-        :raises Gone: if the task instance does not exist any more, or is of another generation.
+        :raises Gone: if the task instance does not exist any more, or lives a later life.
         :raises Unavailable: if the database could not do it; nothing is stored then.
         :raises UnsupportedDatabase: on MySQL.
         """
 
-        def change(table: CallbackTable, current_job: str | None) -> tuple[CallbackTable, Outcome]:
+        def change(
+            session: Session, table: CallbackTable, current_job: str | None
+        ) -> tuple[CallbackTable, Outcome]:
             return fold(
                 table,
                 event,
@@ -153,6 +153,8 @@ class Store:
                 signed_at=signed_at,
                 digest=digest,
                 current_job=current_job,
+                outputs=opened.route.terms.outputs,
+                refreshes=lambda: rows.refreshes(session, event.job_id or ""),
             )
 
         return self._commit(opened, change, at)
@@ -164,7 +166,7 @@ class Store:
         :param problem: What is wrong with it, without its values.
         """
         return self._commit(
-            opened, lambda table, _: unrecognised(table, "", problem, at=at, digest=digest), at
+            opened, lambda _, table, __: unrecognised(table, "", problem, at=at, digest=digest), at
         )
 
     def _commit(self, opened: OpenedRoute, change: _Change, at: datetime) -> Receipt:
@@ -172,7 +174,9 @@ class Store:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 with self._sessions() as session:
-                    return self._transaction(session, opened, change, at)
+                    _check_database(session)
+                    with rows.bounded_waits(session):
+                        return self._transaction(session, opened.route, change, at)
             except (OperationalError, InterfaceError, PoolTimeoutError) as error:
                 late = time.monotonic() - started > PATIENCE
                 if late or attempt == ATTEMPTS or not _is_conflict(error):
@@ -180,16 +184,16 @@ class Store:
                 self._sleep(random.uniform(0.01, 0.05) * attempt)  # noqa: S311 - spreads load, keeps no secret
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    def _transaction(self, session: Session, opened: OpenedRoute, change: _Change, at: datetime) -> Receipt:
-        _check_database(session)
-        identity = opened.route.identity
+    def _transaction(self, session: Session, route: Route, change: _Change, at: datetime) -> Receipt:
+        identity = route.identity
         owner = rows.lock(session, identity)
-        if owner is None or owner.max_tries != opened.route.max_tries:
+        if owner is None or owner.max_tries != route.max_tries:
             raise Gone
         xcoms = rows.load(session, owner, identity)
         current_job = xcoms.get(JOB_ID_KEY)
         current_job = current_job if isinstance(current_job, str) else None
-        table, outcome = change(CallbackTable.load(xcoms.get(XCOM_TABLE_KEY)), current_job)
+        table = _table_of_life(xcoms.get(XCOM_TABLE_KEY), route.generation)
+        table, outcome = change(session, table, current_job)
         if outcome.kind is OutcomeKind.DUPLICATE:
             return Receipt(outcome)
         rows.save(session, owner, identity, XCOM_TABLE_KEY, table.dump(), at)
@@ -197,65 +201,65 @@ class Store:
         # The signature does not cover the body: whoever captured one could name any job in it. Only the job
         # that this task instance really started wakes anybody.
         job = table.job(outcome.job_id) if outcome.job_id else None
-        if job is None or not outcome.reached or (current_job and not same_id(current_job, job.job_id)):
+        is_news = outcome.all_ended or outcome.reached
+        if job is None or not is_news or (current_job and not same_id(current_job, job.job_id)):
             return Receipt(outcome)
         if current_job:
             # In the starter's spelling: people compare the results of the tasks that are woken.
             job = job.model_copy(update={"job_id": current_job})
-        return Receipt(
-            outcome,
-            owner_resumed=outcome.all_ended and self._resume_owner(session, owner, job, at),
-            waiters_woken=self._wake_waiters(session, identity, job, at) if current_job else 0,
-        )
+        return self._wake(session, identity, owner, job, outcome, at, knows_job=current_job is not None)
 
-    def _resume_owner(
-        self, session: Session, owner: rows.LockedTask, job: JobCallbacks, at: datetime
-    ) -> bool:
-        if not self._may_wake(session, owner, needs_worker=True):
-            return False
-        rows.resume(session, owner, Wake(source=CALLBACK, job_id=job.job_id, state="END", at=at))
-        return True
+    def _wake(
+        self,
+        session: Session,
+        identity: Identity,
+        owner: rows.LockedTask,
+        job: JobCallbacks,
+        outcome: Outcome,
+        at: datetime,
+        *,
+        knows_job: bool,
+    ) -> Receipt:
+        now = rows.now(session) or self._now()
 
-    def _may_wake(self, session: Session, task: rows.LockedTask, *, needs_worker: bool) -> bool:
-        """Whether a task waits, and if it goes back to a worker, whether it has waited for long enough."""
-        if task.state != TaskInstanceState.DEFERRED:
-            return False
-        if not needs_worker:
-            return True
-        deferred_at = session.scalar(select(Trigger.created_date).where(Trigger.id == task.trigger_id))
-        return deferred_at is None or not is_fresh(deferred_at, self._now(), settings.number("resume_delay"))
+        def may_resume(deferred_at: datetime) -> bool:
+            return not is_fresh(deferred_at, now, self._resume_delay)
 
-    def _wake_waiters(self, session: Session, starter: Identity, job: JobCallbacks, at: datetime) -> int:
-        keys = [waiter_key(job.job_id), starter_waiter_key(starter)]
-        columns = (
-            XComModel.dag_id,
-            XComModel.run_id,
-            XComModel.task_id,
-            XComModel.map_index,
-            XComModel.value,
-        )
-        found = session.execute(select(*columns).where(XComModel.key.in_(keys)).order_by(*columns[:4])).all()
+        resumed = outcome.all_ended and self._resume_owner(session, owner, job, at, may_resume)
         woken = 0
-        for *names, value in found:
-            identity = Identity(*names)
-            with _isolated(session, identity):
-                woken += self._wake_waiter(session, identity, Waiter.load(value), job, at)
-        return woken
+        if knows_job and outcome.reached:
+            woken = wake_waiters(session, identity, job, at, may_resume=may_resume)
+        return Receipt(outcome, owner_resumed=resumed, waiters_woken=woken)
 
-    def _wake_waiter(
-        self, session: Session, identity: Identity, waiter: Waiter, job: JobCallbacks, at: datetime
+    @staticmethod
+    def _resume_owner(
+        session: Session,
+        owner: rows.LockedTask,
+        job: JobCallbacks,
+        at: datetime,
+        may_resume: Callable[[datetime], bool],
     ) -> bool:
-        if not job.has_reached(waiter.target_state):
+        if owner.state != TaskInstanceState.DEFERRED:
             return False
-        task = rows.lock(session, identity)
-        if task is None or not self._may_wake(session, task, needs_worker=waiter.needs_worker):
+        trigger = rows.trigger_of(session, owner)
+        if trigger is None or not is_ours(trigger[1]) or not may_resume(trigger[0]):
             return False
-        wake = Wake(source=CALLBACK, job_id=job.job_id, state=waiter.target_state, at=at)
-        if waiter.needs_worker:
-            rows.resume(session, task, wake)
-        else:
-            rows.succeed(session, task, identity, wake)
+        wake = Wake(source=CALLBACK, job_id=job.job_id, state="END", at=at)
+        rows.resume(session, session.get_one(TaskInstance, owner.id), wake)
         return True
+
+
+def _table_of_life(value: object, generation: str) -> CallbackTable:
+    """
+    Return the table that an event of this generation belongs to: the one that is there, or a new one.
+
+    :param generation: Empty for a test event, which belongs to whatever life there is.
+    :raises Gone: if the table is of a later life.
+    """
+    table = CallbackTable.load(value)
+    if generation and generation < table.generation:
+        raise Gone
+    return CallbackTable(generation=generation) if generation > table.generation else table
 
 
 def find_task(identity: Identity) -> TaskFacts | None:
@@ -292,18 +296,6 @@ def find_task(identity: Identity) -> TaskFacts | None:
     )
 
 
-@contextmanager
-def _isolated(session: Session, identity: Identity) -> Iterator[None]:
-    """Let one waiter that cannot be woken cost neither the others nor the event."""
-    try:
-        with session.begin_nested():
-            yield
-    except (OperationalError, InterfaceError):
-        raise  # the whole transaction is lost, not this waiter
-    except Exception:
-        log.exception("smartlive: a waiting task could not be woken", **vars(identity))
-
-
 def _check_database(session: Session) -> None:
     dialect = session.get_bind().dialect.name
     if dialect not in ("postgresql", "sqlite"):
@@ -314,6 +306,4 @@ def _check_database(session: Session) -> None:
 
 
 def _is_conflict(error: Exception) -> bool:
-    cause = getattr(error, "orig", None)
-    code = getattr(cause, "pgcode", None) or getattr(cause, "sqlstate", None)
-    return code in _CONFLICTS or "database is locked" in str(cause)
+    return rows.sqlstate(error) in _CONFLICTS or "database is locked" in str(getattr(error, "orig", None))

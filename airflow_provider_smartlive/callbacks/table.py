@@ -37,6 +37,8 @@ class StreamRow(_Row):
     :param fingerprint: Tells apart outputs that look alike; keyed, so that it does not help to guess a key.
     :param state: The last state, by the time that MetaStudio signed where there is one, else by arrival.
     :param ended: Whether END was seen. Nothing takes it back.
+    :param replaced: Whether a command has exchanged the outputs since this link was first seen. It no longer counts:
+        its END, if there is one, may come before or after the new link is up.
     :param first_at: When the first event about this link was accepted.
     :param last_at: When the last one was.
     :param signed_at: The signed time of the event that set ``state``; None if events are not signed.
@@ -49,12 +51,17 @@ class StreamRow(_Row):
     fingerprint: str
     state: str
     ended: bool = False
+    replaced: bool = False
     first_at: AwareDatetime
     last_at: AwareDatetime
     signed_at: AwareDatetime | None = None
     counts: dict[str, int] = {}
     transitions: list[tuple[str, AwareDatetime]] = []
     down_since: AwareDatetime | None = None
+
+    def is_up(self) -> bool:
+        """Tell whether the link was connected when it was last heard of."""
+        return self.state == StreamState.CONNECTED and not self.replaced
 
     def interrupted_since(self) -> datetime | None:
         """Return since when the link is not connected, be it interrupted or never up; None if it is, or has ended."""
@@ -96,6 +103,9 @@ class JobCallbacks(_Row):
     What was reported about one job.
 
     :param job_id: Normalised: lower case, no dashes.
+    :param ended_at: When the last output that counts reported END. It stays, whatever is reported later; only a command
+        that exchanges the outputs takes it back.
+    :param refreshes: Marks of the commands that exchanged the outputs, the latest last.
     :param omitted_streams: Events about outputs for which there was no room.
     """
 
@@ -103,6 +113,8 @@ class JobCallbacks(_Row):
     room_id: str = ""
     first_at: AwareDatetime
     last_at: AwareDatetime
+    ended_at: AwareDatetime | None = None
+    refreshes: list[str] = []
     streams: list[StreamRow] = []
     omitted_streams: int = 0
     scripts: Scripts | None = None
@@ -112,10 +124,14 @@ class JobCallbacks(_Row):
         """
         Tell whether a stream state was ever reported.
 
-        For END, whether all known outputs ended; for the mark of a reply, whether it is among the latest.
+        For END, whether the stream has ended and no other link was up beside it: that may be one that was exchanged in
+        MetaStudio's console, and the show goes on. For the mark of a reply, whether it is among the latest.
         """
         if state == StreamState.END:
-            return self.ended()
+            ended_at = self.ended_at
+            return ended_at is not None and not any(
+                stream.is_up() and stream.first_at <= ended_at for stream in self.streams
+            )
         if state.startswith(_REPLY):
             return self.replies is not None and state in map(reply_mark, self.replies.recent)
         return any(stream.counts.get(state) for stream in self.streams)
@@ -128,14 +144,14 @@ class JobCallbacks(_Row):
 
         :param expected_outputs: With how many RTMP outputs the job was started.
         """
-        streams = [stream for stream in self.streams if not stream.ended]
+        streams = [stream for stream in self.streams if not (stream.ended or stream.replaced)]
         down = sorted(at for stream in streams if (at := stream.interrupted_since()) is not None)
         missing = max(expected_outputs, 1) - (len(streams) - len(down))
         return down[-missing:][0] if down and missing > 0 else None
 
-    def ended(self, expected_outputs: int = 1) -> bool:
-        """Tell whether every known output reported END, and at least as many as were asked for."""
-        return len(self.streams) >= max(expected_outputs, 1) and all(stream.ended for stream in self.streams)
+    def ended(self) -> bool:
+        """Tell whether every output that counts has reported END. No later event takes it back."""
+        return self.ended_at is not None
 
 
 class UnrecognisedEvent(_Row):
@@ -159,15 +175,17 @@ class Unrecognised(_Row):
 
 class CallbackTable(_Row):
     """
-    Everything that was reported to one task instance.
+    Everything that was reported to one life of a task instance.
 
     :param version: Of this format.
+    :param generation: Of the life; an event of a later one begins a new table.
     :param events: How many events were taken in, duplicates not counted.
     :param jobs: The latest jobs, the oldest first.
     :param digests: Marks of the latest signed events, by which repetitions are recognised.
     """
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
+    generation: str = ""
     events: int = 0
     updated_at: AwareDatetime | None = None
     jobs: list[JobCallbacks] = []

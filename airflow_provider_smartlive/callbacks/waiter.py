@@ -1,4 +1,4 @@
-"""What tasks that wait and the receiver say to each other: XCom keys, registrations, wake-ups. Pure."""
+"""What other tasks and the receiver say to each other: XCom keys, registrations, wake-ups. Pure."""
 
 from __future__ import annotations
 
@@ -32,6 +32,10 @@ STOP_KEY = "smartlive_stop"
 CALLBACK = "callback"
 
 _WAITER_KEY_PREFIX = "smartlive_waiter/"
+_REFRESH_KEY_PREFIX = "smartlive_refresh/"
+
+#: Where the triggers of this provider are.
+_TRIGGERS = "airflow_provider_smartlive.triggers."
 
 
 def waiter_key(job_id: str) -> str:
@@ -51,6 +55,16 @@ def starter_waiter_key(starter: Identity) -> str:
     """
     names = json.dumps([starter.dag_id, starter.run_id, starter.task_id, starter.map_index])
     return f"{_WAITER_KEY_PREFIX}{hashlib.sha256(names.encode()).hexdigest()}"
+
+
+def refresh_key(job_id: str) -> str:
+    """Return the XCom key under which a task says that it exchanges the outputs of a job."""
+    return f"{_REFRESH_KEY_PREFIX}{normalise_id(job_id)}"
+
+
+def is_ours(classpath: str) -> bool:
+    """Tell by its trigger whether a deferred task is one of this provider's."""
+    return classpath.startswith(_TRIGGERS)
 
 
 class _Message(BaseModel):
@@ -88,6 +102,35 @@ class Waiter(_Message):
     job_id: str | None = None
     target_state: str
     needs_worker: bool = False
+
+
+class OutputRefresh(_Message):
+    """
+    Says that a task exchanges the outputs of a job (REFRESH_OUTPUT_URL), kept in an XCom of that task itself.
+
+    :param sending: Tells one sending of the command from the next one; the same in every try that goes on with it.
+    """
+
+    sending: str
+
+
+def announce_refresh(ti: Any, job_id: str, sending: str) -> None:
+    """
+    Tell the receiver that the outputs of a job are about to be exchanged, before the command is sent.
+
+    From then on END is counted by the links that come up anew. Whether MetaStudio reports END for the old ones is not
+    known; without this, such an END would end the sensors in the midst of the show.
+
+    :param ti: The task instance that sends the command. Airflow deletes its XComs when a try begins, so every try says
+        it again, also one that finds the command sent.
+    :param sending: See :class:`OutputRefresh`.
+    """
+    ti.xcom_push(key=refresh_key(job_id), value=OutputRefresh(sending=sending).dump())
+
+
+def withdraw_refresh(ti: Any, job_id: str) -> None:
+    """Take :func:`announce_refresh` back: MetaStudio has refused the command."""
+    ti.xcom_push(key=refresh_key(job_id), value=None)
 
 
 class Wake(_Message):

@@ -89,7 +89,7 @@ class Owner:
         """Whether every output reported END: in this try, or before it, as an earlier try was told."""
         if callbacks is None or not callbacks.streams:
             return self.wait.ended
-        return callbacks.ended(self.wait.expected_outputs)
+        return callbacks.ended()
 
     def settle(self, source: WakeSource, *, stopped: bool = False) -> dict[str, Any] | None:
         """

@@ -30,7 +30,7 @@ def issue_route(route: Route, profile: ConnectionProfile, channels: Sequence[Cha
         route,
         base_url=profile.callback_base_url or settings.callback_base_url(),
         secrets=settings.callback_secrets(),
-        auth_type=profile.callback_auth_type or AuthType(settings.text("callback_auth_type")),
+        auth_type=profile.callback_auth_type or AuthType(settings.choice("callback_auth_type")),
         outputs=[(channel.url, channel.stream_key) for channel in channels],
     )
     mask_secret(issued.url)

@@ -2,7 +2,9 @@
 The events that MetaStudio reports: over HTTP (:class:`CallbackEvent`) and inside the RTC room
 (:class:`RtcMessage`).
 
-Source: the StartSmartLive page. Events carry no id, time or sequence number.
+Source: the StartSmartLive page. Events carry no id, time or sequence number. How they are written is read mildly,
+as the page shows too little to insist: null means absent, a message may be a text or an object, a byte order mark is
+skipped.
 """
 
 from __future__ import annotations
@@ -59,7 +61,7 @@ class _Message(BaseModel):
 
 
 class _JobMessage(_Message):
-    room_id: EventId = Field(description="The room.")
+    room_id: EventId = Field("", description="The room.")
     job_id: EventId = Field(description="The job, usually without dashes.")
 
 
@@ -97,7 +99,7 @@ class UnknownMessage(_Message):
 
 
 class CallbackEvent(BaseModel):
-    """One event callback: ``{"event_type": "...", "message": "<JSON as a text>"}``."""
+    """One event callback: ``{"event_type": "...", "message": "<JSON as a text>"}``; the message may be an object."""
 
     model_config = ConfigDict(**COMMON, frozen=True)
 
@@ -132,7 +134,7 @@ class CallbackEvent(BaseModel):
         """
         envelope = _json_object(raw, "the body")
         event_type = _text(envelope, "event_type")
-        decoded = _json_object(_text(envelope, "message").encode(), "message")
+        decoded = _nested(envelope, "message")
         return cls(event_type=event_type, message=_message(cls.MESSAGES.get(event_type), decoded))
 
 
@@ -177,16 +179,14 @@ class RtcMessage(BaseModel):
         """
         envelope = _json_object(raw, "the message")
         message_type = _text(envelope, "message_type")
-        data = envelope.get("data")
-        if not isinstance(data, dict):
-            data = _json_object(_text(envelope, "data").encode(), "data")
-        return cls(message_type=message_type, data=_message(cls.MESSAGES.get(message_type), data))
+        decoded = _nested(envelope, "data")
+        return cls(message_type=message_type, data=_message(cls.MESSAGES.get(message_type), decoded))
 
 
 def _message(model: type[_Message] | None, decoded: dict[str, Any]) -> Any:
     try:
         if model is not None:
-            return model.model_validate(decoded)
+            return model.model_validate({name: value for name, value in decoded.items() if value is not None})
         ids = {name: decoded.get(name) for name in ("room_id", "job_id")}
         return UnknownMessage.model_validate({**ids, "data": decoded})
     except ValidationError as error:
@@ -194,6 +194,12 @@ def _message(model: type[_Message] | None, decoded: dict[str, Any]) -> Any:
             f"{'.'.join(map(str, e['loc']))}: {e['type']}" for e in error.errors(include_input=False)
         )
         raise MalformedEvent(f"message: {problems}") from None
+
+
+def _nested(envelope: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return an object that is nested as such, or as a text with JSON inside."""
+    value = envelope.get(name)
+    return value if isinstance(value, dict) else _json_object(_text(envelope, name).encode(), name)
 
 
 def _text(envelope: dict[str, Any], name: str) -> str:
@@ -206,7 +212,7 @@ def _text(envelope: dict[str, Any], name: str) -> str:
 def _json_object(raw: bytes, name: str) -> dict[str, Any]:
     """Parse what may come from anybody: bounded depth, no repeated names, no NaN, no half characters."""
     try:
-        text = raw.decode()
+        text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise MalformedEvent(f"{name} is not UTF-8") from None
     if _depth(text) > MAX_DEPTH:

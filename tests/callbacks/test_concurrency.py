@@ -40,7 +40,7 @@ def _two_at_once(database) -> int:
     inside = [threading.Event(), threading.Event()]
 
     def meeting(number):
-        def change(table, current_job):
+        def change(session, table, current_job):
             inside[number].set()
             inside[1 - number].wait(timeout=0.5)  # the lock is what makes this wait in vain
             return fold(table, stream("CONNECTED"), at=AT, fingerprint_key=b"fake")

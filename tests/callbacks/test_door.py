@@ -157,7 +157,7 @@ async def test_the_log_tells_the_story_without_a_secret(database, owner):
     assert {line["reason"] for line in by_event["smartlive: callback rejected"]} == {"gone", "malformed"}
     access = by_event["request finished"]
     assert {line["path"] for line in access} == {"/smartlive/callbacks/***"}
-    assert any(line["query"].startswith("hwSecret=%2A%2A%2A&hwTime=") for line in access)
+    assert {line["query"] for line in access} == {""}
 
 
 async def test_a_link_that_flaps_does_not_fill_the_log(database, owner):

@@ -3,9 +3,11 @@ from __future__ import annotations
 import json
 import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import product
 
 import pytest
-from callback_events import JOB, OTHER_JOB, ROOM, body, reply, script, stream, stream_body
+from callback_events import JOB, OTHER_JOB, OUTPUT, ROOM, body, reply, script, stream, stream_body
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +24,7 @@ from airflow_provider_smartlive.callbacks.fold import (
 )
 from airflow_provider_smartlive.callbacks.table import CallbackTable, reply_mark
 from airflow_provider_smartlive.metastudio.events import CallbackEvent, StreamState
+from airflow_provider_smartlive.metastudio.outputs import describe_output
 
 AT = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
 KEY = b"fake-fingerprint-key"
@@ -126,8 +129,155 @@ def test_two_outputs_end_when_both_ended():
 
     assert (first.all_ended, second.all_ended) == (False, True)
     assert not table.job(JOB).has_reached("END")
-    assert ended.job(JOB).ended(2)
-    assert not ended.job(JOB).ended(3)
+    assert ended.job(JOB).ended()
+
+
+def _fingerprint(url, stream_key="fake-separate-key"):
+    return describe_output(url, stream_key, key=KEY).fingerprint
+
+
+FORGED = "rtmp://forged.example.com/x/y"
+SECOND = "rtmp://b.example.com/live/fake-2"
+STARTED = {"outputs": [_fingerprint(OUTPUT)]}
+
+
+def _told(*events, **more):
+    """Fold events in order, and return the job, and which events ended its stream and let sensors of END end."""
+    table, ended, reached = CallbackTable(), [], []
+    for second, event in enumerate(events):
+        table, outcome = _fold(table, event, second=second, **more)
+        ended += [second] if outcome.all_ended else []
+        reached += [second] if "END" in outcome.reached else []
+    return table.job(JOB), ended, reached
+
+
+@pytest.mark.parametrize("state", list(StreamState))
+@pytest.mark.parametrize("more", [{}, STARTED])
+def test_no_later_event_takes_a_recorded_end_back(state, more):
+    job, ended, reached = _told(stream("CONNECTED"), stream("END"), stream(state, output=FORGED), **more)
+
+    assert (ended, reached) == ([1], [1])
+    assert job.ended()
+    assert job.has_reached("END")
+
+
+@pytest.mark.parametrize("state", list(StreamState))
+def test_end_is_counted_by_the_outputs_that_were_started(state):
+    job, ended, _ = _told(stream("CONNECTED"), stream(state, output=FORGED), stream("END"), **STARTED)
+
+    assert ended == [2]
+    assert job.ended()
+
+
+@pytest.mark.parametrize("more", [{}, STARTED])
+def test_an_output_that_never_was_up_keeps_no_end_from_sensors(more):
+    _, ended, reached = _told(stream("CONNECTED"), stream("CONNECTING", output=FORGED), stream("END"), **more)
+
+    assert (ended, reached) == ([2], [2])
+
+
+def test_the_end_of_an_output_that_nobody_started_ends_nothing():
+    job, ended, reached = _told(stream("CONNECTED"), stream("END", output=FORGED), **STARTED)
+
+    assert (ended, reached) == ([], [])
+    assert not job.ended()
+
+
+def test_all_outputs_that_were_started_have_to_end():
+    outputs = [_fingerprint(OUTPUT), _fingerprint(SECOND)]
+    _, ended, _ = _told(stream("END"), stream("END", output=FORGED), outputs=outputs)
+    assert ended == [1]  # as many as were started: the forged one may be the other spelling of the second
+
+    events = (stream("END"), stream("CONNECTED", output=SECOND), stream("END", output=SECOND))
+    assert _told(*events, outputs=outputs)[1] == [2]
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        {"output": OUTPUT + "/"},
+        {"output": "RTMP://Push.example.com:1935/live/fake-stream-key"},
+        {"output": "rtmp://user@push.example.com/live/fake-stream-key/fake-separate-key", "stream_key": ""},
+    ],
+)
+def test_one_output_has_one_row_however_it_is_spelled(spelling):
+    job, ended, reached = _told(stream("CONNECTED"), stream("END", **spelling), **STARTED)
+
+    assert (ended, reached, len(job.streams)) == ([1], [1], 1)
+
+
+def test_an_output_that_metastudio_writes_in_its_own_way_still_ends():
+    other = "rtmp://edge-7.example.com/live"
+    assert _told(stream("CONNECTED", output=other), stream("END", output=other), **STARTED)[1:] == ([1], [1])
+
+
+def test_the_rows_of_strangers_leave_room_for_an_output_that_was_started():
+    forged = [stream("CONNECTED", output=f"{FORGED}{number}") for number in range(2 * MAX_STREAMS)]
+    job, ended, _ = _told(*forged, stream("END"), **STARTED)
+
+    assert ended == [2 * MAX_STREAMS]
+    assert len(job.streams) == MAX_STREAMS
+
+
+NEW = "rtmp://new.example.com/live"
+
+
+@pytest.mark.parametrize("more", [{}, STARTED])
+@pytest.mark.parametrize(
+    ("events", "ended_by"),
+    [
+        ([("END", OUTPUT), ("CONNECTED", NEW), ("END", NEW)], 3),
+        ([("CONNECTED", NEW), ("END", OUTPUT), ("END", NEW)], 3),
+        ([("CONNECTED", NEW), ("END", NEW), ("END", OUTPUT)], 2),
+        ([("CONNECTED", NEW), ("DISCONNECTED", OUTPUT), ("END", NEW)], 3),
+        ([("DISCONNECTED", OUTPUT), ("CONNECTED", NEW), ("RECONNECTING", NEW), ("END", NEW)], 4),
+        ([("END", OUTPUT)], None),
+        ([("END", OUTPUT), ("CONNECTED", OUTPUT)], None),
+    ],
+)
+def test_after_the_outputs_were_exchanged_only_new_links_count(events, ended_by, more):
+    table, _ = _fold(CallbackTable(), stream("CONNECTED"), **more)
+    for second, (state, output) in enumerate(events, 1):
+        event = stream(state, output=output)
+        table, outcome = _fold(table, event, second=second, refreshes=lambda: ["mark"], **more)
+
+        assert outcome.all_ended == ("END" in outcome.reached) == (second == ended_by)
+    assert table.job(JOB).ended() == (ended_by is not None)
+    assert table.job(JOB).interrupted_since() is None
+
+
+def test_outputs_that_are_exchanged_after_the_end_begin_anew():
+    table, _ = _folded(stream("CONNECTED"), stream("END"))
+    table, _ = _fold(table, stream("CONNECTED", output=NEW), refreshes=lambda: ["one"])
+    assert not table.job(JOB).ended()
+
+    table, _ = _fold(table, stream("END", output=NEW), refreshes=lambda: ["one"])
+    assert table.job(JOB).ended()
+    table, outcome = _fold(table, stream("CONNECTED", output=FORGED), refreshes=lambda: ["two", "one"])
+    assert not table.job(JOB).ended()
+    assert not table.job(JOB).has_reached("END")
+    assert outcome.reached == frozenset()
+
+
+def test_commands_are_looked_for_only_when_an_output_is_new_or_ends():
+    asked, table = [], CallbackTable()
+    states = ("CONNECTING", "CONNECTED", "DISCONNECTED", "CONNECTED", "END")
+    for event in (*map(stream, states), script(1)):
+        table, _ = _fold(table, event, refreshes=partial(_asked, asked, event.message))
+
+    assert [message.state for message in asked] == ["CONNECTING", "END"]
+
+
+def _asked(asked, message):
+    asked.append(message)
+    return ()
+
+
+def test_an_exchange_that_nobody_told_us_of_leaves_sensors_to_metastudio_while_the_new_link_is_up():
+    events = [stream("CONNECTED"), stream("CONNECTED", output=NEW), stream("END"), stream("END", output=NEW)]
+    _, ended, reached = _told(*events, **STARTED)
+
+    assert (ended, reached) == ([2], [3])
 
 
 def test_outputs_with_the_same_label_are_told_apart():
@@ -235,6 +385,14 @@ def test_more_unknown_states_than_fit_are_counted_together():
     assert counts["OTHER"] == 12
 
 
+def test_unknown_states_leave_room_for_those_that_tasks_wait_for():
+    table, _ = _folded(*(stream(f"STATE_{number}") for number in range(20)))
+    table, outcome = _folded(stream("CONNECTED"), table=table)
+
+    assert outcome.reached == {"CONNECTED"}
+    assert table.job(JOB).has_reached("CONNECTED")
+
+
 def test_bounds_hold_and_the_current_job_keeps_its_place():
     table, _ = _folded(stream("CONNECTED"))
     for number in range(3 * MAX_JOBS):
@@ -262,7 +420,7 @@ def test_a_table_survives_the_way_through_an_xcom():
     assert CallbackTable.load(json.loads(json.dumps(table.dump()))) == table
 
 
-@pytest.mark.parametrize("value", [None, "", 3, [], {"version": 2}, {"jobs": "none"}])
+@pytest.mark.parametrize("value", [None, "", 3, [], {"version": 1}, {"version": 3}, {"jobs": "none"}])
 def test_what_is_no_table_is_an_empty_one(value):
     assert CallbackTable.load(value) == CallbackTable()
 
@@ -330,9 +488,25 @@ def test_whatever_the_order_both_ends_are_seen(events):
         table, outcome = _fold(table, stream(state, output=f"rtmp://x.example.com/a/{output}"), second=second)
         all_ended += outcome.all_ended
 
-    assert table.job(JOB).ended(2)
+    assert table.job(JOB).ended()
     assert {row.state for row in table.job(JOB).streams} == {"END"}
-    assert 1 <= all_ended <= 2  # twice if the second output shows up after the first one ended
+    assert all_ended == 1
+
+
+def test_an_unreadable_event_pushes_no_job_out_of_a_table_that_is_nearly_full():
+    table, _ = _folded(stream("CONNECTED"), stream("END"))
+    for job in ("a" * 32, "b" * 32, "c" * 32):
+        for output, number, width in product(range(MAX_STREAMS), range(8), (63, 47, 31, 15, 7, 3)):
+            event = stream(f"{number}" + "S" * width, job_id=job, output=f"rtmp://{'h' * 110}/{output}/k")
+            trial, _ = _fold(table, event, current_job=JOB)
+            if len(trial.jobs) >= len(table.jobs):  # only what just fits
+                table = trial
+            noted, outcome = unrecognised(table, "X" * 64, "p" * 200, at=AT, digest="z" * 12)
+
+            assert [job.job_id for job in noted.jobs] == [job.job_id for job in table.jobs]
+            assert outcome.kind is OutcomeKind.UNRECOGNISED
+            assert _size(noted) <= MAX_BYTES
+    assert table.job(JOB).ended()
 
 
 def test_a_note_is_bounded_and_keeps_no_control_characters():

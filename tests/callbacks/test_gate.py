@@ -24,12 +24,17 @@ def test_the_defaults():
         ("callback_auth_forms", "host-path-query, anything"),
         ("callback_auth_window", "0"),
         ("callback_auth_window", "soon"),
+        ("callback_auth_window", "9" * 14),
         ("callback_max_body", "-1"),
+        ("callback_max_body", "9" * 5000),
         ("callback_rate_limit", "0"),
+        ("callback_rate_limit", "%(x)s"),
     ],
 )
-def test_an_option_without_a_usable_value_is_named(monkeypatch, option, value):
+def test_an_option_without_a_usable_value_is_named_and_its_default_counts(monkeypatch, caplog, option, value):
     monkeypatch.setenv(f"AIRFLOW__SMARTLIVE__{option.upper()}", value)
 
-    with pytest.raises(ValueError, match=rf"\[smartlive\] {option}"):
-        Rules.read()
+    assert Rules.read() == Rules(timedelta(minutes=5), (SignedForm.HOST_PATH_QUERY,), 65_536, 600)
+    (line,) = caplog.messages
+    assert f"[smartlive] {option} " in line
+    assert len(line) < 300

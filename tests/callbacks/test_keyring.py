@@ -6,6 +6,7 @@ import threading
 from structlog.testing import capture_logs
 
 from airflow_provider_smartlive import settings
+from airflow_provider_smartlive.callbacks import keyring as keyrings
 from airflow_provider_smartlive.callbacks.keyring import Keyring
 
 
@@ -58,6 +59,36 @@ async def test_a_backend_that_is_away_costs_neither_the_old_secrets_nor_a_read_p
     assert source.asked == 2
     assert len(lines) == 1
     assert "fake-secret" not in str(lines)
+
+
+async def test_a_backend_that_hangs_holds_no_callback_up(monkeypatch):
+    monkeypatch.setattr(keyrings, "READ_TIMEOUT", 0.01)
+    source, released = Source(), threading.Event()
+    await source.keyring.secrets()
+    source.now = settings.SECRETS_TTL
+    source.says, read = ("fake-newer",), source.read
+    monkeypatch.setattr(source.keyring, "_read", lambda: released.wait(30) and read())
+    try:
+        async with asyncio.timeout(5):
+            for _ in range(2):
+                answers = await asyncio.gather(*(source.keyring.secrets() for _ in range(50)))
+                assert set(answers) == {("fake-secret",)}
+    finally:
+        released.set()
+
+    await asyncio.wait_for(source.keyring._reading, 5)
+    assert await source.keyring.secrets() == ("fake-newer",)
+    assert source.asked == 2
+
+
+async def test_a_backend_that_hangs_from_the_start_lets_nobody_in_and_holds_nobody_up(monkeypatch):
+    monkeypatch.setattr(keyrings, "READ_TIMEOUT", 0.01)
+    released = threading.Event()
+    keyring = Keyring(read=lambda: released.wait(30) and ("fake-secret",))
+    try:
+        assert await asyncio.gather(*(keyring.secrets() for _ in range(50))) == [()] * 50
+    finally:
+        released.set()
 
 
 async def test_without_any_answer_yet_there_is_no_secret():

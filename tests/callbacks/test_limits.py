@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
-from airflow_provider_smartlive.callbacks.limits import Rarely, RateLimit
+from airflow_provider_smartlive.callbacks.limits import Rarely, RateLimit, Turns
 
 
 class Clock:
@@ -60,3 +64,47 @@ def test_a_kind_gets_one_line_per_minute_and_the_rest_is_counted(clock):
 
 def test_the_first_line_comes_through_soon_after_the_machine_started():
     assert Rarely(clock=lambda: 0.5).lets_through("token") == 0
+
+
+@pytest.fixture
+def executor():
+    with ThreadPoolExecutor(4) as executor:
+        yield executor
+
+
+async def test_work_of_one_key_is_done_one_after_the_other(executor):
+    turns, running, most = Turns(executor), [], []
+
+    def work(number):
+        running.append(number)
+        most.append(len(running))
+        running.remove(number)
+        return number
+
+    answers = await asyncio.gather(
+        *(turns.run("task", lambda number=number: work(number)) for number in range(50))
+    )
+
+    assert answers == list(range(50))
+    assert max(most) == 1
+    assert not turns._turns
+
+
+async def test_who_stops_waiting_leaves_its_turn_to_nobody_before_the_work_is_done(executor):
+    turns, released = Turns(executor), threading.Event()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await turns.run("task", lambda: released.wait(30))
+    next_one = asyncio.create_task(turns.run("task", released.is_set))
+    assert await turns.run("other task", lambda: "done") == "done"
+    released.set()
+
+    assert await next_one
+
+
+async def test_work_that_fails_ends_its_turn(executor):
+    turns = Turns(executor)
+    with pytest.raises(ZeroDivisionError):
+        await turns.run("task", lambda: 1 / 0)
+
+    assert await turns.run("task", lambda: 1) == 1

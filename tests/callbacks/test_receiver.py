@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import socket
 import threading
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
+import uvicorn
 from callback_events import JOB, body, stream_body
 
 from airflow_provider_smartlive import settings
@@ -171,10 +176,15 @@ async def test_refused_with_a_secret_that_is_too_short():
     await _refused(door, await door.post())
 
 
-async def test_refused_with_an_option_that_makes_no_sense(door, monkeypatch):
-    monkeypatch.setenv("AIRFLOW__SMARTLIVE__CALLBACK_AUTH_WINDOW", "soon")
+@pytest.mark.parametrize("value", ["soon", "9" * 14, "9" * 5000, "0", ""])
+async def test_an_option_that_makes_no_sense_stops_neither_refusals_nor_events(monkeypatch, caplog, value):
+    monkeypatch.setenv("AIRFLOW__SMARTLIVE__CALLBACK_AUTH_WINDOW", value)
+    door = Door()
 
-    await _refused(door, await door.post())
+    assert (await door.post()).status_code == 200
+    late = await door.post(at=NOW - timedelta(seconds=301))
+    assert _face(late) == _face(await door.send("POST", "/nothing-here"))
+    assert len([line for line in caplog.messages if "callback_auth_window" in line]) == 1
 
 
 @pytest.mark.parametrize(
@@ -294,6 +304,14 @@ async def test_the_secrets_are_read_once_for_many_requests(door):
         "application/json; charset=UTF-8",
         'text/plain;charset="utf-8"',
         "application/x+json",
+        "application/json;",
+        "application/json; charset=utf-8; profile=x",
+        "application/json; charset = 'utf-8'",
+        "application/json; charset=utf-8, application/json",
+        "text/plain; charset=ISO-8859-1",
+        "application/json; charset=us-ascii",
+        "application/json; charset=gbk",
+        "nonsense",
     ],
 )
 async def test_content_types_that_can_hold_json_are_taken(door, content_type):
@@ -307,8 +325,9 @@ async def test_content_types_that_can_hold_json_are_taken(door, content_type):
     [
         {"content-type": "application/x-www-form-urlencoded"},
         {"content-type": "multipart/form-data; boundary=x"},
-        {"content-type": "application/json; charset=gbk"},
+        {"content-type": " Multipart/Form-Data;boundary=x"},
         {"content-encoding": "gzip"},
+        {"content-encoding": "br"},
     ],
 )
 async def test_content_types_that_cannot_are_not(door, headers):
@@ -316,6 +335,21 @@ async def test_content_types_that_cannot_are_not(door, headers):
 
     assert answer.status_code == 415
     assert not door.store.recorded
+
+
+@pytest.mark.parametrize("encoding", ["", "identity", "Identity", "utf-8"])
+async def test_what_is_not_compressed_may_say_so(door, encoding):
+    assert (await door.post(headers={"content-encoding": encoding})).status_code == 200
+
+
+async def test_the_bytes_decide_and_not_what_is_said_of_them(door):
+    headers = {"content-type": "application/json; charset=iso-8859-1"}
+    script = {"event_type": "SHOOT_SCRIPT_SWITCH", "message": {"job_id": JOB, "shoot_script_title": "Größe"}}
+    text = json.dumps(script, ensure_ascii=False)
+
+    assert (await door.post(text.encode(), headers=headers)).status_code == 200
+    assert door.store.recorded[0][1].message.shoot_script_title == "Größe"
+    assert (await door.post(text.encode("latin-1"), headers=headers)).status_code == 400
 
 
 async def test_a_body_beyond_the_limit_is_not_read_to_its_end(door):
@@ -410,21 +444,90 @@ async def test_a_database_that_hangs_is_unavailable_in_time(door, monkeypatch):
     assert {answer.status_code for answer in answers} == {503}
 
 
-async def test_more_events_than_the_limit_are_put_off(door, monkeypatch):
+@pytest.fixture
+def narrow_door(monkeypatch):
+    """A door that takes three events per minute and task."""
     monkeypatch.setenv("AIRFLOW__SMARTLIVE__CALLBACK_RATE_LIMIT", "3")
-    answers = [await door.post() for _ in range(5)]
+    return Door()
 
-    assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]
+
+@pytest.mark.parametrize("auth_type", [AuthType.MSS_A_HEAD, AuthType.NONE])
+async def test_more_events_than_the_limit_are_put_off(narrow_door, auth_type):
+    issued, allowed = narrow_door.issued(auth_type), 3 + receivers.SIGNATURE_ALLOWANCE
+    answers = [await narrow_door.post(issued=issued) for _ in range(allowed + 2)]
+
+    assert [answer.status_code for answer in answers] == [200] * allowed + [429] * 2
     assert answers[-1].headers["retry-after"] == "60"
-    assert len(door.store.recorded) == 3
+    assert len(narrow_door.store.recorded) == allowed
 
 
-async def test_refused_requests_do_not_use_up_the_limit(door, monkeypatch):
-    monkeypatch.setenv("AIRFLOW__SMARTLIVE__CALLBACK_RATE_LIMIT", "1")
+async def test_a_flood_through_a_captured_signature_keeps_no_real_end_out(narrow_door):
+    issued = narrow_door.issued()
+    flood = [await narrow_door.post(stream_body("CONNECTED"), issued=issued) for _ in range(20)]
+    real = [await narrow_door.post(issued=issued, at=NOW + timedelta(seconds=second)) for second in (1, 1, 2)]
+
+    assert flood[-1].status_code == 429
+    assert [answer.status_code for answer in real] == [200, 200, 200]
+
+
+async def test_refused_requests_do_not_use_up_the_limit(narrow_door):
     for _ in range(5):
-        assert (await door.post(key="0" * 32)).status_code == 404
+        assert (await narrow_door.post(key="0" * 32)).status_code == 404
 
-    assert (await door.post()).status_code == 200
+    assert (await narrow_door.post()).status_code == 200
+
+
+async def test_a_task_whose_events_wait_takes_no_thread_from_others(door, monkeypatch):
+    monkeypatch.setattr(receivers, "STORE_TIMEOUT", 0.2)
+    released, record = threading.Event(), door.store.record
+
+    def waiting(opened, event, **more):
+        if opened.route == ROUTE:
+            released.wait(timeout=30)
+        return record(opened, event, **more)
+
+    door.store.record = waiting
+    other = issue(
+        replace(ROUTE, identity=replace(ROUTE.identity, task_id="other")),
+        base_url=BASE,
+        secrets=[SECRET],
+        auth_type=AuthType.NONE,
+    )
+    try:
+        held = [asyncio.create_task(door.post()) for _ in range(3 * Recorder.concurrency)]
+        await asyncio.sleep(0)
+        for _ in range(3):
+            assert (await door.post(issued=other)).status_code == 200
+            assert {answer.status_code for answer in await asyncio.gather(*held)} == {503}
+            held = [asyncio.create_task(door.post()) for _ in range(2)]  # the row is still held
+        await asyncio.gather(*held)
+    finally:
+        released.set()
+
+
+def _served(app):
+    """Serve an app as Airflow does; yields the address."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = uvicorn.Config(app, log_config=None, lifespan="off", ws="none", timeout_keep_alive=60)
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        yield listener.getsockname()
+        server.should_exit = True
+        thread.join(10)
+
+
+def test_who_is_refused_and_goes_on_sending_is_hung_up_on(door):
+    with (
+        contextmanager(_served)(door.app) as address,
+        socket.create_connection(address, timeout=10) as sender,
+    ):
+        sender.sendall(b"POST /callbacks/x HTTP/1.1\r\nHost: x\r\nContent-Length: 50000\r\n\r\n{")
+        answer = b""
+        while data := sender.recv(4096):  # until the server closes the connection
+            answer += data
+
+    assert answer.startswith(b"HTTP/1.1 404")
 
 
 async def test_no_answer_repeats_a_secret_and_none_may_be_stored(door):

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
-from contextlib import nullcontext
+import time
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
-from callback_events import JOB, OTHER_JOB, reply, stream
+from callback_events import JOB, OTHER_JOB, OUTPUT, body, reply, stream
 
+from airflow_provider_smartlive.callbacks import rows
 from airflow_provider_smartlive.callbacks.fold import OutcomeKind
 from airflow_provider_smartlive.callbacks.route import Identity, OpenedRoute, Route
 from airflow_provider_smartlive.callbacks.store import (
@@ -22,20 +24,23 @@ from airflow_provider_smartlive.callbacks.waiter import (
     XCOM_TABLE_KEY,
     Waiter,
     Wake,
+    announce_refresh,
     starter_waiter_key,
     waiter_key,
+    withdraw_refresh,
 )
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
+from airflow_provider_smartlive.metastudio.events import CallbackEvent
+from tests.metadata_database import Database
 
 AT = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
 #: As the starter spells it. Wake-ups keep that spelling: people compare the results of tasks.
 DASHED_JOB = "26f06524-4f75-4b3a-a853-b649a21aaf66"
 
 
-def _opened(identity: Identity, generation: int = 0) -> OpenedRoute:
-    return OpenedRoute(
-        Route(identity, str(generation), generation), "https://fake", "fake-key", AuthType.NONE, b"fake"
-    )
+def _opened(identity: Identity, generation: int | tuple[str, int] = 0) -> OpenedRoute:
+    name, max_tries = generation if isinstance(generation, tuple) else (str(generation), generation)
+    return OpenedRoute(Route(identity, name, max_tries), "https://fake", "fake-key", AuthType.NONE, b"fake")
 
 
 def _record(database, identity, event, *, generation=0, at=AT, signed_at=None, digest=None):
@@ -291,23 +296,227 @@ def test_a_broken_registration_costs_neither_the_others_nor_the_event(database, 
     assert database.row(sound).state == "success"
 
 
-def test_a_waiter_whose_end_fails_half_way_is_left_whole(database, owner):
-    from airflow.models.dag import DagModel
-    from sqlalchemy import update
+def test_a_waiter_whose_resumption_fails_half_way_is_left_whole(database, owner, monkeypatch):
+    broken, sound, ended = database.task("a"), database.task("b"), database.task("c")
+    for waiter in (broken, sound):
+        _wait(database, waiter, needs_worker=True)
+    _wait(database, ended)
+    submit = rows.handle_event_submit
 
-    broken, sound = database.task("a"), database.task("b")
-    _wait(database, broken)
-    _wait(database, sound)
-    with database.sessions() as session:  # Airflow raises for such a row, after the result was written
-        session.execute(
-            update(DagModel).where(DagModel.dag_id == broken.dag_id).values(relative_fileloc=None)
-        )
+    def failing(event, *, task_instance, session):
+        submit(event, task_instance=task_instance, session=session)
+        if task_instance.task_id == "a":
+            raise RuntimeError("after the row was written")
+
+    monkeypatch.setattr(rows, "handle_event_submit", failing)
     receipt = _record(database, owner, stream("END"))
 
+    assert (receipt.owner_resumed, receipt.waiters_woken) == (True, 2)
+    assert [database.row(waiter).state for waiter in (broken, sound, ended)] == [
+        "deferred",
+        "scheduled",
+        "success",
+    ]
+
+
+@pytest.mark.parametrize("needs_worker", [False, True])
+def test_a_task_of_another_operator_is_left_alone_whatever_it_registered(database, needs_worker):
+    foreign = "airflow.providers.standard.triggers.temporal.DateTimeTrigger"
+    owner = database.task(xcoms={JOB_ID_KEY: DASHED_JOB}, trigger_class=foreign)
+    waiter = database.task("watch", trigger_class=foreign)
+    _wait(database, waiter, needs_worker=needs_worker)
+    receipt = _record(database, owner, stream("END"))
+
+    assert (receipt.owner_resumed, receipt.waiters_woken) == (False, 0)
+    assert [database.row(task).state for task in (owner, waiter)] == ["deferred", "deferred"]
+
+
+def test_many_waiters_are_woken_in_few_statements(database, owner):
+    """Their number must not decide whether END is answered in time."""
+    from sqlalchemy import event
+
+    def statements(number):
+        task = database.task(xcoms={JOB_ID_KEY: JOB})
+        watching = [database.task("watch", like=task, map_index=index) for index in range(number)]
+        for waiter in watching:
+            database.push(waiter, starter_waiter_key(task), Waiter(target_state="END").dump())
+        seen = []
+        with database.sessions() as session:
+            engine = session.get_bind()
+        listener = lambda *args: seen.append(args[2])  # noqa: E731 -- removed again under the same name
+        event.listen(engine, "before_cursor_execute", listener)
+        try:
+            receipt = _record(database, task, stream("END"))
+        finally:
+            event.remove(engine, "before_cursor_execute", listener)
+        assert receipt.waiters_woken == number
+        assert {database.row(waiter).state for waiter in watching} == {"success"}
+        assert {database.xcom(waiter, "return_value")["state"] for waiter in watching} == {"END"}
+        return len(seen)
+
+    assert statements(40) == statements(2)
+
+
+def test_an_ended_waiter_says_how_long_it_took(database, owner):
+    waiter = database.task("watch")
+    _wait(database, waiter)
+    at = datetime.now(UTC)
+    _record(database, owner, stream("END"), at=at)
+
+    row = database.row(waiter)
+    assert row.end_date == at
+    assert row.duration == (at - row.start_date).total_seconds()
+
+
+def test_an_event_of_a_later_life_begins_a_new_table(database, owner):
+    _record(database, owner, stream("END"), generation=("1", 0))
+    receipt = _record(database, owner, stream("CONNECTED"), generation=("2", 0))
+
+    table = _table(database, owner)
+    assert (table.generation, table.events) == ("2", 1)
+    assert not table.job(JOB).ended()
+    assert receipt.outcome.reached == {"CONNECTED"}
+
+
+def test_an_event_of_an_earlier_life_is_gone_and_wakes_nobody(database, owner):
+    """A clear need not raise max_tries; the generation differs all the same."""
+    waiter = database.task("watch")
+    database.push(waiter, starter_waiter_key(owner), Waiter(target_state="END").dump())
+    _record(database, owner, stream("CONNECTED"), generation=("2", 0))
+    before = database.xcom(owner, XCOM_TABLE_KEY)
+
+    with pytest.raises(Gone):
+        _record(database, owner, stream("END"), generation=("1", 0))
+    assert database.xcom(owner, XCOM_TABLE_KEY) == before
+    assert [database.row(task).state for task in (owner, waiter)] == ["deferred", "deferred"]
+
+
+def test_a_test_event_belongs_to_whatever_life_there_is(database, owner):
+    _record(database, owner, stream("CONNECTED"), generation=("2", 0))
+    _record(database, owner, CallbackEvent.parse(body("SMARTLIVE_TEST")), generation=("", 0))
+
+    table = _table(database, owner)
+    assert (table.generation, table.events, table.unrecognised.count) == ("2", 2, 1)
+    assert table.job(JOB).has_reached("CONNECTED")
+
+
+def test_outputs_that_a_task_exchanges_count_no_more(database, owner):
+    """Whichever way MetaStudio ends the old link, the sensor waits for the end of the new one."""
+    command, waiter = database.task("refresh", state="running"), database.task("watch")
+    _wait(database, waiter)
+    new = "rtmp://new.example.com/live"
+    _record(database, owner, stream("CONNECTED"))
+    announce_refresh(_Ti(database, command), DASHED_JOB, "sent once")
+
+    for state, output in (("END", OUTPUT), ("CONNECTED", new)):
+        assert _record(database, owner, stream(state, output=output)).waiters_woken == 0
+        announce_refresh(_Ti(database, command), DASHED_JOB, "sent once")  # by another try
+    assert database.row(owner).state == "deferred"
+    receipt = _record(database, owner, stream("END", output=new))
     assert (receipt.owner_resumed, receipt.waiters_woken) == (True, 1)
-    assert database.row(broken).state == "deferred"
-    assert database.xcom(broken, "return_value") is None
-    assert database.row(sound).state == "success"
+
+
+def test_an_exchange_that_was_refused_changes_nothing(database, owner):
+    command = database.task("refresh", state="running")
+    _record(database, owner, stream("CONNECTED"))
+    announce_refresh(_Ti(database, command), JOB, "refused")
+    withdraw_refresh(_Ti(database, command), JOB)
+
+    assert _record(database, owner, stream("END")).owner_resumed
+
+
+class _Ti:
+    """A task instance that pushes XComs as a running task does."""
+
+    def __init__(self, database, identity):
+        self.database, self.identity = database, identity
+
+    def xcom_push(self, key, value):
+        self.database.push(self.identity, key, value)
+
+
+@pytest.fixture
+def holding():
+    """Lock the row of a task for a while, as somebody else's transaction does."""
+
+    @contextmanager
+    def hold(database, identity):
+        from airflow.models.taskinstance import TaskInstance
+        from sqlalchemy import select
+
+        with database.sessions() as session:
+            held = select(TaskInstance.id).where(*Database._is(identity)).with_for_update()
+            session.execute(held).one()
+            yield
+
+    return hold
+
+
+@pytest.mark.processes
+def test_a_locked_row_is_not_waited_for_for_long(postgresql, monkeypatch, holding):
+    monkeypatch.setattr(rows, "LOCK_TIMEOUT", 50)
+    rows._locking.cache_clear()
+    owner, other = (postgresql.task(xcoms={JOB_ID_KEY: JOB}) for _ in range(2))
+    with holding(postgresql, owner):
+        with pytest.raises(Unavailable):
+            _record(postgresql, owner, stream("END"))
+        assert _record(postgresql, other, stream("END")).owner_resumed
+    rows._locking.cache_clear()
+
+    assert _record(postgresql, owner, stream("END")).owner_resumed
+
+
+@pytest.mark.processes
+def test_a_locked_waiter_costs_neither_the_others_nor_the_event(postgresql, monkeypatch, holding):
+    monkeypatch.setattr(rows, "LOCK_TIMEOUT", 50)
+    rows._locking.cache_clear()
+    owner = postgresql.task(xcoms={JOB_ID_KEY: JOB})
+    locked, free = (postgresql.task("watch") for _ in range(2))
+    for waiter in (locked, free):
+        _wait(postgresql, waiter)
+    with holding(postgresql, locked):
+        receipt = _record(postgresql, owner, stream("END"))
+    rows._locking.cache_clear()
+
+    assert (receipt.owner_resumed, receipt.waiters_woken) == (True, 1)
+    assert [postgresql.row(waiter).state for waiter in (locked, free)] == ["deferred", "success"]
+    postgresql.forget()
+
+
+def test_the_one_writer_of_sqlite_is_not_waited_for_for_long_either(sqlite, monkeypatch):
+    from sqlalchemy import text
+
+    monkeypatch.setattr(rows, "BUSY_TIMEOUT", 20)
+    owner = sqlite.task(xcoms={JOB_ID_KEY: JOB})
+
+    def busy_timeout():
+        with sqlite.sessions() as session:
+            return session.execute(text("PRAGMA busy_timeout")).scalar_one()
+
+    before = busy_timeout()
+    with sqlite.sessions() as session:
+        session.execute(text("UPDATE dag SET is_paused = is_paused"))
+        began = time.monotonic()
+        with pytest.raises(Unavailable):
+            _record(sqlite, owner, stream("END"))
+        assert time.monotonic() - began < 2
+    assert busy_timeout() == before
+    assert _record(sqlite, owner, stream("END")).owner_resumed
+    sqlite.forget()
+
+
+@pytest.mark.processes
+def test_how_long_a_task_waits_is_told_by_the_databases_clock(postgresql):
+    """One API server's clock may be off."""
+    owner = postgresql.task(xcoms={JOB_ID_KEY: JOB}, deferred_for=timedelta(seconds=12))
+    early = postgresql.task(xcoms={JOB_ID_KEY: JOB}, deferred_for=timedelta(seconds=4))
+    for task, off, resumed in ((owner, -5, True), (early, 5, False)):
+        now = datetime.now(UTC) + timedelta(seconds=off)
+        store = Store(sessions=postgresql.sessions, resume_delay=8, now=lambda now=now: now)
+        receipt = store.record(_opened(task), stream("END"), at=AT, signed_at=None, digest=None)
+
+        assert receipt.owner_resumed == resumed
+    postgresql.forget()
 
 
 def test_a_table_that_somebody_overwrote_is_begun_anew(database):

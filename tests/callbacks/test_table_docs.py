@@ -40,7 +40,7 @@ STORY = [
 
 
 def _example() -> CallbackTable:
-    table = CallbackTable()
+    table = CallbackTable(generation="019aad5c4ac43c5d0f1a")
     for seconds, event in STORY:
         at = START + timedelta(seconds=seconds)
         signed_at = at.replace(microsecond=0)
@@ -77,6 +77,7 @@ def test_the_page_gives_the_bounds_that_hold():
         "MAX_REPLIES",
         "MAX_UNRECOGNISED",
         "MAX_DIGESTS",
+        "MAX_REFRESHES",
     ):
         assert re.search(rf"\| {getattr(folding, name)} \| .*<!-- {name} -->", page), name
     assert "16 KiB" in page

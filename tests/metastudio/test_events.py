@@ -125,6 +125,43 @@ def test_numbers_where_texts_are_documented_are_read() -> None:
     assert event.message == ScriptSwitch(room_id="1", job_id="2", shoot_script_sequence_no="3")
 
 
+@pytest.mark.parametrize(
+    ("event_type", "message"),
+    [
+        ("RTMP_STREAM_STATE_CHANGE", STATE_CHANGE),
+        (
+            "SHOOT_SCRIPT_SWITCH",
+            {"scene_script_name": "s", "shoot_script_sequence_no": "1", "shoot_script_title": "t"},
+        ),
+        ("REPLY_COMMAND_FINISH", {"reply_id": "r"}),
+    ],
+)
+def test_null_means_absent(event_type: str, message: dict[str, str]) -> None:
+    message = {"room_id": ROOM, "job_id": JOB, **message}
+    for name in message.keys() - {"job_id", "state", "reply_id"}:
+        nulled = CallbackEvent.parse(callback({**message, name: None}, event_type))
+        absent = {other: value for other, value in message.items() if other != name}
+        assert nulled == CallbackEvent.parse(callback(absent, event_type))
+
+
+def test_null_means_absent_in_messages_of_the_rtc_room() -> None:
+    data = {"script_name": None, "offset": None, "shoot_script_title": None, "shoot_script_sequence_no": None}
+    message = RtcMessage.parse(json.dumps({"message_type": "live_progress_notify", "data": data}).encode())
+    assert message.data == LiveProgress()
+
+
+def test_a_message_may_be_an_object() -> None:
+    as_object = json.dumps({"event_type": "RTMP_STREAM_STATE_CHANGE", "message": STATE_CHANGE}).encode()
+    assert CallbackEvent.parse(as_object) == CallbackEvent.parse(callback(STATE_CHANGE))
+
+
+def test_a_byte_order_mark_is_skipped() -> None:
+    plain = callback(STATE_CHANGE)
+    inside = json.dumps({**json.loads(plain), "message": "\ufeff" + json.dumps(STATE_CHANGE)}).encode()
+    for marked in (b"\xef\xbb\xbf" + plain, inside, b"\xef\xbb\xbf" + inside):
+        assert CallbackEvent.parse(marked) == CallbackEvent.parse(plain)
+
+
 def test_secrets_are_not_shown() -> None:
     known = CallbackEvent.parse(callback(STATE_CHANGE))
     unknown = CallbackEvent.parse(callback({"key": "fake-key"}, "NEW"))
@@ -147,7 +184,8 @@ DEEP = "[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1)
         (b'{"event_type": 1, "message": "{}"}', "event_type must be a text"),
         (b'{"event_type": "", "message": "{}"}', "event_type must be a text"),
         (b'{"event_type": "X"}', "message must be a text"),
-        (b'{"event_type": "X", "message": {}}', "message must be a text"),
+        (b'{"event_type": "X", "message": []}', "message must be a text"),
+        (b'{"event_type": "X", "message": null}', "message must be a text"),
         (b'{"event_type": "X", "message": ""}', "message must be a text"),
         (b'{"event_type": "X", "message": "fake"}', "message is not valid JSON"),
         (b'{"event_type": "X", "message": "[]"}', "message must be a JSON object"),
@@ -166,7 +204,8 @@ DEEP = "[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1)
         (b'{"event_type": "X", "message": "{}", "a": ' + b"9" * 5000 + b"}", "body is not valid JSON"),
         (callback({**STATE_CHANGE, "job_id": ""}), "job_id: string_too_short"),
         (callback({**STATE_CHANGE, "job_id": "x" * 65}), "job_id: string_too_long"),
-        (callback({**STATE_CHANGE, "room_id": None}), "room_id: string_type"),
+        (callback({**STATE_CHANGE, "job_id": None}), "job_id: missing"),
+        (callback({**STATE_CHANGE, "room_id": ""}), "room_id: string_too_short"),
         (callback({**STATE_CHANGE, "stream_key": []}), "stream_key: string_type"),
         (callback({**STATE_CHANGE, "state": {}}), "state"),
         (callback({"job_id": JOB, "room_id": ROOM}, "REPLY_COMMAND_FINISH"), "reply_id: missing"),

@@ -39,3 +39,55 @@ def test_fingerprint_tells_outputs_apart_and_needs_the_key() -> None:
     assert all(len(output.fingerprint) == 12 for output in outputs)
     assert describe_output(url, "one", key=KEY) in outputs
     assert describe_output(url, "", key=KEY) == describe_output(url, None, key=KEY)
+
+
+def _fingerprint(url: str, stream_key: str | None = None) -> str:
+    return describe_output(url, stream_key, key=KEY).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("url", "stream_key"),
+    [
+        ("rtmp://push.example.com/live/", "fake-key"),
+        ("rtmp://push.example.com/live/fake-key", None),
+        ("rtmp://push.example.com/live/fake-key/", ""),
+        ("rtmp://push.example.com/live/fake-key", "fake-key"),
+        ("rtmp://push.example.com:1935/live", "fake-key"),
+        ("rtmp://push.example.com:/live", "fake-key"),
+        ("RTMP://PUSH.Example.com/live", "/fake-key"),
+        ("rtmp://push.example.com./live", "fake-key"),
+        ("rtmp://user:fake-password@push.example.com/live", "fake-key"),
+        (" rtmp://push.example.com//live ", " fake-key "),
+        ("rtmp://push.example.com/live", "fake%2Dkey"),
+    ],
+)
+def test_every_spelling_of_an_output_has_one_fingerprint(url: str, stream_key: str | None) -> None:
+    assert _fingerprint(url, stream_key) == _fingerprint("rtmp://push.example.com/live", "fake-key")
+
+
+@pytest.mark.parametrize(
+    ("url", "stream_key"),
+    [
+        ("rtmp://push.example.com/Live", "fake-key"),
+        ("rtmp://push.example.com/live", "Fake-key"),
+        ("rtmps://push.example.com/live", "fake-key"),
+        ("rtmp://push.example.com:1936/live", "fake-key"),
+        ("rtmp://other.example.com/live", "fake-key"),
+        ("rtmp://push.example.com/live?vhost=x", "fake-key"),
+        ("rtmp://push.example.com/live", None),
+    ],
+)
+def test_other_outputs_have_other_fingerprints(url: str, stream_key: str | None) -> None:
+    assert _fingerprint(url, stream_key) != _fingerprint("rtmp://push.example.com/live", "fake-key")
+
+
+def test_a_query_belongs_to_the_output_on_either_side() -> None:
+    assert _fingerprint("rtmp://h.example.com/live", "k?sign=fake") == _fingerprint(
+        "rtmp://h.example.com/live/k?sign=fake"
+    )
+    assert _fingerprint("rtmps://h.example.com:443/a/k") == _fingerprint("rtmps://h.example.com/a", "k")
+
+
+@pytest.mark.parametrize("url", ["rtmp://[::1/live", "rtmp://h:fake/live", "", "\0", "fake"])
+def test_what_is_no_url_still_has_a_fingerprint(url: str) -> None:
+    assert _fingerprint(url, "a") != _fingerprint(url, "b")

@@ -9,6 +9,8 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from airflow_provider_smartlive.plugin import SmartLivePlugin
+
 PROGRAM = """
 import sys
 from airflow.sdk.plugins_manager import AirflowPlugin
@@ -58,6 +60,10 @@ def test_airflow_itself_mounts_the_receiver(api_server: FastAPI) -> None:
     assert TestClient(api_server).get("/smartlive/health").status_code == 200
 
 
+def test_airflow_itself_puts_the_guard_of_misspelt_paths_around_everything(api_server: FastAPI) -> None:
+    assert TestClient(api_server).post("/SmartLive/callbacks/x").json() == {"error": "not found"}
+
+
 def test_the_provider_is_found_by_its_entry_points() -> None:
     from importlib.metadata import entry_points
 
@@ -65,3 +71,26 @@ def test_the_provider_is_found_by_its_entry_points() -> None:
     assert "airflow_provider_smartlive.plugin:SmartLivePlugin" in plugins
     providers = {entry.value.partition(":")[0] for entry in entry_points(group="apache_airflow_provider")}
     assert "airflow_provider_smartlive.provider_info" in providers
+
+
+OF_THE_RECEIVER = (
+    "callback_auth_window",
+    "callback_auth_forms",
+    "callback_max_body",
+    "callback_rate_limit",
+    "callback_auth_type",
+    "callback_base_url",
+    "resume_delay",
+    "callback_secrets",
+)
+
+
+@pytest.mark.parametrize("option", OF_THE_RECEIVER)
+def test_no_value_of_an_option_stops_the_api_server(monkeypatch: pytest.MonkeyPatch, option: str) -> None:
+    for value in ("", "garbage", "-1", "0", "9" * 14, "9" * 5000, "é%(x)s", "short,short", "nan", "1e3"):
+        monkeypatch.setenv(f"AIRFLOW__SMARTLIVE__{option.upper()}", value)
+        app = SmartLivePlugin().fastapi_apps[0]["app"]
+        client = TestClient(app)
+
+        assert client.get("/health").text == "ok"
+        assert client.post("/callbacks/" + "A" * 200).status_code == 404

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_smartlive import settings
+from airflow_provider_smartlive.metastudio.callback_auth import AuthType, SignedForm
 from airflow_provider_smartlive.provider_info import OPTIONS
 
 PREFIX = "AIRFLOW__SMARTLIVE__"
@@ -22,6 +23,8 @@ def test_every_whole_number_has_a_default_that_is_one() -> None:
     integers = [name for name, option in OPTIONS.items() if option["type"] == "integer"]
     assert integers
     assert all(settings.number(name) > 0 for name in integers)
+    assert all(OPTIONS[name]["minimum"] < OPTIONS[name]["maximum"] for name in integers)
+    settings.check()
 
 
 def test_airflow_knows_the_defaults_too() -> None:
@@ -35,11 +38,66 @@ def test_a_value_of_the_deployment_comes_first(monkeypatch: pytest.MonkeyPatch) 
     assert settings.number("end_grace") == 7
 
 
-@pytest.mark.parametrize("value", ["", "soon", "1.5", "1e3"])
-def test_what_is_no_whole_number_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
-    monkeypatch.setenv(f"{PREFIX}END_GRACE", value)
-    with pytest.raises(ValueError, match=r"\[smartlive\] end_grace must be a whole number"):
-        settings.number("end_grace")
+BROKEN = [
+    "",
+    "soon",
+    "1.5",
+    "1e3",
+    "1_000",
+    "\N{ARABIC-INDIC DIGIT THREE}",
+    "nan",
+    "-1",
+    "9" * 14,
+    "9" * 5000,
+]
+
+
+@pytest.mark.parametrize("value", BROKEN)
+@pytest.mark.parametrize("option", [name for name, option in OPTIONS.items() if option["type"] == "integer"])
+def test_what_is_no_whole_number_within_bounds_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, option: str, value: str
+) -> None:
+    monkeypatch.setenv(f"{PREFIX}{option.upper()}", value)
+    low, high = OPTIONS[option]["minimum"], OPTIONS[option]["maximum"]
+    with pytest.raises(
+        settings.InvalidSettingError,
+        match=rf"\[smartlive\] {option} must be a whole number from {low} to {high}",
+    ) as caught:
+        settings.number(option)
+    assert len(str(caught.value)) < 200
+    with pytest.raises(ValueError, match=option):
+        settings.check()
+
+
+@pytest.mark.parametrize("value", ["", "MSS_B", "MSS_A_HEAD, MSS_A", "mss_a"])
+def test_a_choice_is_one_of_few(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv(f"{PREFIX}CALLBACK_AUTH_TYPE", value)
+    with pytest.raises(
+        settings.InvalidSettingError, match="callback_auth_type must be one of MSS_A_HEAD, MSS_A, NONE"
+    ):
+        settings.choice("callback_auth_type")
+
+
+def test_the_choices_are_those_of_the_contract() -> None:
+    assert set(OPTIONS["callback_auth_type"]["choices"]) == set(AuthType) - {AuthType.MEITUAN_DEFAULT}
+    assert set(OPTIONS["callback_auth_forms"]["choices"]) == set(SignedForm)
+
+
+def test_what_airflow_cannot_read_is_named_without_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(f"{PREFIX}CALLBACK_SECRETS", raising=False)
+    monkeypatch.setenv(f"{PREFIX}CALLBACK_SECRETS_CMD", "ls /fake-secret")
+    with pytest.raises(settings.InvalidSettingError, match="callback_secrets cannot be read") as caught:
+        settings.read_callback_secrets()
+    assert "fake-secret" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+def test_what_serves_many_goes_on_with_the_default(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv(f"{PREFIX}RESUME_DELAY", "8s")
+    assert settings.usable_number("resume_delay") == 8
+    assert "[smartlive] resume_delay must be a whole number from 0 to 300, not '8s'." in caplog.text
 
 
 def test_airflow_treats_the_secrets_as_it_treats_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

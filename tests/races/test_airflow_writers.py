@@ -155,7 +155,9 @@ def task_defers(race: Round, session: Session) -> None:
     from airflow.sdk.timezone import utcnow
 
     task = session.scalars(select(TaskInstance).where(*race.database._is(race.owner)).with_for_update()).one()
-    trigger = Trigger(classpath="tests.Fake", kwargs={}, created_date=utcnow())
+    trigger = Trigger(
+        classpath="airflow_provider_smartlive.triggers.SmartLiveJobTrigger", kwargs={}, created_date=utcnow()
+    )
     session.add(trigger)
     session.flush()
     task.state, task.trigger_id = "deferred", trigger.id

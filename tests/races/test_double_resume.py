@@ -106,10 +106,10 @@ def test_while_the_job_runs_both_go_on_waiting(deferred: Deferred, states: tuple
 
     first, second = deferred.resume(CALLBACK), deferred.resume(RECONCILIATION)
 
-    assert first.trigger.serialize() == second.trigger.serialize()
-    told = [wait.kwargs["wait"].pop("told_by") for wait in (first, second)]
+    triggers = [deferral.trigger.serialize()[1] for deferral in (first, second)]
+    told = [arguments["wait"].pop("end_source") for arguments in triggers]
     assert told == ([CALLBACK, RECONCILIATION] if "END" in states else [None, None]), "each by what woke it"
-    assert first.kwargs == second.kwargs
+    assert triggers[0] == triggers[1]
     assert deferred.stage.metastudio.running == [deferred.job.job_id]
     assert deferred.stage.metastudio.asked["stop"] == 0
 
