@@ -232,12 +232,20 @@ class SmartLiveCommandOperator(NamedJob, BaseOperator):
         return result
 
     def _request(self) -> CommandRequest:
+        """
+        Put the command together.
+
+        :raises ValueError: naming each parameter that is wrong.
+        """
+        from pydantic import ValidationError
+
         from airflow_provider_smartlive.metastudio.commands import CommandRequest
 
         try:
             return CommandRequest.model_validate({"command": self.command, "params": self.command_params})
-        except ValueError as error:
-            raise ValueError(f"The command is wrong: {error}") from error
+        except ValidationError as error:
+            problems = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+            raise ValueError(f"The command is wrong: {'; '.join(problems)}.") from None
 
     def _send(self, room_id: str, job_id: str, request: CommandRequest) -> dict[str, Any]:
         response = self.hook.execute_command(room_id, job_id, request)

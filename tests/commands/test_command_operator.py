@@ -286,6 +286,7 @@ class FakeHook:
 
     answers: list[Any] = field(default_factory=list)
     sent: int = 0
+    requests: list[Any] = field(default_factory=list)
     #: What is seen of the job: its state, or an error.
     sight: str | MetaStudioError = "PROCESSING"
 
@@ -299,6 +300,7 @@ class FakeHook:
 
     def execute_command(self, room_id: str, job_id: str, request: Any) -> Any:
         self.sent += 1
+        self.requests.append(request)
         answer = self.answers.pop(0) if self.answers else None
         if isinstance(answer, BaseException):
             raise answer
@@ -390,6 +392,16 @@ def test_a_cleared_task_and_another_job_are_told_anew(
         airflow.max_tries += 1
     operator(job_id="7" * 32 if change == "job" else JOB).execute(airflow.context)
     assert metastudio.sent == 2
+
+
+def test_a_spoken_number_that_was_rendered_natively_is_spoken(
+    airflow: FakeAirflow, metastudio: FakeHook
+) -> None:
+    saying = operator(command_params={"text_config": {"text": 888}})
+    saying.execute(airflow.context)
+    assert metastudio.requests[0].to_body() == (
+        b'{"command":"INSERT_PLAY_SCRIPT","params":{"text_config":{"text":"888"}}}'
+    )
 
 
 def test_a_result_that_is_no_json_stays_text(airflow: FakeAirflow, metastudio: FakeHook) -> None:
