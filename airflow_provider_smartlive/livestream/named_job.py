@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowNotFoundException
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -45,30 +45,53 @@ class NamedJob:
 
         return SmartLiveTaskHook(smartlive_conn_id=self.smartlive_conn_id)
 
-    def find_starter(self, context: Context) -> Starter | None:
+    def read_job_arguments(self) -> None:
         """
-        Return the task that starts the job, if the job is named by it.
+        Read the arguments that name the job, as templates have left them, before anything is done with them.
 
-        :raises AirflowFailException: if the job is named in no way.
+        :raises ValueError: if one of them is wrong, or the job is named in no way.
         """
+        from airflow_provider_smartlive.livestream import arguments
+
+        self.job_id = arguments.ident("job_id", self.job_id)
+        self.room_id = arguments.ident("room_id", self.room_id)
+        self.starter_task_id = arguments.airflow_id("starter_task_id", self.starter_task_id)
+        self.starter_dag_id = arguments.airflow_id("starter_dag_id", self.starter_dag_id)
+        self.starter_run_id = arguments.airflow_id("starter_run_id", self.starter_run_id)
+        index = self.starter_map_index
+        if index is not None and (isinstance(index, bool) or not isinstance(index, int) or index < -1):
+            fix = "Pass the index of a mapped task, or -1 for one that is not mapped."
+            raise arguments.ArgumentError("starter_map_index", f"is {index!r}", fix)
+        if self.starter_task_id is None and self.job_id is None:
+            raise ValueError("Name the job: pass job_id (and room_id), or starter_task_id.")
+        self._check_connection()
+
+    def _check_connection(self) -> None:
+        from airflow_provider_smartlive.livestream import arguments
+
+        name, fix = "smartlive_conn_id", "Make it, or pass the id of one that is there."
+        conn_id = arguments.conn_id(name, self.smartlive_conn_id)
+        if conn_id is None:
+            raise arguments.ArgumentError(name, "is None", fix)
+        self.smartlive_conn_id = conn_id
+        try:
+            self.hook.profile()
+        except AirflowNotFoundException:
+            raise arguments.ArgumentError(name, f"is {conn_id!r}: there is no such connection", fix) from None
+
+    def find_starter(self, context: Context) -> Starter | None:
+        """Return the task that starts the job, if the job is named by it."""
         from airflow_provider_smartlive.livestream.starter import Starter
 
-        if self.starter_task_id:
-            return Starter.named(
-                context,
-                self.starter_task_id,
-                dag_id=self.starter_dag_id,
-                run_id=self.starter_run_id,
-                map_index=self.starter_map_index,
-            )
-        if not self.job_id:
-            raise AirflowFailException("Name the job: pass job_id (and room_id), or starter_task_id.")
-        return None
-
-    def find_job(self, context: Context) -> str | None:
-        """Return the id of the job; None while the starter has none."""
-        starter = self.find_starter(context)
-        return self.job_id or (starter.job_id() if starter else None)
+        if not self.starter_task_id:
+            return None
+        return Starter.named(
+            context,
+            self.starter_task_id,
+            dag_id=self.starter_dag_id,
+            run_id=self.starter_run_id,
+            map_index=self.starter_map_index,
+        )
 
     def find_room(self, context: Context) -> str | None:
         """Return the room of the job; None if nobody has said it."""

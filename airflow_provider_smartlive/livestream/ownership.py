@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from airflow.sdk.log import mask_secret
@@ -56,11 +56,20 @@ def route_of(job: SmartLiveJob, secrets: Sequence[str]) -> Route | None:
     return opened.route if opened else None
 
 
-def active_jobs_of(identity: Identity, jobs: Iterable[SmartLiveJob], secrets: Sequence[str]) -> list[str]:
-    """Return the ids of the jobs that run in the name of a task instance, of whatever generation."""
-    found: list[str] = []
+def active_jobs_of(
+    identities: Collection[Identity], jobs: Iterable[SmartLiveJob], *, secrets: Sequence[str], deployment: str
+) -> list[SmartLiveJob]:
+    """
+    Return the jobs that run in the name of task instances of one deployment, of whatever generation.
+
+    :param identities: the task instances.
+    :param jobs: jobs as MetaStudio lists them.
+    :param secrets: ``[smartlive] callback_secrets``.
+    :param deployment: the mark of the deployment: another one may have the same secrets, and the same DAGs.
+    """
+    found: list[SmartLiveJob] = []
     for job in jobs:
         route = route_of(job, secrets) if job.is_active else None
-        if route is not None and route.identity == identity:
-            found.append(job.job_id)
+        if route is not None and route.identity in identities and route.deployment == deployment:
+            found.append(job)
     return found

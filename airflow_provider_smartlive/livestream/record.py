@@ -26,6 +26,22 @@ class Attempt(NamedTuple):
     retries: int
     clear_number: int
 
+    def continues(self, earlier: Attempt, *, finished: bool) -> bool:
+        """
+        Tell whether this try belongs to the life of an earlier one: whether it is a retry, not the first after a clear.
+
+        A clear raises ``max_tries``, unless ``retries`` was lowered meanwhile by just the number of tries that were
+        made. Then only a changed ``clear_number`` is left, which any other task of the run may have changed, too: it
+        counts if the earlier life has its result, or if ``retries`` has changed indeed.
+
+        :param finished: whether the task was given its result in the earlier life.
+        """
+        if self.max_tries != earlier.max_tries:
+            return False
+        if self.clear_number == earlier.clear_number:
+            return True
+        return not finished and self.retries == earlier.retries
+
 
 @dataclass(frozen=True)
 class JobRecord:
@@ -101,18 +117,8 @@ class JobRecord:
         return values | {name: values[name] and values[name].isoformat() for name in _TIMES}
 
     def continues_in(self, attempt: Attempt) -> bool:
-        """
-        Tell whether a try belongs to this life: whether it is a retry, and not the first try after a clear.
-
-        A clear raises ``max_tries``, unless ``retries`` was lowered meanwhile by just the number of tries that were
-        made. Then only a changed ``clear_number`` is left, which any other task of the run may have changed, too: it
-        counts if this life has its result, or if ``retries`` has changed indeed.
-        """
-        if attempt.max_tries != self.attempt.max_tries:
-            return False
-        if attempt.clear_number == self.attempt.clear_number:
-            return True
-        return not self.finished and attempt.retries == self.attempt.retries
+        """Tell whether a try belongs to this life."""
+        return attempt.continues(self.attempt, finished=self.finished)
 
     def is_later_than(self, attempt: Attempt) -> bool:
         """Whether a try is the one that is out of date: its task was cleared while its process went on."""

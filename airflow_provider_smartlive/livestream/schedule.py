@@ -3,23 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from airflow.sdk.exceptions import AirflowSkipException
-from airflow.sdk.timezone import parse
-
-
-def moment(value: datetime | str | None) -> datetime | None:
-    """
-    Return an argument as an aware datetime.
-
-    :param value: a datetime, or ISO 8601 text as templates give it; without a time zone it means UTC.
-    :raises ValueError: if the text is no time.
-    """
-    if not value:
-        return None
-    at = parse(value) if isinstance(value, str) else value
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)

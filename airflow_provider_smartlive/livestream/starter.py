@@ -1,7 +1,9 @@
-"""The task that started a job, as other tasks name it."""
+"""The task that starts a job, as other tasks name it: how it stands, and which job it has."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,58 @@ from airflow_provider_smartlive.callbacks.waiter import JOB_ID_KEY, ROOM_ID_KEY,
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+#: Seconds after which the XComs of a running task are its own. Airflow deletes those of an earlier try only when the
+#: worker has read the DAG file, for which it has 30 seconds (``[core] dagbag_import_timeout``).
+OWN_XCOMS_AFTER = 35.0
+
+_OVER = frozenset({"success", "failed", "upstream_failed", "skipped", "removed"})
+
+#: A task that ended in one of these states did not run, so that its XComs, if any, are of an earlier life.
+_DID_NOT_RUN = frozenset({"upstream_failed", "skipped", "removed"})
+
+
+@dataclass(frozen=True)
+class StarterStatus:
+    """
+    How a starter stands.
+
+    :param state: the state of its task instance; None if it is not scheduled yet, was cleared, or is not there.
+    :param problem: why there is no such task instance and will not be one; None otherwise.
+    :param run_is_missing: whether the DAG run is not there; it may still come.
+    """
+
+    state: str | None = None
+    problem: str | None = None
+    run_is_missing: bool = False
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a worker has it: its XComs may still be those of an earlier try (:data:`OWN_XCOMS_AFTER`)."""
+        return self.state == "running"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it will start no further job."""
+        return self.state in _OVER
+
+    @property
+    def was_skipped(self) -> bool:
+        """Whether it was skipped, and so never was to have a job."""
+        return self.state == "skipped"
+
+    @property
+    def has_own_xcoms(self) -> bool:
+        """
+        Whether its XComs are of the try or life that the state is about.
+
+        Those of a task that waits to run are of an earlier one: Airflow deletes them when the new try begins.
+        """
+        return self.state == "deferred" or (self.is_over and self.state not in _DID_NOT_RUN)
+
+    def __str__(self) -> str:
+        """Return the state, for messages."""
+        return "in no run that is there" if self.run_is_missing else self.state or "not scheduled"
 
 
 @dataclass(frozen=True)
@@ -49,6 +103,92 @@ class Starter:
         """Return it as callback URLs carry it."""
         return Identity(**asdict(self))
 
+    def __str__(self) -> str:
+        """Return its name, for messages."""
+        index = f"[{self.map_index}]" if self.map_index >= 0 else ""
+        return f"task {self.task_id}{index} of DAG {self.dag_id}, run {self.run_id}"
+
+    # -- how it stands
+
+    def status(self) -> StarterStatus:
+        """Return how it stands, on a worker."""
+        found = self._states(self.map_index)
+        key = f"{self.task_id}_{self.map_index}" if self.map_index >= 0 else self.task_id
+        return StarterStatus(found[key]) if key in found else self._absent()
+
+    async def status_async(self) -> StarterStatus:
+        """Return how it stands, in a trigger. Airflow can be asked synchronously only, which a thread does."""
+        from asgiref.sync import sync_to_async
+
+        return await sync_to_async(self.status)()
+
+    def instances(self) -> dict[Starter, StarterStatus]:
+        """Return itself, or its mapped instances if it is named as a whole although it is mapped, with their status."""
+        found = self._states() if self.map_index < 0 else {}
+        mapped = {
+            Starter(self.dag_id, self.run_id, self.task_id, index): StarterStatus(state)
+            for name, state in found.items()
+            if (index := self._index_in(name)) is not None
+        }
+        return mapped or {self: self.status()}
+
+    def _absent(self) -> StarterStatus:
+        """Say why there is no such task instance."""
+        found = self._states()
+        if self.map_index >= 0 and self.task_id in found:
+            return self._unmapped(found[self.task_id])
+        indexes = [index for name in found if (index := self._index_in(name)) is not None]
+        if indexes and self.map_index < 0:
+            return StarterStatus(
+                problem=f"starter_task_id is {self.task_id!r}, which is mapped ({len(indexes)} instances). "
+                "Pass starter_map_index, or map this task as well."
+            )
+        if indexes:
+            return StarterStatus(
+                problem=f"starter_map_index is {self.map_index}: {self.task_id} has the indexes 0 to {max(indexes)}. "
+                "Pass one of them."
+            )
+        names = self._names_in_run()
+        return StarterStatus(problem=self._unknown(names)) if names else StarterStatus(run_is_missing=True)
+
+    def _unmapped(self, state: str | None) -> StarterStatus:
+        """Tell a mapped task that is not expanded, yet or ever, from one that is not mapped at all."""
+        if state is None or state in _DID_NOT_RUN:
+            return StarterStatus(state)
+        return StarterStatus(
+            problem=f"starter_task_id is {self.task_id!r}, which is not mapped: it has no map index "
+            f"{self.map_index}. Pass starter_map_index=-1."
+        )
+
+    def _unknown(self, names: Iterable[str]) -> str:
+        full = sorted({name for name in names if name.endswith(f".{self.task_id}")})
+        fix = (
+            f"Pass its full id, with that of its task group: {' or '.join(map(repr, full))}."
+            if full
+            else "Pass the id of the task that starts the job."
+        )
+        return f"starter_task_id is {self.task_id!r}: run {self.run_id} of DAG {self.dag_id} has no such task. {fix}"
+
+    def _names_in_run(self) -> list[str]:
+        """Return the ids of the tasks of its run, without their map indexes; none if there is no such run."""
+        found = _ask_for_states(dag_id=self.dag_id, run_ids=[self.run_id])
+        return [re.sub(r"_\d+$", "", name) for name in found.get(self.run_id, {})]
+
+    def _states(self, map_index: int = -1) -> dict[str, str | None]:
+        """Return the states of its instances, by the names that Airflow gives them: with the index at their end."""
+        mapped: dict[str, Any] = {"map_index": map_index} if map_index >= 0 else {}
+        found = _ask_for_states(dag_id=self.dag_id, task_ids=[self.task_id], run_ids=[self.run_id], **mapped)
+        return {
+            name: str(getattr(state, "value", state)) if state is not None else None
+            for name, state in found.get(self.run_id, {}).items()
+        }
+
+    def _index_in(self, name: str) -> int | None:
+        prefix, _, index = name.rpartition("_")
+        return int(index) if prefix == self.task_id and index.isdecimal() else None
+
+    # -- which job it has
+
     def job_id(self) -> str | None:
         """Return the id of its job, on a worker."""
         return _text(self._pull(JOB_ID_KEY))
@@ -82,6 +222,13 @@ class Starter:
         from airflow.sdk.execution_time.xcom import XCom
 
         return await XCom.aget_one(key=key, **asdict(self))
+
+
+def _ask_for_states(**which: Any) -> dict[str, dict[str, Any]]:
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    states: dict[str, dict[str, Any]] = RuntimeTaskInstance.get_task_states(**which)
+    return states
 
 
 def _text(value: Any) -> str | None:

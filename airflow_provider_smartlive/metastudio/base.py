@@ -86,7 +86,8 @@ class RequestModel(BaseModel):
 
     SOURCE: ClassVar[str | None] = None
 
-    model_config = ConfigDict(**COMMON, extra="forbid", validate_assignment=True)
+    # A DAG that renders natively makes numbers of texts that are made of digits.
+    model_config = ConfigDict(**COMMON, extra="forbid", validate_assignment=True, coerce_numbers_to_str=True)
 
     def secrets(self) -> Iterator[str]:
         """Return the texts of all fields that ``repr`` hides, those of the parts as well."""

@@ -5,20 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from airflow.sdk.timezone import utcnow
 
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.lifecycle import WakeSource
+from airflow_provider_smartlive.livestream import arguments
 from airflow_provider_smartlive.livestream.named_job import NamedJob
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_provider_smartlive.livestream.record import Attempt
     from airflow_provider_smartlive.metastudio.commands import CommandRequest
     from airflow_provider_smartlive.metastudio.errors import MetaStudioError
 
@@ -52,7 +54,7 @@ class SmartLiveCommandOperator(NamedJob, BaseOperator):
         Airflow stores and shows them: they must hold no secret. Templated.
     :param wait_for_reply: whether to wait until the inserted speech was spoken (REPLY_COMMAND_FINISH). The
         starter must subscribe to that event, as it does by default.
-    :param reply_timeout: how long to wait for that.
+    :param reply_timeout: how long to wait for that, as a timedelta or in seconds.
     :param deferrable: whether to wait in the triggerer instead of on a worker.
     :param job_id: the job. Templated.
     :param room_id: its room; may be left out if ``starter_task_id`` is given. Templated.
@@ -73,7 +75,7 @@ class SmartLiveCommandOperator(NamedJob, BaseOperator):
         command: str,
         command_params: Mapping[str, Any] | None = None,
         wait_for_reply: bool = False,
-        reply_timeout: timedelta = timedelta(minutes=10),
+        reply_timeout: timedelta | float = timedelta(minutes=10),
         deferrable: bool = True,
         job_id: str | None = None,
         room_id: str | None = None,
@@ -88,7 +90,7 @@ class SmartLiveCommandOperator(NamedJob, BaseOperator):
         self.command = command
         self.command_params = command_params
         self.wait_for_reply = wait_for_reply
-        self.reply_timeout = reply_timeout
+        self.reply_timeout = arguments.duration("reply_timeout", reply_timeout) or timedelta(minutes=10)
         self.deferrable = deferrable
         self.job_id = job_id
         self.room_id = room_id
@@ -103,18 +105,20 @@ class SmartLiveCommandOperator(NamedJob, BaseOperator):
         Send the command.
 
         :return: ``command``, ``command_id`` and ``result`` (decoded; left out where it holds stream keys).
-        :raises AirflowFailException: if the job is not there, the command is wrong or cannot be waited for, or if it
-            cannot be known whether it took effect.
+        :raises AirflowFailException: if an argument is wrong, the job is not there and will not be, the command cannot
+            be waited for, or if it cannot be known whether it took effect.
+        :raises AirflowException: if the task that starts the job has none yet.
         :raises MetaStudioError: if MetaStudio refuses the command.
         """
+        from airflow_provider_smartlive.retries import failing_for_good
+
+        with failing_for_good(unless=lambda: False):
+            self.read_job_arguments()
+            request = self._request()
         if self.wait_for_reply:
             self._check_wait()
-        job_id, room_id = self.find_job(context), self.find_room(context)
-        if job_id is None or room_id is None:
-            raise AirflowFailException(
-                "There is no job to talk to: the starter has none, or room_id is missing."
-            )
-        result = self._send_once(context, room_id, job_id)
+        job_id, room_id = self._find(context)
+        result = self._send_once(context, room_id, job_id, request)
         if not self.wait_for_reply:
             return result
         if result["command_id"] is None:
@@ -122,8 +126,29 @@ class SmartLiveCommandOperator(NamedJob, BaseOperator):
         until = utcnow() + self.reply_timeout
         if self.deferrable:
             self._defer(context, job_id, room_id, result, until)
-        self._wait_here(context, job_id, result, until)
+        self._wait_here(context, job_id, room_id, result, until)
+        self._note_result(context)
         return result
+
+    def _find(self, context: Context) -> tuple[str, str]:
+        """Return job and room; what a starter that waits to run has in its XComs is of an earlier try or life."""
+        starter, job_id = self.find_starter(context), self.job_id
+        if job_id is None and starter is not None:
+            status = starter.status()
+            if status.problem is not None:
+                raise AirflowFailException(status.problem)
+            job_id = starter.job_id() if status.has_own_xcoms or status.is_running else None
+            if job_id is None:
+                text = f"There is no job to talk to: the {starter} is {status}"
+                if status.is_over:
+                    raise AirflowFailException(f"{text} and has none.")
+                raise AirflowException(f"{text} and has none yet.")
+        room_id = self.find_room(context)
+        if job_id is None or room_id is None:
+            raise AirflowFailException(
+                "room_id is missing: pass it beside job_id, or name starter_task_id, which has reported none."
+            )
+        return job_id, room_id
 
     def execute_complete(
         self, context: Context, event: dict[str, Any], result: dict[str, Any]
@@ -139,15 +164,9 @@ class SmartLiveCommandOperator(NamedJob, BaseOperator):
 
         wake = Wake.load(event)
         if wake.state is not None:
+            self._note_result(context)
             return result
-        if wake.source == WakeSource.TIMEOUT:
-            raise self._unheard(result)
-        if wake.source == WakeSource.BUDGET_OVER:
-            raise AirflowFailException(
-                f"MetaStudio was unreachable for {settings.number('failure_budget')} s ([smartlive] failure_budget); "
-                f"whether command {result['command_id']} was spoken is not known."
-            )
-        raise AirflowFailException(f"The livestream ended before command {result['command_id']} was spoken.")
+        raise self._unheard(WakeSource(wake.source), result)
 
     def _check_wait(self) -> None:
         """Refuse a wait that cannot end well before anything is sent."""
@@ -160,22 +179,19 @@ class SmartLiveCommandOperator(NamedJob, BaseOperator):
                 "Waiting for a reply on a worker needs starter_task_id; or wait deferred."
             )
 
-    def _send_once(self, context: Context, room_id: str, job_id: str) -> dict[str, Any]:
+    def _send_once(
+        self, context: Context, room_id: str, job_id: str, request: CommandRequest
+    ) -> dict[str, Any]:
         """Send the command, unless an earlier try of this task has sent it to this job."""
         from airflow_provider_smartlive.metastudio.errors import MetaStudioError
         from airflow_provider_smartlive.metastudio.ids import normalise_id
 
-        request = self._request()
         if request.is_question:
             return self._send(room_id, job_id, request)
-        store = context["task_state_store"]
-        sent: dict[str, Any] = {
-            "version": 1,
-            "generation": context["ti"].max_tries,
-            "job_id": normalise_id(job_id),
-        }
+        store, attempt = context["task_state_store"], self._attempt(context)
+        sent: dict[str, Any] = {"version": 2, "attempt": list(attempt), "job_id": normalise_id(job_id)}
         before = store.get(STORE_KEY)
-        if isinstance(before, dict) and all(before.get(name) == value for name, value in sent.items()):
+        if isinstance(before, dict) and self._continues(before, attempt, sent["job_id"]):
             return self._sent_before(before)
         store.set(STORE_KEY, sent)
         try:
@@ -185,8 +201,28 @@ class SmartLiveCommandOperator(NamedJob, BaseOperator):
                 raise AirflowFailException(f"{_UNCLEAR} {error}") from error
             store.delete(STORE_KEY)
             raise
-        store.set(STORE_KEY, {**sent, "result": result})
+        store.set(STORE_KEY, {**sent, "result": result, "finished": not self.wait_for_reply})
         return result
+
+    def _attempt(self, context: Context) -> Attempt:
+        from airflow_provider_smartlive.livestream.record import Attempt
+
+        return Attempt(context["ti"].max_tries, self.retries or 0, context["dag_run"].clear_number or 0)
+
+    @staticmethod
+    def _continues(before: dict[str, Any], attempt: Attempt, job_id: str) -> bool:
+        """Tell whether an earlier try of the same life has sent the command to the same job."""
+        from airflow_provider_smartlive.livestream.record import Attempt
+
+        if before.get("version") != 2 or before.get("job_id") != job_id:
+            return False
+        return attempt.continues(Attempt(*before["attempt"]), finished=bool(before.get("finished")))
+
+    def _note_result(self, context: Context) -> None:
+        """Remember that this life has its result: what comes after a clear is another one."""
+        store = context["task_state_store"]
+        if isinstance(before := store.get(STORE_KEY), dict):
+            store.set(STORE_KEY, {**before, "finished": True})
 
     def _sent_before(self, record: dict[str, Any]) -> dict[str, Any]:
         if "result" not in record:
@@ -196,12 +232,20 @@ class SmartLiveCommandOperator(NamedJob, BaseOperator):
         return result
 
     def _request(self) -> CommandRequest:
+        """
+        Put the command together.
+
+        :raises ValueError: naming each parameter that is wrong.
+        """
+        from pydantic import ValidationError
+
         from airflow_provider_smartlive.metastudio.commands import CommandRequest
 
         try:
             return CommandRequest.model_validate({"command": self.command, "params": self.command_params})
-        except ValueError as error:
-            raise AirflowFailException(f"The command is wrong: {error}") from error
+        except ValidationError as error:
+            problems = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+            raise ValueError(f"The command is wrong: {'; '.join(problems)}.") from None
 
     def _send(self, room_id: str, job_id: str, request: CommandRequest) -> dict[str, Any]:
         response = self.hook.execute_command(room_id, job_id, request)
@@ -231,7 +275,7 @@ class SmartLiveCommandOperator(NamedJob, BaseOperator):
                 room_id=room_id,
                 starter=asdict(starter) if starter else None,
                 interval=settings.number("reconcile_interval_without_rtmp"),
-                timeout_at=until,
+                timeout_at=until.astimezone(UTC).isoformat(),
                 failure_budget=settings.number("failure_budget"),
                 needs_worker=True,
             ),
@@ -240,10 +284,29 @@ class SmartLiveCommandOperator(NamedJob, BaseOperator):
             timeout=None,
         )
 
-    def _wait_here(self, context: Context, job_id: str, result: dict[str, Any], until: datetime) -> None:
+    def _wait_here(
+        self, context: Context, job_id: str, room_id: str, result: dict[str, Any], until: datetime
+    ) -> None:
+        """Wait on the worker for what would wake a deferred task."""
+        from airflow_provider_smartlive.livestream.stop import is_over, look
+
+        interval = timedelta(seconds=settings.number("reconcile_interval_without_rtmp"))
+        budget = timedelta(seconds=settings.number("failure_budget"))
+        ask_at, lost_since = utcnow() + interval, None
         while not self._was_spoken(context, job_id, result["command_id"]):
-            if utcnow() >= until:
-                raise self._unheard(result)
+            now = utcnow()
+            if now >= until:
+                raise self._unheard(WakeSource.TIMEOUT, result)
+            if now >= ask_at:
+                ask_at = now + interval
+                sighting = look(self.hook, room_id, job_id)
+                lost_since = None if sighting.is_clear else lost_since or now
+                if is_over(sighting):
+                    if self._was_spoken(context, job_id, result["command_id"]):
+                        return
+                    raise self._unheard(WakeSource.RECONCILIATION, result)
+                if lost_since is not None and now - lost_since >= budget:
+                    raise self._unheard(WakeSource.BUDGET_OVER, result)
             time.sleep(POLL_INTERVAL)
 
     def _was_spoken(self, context: Context, job_id: str, command_id: str) -> bool:
@@ -253,10 +316,19 @@ class SmartLiveCommandOperator(NamedJob, BaseOperator):
         callbacks = starter.callbacks(job_id) if starter else None
         return callbacks is not None and callbacks.has_reached(reply_mark(command_id))
 
-    def _unheard(self, result: dict[str, Any]) -> AirflowFailException:
-        return AirflowFailException(
-            f"Command {result['command_id']} was not reported as spoken within {self.reply_timeout}."
-        )
+    def _unheard(self, source: WakeSource, result: dict[str, Any]) -> AirflowFailException:
+        """Say what it means that the wait is over without the reply."""
+        command_id = result["command_id"]
+        if source is WakeSource.TIMEOUT:
+            return AirflowFailException(
+                f"Command {command_id} was not reported as spoken within {self.reply_timeout}."
+            )
+        if source is WakeSource.BUDGET_OVER:
+            return AirflowFailException(
+                f"MetaStudio was unreachable for {settings.number('failure_budget'):.0f} s ([smartlive] "
+                f"failure_budget); whether command {command_id} was spoken is not known."
+            )
+        return AirflowFailException(f"The livestream ended before command {command_id} was spoken.")
 
 
 def _may_have_taken_effect(error: MetaStudioError) -> bool:

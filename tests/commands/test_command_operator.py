@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 from airflow.sdk.execution_time.xcom import XCom
 
 from airflow_provider_smartlive.callbacks.fold import fold
@@ -36,6 +36,7 @@ from airflow_provider_smartlive.metastudio.errors import (
     UnexpectedResponse,
 )
 from airflow_provider_smartlive.metastudio.events import CallbackEvent
+from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
 from airflow_provider_smartlive.operators import SmartLiveCommandOperator
 from airflow_provider_smartlive.operators import command as module
 from airflow_provider_smartlive.sandbox.testing import LocalSandbox
@@ -52,11 +53,14 @@ class FakeAirflow:
     One try of a task, and the XComs of its DAG run.
 
     :param store: the task state store, which outlives a try and a clear.
+    :param states: of the tasks of the run.
     """
 
     xcoms: dict[tuple[str, str], Any] = field(default_factory=dict)
     store: dict[str, Any] = field(default_factory=dict)
+    states: dict[str, str | None] = field(default_factory=lambda: {"go_live": "deferred"})
     max_tries: int = 0
+    clear_number: int = 0
 
     @property
     def context(self) -> Any:
@@ -71,7 +75,8 @@ class FakeAirflow:
         store = SimpleNamespace(
             get=self.store.get, set=self.store.__setitem__, delete=lambda key: self.store.pop(key, None)
         )
-        return {"ti": ti, "task_state_store": store}
+        run = SimpleNamespace(clear_number=self.clear_number)
+        return {"ti": ti, "task_state_store": store, "dag_run": run}
 
     def has_job(self, job_id: str) -> None:
         """Let the starter have a job."""
@@ -87,6 +92,9 @@ def airflow(monkeypatch: pytest.MonkeyPatch) -> FakeAirflow:
         return airflow.xcoms.get((task_id, key))
 
     monkeypatch.setattr(XCom, "get_one", get_one)
+    monkeypatch.setattr(
+        "airflow_provider_smartlive.livestream.starter._ask_for_states", lambda **_: {"run": airflow.states}
+    )
     return airflow
 
 
@@ -253,9 +261,12 @@ def test_a_worker_waits_until_the_speech_was_spoken(
         ({"command": "RESET_EXIT_CONFIG", "command_params": {}, "wait_for_reply": True}, "wait_for_reply"),
         ({"wait_for_reply": True, "deferrable": False}, "starter_task_id"),
         ({"command_params": {"text_config": {"text": ""}}}, "text_config.text"),
-        ({"job_id": None, "room_id": None, "starter_task_id": "go_live"}, "no job"),
+        ({"job_id": None, "room_id": None, "starter_task_id": "go_liv"}, "no such task"),
         ({"job_id": None, "room_id": None}, "starter_task_id"),
         ({"room_id": None}, "room_id"),
+        ({"job_id": "None"}, "job_id was rendered to nothing"),
+        ({"room_id": "a/b"}, "room_id is 'a/b'"),
+        ({"command_params": "{}"}, "The command is wrong"),
     ],
 )
 def test_what_cannot_work_is_refused_for_good(
@@ -275,9 +286,21 @@ class FakeHook:
 
     answers: list[Any] = field(default_factory=list)
     sent: int = 0
+    requests: list[Any] = field(default_factory=list)
+    #: What is seen of the job: its state, or an error.
+    sight: str | MetaStudioError = "PROCESSING"
+
+    def profile(self) -> None:
+        pass
+
+    def show_job(self, room_id: str, job_id: str) -> SmartLiveJob:
+        if isinstance(self.sight, MetaStudioError):
+            raise self.sight
+        return SmartLiveJob.model_validate({"job_id": job_id, "room_id": room_id, "state": self.sight})
 
     def execute_command(self, room_id: str, job_id: str, request: Any) -> Any:
         self.sent += 1
+        self.requests.append(request)
         answer = self.answers.pop(0) if self.answers else None
         if isinstance(answer, BaseException):
             raise answer
@@ -358,15 +381,27 @@ def test_a_try_that_died_while_it_sent_is_not_repeated(airflow: FakeAirflow, met
     assert metastudio.sent == 1
 
 
-@pytest.mark.parametrize("change", ["clear", "job"])
+@pytest.mark.parametrize("change", ["clear", "clear with fewer retries", "job"])
 def test_a_cleared_task_and_another_job_are_told_anew(
     airflow: FakeAirflow, metastudio: FakeHook, change: str
 ) -> None:
     operator().execute(airflow.context)
+    if change != "job":
+        airflow.clear_number += 1
     if change == "clear":
         airflow.max_tries += 1
     operator(job_id="7" * 32 if change == "job" else JOB).execute(airflow.context)
     assert metastudio.sent == 2
+
+
+def test_a_spoken_number_that_was_rendered_natively_is_spoken(
+    airflow: FakeAirflow, metastudio: FakeHook
+) -> None:
+    saying = operator(command_params={"text_config": {"text": 888}})
+    saying.execute(airflow.context)
+    assert metastudio.requests[0].to_body() == (
+        b'{"command":"INSERT_PLAY_SCRIPT","params":{"text_config":{"text":"888"}}}'
+    )
 
 
 def test_a_result_that_is_no_json_stays_text(airflow: FakeAirflow, metastudio: FakeHook) -> None:
@@ -400,7 +435,7 @@ def test_the_task_registers_and_defers(airflow: FakeAirflow) -> None:
     trigger = deferred.trigger
     assert (trigger.job_id, trigger.room_id, trigger.target_state) == (JOB, ROOM, mark)
     assert trigger.starter == vars(STARTER)
-    assert timedelta(minutes=3) <= trigger.timeout_at - began < timedelta(minutes=4)
+    assert timedelta(minutes=3) <= datetime.fromisoformat(trigger.timeout_at) - began < timedelta(minutes=4)
     assert deferred.timeout is None
     assert deferred.method_name == "execute_complete"
     json.dumps(deferred.kwargs)
@@ -444,9 +479,26 @@ def test_a_reply_that_was_not_heard_is_not_said_again(airflow: FakeAirflow, sour
         operator(wait_for_reply=True).execute_complete(airflow.context, wake(source, None), RESULT)
 
 
-@pytest.mark.usefixtures("metastudio")
-def test_a_worker_gives_up_in_time(monkeypatch: pytest.MonkeyPatch, airflow: FakeAirflow) -> None:
+@pytest.mark.parametrize(
+    ("sight", "reply_timeout", "text", "least", "most"),
+    [
+        ("PROCESSING", timedelta(seconds=9), "within 0:00:09", 9, 9),
+        ("SUCCEED", "3600", "ended before command Command-1 was spoken", 60, 60),
+        (Unreachable("away"), 7200, "unreachable for 3600 s .*not known", 3660, 3660),
+    ],
+)
+def test_a_worker_gives_up_as_a_trigger_does(
+    monkeypatch: pytest.MonkeyPatch,
+    airflow: FakeAirflow,
+    metastudio: FakeHook,
+    sight: str | MetaStudioError,
+    reply_timeout: Any,
+    text: str,
+    least: float,
+    most: float,
+) -> None:
     airflow.has_job(JOB)
+    metastudio.sight = sight
     now = datetime(2026, 1, 1, tzinfo=UTC)
     pauses: list[float] = []
 
@@ -458,11 +510,52 @@ def test_a_worker_gives_up_in_time(monkeypatch: pytest.MonkeyPatch, airflow: Fak
     monkeypatch.setattr(module, "utcnow", lambda: now)
     monkeypatch.setattr(module, "time", SimpleNamespace(sleep=sleep))
     saying = operator(
-        starter_task_id="go_live", wait_for_reply=True, deferrable=False, reply_timeout=timedelta(seconds=9)
+        starter_task_id="go_live", wait_for_reply=True, deferrable=False, reply_timeout=reply_timeout
     )
-    with pytest.raises(AirflowFailException, match="within 0:00:09"):
+    with pytest.raises(AirflowFailException, match=text):
         saying.execute(airflow.context)
-    assert 9 <= sum(pauses) <= 9 + module.POLL_INTERVAL
+    assert least <= sum(pauses) <= most + 60 + module.POLL_INTERVAL
+
+
+@pytest.mark.parametrize("timeout", ["soon", 0, -1, True, "{{ x }}"])
+def test_what_is_no_reply_timeout_is_refused_when_the_dag_is_read(timeout: Any) -> None:
+    with pytest.raises(ValueError, match="reply_timeout is"):
+        operator(reply_timeout=timeout)
+
+
+# --- the starter
+
+
+@pytest.mark.parametrize("state", [None, "scheduled", "queued", "restarting", "up_for_retry"])
+def test_the_job_of_an_earlier_try_is_not_talked_to(
+    airflow: FakeAirflow, metastudio: FakeHook, state: str | None
+) -> None:
+    airflow.has_job(JOB)
+    airflow.states["go_live"] = state
+    with pytest.raises(AirflowException, match="There is no job to talk to") as refused:
+        operator(job_id=None, room_id=None, starter_task_id="go_live").execute(airflow.context)
+    assert not isinstance(refused.value, AirflowFailException), "a retry may find one"
+    assert metastudio.sent == 0
+
+
+@pytest.mark.parametrize("state", ["skipped", "failed", "upstream_failed", "success"])
+def test_a_starter_that_is_over_without_a_job_will_have_none(
+    airflow: FakeAirflow, metastudio: FakeHook, state: str
+) -> None:
+    airflow.states["go_live"] = state
+    with pytest.raises(AirflowFailException, match=f"is {state} and has none"):
+        operator(job_id=None, room_id=None, starter_task_id="go_live").execute(airflow.context)
+    assert metastudio.sent == 0
+
+
+@pytest.mark.parametrize("state", ["running", "deferred", "success", "failed"])
+def test_one_that_has_a_job_is_found_in_every_state(
+    airflow: FakeAirflow, metastudio: FakeHook, state: str
+) -> None:
+    airflow.has_job(JOB)
+    airflow.states["go_live"] = state
+    operator(job_id=None, room_id=None, starter_task_id="go_live").execute(airflow.context)
+    assert metastudio.sent == 1
 
 
 def test_the_trigger_sees_a_reply_that_came_before_it_ran(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
@@ -48,7 +49,7 @@ class FakeSupervisor:
             case comms.GetXCom():
                 return comms.XComResult(key=message.key, value=self.xcoms.get(_place(message)))
             case comms.GetTaskStates():
-                return comms.TaskStatesResult(task_states={RUN: self.states} if self.states else {})
+                return comms.TaskStatesResult(task_states=self._states_of(message))
             case comms.GetTaskStateStore():
                 if message.key in self.store:
                     return comms.TaskStateStoreResult(value=self.store[message.key])
@@ -63,6 +64,19 @@ class FakeSupervisor:
 
     async def asend(self, msg: Any) -> Any:
         return self.send(msg)
+
+    def _states_of(self, message: comms.GetTaskStates) -> dict[str, dict[str, str | None]]:
+        """Return states as Airflow does: of the run's tasks that are asked for, mapped ones with their index."""
+        if message.run_ids != [RUN] or message.dag_id != DAG:
+            return {}
+        found = self.states
+        if message.task_ids is not None:
+            index = r"_\d+" if message.map_index is None else f"_{message.map_index}"
+            wanted = "|".join(rf"{task_id}({index})?" for task_id in message.task_ids)
+            found = {name: state for name, state in found.items() if re.fullmatch(wanted, name)}
+            if message.map_index is not None:
+                found = {name: state for name, state in found.items() if name not in message.task_ids}
+        return {RUN: found} if found else {}
 
     def xcom(self, key: str, task_id: str = TASK, map_index: int = -1) -> Any:
         return self.xcoms.get((task_id, map_index, key))

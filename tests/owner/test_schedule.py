@@ -2,41 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 from virtual_time import NOON
 
-from airflow_provider_smartlive.livestream.schedule import Schedule, moment
+from airflow_provider_smartlive.livestream.schedule import Schedule
 
 HOUR = timedelta(hours=1)
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        (None, None),
-        ("", None),
-        ("2026-01-01T12:00:00Z", NOON),
-        ("2026-01-01T20:00:00+08:00", NOON),
-        ("2026-01-01T12:00:00", NOON),
-        ("2026-01-01 12:00", NOON),
-        (NOON, NOON),
-        (datetime(2026, 1, 1, 12), NOON),
-        (datetime(2026, 1, 1, 20, tzinfo=timezone(timedelta(hours=8))), NOON),
-    ],
-)
-def test_a_moment_in_any_spelling(value: Any, expected: datetime | None) -> None:
-    found = moment(value)
-    assert found == expected
-    assert found is None or found.tzinfo is not None
-
-
-def test_what_is_no_moment_is_refused() -> None:
-    with pytest.raises(ValueError, match="noonish"):
-        moment("noonish")
 
 
 @pytest.mark.parametrize(
@@ -91,7 +66,3 @@ def test_the_deadline_counts_from_the_start_of_the_job_and_the_timeout_from_that
     assert schedule.deadline(NOON) == NOON + 2 * HOUR
     assert schedule.timeout_at(NOON + HOUR) == NOON + 4 * HOUR
     assert Schedule(NOON).timeout_at(NOON) is None
-
-
-def test_moments_are_aware() -> None:
-    assert moment("2026-01-01T12:00:00") == datetime(2026, 1, 1, 12, tzinfo=UTC)

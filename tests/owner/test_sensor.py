@@ -8,7 +8,12 @@ from typing import Any
 
 import pytest
 from airflow.sdk import Asset
-from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
+from airflow.sdk.exceptions import (
+    AirflowFailException,
+    AirflowNotFoundException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+)
 from airflow_stage import LIVE, Stage, set_up
 from fake_airflow import TASK, FakeSupervisor
 from fake_callbacks import called_back
@@ -16,6 +21,7 @@ from fake_metastudio import ROOM, FakeMetaStudio, unreachable
 from virtual_time import Clock
 
 from airflow_provider_smartlive.callbacks.waiter import XCOM_TABLE_KEY, Wake
+from airflow_provider_smartlive.livestream.starter import OWN_XCOMS_AFTER
 from airflow_provider_smartlive.sensors import STREAM_STATES, SmartLiveStreamStateSensor
 
 WAIT = "wait_for_it"
@@ -42,6 +48,25 @@ class Watch(Stage):
         """The starter has its job, and has said so."""
         job = self.metastudio.add()
         self.supervisor.xcoms |= {(TASK, -1, "job_id"): job.job_id, (TASK, -1, "room_id"): ROOM}
+        self.becomes("deferred")()
+
+    def forgets(self) -> None:
+        """Airflow deletes what the starter's last try has left."""
+        for key in [key for key in self.supervisor.xcoms if key[0] == TASK]:
+            del self.supervisor.xcoms[key]
+
+    def becomes(self, state: str | None) -> Any:
+        """Return an action: the starter comes into another state."""
+        return lambda: self.supervisor.states.update({TASK: state})
+
+    def fails(self) -> Any:
+        """Return an action: the job fails, and the starter with it, without a retry."""
+
+        def action() -> None:
+            self.ends("FAILED")()
+            self.becomes("failed")()
+
+        return action
 
     @property
     def job(self) -> Any:
@@ -55,6 +80,7 @@ def idle(
     """The sensor's task, before its starter has a job; deferred."""
     watch = Watch(clock, metastudio, supervisor, task_id=WAIT)
     watch.mode = ALL_MODES["deferred"]
+    watch.becomes("queued")()
     set_up(watch, monkeypatch)
     sensor = "airflow.sdk.bases.sensor"
     monkeypatch.setattr(f"{sensor}.timezone", SimpleNamespace(utcnow=clock))
@@ -118,6 +144,7 @@ class TestReached:
     def test_the_starter_may_have_no_job_yet(self, idle: Watch, watch: Watch) -> None:
         watch.metastudio.jobs.clear()
         watch.supervisor.xcoms.clear()
+        watch.becomes("queued")()
         watch.at(301, watch.has_job)
         watch.at(601, watch.ends(), watch.calls_back(*LIVE, "END"))
         assert Wake.load(watch.sense()).state == "END"
@@ -139,12 +166,12 @@ class TestReached:
 class TestNotReached:
     @pytest.mark.parametrize("state", [*LIVE, "DISCONNECTED"])
     def test_a_job_that_is_over_will_not_reach_it_any_more(self, watch: Watch, state: str) -> None:
-        watch.at(301, watch.ends("FAILED"))
+        watch.at(301, watch.fails())
         with pytest.raises(AirflowFailException, match=f"FAILED.*never {state}"):
             watch.sense(state)
 
     def test_a_stream_that_never_was_up_never_ended(self, watch: Watch) -> None:
-        watch.at(301, watch.ends("FAILED"))
+        watch.at(301, watch.fails())
         with pytest.raises(AirflowFailException, match="never END"):
             watch.sense()
 
@@ -155,18 +182,19 @@ class TestNotReached:
 
     def test_before_the_starter_has_a_job_too(self, watch: Watch) -> None:
         watch.supervisor.xcoms.clear()
-        with pytest.raises(AirflowSensorTimeout):
+        watch.becomes("queued")()
+        with pytest.raises(AirflowSensorTimeout, match=f"not started.*task {TASK} .* is queued"):
             watch.sense(timeout=500)
 
     @pytest.mark.parametrize("how", ["soft_fail", "never_fail"])
     def test_it_can_be_a_skip(self, watch: Watch, how: str) -> None:
-        watch.at(301, watch.ends("FAILED"))
+        watch.at(301, watch.fails())
         with pytest.raises(AirflowSkipException):
             watch.sense("CONNECTED", **{how: True})
 
     @pytest.mark.parametrize("how", ["soft_fail", "never_fail"])
     def test_at_the_first_look_too(self, watch: Watch, how: str) -> None:
-        watch.ends("FAILED")()
+        watch.fails()()
         with pytest.raises(AirflowSkipException):
             watch.sense("CONNECTED", **{how: True})
 
@@ -179,6 +207,33 @@ class TestNotReached:
         watch.at(2000, watch.is_down(None))
         watch.at(5001, watch.ends())
         assert Wake.load(watch.sense()).state == "END"
+
+    def test_a_metastudio_that_stays_away_ends_the_wait(self, watch: Watch) -> None:
+        watch.at(100, watch.is_down(unreachable()))
+        text = r"MetaStudio was unreachable for 3600 s \(\[smartlive\] failure_budget\)\."
+        with pytest.raises(AirflowFailException, match=f"^{text}$"):
+            watch.sense()
+        assert 3600 <= watch.clock.seconds <= 100 + 3600 + 2 * 300
+
+    def test_a_budget_that_an_earlier_try_has_used_up_is_not_that_of_this_one(self, idle: Watch) -> None:
+        idle.mode = ALL_MODES["reschedule"]
+        idle.has_job()
+        long_ago = {"unclear": "2025-01-01T00:00:00+00:00"}
+        idle.supervisor.store["smartlive_sensor"] = {"version": 1, "try_number": 0, "since": long_ago}
+        idle.at(0, idle.is_down(unreachable()))
+        idle.at(301, idle.is_down(None), idle.ends())
+        assert Wake.load(idle.sense()).state == "END"
+
+    @pytest.mark.parametrize("more", [{}, {"soft_fail": True}, {"never_fail": True}], ids=str)
+    def test_a_time_out_names_the_starter(self, watch: Watch, more: dict[str, Any]) -> None:
+        error = AirflowSkipException if more else AirflowSensorTimeout
+        text = (
+            ".*"
+            if more
+            else f"did not reach DISCONNECTED within 500 s. The task {TASK} of DAG nightly.* is deferred"
+        )
+        with pytest.raises(error, match=text):
+            watch.sense("DISCONNECTED", timeout=500, **more)
 
     def test_nobody_is_named(self, watch: Watch) -> None:
         with pytest.raises(AirflowFailException, match="job_id"):
@@ -197,6 +252,171 @@ class TestNotReached:
         with pytest.raises(AirflowFailException, match="never END"):
             deferred.sense(starter_task_id=None, job_id=deferred.job.job_id)
         assert len(deferred.deferrals) == 1
+
+
+class TestFollowing:
+    """The starter has a new try or a new life: what is left of the old one is not what is waited for."""
+
+    def starts_anew(self, watch: Watch, at: float) -> None:
+        """Let a worker take the starter: it reads the DAG file, then Airflow deletes the old XComs, then it starts."""
+        watch.at(at, watch.becomes("running"))
+        watch.at(at + 20, watch.forgets)
+        watch.at(at + 25, watch.has_job)
+
+    @pytest.mark.parametrize("state", [None, "scheduled", "queued", "restarting", "up_for_retry"])
+    @pytest.mark.parametrize("target", ["CONNECTED", "END"])
+    def test_an_idle_starter_has_no_job(self, watch: Watch, state: str | None, target: str) -> None:
+        watch.calls_back(*LIVE, "END")()
+        watch.ends(stream_duration=60.0)()
+        watch.becomes(state)()
+        self.starts_anew(watch, 301)
+        watch.at(701, watch.calls_back(*LIVE, "END"), watch.ends(stream_duration=60.0))
+        result = Wake.load(watch.sense(target))
+        assert result.job_id == watch.metastudio.jobs[1].job_id
+        assert 701 <= watch.clock.seconds <= 701 + 60
+
+    def test_nor_has_one_whose_worker_still_reads_the_dag(self, watch: Watch) -> None:
+        watch.calls_back(*LIVE, "END")()
+        watch.ends()()
+        watch.becomes("running")()
+        self.starts_anew(watch, 1)
+        watch.at(701, watch.calls_back(*LIVE, "END"), watch.ends())
+        assert Wake.load(watch.sense()).job_id == watch.metastudio.jobs[1].job_id
+
+    @pytest.mark.parametrize("target", ["CONNECTED", "END"])
+    def test_a_job_that_failed_before_it_connected_is_not_the_last_one(
+        self, watch: Watch, target: str
+    ) -> None:
+        watch.at(101, watch.ends("FAILED"))
+        watch.at(400, watch.becomes("up_for_retry"))
+        self.starts_anew(watch, 501)
+        watch.at(801, watch.calls_back(*LIVE, "END"), watch.ends())
+        assert Wake.load(watch.sense(target)).job_id == watch.metastudio.jobs[1].job_id
+
+    def test_a_cleared_starter_takes_the_wait_along(self, watch: Watch) -> None:
+        """The old job is stopped while its stream is up; without callbacks MetaStudio alone says that it is over."""
+        watch.at(101, watch.ends(stream_duration=60.0), watch.becomes("queued"))
+        self.starts_anew(watch, 501)
+        watch.at(901, watch.ends(stream_duration=60.0))
+        assert Wake.load(watch.sense()).job_id == watch.metastudio.jobs[1].job_id
+
+    def test_a_starter_that_waits_on_a_worker_has_its_job_in_time(self, idle: Watch, watch: Watch) -> None:
+        watch.becomes("running")()
+        watch.calls_back(*LIVE)()
+        assert Wake.load(watch.sense("CONNECTED")).job_id == watch.job.job_id
+        assert OWN_XCOMS_AFTER <= watch.clock.seconds <= OWN_XCOMS_AFTER + 90
+
+    def test_what_it_has_is_not_forgotten_between_two_pokes(self, idle: Watch) -> None:
+        """Each poke has a process of its own; a retry of the sensor begins to count anew."""
+        idle.mode = ALL_MODES["reschedule"]
+        idle.has_job()
+        idle.becomes("running")()
+        idle.at(500, idle.ends("FAILED"), idle.becomes("failed"))
+        with pytest.raises(AirflowFailException):
+            idle.sense()
+        assert idle.supervisor.store["smartlive_sensor"] == {"version": 1, "try_number": 1, "since": {}}
+
+    def test_a_starter_that_was_skipped_skips_the_sensor(self, idle: Watch, watch: Watch) -> None:
+        watch.supervisor.xcoms.clear()
+        watch.becomes("queued")()
+        watch.at(101, watch.becomes("skipped"))
+        with pytest.raises(AirflowSkipException, match=f"task {TASK} .* was skipped"):
+            watch.sense("CONNECTED", timeout=300)
+        assert watch.clock.seconds <= 101 + 64
+
+    @pytest.mark.parametrize("state", ["failed", "upstream_failed", "success", "removed"])
+    def test_one_that_is_over_without_a_job_fails_it(self, watch: Watch, state: str) -> None:
+        watch.supervisor.xcoms.clear()
+        watch.becomes("queued")()
+        watch.at(101, watch.becomes(state))
+        with pytest.raises(AirflowFailException, match=rf"task {TASK} .* is over \({state}\) and has no job"):
+            watch.sense()
+        assert watch.clock.seconds <= 101 + 64
+
+    def test_one_that_did_not_run_again_has_no_job_of_its_own(self, watch: Watch) -> None:
+        watch.calls_back(*LIVE, "END")()
+        watch.becomes("upstream_failed")()
+        with pytest.raises(AirflowFailException, match="has no job"):
+            watch.sense()
+
+    def test_it_is_asked_for_no_xcom_while_it_has_none(self, deferred: Watch) -> None:
+        """Airflow's triggerer writes an error into its log for each XCom that is not there."""
+        deferred.supervisor.xcoms.clear()
+        deferred.becomes("queued")()
+        deferred.at(101, deferred.becomes("running"))
+        deferred.at(121, deferred.has_job)
+        deferred.at(601, deferred.calls_back(*LIVE, "END"))
+        deferred.sense()
+        asked = [message for message in deferred.supervisor.messages if message.type == "GetXCom"]
+        assert {message.key for message in asked} == {"job_id", "room_id"}
+        assert all((TASK, -1, message.key) in deferred.supervisor.xcoms for message in asked)
+
+    def test_whoever_waits_is_not_asked_about_again_and_again(self, deferred: Watch) -> None:
+        deferred.at(36_001, deferred.ends())
+        deferred.sense(timeout=40_000)
+        asked = [message for message in deferred.supervisor.messages if message.type == "GetTaskStates"]
+        assert len(asked) <= 4
+
+
+class TestWrongStarter:
+    def test_a_task_that_is_not_there(self, watch: Watch) -> None:
+        with pytest.raises(
+            AirflowFailException, match=r"starter_task_id is 'go_liv': run .* of DAG nightly has no such"
+        ):
+            watch.sense(starter_task_id="go_liv")
+        assert watch.clock.seconds <= 60
+
+    def test_a_task_group_is_missing(self, watch: Watch) -> None:
+        watch.supervisor.states |= {"evening.start": "deferred", "morning.start_0": "deferred"}
+        with pytest.raises(AirflowFailException, match=r"its full id.*'evening\.start' or 'morning\.start'"):
+            watch.sense(starter_task_id="start")
+
+    def test_a_mapped_one_needs_its_index(self, watch: Watch) -> None:
+        watch.supervisor.states |= {"each_0": "deferred", "each_1": "deferred"}
+        with pytest.raises(
+            AirflowFailException, match=r"'each', which is mapped \(2 instances\).*starter_map_index"
+        ):
+            watch.sense(starter_task_id="each")
+        with pytest.raises(AirflowFailException, match="starter_map_index is 2: each has the indexes 0 to 1"):
+            watch.sense(starter_task_id="each", starter_map_index=2)
+        with pytest.raises(AirflowFailException, match=r"not mapped.*starter_map_index=-1"):
+            watch.sense(starter_map_index=2)
+
+    def test_one_that_is_not_expanded_yet_is_waited_for(self, watch: Watch) -> None:
+        watch.supervisor.states["each"] = None
+
+        def expands() -> None:
+            watch.supervisor.states["each_0"] = "skipped"
+            del watch.supervisor.states["each"]
+
+        watch.at(101, expands)
+        with pytest.raises(AirflowSkipException):
+            watch.sense(starter_task_id="each", starter_map_index=0)
+        assert watch.clock.seconds >= 101
+
+    def test_a_run_that_is_not_there_yet_may_come(self, watch: Watch) -> None:
+        with pytest.raises(AirflowSensorTimeout, match="in no run that is there"):
+            watch.sense(starter_run_id="tomorrow", timeout=200)
+
+
+class TestEarly:
+    """Somebody waits for the stream to come up, and its callbacks are lost."""
+
+    def test_metastudio_is_asked_soon_after_the_start(self, deferred: Watch) -> None:
+        deferred.at(31, lambda: setattr(deferred.job, "stream_duration", 1))
+        assert Wake.load(deferred.sense("CONNECTED")).source == "reconciliation"
+        assert deferred.clock.seconds <= 63
+
+    def test_and_then_ever_less_often(self, deferred: Watch) -> None:
+        deferred.at(3601, lambda: setattr(deferred.job, "stream_duration", 1))
+        deferred.sense("CONNECTED")
+        asked = [seconds for seconds, operation in deferred.metastudio.log if operation == "show"][1:]
+        assert [round(at / 10) * 10 for at in asked[:5]] == [20, 60, 140, 300, 600]
+
+    def test_no_other_state_is(self, deferred: Watch) -> None:
+        deferred.at(601, deferred.ends())
+        deferred.sense()
+        assert deferred.metastudio.asked["show"] <= 4
 
 
 class TestConfirm:
@@ -257,11 +477,6 @@ class TestWhoEndsIt:
         deferred.sense(confirm=True)
         assert deferred.deferrals[0].trigger.needs_worker
 
-    def test_a_metastudio_that_stays_away_ends_the_wait(self, deferred: Watch) -> None:
-        deferred.at(100, deferred.is_down(unreachable()))
-        with pytest.raises(AirflowFailException, match="failure_budget"):
-            deferred.sense()
-
     def test_airflows_own_deferral_timeout_is_not_used(self, deferred: Watch) -> None:
         deferred.at(601, deferred.ends(), deferred.calls_back(*LIVE, "END"))
         deferred.sense(timeout=5000)
@@ -269,6 +484,52 @@ class TestWhoEndsIt:
 
 
 class TestArguments:
+    @pytest.mark.parametrize("state", ["connected", " Connected ", "END", "end"])
+    def test_a_state_may_be_spelt_in_any_case(self, state: str) -> None:
+        sensor = SmartLiveStreamStateSensor(task_id=WAIT, starter_task_id=TASK, target_state=state, timeout=1)
+        assert sensor.target_state == state.strip().upper()
+
+    @pytest.mark.parametrize(
+        ("arguments", "text"),
+        [
+            ({"starter_task_id": "None"}, "starter_task_id was rendered to nothing"),
+            ({"starter_run_id": "None"}, "starter_run_id was rendered to nothing"),
+            ({"job_id": "None", "room_id": ROOM}, "job_id was rendered to nothing"),
+            ({"room_id": "a/b"}, "room_id is 'a/b'"),
+            ({"starter_map_index": "1"}, "starter_map_index is '1'"),
+            ({"smartlive_conn_id": None}, "smartlive_conn_id is None"),
+            ({"smartlive_conn_id": "missing"}, "smartlive_conn_id is 'missing': there is no such connection"),
+            ({"starter_task_id": None}, "Name the job"),
+        ],
+    )
+    def test_what_no_retry_can_change_fails_for_good(
+        self, watch: Watch, arguments: dict[str, Any], text: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def profile() -> Any:
+            if arguments.get("smartlive_conn_id") == "missing":
+                raise AirflowNotFoundException("The conn_id `missing` isn't defined")
+
+        monkeypatch.setattr(watch.metastudio, "profile", profile)
+        with pytest.raises(AirflowFailException, match=text):
+            watch.sense(**arguments)
+        assert watch.metastudio.asked == {}
+
+    def test_digits_stay_texts_where_templates_render_natively(self, watch: Watch) -> None:
+        watch.ends()()
+        watch.metastudio.jobs[0].job_id, watch.metastudio.jobs[0].room_id = "1234", "5678"
+        native: dict[str, Any] = {"job_id": 1234, "room_id": 5678}
+        assert Wake.load(watch.sense(starter_task_id=None, **native)).job_id == "1234"
+
+    @pytest.mark.parametrize("interval", [60, "60", timedelta(minutes=1)], ids=str)
+    def test_seconds_and_timedeltas_are_taken_alike(self, interval: Any) -> None:
+        sensor = SmartLiveStreamStateSensor(task_id=WAIT, starter_task_id=TASK, reconcile_interval=interval)
+        assert sensor.reconcile_interval == 60.0
+
+    @pytest.mark.parametrize("interval", [0, -1, "often", True])
+    def test_what_is_no_interval_is_refused_when_the_dag_is_read(self, interval: Any) -> None:
+        with pytest.raises(ValueError, match="reconcile_interval is"):
+            SmartLiveStreamStateSensor(task_id=WAIT, starter_task_id=TASK, reconcile_interval=interval)
+
     def test_an_unknown_state_is_refused_when_the_dag_is_read(self) -> None:
         with pytest.raises(ValueError, match="CONNECTING, CONNECTED, DISCONNECTED, RECONNECTING, END"):
             SmartLiveStreamStateSensor(task_id=WAIT, starter_task_id=TASK, target_state="ended")

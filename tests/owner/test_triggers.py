@@ -125,9 +125,13 @@ def stream_trigger(world: World, target_state: str = "END", **more: Any) -> Smar
         "room_id": None,
         "starter": {"dag_id": DAG, "run_id": RUN, "task_id": TASK, "map_index": -1},
         "interval": INTERVAL,
-        "timeout_at": NOON + timedelta(hours=9),
+        "timeout_at": until(9 * 3600),
     }
     return SmartLiveStreamTrigger(**arguments | more)
+
+
+def until(seconds: float) -> str:
+    return (NOON + timedelta(seconds=seconds)).isoformat()
 
 
 class TestJobTrigger:
@@ -698,6 +702,7 @@ class TestStreamTrigger:
             (TASK, -1, "job_id"): world.job.job_id,
             (TASK, -1, "room_id"): ROOM,
         }
+        world.supervisor.states[TASK] = "deferred"
 
     def wait(self, world: World, trigger: SmartLiveStreamTrigger) -> Any:
         return world.wait(trigger, task_id="wait_for_end")
@@ -740,11 +745,12 @@ class TestStreamTrigger:
 
     def test_a_job_that_ends_without_the_state_wakes_the_worker(self, world: World) -> None:
         world.clock.at(1000, lambda: world.ends("FAILED"))
+        world.clock.at(1000, lambda: world.supervisor.states.update({TASK: "failed"}))
         source, state, _ = self.wake(world, stream_trigger(world, "CONNECTED"))
         assert (source, state) == (WakeSource.RECONCILIATION, None)
 
     def test_its_time_may_be_over(self, world: World) -> None:
-        trigger = stream_trigger(world, "DISCONNECTED", timeout_at=NOON + timedelta(seconds=500))
+        trigger = stream_trigger(world, "DISCONNECTED", timeout_at=until(500))
         assert self.wake(world, trigger) == (WakeSource.TIMEOUT, None, pytest.approx(500))
 
     def test_a_callback_is_not_enough_where_metastudio_has_to_confirm(self, world: World) -> None:
@@ -761,8 +767,10 @@ class TestStreamTrigger:
 
     def test_a_starter_that_has_no_job_yet_is_waited_for(self, world: World) -> None:
         world.supervisor.xcoms.clear()
+        world.supervisor.states[TASK] = "queued"
 
         def starts() -> None:
+            world.supervisor.states[TASK] = "deferred"
             world.supervisor.xcoms[TASK, -1, "job_id"] = world.job.job_id
             world.supervisor.xcoms[TASK, -1, "room_id"] = ROOM
 
@@ -775,8 +783,10 @@ class TestStreamTrigger:
     def test_a_starter_is_looked_at_as_often_as_metastudio_is(self, world: World) -> None:
         """Else a lost END of a job that its starter could report late only would be found later than promised."""
         world.supervisor.xcoms.clear()
+        world.supervisor.states[TASK] = "queued"
 
         def starts() -> None:
+            world.supervisor.states[TASK] = "deferred"
             world.supervisor.xcoms[TASK, -1, "job_id"] = world.job.job_id
             world.supervisor.xcoms[TASK, -1, "room_id"] = ROOM
 
@@ -787,7 +797,8 @@ class TestStreamTrigger:
 
     def test_a_starter_that_never_has_a_job_ends_with_the_time(self, world: World) -> None:
         world.supervisor.xcoms.clear()
-        trigger = stream_trigger(world, timeout_at=NOON + timedelta(seconds=500))
+        world.supervisor.states[TASK] = "queued"
+        trigger = stream_trigger(world, timeout_at=until(500))
         event = self.wait(world, trigger)
         assert Wake.load(event.payload).source == WakeSource.TIMEOUT
         assert Wake.load(event.payload).job_id == ""
@@ -851,7 +862,9 @@ MOMENT = NOON + timedelta(microseconds=123456)
             world, deadline=MOMENT, timeout_at=MOMENT, grace_until=MOMENT, lost_since=MOMENT
         ),
         lambda world: stream_trigger(world),
-        lambda world: stream_trigger(world, job_id="x", room_id=ROOM, starter=None, timeout_at=MOMENT),
+        lambda world: stream_trigger(
+            world, job_id="x", room_id=ROOM, starter=None, timeout_at=MOMENT.isoformat()
+        ),
     ],
 )
 def test_arguments_survive_airflows_own_encoding(world: World, make: Callable[[World], BaseTrigger]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,13 +16,21 @@ from virtual_time import Clock
 
 
 @pytest.fixture
-def metastudio(monkeypatch: pytest.MonkeyPatch) -> FakeMetaStudio:
-    """Stand in for the hook, and confirm stops without waiting between two looks."""
-    metastudio = FakeMetaStudio(Clock())
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """By which whoever stops jobs looks for them again."""
+    clock = Clock()
+    by_clock = SimpleNamespace(sleep=clock.sleep, monotonic=lambda: clock.seconds)
+    monkeypatch.setattr("airflow_provider_smartlive.livestream.teardown.time", by_clock)
+    return clock
+
+
+@pytest.fixture
+def metastudio(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> FakeMetaStudio:
+    """Stand in for the hook."""
+    metastudio = FakeMetaStudio(clock)
     monkeypatch.setattr(
         "airflow_provider_smartlive.client.task_hook.SmartLiveTaskHook", lambda **_: metastudio
     )
-    monkeypatch.setattr("airflow_provider_smartlive.livestream.stop.CONFIRM_INTERVAL", 0.0)
     return metastudio
 
 

@@ -1,0 +1,193 @@
+"""Stop the jobs that a task names: one by its id, or all that run in the name of the task that starts them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from airflow.sdk.exceptions import AirflowFailException
+
+from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError
+from airflow_provider_smartlive.lifecycle import Sight
+from airflow_provider_smartlive.livestream.ownership import active_jobs_of, callback_url_of, route_of
+from airflow_provider_smartlive.livestream.sighting import ACTIVE_STATES, Sighting
+from airflow_provider_smartlive.livestream.stop import is_over, stop_and_confirm
+from airflow_provider_smartlive.metastudio.errors import MetaStudioError
+from airflow_provider_smartlive.metastudio.ids import normalise_id, same_id
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger as Logger
+
+    from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
+    from airflow_provider_smartlive.livestream.starter import Starter, StarterStatus
+    from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
+
+#: Seconds between two looks for a job that its starter could not report.
+LOOK_AGAIN_INTERVAL = 3.0
+
+
+class Teardown:
+    """
+    Stops jobs, and knows whether that was all.
+
+    :param hook: the hook.
+    :param grace: seconds that each job gets to end.
+    :param look_again_window: seconds for which MetaStudio may not show a job yet.
+    :param secrets: ``[smartlive] callback_secrets``, by which the jobs of a starter are recognised.
+    :param deployment: the mark of this deployment.
+    """
+
+    def __init__(
+        self,
+        hook: SmartLiveTaskHook,
+        *,
+        grace: float,
+        look_again_window: float,
+        secrets: tuple[str, ...],
+        deployment: str,
+        log: Logger,
+    ) -> None:
+        self.hook = hook
+        self.grace = grace
+        self.look_again_window = look_again_window
+        self.secrets = secrets
+        self.deployment = deployment
+        self.log = log
+        #: Jobs that were dealt with, by their normalised id; and what is said of those that still run.
+        self._jobs: dict[str, str] = {}
+        self._running: list[str] = []
+
+    def stop_named(self, job_id: str, room_id: str | None) -> None:
+        """
+        Stop a job that is named by its id, unless it was stopped already as the job of a starter.
+
+        :param room_id: its room, if it is known. It need not be right: an active job is stopped where it is.
+        :raises AirflowFailException: if there is no such job. Something else may run that was meant.
+        """
+        if normalise_id(job_id) in self._jobs:
+            return
+        if room_id is None:
+            job = next((job for job in self._active_jobs() if same_id(job.job_id, job_id)), None)
+            if job is None or job.room_id is None:
+                raise AirflowFailException(
+                    f"Job {job_id} is not among the active jobs, and room_id is missing, in which it could be looked "
+                    "for: pass room_id beside job_id, or name starter_task_id."
+                )
+            room_id = job.room_id
+        if self._stop(room_id, job_id).sight is Sight.NOT_FOUND:
+            raise AirflowFailException(
+                f"MetaStudio knows no job {job_id}, neither in room {room_id} nor among the active jobs of other "
+                "rooms: nothing was stopped. Pass the ids that MetaStudio's console shows, or name starter_task_id."
+            )
+
+    def stop_started(self, starters: Mapping[Starter, StarterStatus], *, room_id: str | None = None) -> None:
+        """
+        Stop what task instances have reported, and what runs in their name in whatever room.
+
+        :param starters: the task instances, and how they stand.
+        :param room_id: a room in which no job may be left that could be theirs.
+        :raises SmartLiveJobFailedError: if it cannot be told that there is no such job, now or later.
+        """
+        without_job: set[Starter] = set()
+        for starter in starters:
+            job_id, room = starter.job_id(), starter.room_id()
+            if job_id is None or room is None:
+                without_job.add(starter)
+            elif normalise_id(job_id) not in self._jobs:
+                self._stop(room, job_id)
+        # A start leaves a job some time before the task can report it, and MetaStudio may show it later still.
+        may_have_lost = {
+            starter for starter in without_job if starters[starter].state in ("success", "failed")
+        }
+        until = time.monotonic() + (self.look_again_window if may_have_lost else 0.0)
+        while True:
+            active = self._active_jobs()
+            found = self._stop_running(starters, active)
+            without_job -= found
+            may_have_lost -= found
+            if not may_have_lost or time.monotonic() >= until:
+                break
+            time.sleep(LOOK_AGAIN_INTERVAL)
+        if may_have_lost:
+            self._check_unrecognised(may_have_lost, active, room_id)
+        for starter in sorted(without_job, key=str):
+            if not starters[starter].is_over:
+                self._running.append(f"the {starter} is {starters[starter]}, and may still start a job")
+            else:
+                self.log.info("The %s has started no job: nothing to stop.", starter)
+
+    def finish(self) -> list[str]:
+        """
+        Return the ids of the jobs that are over now.
+
+        :raises SmartLiveJobFailedError: if something may still run.
+        """
+        if self._running:
+            raise SmartLiveJobFailedError(
+                f"Not everything is over after {self.grace:.0f} s: {'; '.join(self._running)}."
+            )
+        return list(self._jobs.values())
+
+    def _stop_running(self, starters: Iterable[Starter], active: Iterable[SmartLiveJob]) -> set[Starter]:
+        """Stop the jobs that carry the callback URL of a starter, and return the starters that have one."""
+        by_identity = {starter.identity: starter for starter in starters}
+        found: set[Starter] = set()
+        jobs = active_jobs_of(by_identity.keys(), active, secrets=self.secrets, deployment=self.deployment)
+        for job in jobs:
+            route = route_of(job, self.secrets)
+            if route is not None:
+                found.add(by_identity[route.identity])
+            if job.room_id is not None and normalise_id(job.job_id) not in self._jobs:
+                self._stop(job.room_id, job.job_id)
+        return found
+
+    def _check_unrecognised(
+        self, starters: Iterable[Starter], active: Iterable[SmartLiveJob], room_id: str | None
+    ) -> None:
+        """Do not call it a success if a job without any callback URL runs that may be the one which was started."""
+        nameless = [
+            job.job_id
+            for job in active
+            if callback_url_of(job) is None and normalise_id(job.job_id) not in self._jobs
+        ]
+        if not nameless:
+            return
+        if room_id is None:
+            self.log.warning(
+                "Active jobs carry no callback URL (%s). Those that a task without callbacks has started and could not "
+                "report are not recognised: pass room_id to have that checked.",
+                ", ".join(nameless),
+            )
+            return
+        here = [job.job_id for job in active if job.job_id in nameless and job.room_id == room_id]
+        if here:
+            names = ", ".join(f"the {starter}" for starter in sorted(starters, key=str))
+            self._running.append(
+                f"{', '.join(here)} in room {room_id}, which may be what {names} started without callbacks"
+            )
+
+    def _stop(self, room_id: str, job_id: str) -> Sighting:
+        try:
+            sighting = stop_and_confirm(
+                self.hook,
+                room_id,
+                job_id,
+                grace=self.grace,
+                lag=self.look_again_window,
+                now=time.monotonic,
+                sleep=time.sleep,
+            )
+        except MetaStudioError as error:
+            # One job whose stop is refused saves no other.
+            self.log.error("Job %s could not be stopped: %s", job_id, error)
+            sighting = Sighting.failed(error)
+        self._jobs[normalise_id(job_id)] = job_id
+        if not is_over(sighting):
+            self._running.append(
+                f"job {job_id} in room {room_id} is still running (MetaStudio says {sighting})"
+            )
+        return sighting
+
+    def _active_jobs(self) -> list[SmartLiveJob]:
+        return list(self.hook.list_jobs(state=ACTIVE_STATES))
