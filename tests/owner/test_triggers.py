@@ -348,6 +348,14 @@ class TestJobTriggerStopsByItself:
         assert world.metastudio.running == []
         assert 3600 < world.clock.seconds < 3610
 
+    def test_the_negative_control_such_a_job_streams_on_where_only_a_worker_stops(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("airflow_provider_smartlive.triggers._STOPPING", {})
+        wake = self.fire(world, job_trigger(world, deadline=NOON + timedelta(hours=1)))
+        assert (wake.source, wake.stopped) == (WakeSource.DEADLINE, False)
+        assert world.metastudio.running == [world.job.job_id]
+
     def test_so_is_one_that_is_interrupted_for_too_long(self, world: World) -> None:
         world.clock.at(1000, lambda: world.calls_back(*LIVE, "DISCONNECTED", at=world.clock.now))
         wake = self.fire(world, job_trigger(world, disconnect_limit=60))

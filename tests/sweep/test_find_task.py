@@ -1,0 +1,30 @@
+"""What the sweep's command learns of a task from Airflow's database."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from airflow_provider_smartlive.callbacks import store
+from airflow_provider_smartlive.callbacks.facts import TaskFacts
+from airflow_provider_smartlive.callbacks.route import Identity
+from airflow_provider_smartlive.callbacks.waiter import JOB_ID_KEY
+
+
+@pytest.fixture(autouse=True)
+def _here(database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "_own_session", database.sessions)
+
+
+@pytest.mark.parametrize(
+    ("xcoms", "job_id"),
+    [({}, None), ({JOB_ID_KEY: "a job"}, "a job"), ({JOB_ID_KEY: 7}, None), ({JOB_ID_KEY: ["x"]}, None)],
+)
+def test_a_task_with_its_job(database: Any, xcoms: dict[str, Any], job_id: str | None) -> None:
+    task = database.task(state="failed", max_tries=3, xcoms=xcoms)
+    assert store.find_task(task) == TaskFacts("failed", run_goes_on=True, max_tries=3, job_id=job_id)
+
+
+def test_a_task_that_is_gone(database: Any) -> None:
+    assert store.find_task(Identity("dag", "a run that was deleted", "go_live")) is None
