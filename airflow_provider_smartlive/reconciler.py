@@ -30,7 +30,7 @@ from math import inf
 from typing import TYPE_CHECKING, Self, TypeVar
 from weakref import WeakKeyDictionary
 
-from airflow_provider_smartlive.client.calls import PAGE_SIZE, AllJobsFilters, next_offset
+from airflow_provider_smartlive.client.calls import MAX_ENTRIES, PAGE_SIZE, AllJobsFilters, next_offset
 from airflow_provider_smartlive.lifecycle import Sight
 from airflow_provider_smartlive.livestream.sighting import (
     ACTIVE_STATES,
@@ -40,7 +40,9 @@ from airflow_provider_smartlive.livestream.sighting import (
 )
 from airflow_provider_smartlive.metastudio.errors import (
     AuthenticationError,
+    InvalidRequest,
     MetaStudioError,
+    PermissionDenied,
     Throttled,
     UnexpectedResponse,
 )
@@ -74,9 +76,6 @@ TOGETHER = 1.0
 #: How many jobs must have left the list of active jobs to be worth a page of finished ones, and so many for each
 #: further page: looking for them never costs more than a tenth of what showing each of them does.
 WORTH_A_PAGE = 10
-
-#: Longest listing that is read: a count that is not true must not keep the poller busy for ever.
-MOST_PAGES = 1000
 
 #: Seconds to leave MetaStudio alone when it throttles without a Retry-After; a longer one than REFUSED_PAUSE is not
 #: waited for.
@@ -227,7 +226,7 @@ class Requests:
         log.warning("Connection %s: MetaStudio is not asked for %.0f s: %s", self.conn_id, seconds, reason)
 
 
-class Queue:
+class WatchQueue:
     """Watches in the order in which they came; each may leave from any place."""
 
     def __init__(self) -> None:
@@ -283,7 +282,7 @@ class Reconciler:
         self._spread = spread
         self._watches: dict[Watch, None] = {}
         self._by_job: dict[str, list[Watch]] = {}
-        self._due, self._unlisted, self._single, self._roomless = (Queue() for _ in range(4))
+        self._due, self._unlisted, self._single, self._roomless = (WatchQueue() for _ in range(4))
         self._earlier = asyncio.Event()
         self._wakes_at = inf
         self._early = 0.0
@@ -322,8 +321,7 @@ class Reconciler:
         """Ask for the jobs that are due."""
         while True:
             await self._wait_for_due()
-            # One draw for all that are told together: of a thousand draws the least would decide for all of
-            # them.
+            # One draw for all that are told together: of a thousand, the least would decide for all.
             self._early = self._spread()
             due = list(self._due)
             try:
@@ -368,8 +366,12 @@ class Reconciler:
                 listed |= await self._tell_about(jobs)
             self._took = _now() - began
             unlisted = [watch for watch in self._watches if watch.listed and watch not in listed]
-        except UnexpectedResponse as error:
-            log.warning("Connection %s: %s. Each job is asked for by itself.", self.conn_id, error)
+        except (InvalidRequest, PermissionDenied, UnexpectedResponse) as error:
+            log.warning(
+                "Connection %s: active jobs cannot be listed, each is asked for by itself: %s",
+                self.conn_id,
+                error,
+            )
             unlisted = []
         for watch in listed:
             watch.listed = True
@@ -417,9 +419,8 @@ class Reconciler:
     async def _show(self, watch: Watch, room_id: str, *, unless: Sight | None = None) -> None:
         """Ask for one job and tell about it, unless it is this that was seen."""
         try:
-            sighting = Sighting.of(
-                await self._requests.send(lambda hook: hook.show_job(room_id, watch.job_id))
-            )
+            job = await self._requests.send(lambda hook: hook.show_job(room_id, watch.job_id))
+            sighting = Sighting.of(job)
         except (AuthenticationError, Throttled):
             raise
         except MetaStudioError as error:
@@ -442,24 +443,30 @@ class Reconciler:
                     await self._tell_about(jobs)
                     if not any(watch in self._roomless for watch in watches):
                         break
-                for watch in watches:
+                for number, watch in enumerate(watches, start=1):
                     if watch in self._roomless and watch.room_id is not None:
                         self._ask(watch, self._unlisted)
                     elif watch in self._roomless:
                         self._tell(watch, Sighting(Sight.NOT_FOUND))
+                    await _breathe(number)
             except Exception as error:
                 await self._failed(error, [watch for watch in watches if watch in self._roomless])
 
     # -- asking and telling
 
     async def _pages(
-        self, filters: AllJobsFilters, most: int = MOST_PAGES
+        self, filters: AllJobsFilters, most: int = MAX_ENTRIES // PAGE_SIZE
     ) -> AsyncIterator[list[SmartLiveJob]]:
         offset: int | None = 0
+        seen: set[str] = set()
         for _ in range(most):
             if offset is None:
                 return
             page = await self._page(offset, filters)
+            found = {job.job_id for job in page.smart_live_jobs}
+            if found and found <= seen:
+                return  # whatever count says: it begins anew
+            seen |= found
             yield page.smart_live_jobs
             offset = next_offset(offset, page)
 
@@ -495,7 +502,7 @@ class Reconciler:
             await _breathe(number)
         return told
 
-    def _ask(self, watch: Watch, queue: Queue) -> None:
+    def _ask(self, watch: Watch, queue: WatchQueue) -> None:
         self._leave_queues(watch)
         watch.due = inf
         queue.add(watch)

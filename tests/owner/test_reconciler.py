@@ -24,6 +24,7 @@ from airflow_provider_smartlive.metastudio.errors import (
     AuthenticationError,
     InvalidRequest,
     NotFound,
+    PermissionDenied,
     Throttled,
     UnexpectedResponse,
 )
@@ -333,6 +334,25 @@ def test_looking_for_finished_jobs_costs_little_where_they_are_not_found(poller:
     poller.run(main)
 
 
+def test_a_listing_that_never_ends_is_left(poller: Poller, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = poller.metastudio.list_jobs_page
+
+    def endless(offset: int, **filters: Any) -> Any:
+        return page(0, **filters).model_copy(update={"count": 10**9})
+
+    monkeypatch.setattr(poller.metastudio, "list_jobs_page", endless)
+
+    async def main() -> None:
+        seen = [poller.wait(poller.metastudio.add()) for _ in range(100)]
+        unknown = poller.wait(NO_JOB, room_id=None)
+        await asyncio.sleep(INTERVAL + 5)
+        assert [sightings[0][1] for sightings in seen] == [Sight.ACTIVE] * 100
+        assert [sight for _, sight in unknown] == [Sight.NOT_FOUND]
+        assert poller.metastudio.asked == {"list_all": 4}
+
+    poller.run(main)
+
+
 def test_many_shows_do_not_starve_a_look(poller: Poller) -> None:
     async def main() -> None:
         seen = [poller.wait(poller.metastudio.add(), interval=60) for _ in range(2)]
@@ -446,13 +466,21 @@ def test_one_jobs_fault_does_not_cost_the_others_their_sighting(poller: Poller, 
     poller.run(main)
 
 
-def test_a_list_that_cannot_be_read_is_made_up_for_by_shows(
-    poller: Poller, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "fault",
+    [
+        UnexpectedResponse("the answer to list_jobs cannot be read", http_status=200),
+        InvalidRequest("no such state", http_status=400),
+        PermissionDenied("not allowed to list", http_status=403),
+    ],
+)
+def test_a_list_that_cannot_be_had_is_made_up_for_by_shows(
+    poller: Poller, monkeypatch: pytest.MonkeyPatch, fault: Exception
 ) -> None:
-    def unreadable(offset: int, **filters: Any) -> Any:
-        raise UnexpectedResponse("the answer to list_jobs cannot be read: body: not JSON", http_status=200)
+    def refuse(offset: int, **filters: Any) -> Any:
+        raise fault
 
-    monkeypatch.setattr(poller.metastudio, "list_jobs_page", unreadable)
+    monkeypatch.setattr(poller.metastudio, "list_jobs_page", refuse)
 
     async def main() -> None:
         seen = [poller.wait(poller.metastudio.add()) for _ in range(2)]
