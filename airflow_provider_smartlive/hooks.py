@@ -71,12 +71,14 @@ class SmartLiveHook(SmartLiveTaskHook, HttpHook):
     def get_conn(
         self, headers: dict[Any, Any] | None = None, extra_options: dict[str, Any] | None = None
     ) -> requests.Session:
-        """Return a session that authorises whatever is prepared with it (for :meth:`run`)."""
+        """Return a session that authorises whatever is prepared with it; :meth:`run` then sends it over our wire."""
         self._set_base_url(None)
-        session = requests.Session()
+        profile, session = self.profile(), requests.Session()
+        session.proxies = {"http": profile.proxy, "https": profile.proxy} if profile.proxy else {}
+        session.verify = profile.ca_bundle or True
         session.auth = RequestsAuth(self._drive(self._exchange().authorisation()))
         session.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": ACCEPT_ENCODING})
-        session.headers.update(self.profile().headers)
+        session.headers.update(profile.headers)
         session.headers.update(headers or {})
         self.merged_extra = dict(extra_options or {})
         return session

@@ -42,6 +42,8 @@ T = TypeVar("T")
 #: The largest page that the listings give (SDK schema).
 PAGE_SIZE = 100
 
+_ROOMS = "/smart-live-rooms"
+
 #: Entries after which a listing that still goes on is given up: its count is wrong, or every page is the same.
 MAX_ENTRIES = 100_000
 
@@ -154,7 +156,7 @@ def start_job(room_id: str, request: StartJobRequest | Mapping[str, Any]) -> Cal
     return Call(
         "start_job",
         "POST",
-        _path("smart-live-rooms", room_id, "smart-live-jobs"),
+        _jobs(room_id),
         lambda answer: StartJobResponse.from_body(answer.body, request_id=answer.request_id),
         checked.to_body(),
         starts_job=True,
@@ -168,7 +170,7 @@ def show_job(room_id: str, job_id: str) -> Call[SmartLiveJob]:
     return Call(
         "show_job",
         "GET",
-        _path("smart-live-rooms", room_id, "smart-live-jobs", job_id),
+        _job(room_id, job_id),
         lambda answer: SmartLiveJob.from_body(answer.body, request_id=answer.request_id),
         repeatable=True,
         room_id=room_id,
@@ -181,7 +183,7 @@ def stop_job(room_id: str, job_id: str) -> Call[None]:
     return Call(
         "stop_job",
         "POST",
-        _path("smart-live-rooms", room_id, "smart-live-jobs", job_id, "stop"),
+        f"{_job(room_id, job_id)}/stop",
         lambda answer: None,
         repeatable=True,
         room_id=room_id,
@@ -191,14 +193,14 @@ def stop_job(room_id: str, job_id: str) -> Call[None]:
 
 def list_room_jobs(room_id: str, offset: int, filters: JobFilters, limit: int = PAGE_SIZE) -> Call[JobList]:
     """List a page of the jobs of one room."""
-    path = _path("smart-live-rooms", room_id, "smart-live-jobs")
+    path = _jobs(room_id)
     return _list_jobs("list_room_jobs", path, offset, limit, filters, JobFilters.__optional_keys__, room_id)
 
 
 def list_jobs(offset: int, filters: AllJobsFilters, limit: int = PAGE_SIZE) -> Call[JobList]:
     """List a page of the jobs of all rooms."""
     return _list_jobs(
-        "list_jobs", _path("smart-live-jobs"), offset, limit, filters, AllJobsFilters.__optional_keys__
+        "list_jobs", "/smart-live-jobs", offset, limit, filters, AllJobsFilters.__optional_keys__
     )
 
 
@@ -212,7 +214,7 @@ def execute_command(
     return Call(
         "execute_command",
         "POST",
-        _path("smart-live-rooms", room_id, "smart-live-jobs", job_id, "command"),
+        f"{_job(room_id, job_id)}/command",
         lambda answer: CommandResponse.from_body(answer.body, request_id=answer.request_id),
         request.to_body(),
         repeatable=request.is_question,
@@ -229,7 +231,7 @@ def list_rooms(offset: int, filters: RoomFilters) -> Call[RoomList]:
     return Call(
         "list_rooms",
         "GET",
-        _path("smart-live-rooms") + _query({"offset": offset, "limit": PAGE_SIZE, **known}),
+        _ROOMS + _query({"offset": offset, "limit": PAGE_SIZE, **known}),
         lambda answer: RoomList.from_body(answer.body, request_id=answer.request_id),
         repeatable=True,
     )
@@ -242,7 +244,7 @@ def show_room(room_id: str) -> Call[Room]:
     return Call(
         "show_room",
         "GET",
-        _path("smart-live-rooms", room_id),
+        _room(room_id),
         lambda answer: Room.from_body(answer.body, request_id=answer.request_id),
         repeatable=True,
         room_id=room_id,
@@ -257,7 +259,7 @@ def create_room(request: CreateRoomRequest | Mapping[str, Any]) -> Call[CreateRo
     return Call(
         "create_room",
         "POST",
-        _path("smart-live-rooms"),
+        _ROOMS,
         lambda answer: CreateRoomResponse.from_body(answer.body, request_id=answer.request_id),
         checked.to_body(),
         secrets=tuple(checked.secrets()),
@@ -269,7 +271,7 @@ def live_warnings(room_id: str) -> Call[LiveWarningInfo]:
     return Call(
         "live_warnings",
         "GET",
-        _path("smart-live-rooms", room_id, "live-warning-info"),
+        f"{_room(room_id)}/live-warning-info",
         lambda answer: LiveWarningInfo.from_body(answer.body, request_id=answer.request_id),
         repeatable=True,
         room_id=room_id,
@@ -288,7 +290,7 @@ def report_events(
 
     if report_url is not None and not report_url.startswith(("https://", "http://")):
         raise ValueError("report_url must be a live_event_report_url of MetaStudio.")
-    target = report_url or _path("smart-live-rooms", room_id, "smart-live-jobs", job_id, "live-event-report")
+    target = report_url or f"{_job(room_id, job_id)}/live-event-report"
     if refresh_url:
         target += f"{'&' if '?' in target else '?'}refresh_url=true"
     return Call(
@@ -358,20 +360,30 @@ def _list_jobs(
     )
 
 
-def _path(*segments: str) -> str:
-    return "".join(f"/{quote(_segment(segment), safe='')}" for segment in segments)
+def _room(room_id: str) -> str:
+    return f"{_ROOMS}/{_segment('room_id', room_id)}"
 
 
-def _segment(value: str) -> str:
+def _jobs(room_id: str) -> str:
+    return f"{_room(room_id)}/smart-live-jobs"
+
+
+def _job(room_id: str, job_id: str) -> str:
+    return f"{_jobs(room_id)}/{_segment('job_id', job_id)}"
+
+
+def _segment(name: str, value: str) -> str:
     """
-    Check an id that becomes a part of a path.
+    Return an id as a part of a path.
 
     :raises ValueError: if MetaStudio's schema refuses it (1 to 64 characters), or if URL libraries would
         resolve it like a folder.
     """
     if not isinstance(value, str) or not 1 <= len(value) <= 64 or value in (".", ".."):
-        raise ValueError("room_id, job_id: an id has 1 to 64 characters.")
-    return value
+        raise ValueError(
+            f"{name} is {printable(repr(value), limit=80)}, but an id is a text of 1 to 64 characters."
+        )
+    return quote(value, safe="")
 
 
 def _known(filters: Mapping[str, Any], names: Set[str]) -> Mapping[str, Any]:

@@ -53,6 +53,7 @@ def naming(conn_id: object, *, argument: str) -> Iterator[None]:
         yield
     except AirflowNotFoundException:
         raise MissingConnectionError(
-            f"{argument}: there is no connection {conn_id!r}. Create it (Admin > Connections, `airflow connections add "
-            f"{conn_id}`, AIRFLOW_CONN_{conn_id.upper()} or a secrets backend), or correct the name."
+            f"{argument}: there is no connection {conn_id!r} that Airflow can read. Create or mend it (Admin > "
+            f"Connections, `airflow connections add {conn_id}`, AIRFLOW_CONN_{conn_id.upper()} or a secrets backend), "
+            "or correct the name."
         ) from None

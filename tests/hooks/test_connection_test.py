@@ -94,6 +94,21 @@ def test_missing_field(connect):
     )
 
 
+def test_a_setting_that_is_wrong(connect, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__SMARTLIVE__REQUEST_TIMEOUT", "soon")
+    good, message = _test()
+    assert not good
+    assert "[smartlive] request_timeout" in message
+
+
+def test_a_machine_that_is_set_up_wrong(connect, monkeypatch):
+    connect(host="https://127.0.0.1:1")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere.pem")
+    good, message = _test()
+    assert not good
+    assert message.startswith("The environment variable REQUESTS_CA_BUNDLE is no file or folder")
+
+
 def test_no_secret_in_the_message(server, connect):
     server.will(answer(401, WRONG_SIGNATURE))
     message = _test()[1]

@@ -146,8 +146,10 @@ def test_a_path_prefix_of_the_endpoint_is_kept(server, driver, connect):
 
 @pytest.mark.parametrize("room_id", ["", "x" * 65, ".", ".."])
 def test_ids_that_no_url_can_carry_are_refused(server, driver, room_id):
-    with pytest.raises(ValueError, match="1 to 64"):
+    with pytest.raises(ValueError, match=r"^room_id is .* 1 to 64"):
         driver("show_job", room_id, "job-1")
+    with pytest.raises(ValueError, match=r"^job_id is .* 1 to 64"):
+        driver("stop_job", "room-1", room_id)
     assert not server.requests
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+
 import pytest
 from hook_connection import CONN_ID
 
@@ -22,10 +24,20 @@ def test_the_error_names_the_argument_and_the_ways_to_mend_it():
     with pytest.raises(MissingConnectionError) as caught:
         find_connection(ABSENT, argument="output_conn_ids")
     text = str(caught.value)
-    assert text.startswith(f"output_conn_ids: there is no connection '{ABSENT}'.")
+    assert text.startswith(f"output_conn_ids: there is no connection '{ABSENT}' that")
     assert "AIRFLOW_CONN_SMARTLIVE_ABSENT" in text
     assert isinstance(caught.value, InvalidConnectionError)
     assert isinstance(caught.value, HOPELESS)
+
+
+@pytest.mark.parametrize(
+    "value", ['{"conn_type": "generic", "password": "fake-key"', "rtmp://a://b://fake-key"]
+)
+def test_one_that_airflow_cannot_read_is_not_shown(monkeypatch, value):
+    monkeypatch.setenv(f"AIRFLOW_CONN_{ABSENT.upper()}", value)
+    with pytest.raises(MissingConnectionError, match="that Airflow can read") as caught:
+        find_connection(ABSENT, argument="output_conn_ids")
+    assert "fake-key" not in "".join(traceback.format_exception(caught.value))
 
 
 @pytest.mark.parametrize("conn_id", [None, "", "None", 7, ["a"], " shop", "shop\n"])

@@ -515,3 +515,12 @@ def test_run_goes_over_the_same_wire(server, connect, name):
     with pytest.raises(MetaStudioError) as caught:
         run("smart-live-rooms")
     assert expected in (type(caught.value), getattr(caught.value, "trouble", None))
+
+
+def test_a_session_of_one_s_own_has_the_connection_s_proxy_and_certificates(connect):
+    from airflow_provider_smartlive.hooks import SmartLiveHook
+
+    connect(extra={"proxy": "http://127.0.0.1:1", "ca_bundle": "/etc/fake.pem"})
+    session = SmartLiveHook(CONN_ID).get_conn()
+    assert session.proxies == {"http": "http://127.0.0.1:1", "https": "http://127.0.0.1:1"}
+    assert session.verify == "/etc/fake.pem"
