@@ -163,6 +163,8 @@ def test_wrong_rooms_of_the_command_line(text: str) -> None:
     ("arguments", "text"),
     [
         (["--time-scale", "0"], "--time-scale"),
+        (["--time-scale", "nan"], "--time-scale"),
+        (["--time-scale", "1e308"], "--time-scale"),
         (["--assume", "waiting_seconds"], "NAME=VALUE"),
         (["--assume", "wating_seconds=1"], "wating_seconds"),
         (["--assume", "unknown_room=no"], "400 MSS.20010045"),

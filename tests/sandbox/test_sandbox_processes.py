@@ -128,6 +128,17 @@ def request(output_url: str, callback_url: str) -> dict[str, Any]:
     return {"output_urls": [output_url], "stream_keys": [STREAM_KEY], "live_event_callback_config": config}
 
 
+def test_names_that_may_call_are_given_on_the_command_line(run: Callable[..., Process]) -> None:
+    sandbox = run(*SERVE, "--allow-host", "sandbox.internal")
+    health = f"{sandbox.url}/sandbox/health"
+    answers = [
+        httpx.get(health, headers={"Host": host}, trust_env=False).status_code
+        for host in ("sandbox.internal:8380", "another.internal")
+    ]
+    assert answers == [200, 403]
+    assert sandbox.stop() == 0
+
+
 START = f"/smart-live-rooms/{ROOM}/smart-live-jobs"
 
 
