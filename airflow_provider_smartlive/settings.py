@@ -128,13 +128,23 @@ def check() -> None:
 
     :raises InvalidSettingError: for the first one that is broken.
     """
-    for option, properties in OPTIONS.items():
-        if properties["type"] == "integer":
-            number(option)
-        elif "choices" in properties:
-            (choices if properties.get("is_list") else choice)(option)
-        elif not properties.get("sensitive"):
-            text(option)
+    for option in OPTIONS:
+        check_option(option)
+
+
+def check_option(option: str) -> None:
+    """
+    Read one option of the section, unless it is a secret.
+
+    :raises InvalidSettingError: if it is broken.
+    """
+    properties = OPTIONS[option]
+    if properties["type"] == "integer":
+        number(option)
+    elif "choices" in properties:
+        (choices if properties.get("is_list") else choice)(option)
+    elif not properties.get("sensitive"):
+        text(option)
 
 
 def _number(option: str, value: str) -> int:

@@ -161,10 +161,10 @@ def _plugin() -> Result:
 
 def _settings() -> Result:
     problems = []
-    for name, option in OPTIONS.items():
+    for option in OPTIONS:
         try:
-            settings.number(name) if option["type"] == "integer" else settings.text(name)
-        except EXPECTED as error:
+            settings.check_option(option)
+        except settings.InvalidSettingError as error:
             problems.append(str(error))
     if problems:
         return Result("settings", Status.FAIL, " ".join(problems), "See docs/settings.md.")

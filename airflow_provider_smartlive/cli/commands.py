@@ -216,7 +216,8 @@ def _stop(
     :param tell: told what became of each job.
     :param room_id: the room of jobs whose answer names none.
     """
-    grace = settings.number("stop_grace")
+    # An emergency brake does not fail for this: a broken option is an error in the log, and its default counts.
+    grace = settings.usable_number("stop_grace")
     pairs = [(job.job.room_id or room_id or "", job.job.job_id) for job in jobs]
     names = {job_id: f"Job {job_id} in room {room}" for room, job_id in pairs}
     seen: dict[str, Sighting] = {}

@@ -73,7 +73,11 @@ def describe(error: Exception, args: Namespace) -> str:
     if isinstance(error, NotFound):
         return f"{_not_found(args)} MetaStudio says {error.error_code}: {error.error_msg}"
     if isinstance(error, MetaStudioError):
-        return f"Connection {args.conn_id!r}: {explain(error)}"
+        text = explain(error)
+        has_advice = not text.startswith(error.answer)
+        return " ".join(
+            filter(None, [f"Connection {args.conn_id!r}:", text, None if has_advice else error.fix])
+        )
     if isinstance(error, InvalidConnectionError):
         return f"{error} Change it in the web interface, or see docs/connection.md."
     if isinstance(error, DatabaseError):

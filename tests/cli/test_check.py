@@ -172,10 +172,12 @@ def test_a_setting_that_cannot_be_read(
     installed: LocalSandbox, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW__SMARTLIVE__END_GRACE", "2 minutes")
-    monkeypatch.setenv("AIRFLOW__SMARTLIVE__STOP_GRACE", "soon")
+    monkeypatch.setenv("AIRFLOW__SMARTLIVE__STOP_GRACE", "-5")
+    monkeypatch.setenv("AIRFLOW__SMARTLIVE__CALLBACK_AUTH_FORMS", "path")
     text = red(run, "settings")
     assert "[smartlive] end_grace" in text
     assert "[smartlive] stop_grace" in text
+    assert "[smartlive] callback_auth_forms" in text
 
 
 @pytest.mark.parametrize(

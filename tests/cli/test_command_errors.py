@@ -51,6 +51,15 @@ def test_a_wrong_key(studio: Studio, connections: Connections, run: Run) -> None
     assert "fake-wrong-key" not in text
 
 
+def test_a_refusal_comes_with_what_to_do(studio: Studio, run: Run) -> None:
+    studio.sandbox.add_fault(
+        target="list_all", action="status", status=400, code="MSS.20010076", message="expired"
+    )
+    text = one_line(run("jobs", "list"))
+    assert text.startswith(f"{WHERE}: MSS.20010076: Internal Error: expired (HTTP 400")
+    assert text.endswith("Renew the account's quota in MetaStudio's console.\n")
+
+
 def test_metastudio_is_not_reached(
     studio: Studio, connections: Connections, run: Run, monkeypatch: Any
 ) -> None:

@@ -374,6 +374,15 @@ def test_a_job_that_does_not_end_lets_no_other_stream_on(
     assert studio.hook.show_job("hats", other).is_final
 
 
+def test_a_broken_option_does_not_hold_the_brake(
+    studio: Studio, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = studio.start("shoes")
+    monkeypatch.setenv("AIRFLOW__SMARTLIVE__STOP_GRACE", "soon")
+    assert run("jobs", "stop", "--all", "--yes").code == 0
+    assert studio.hook.show_job("shoes", job).is_final
+
+
 def test_all_stops_are_sent_before_the_first_is_confirmed(studio: Studio, run: Run) -> None:
     jobs = [studio.start(room) for room in ("shoes", "hats", "toys")]
     before = len(studio.sandbox.ledger(kind="request"))
