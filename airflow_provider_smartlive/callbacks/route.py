@@ -76,7 +76,7 @@ class JobTerms:
 
     :param outputs: Fingerprints of the RTMP outputs that were asked for; empty if the room's own setting counts.
     :param deadline: When the job is to be stopped as planned; None if nothing limits it.
-    :param waits: Whether the starting task waits for the end, and so owns it.
+    :param waits: Whether the starting task sees to the job's end. If not, a success of the task leaves it running.
     :param cancel_on_kill: Whether the job is stopped when the task is ended from outside.
     """
 

@@ -139,7 +139,7 @@ class LivestreamRunner:
         schedule = wanted.schedule
         terms = JobTerms(
             deadline=schedule.deadline(self.now()),
-            waits=wanted.waits,
+            waits=wanted.waits and wanted.limits.stop_after_end,
             cancel_on_kill=wanted.limits.cancel_on_kill,
         )
         route = Route(

@@ -221,19 +221,19 @@ class TestAnEndThatIsNotTrue:
         assert [line["log_level"] for line in lines] == ["info"]
 
 
-def test_a_new_output_ends_the_ending(stage: Stage) -> None:
+def test_a_new_output_does_not_take_end_back(stage: Stage) -> None:
+    """It may be forged. If the show goes on over it, MetaStudio's own figures tell."""
     stage.calls_back(*LIVE, "END")
     stage.settle(WakeSource.CALLBACK)
     both = called_back(stage.job.job_id, *LIVE, "END")
     stage.calls_back("CONNECTING", output="second", table=both)
-    assert stage.settle(WakeSource.GRACE_OVER) is None
-    assert stage.owner.wait.grace_until is None
-    assert stage.metastudio.stopped == []
+    result = stage.settle(WakeSource.GRACE_OVER)
+    assert result is not None
+    assert stage.metastudio.stopped == [stage.job.job_id]
 
 
 def test_the_end_of_one_of_two_outputs_is_not_the_end(stage: Stage) -> None:
-    stage.owner.wait = replace(stage.owner.wait, expected_outputs=2)
-    stage.calls_back(*LIVE, "END")
+    stage.calls_back(*LIVE, "END", outputs=("main", "second"))
     assert stage.settle(WakeSource.CALLBACK) is None
     assert stage.owner.wait.grace_until is None
 
