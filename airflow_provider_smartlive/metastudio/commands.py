@@ -7,7 +7,6 @@ free-form otherwise.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
@@ -24,6 +23,7 @@ from airflow_provider_smartlive.metastudio.base import (
     Response,
     ResponseModel,
     Source,
+    decode_json,
 )
 from airflow_provider_smartlive.metastudio.play import LiveExitConfig
 from airflow_provider_smartlive.metastudio.review import ReviewConfig
@@ -161,7 +161,7 @@ class CommandResponse(Response):
 
         :raises ValueError: if it is not JSON.
         """
-        return json.loads(self.result) if self.result else None
+        return decode_json(self.result) if self.result else None
 
 
 class InsertedCommand(ResponseModel):

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from airflow_provider_smartlive.client.calls import next_offset
-from airflow_provider_smartlive.metastudio.base import _note_once
+from airflow_provider_smartlive.metastudio.base import _note_once, decode_json
 from airflow_provider_smartlive.metastudio.commands import CommandResponse
 from airflow_provider_smartlive.metastudio.jobs import (
     JobList,
@@ -333,6 +333,20 @@ def test_sloppy_text_of_one_job_does_not_hide_the_others(body: bytes) -> None:
     assert [job.job_id for job in page.smart_live_jobs] == ["i", "j"]
     assert page.smart_live_jobs[0].room_name
     assert page.smart_live_jobs[0].room_name.encode()  # it can be logged and stored
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('"a\\u0000b"', "ab"),
+        ('"a\0b"', "ab"),
+        ('["\\ud83d", {"\\u0000k": "\\uD83D\\uDE00"}]', ["?", {"k": "😀"}]),
+        ('"\\\\u0000"', "\\u0000"),  # a backslash and digits
+    ],
+)
+def test_what_no_database_takes_is_left_out(text: str, value: object) -> None:
+    assert decode_json(text) == value
+    assert CommandResponse(result=text).decoded_result() == value
 
 
 @pytest.mark.parametrize(
