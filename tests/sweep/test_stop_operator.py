@@ -17,7 +17,6 @@ from airflow_provider_smartlive.metastudio.callback_auth import AuthType
 from airflow_provider_smartlive.metastudio.start import StartJobRequest
 from airflow_provider_smartlive.operators import StopSmartLiveJobOperator
 
-SECRET = "fake-callback-secret-for-tests-only-0001"
 STARTER = "go_live"
 
 
@@ -40,7 +39,7 @@ def started(
     issued = issue(
         route,
         base_url="https://airflow.example.com",
-        secrets=[SECRET],
+        secrets=settings.callback_secrets(),
         auth_type=AuthType.MSS_A_HEAD,
     )
     config = {
