@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
-from airflow.sdk.exceptions import AirflowNotFoundException
-
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
@@ -49,7 +47,7 @@ class NamedJob:
         """
         Read the arguments that name the job, as templates have left them, before anything is done with them.
 
-        :raises ValueError: if one of them is wrong, or the job is named in no way.
+        :raises ValueError: if one of them is wrong, the job is named in no way, or there is no such connection.
         """
         from airflow_provider_smartlive.livestream import arguments
 
@@ -64,20 +62,11 @@ class NamedJob:
             raise arguments.ArgumentError("starter_map_index", f"is {index!r}", fix)
         if self.starter_task_id is None and self.job_id is None:
             raise ValueError("Name the job: pass job_id (and room_id), or starter_task_id.")
-        self._check_connection()
-
-    def _check_connection(self) -> None:
-        from airflow_provider_smartlive.livestream import arguments
-
-        name, fix = "smartlive_conn_id", "Make it, or pass the id of one that is there."
-        conn_id = arguments.conn_id(name, self.smartlive_conn_id)
+        conn_id = arguments.conn_id("smartlive_conn_id", self.smartlive_conn_id)
         if conn_id is None:
-            raise arguments.ArgumentError(name, "is None", fix)
+            raise arguments.ArgumentError("smartlive_conn_id", "is None", "Pass the id of a connection.")
         self.smartlive_conn_id = conn_id
-        try:
-            self.hook.profile()
-        except AirflowNotFoundException:
-            raise arguments.ArgumentError(name, f"is {conn_id!r}: there is no such connection", fix) from None
+        self.hook.profile()
 
     def find_starter(self, context: Context) -> Starter | None:
         """Return the task that starts the job, if the job is named by it."""

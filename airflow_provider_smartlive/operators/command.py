@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
+from uuid import uuid4
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
@@ -189,20 +190,45 @@ class SmartLiveCommandOperator(NamedJob, BaseOperator):
         if request.is_question:
             return self._send(room_id, job_id, request)
         store, attempt = context["task_state_store"], self._attempt(context)
-        sent: dict[str, Any] = {"version": 2, "attempt": list(attempt), "job_id": normalise_id(job_id)}
+        sent: dict[str, Any] = {
+            "version": 2,
+            "attempt": list(attempt),
+            "job_id": normalise_id(job_id),
+            "sending": uuid4().hex,
+        }
         before = store.get(STORE_KEY)
         if isinstance(before, dict) and self._continues(before, attempt, sent["job_id"]):
+            self._announce(context, job_id, request, str(before["sending"]))
             return self._sent_before(before)
         store.set(STORE_KEY, sent)
+        self._announce(context, job_id, request, sent["sending"])
         try:
             result = self._send(room_id, job_id, request)
         except MetaStudioError as error:
             if _may_have_taken_effect(error):
                 raise AirflowFailException(f"{_UNCLEAR} {error}") from error
             store.delete(STORE_KEY)
+            self._announce(context, job_id, request, None)
             raise
         store.set(STORE_KEY, {**sent, "result": result, "finished": not self.wait_for_reply})
         return result
+
+    @staticmethod
+    def _announce(context: Context, job_id: str, request: CommandRequest, sending: str | None) -> None:
+        """
+        Tell the receiver that the outputs of the job are exchanged: END is counted by those that come up anew.
+
+        :param sending: tells this sending of the command from another one; None: it was refused.
+        """
+        from airflow_provider_smartlive.callbacks.waiter import announce_refresh, withdraw_refresh
+        from airflow_provider_smartlive.metastudio.commands import Command
+
+        if request.command != Command.REFRESH_OUTPUT_URL:
+            return
+        if sending is None:
+            withdraw_refresh(context["ti"], job_id)
+        else:
+            announce_refresh(context["ti"], job_id, sending)
 
     def _attempt(self, context: Context) -> Attempt:
         from airflow_provider_smartlive.livestream.record import Attempt

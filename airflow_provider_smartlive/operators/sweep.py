@@ -51,8 +51,12 @@ class SmartLiveSweepOperator(BaseOperator):
         from airflow_provider_smartlive.livestream.sighting import ACTIVE_STATES
         from airflow_provider_smartlive.livestream.stop import is_over, stop_each
         from airflow_provider_smartlive.livestream.sweep import unwanted
+        from airflow_provider_smartlive.retries import failing_for_good
 
-        hook = SmartLiveTaskHook(smartlive_conn_id=self.smartlive_conn_id)
+        with failing_for_good(unless=lambda: False):
+            hook = SmartLiveTaskHook(smartlive_conn_id=self.smartlive_conn_id)
+            hook.profile()
+            grace = settings.number("stop_grace")
         found = list(
             unwanted(
                 hook.list_jobs(state=ACTIVE_STATES), secrets=settings.callback_secrets(), find_task=_find_task
@@ -61,7 +65,7 @@ class SmartLiveSweepOperator(BaseOperator):
         for job, reason in found:
             self.log.warning("Job %s in room %s runs unwanted: %s.", job.job_id, job.room_id, reason)
         jobs = [] if self.only_report else [(job.room_id, job.job_id) for job, _ in found if job.room_id]
-        stopped = stop_each(hook, jobs, grace=settings.number("stop_grace"))
+        stopped = stop_each(hook, jobs, grace=grace)
         running = [job_id for job_id, sighting in stopped if not is_over(sighting)]
         if running:
             raise SmartLiveJobFailedError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,7 +22,9 @@ from airflow_provider_smartlive.callbacks.route import Identity
 from airflow_provider_smartlive.callbacks.table import CallbackTable, reply_mark
 from airflow_provider_smartlive.callbacks.waiter import (
     XCOM_TABLE_KEY,
+    OutputRefresh,
     Wake,
+    refresh_key,
     starter_waiter_key,
     waiter_key,
 )
@@ -287,6 +289,7 @@ class FakeHook:
     answers: list[Any] = field(default_factory=list)
     sent: int = 0
     requests: list[Any] = field(default_factory=list)
+    on_command: Callable[[], None] = lambda: None
     #: What is seen of the job: its state, or an error.
     sight: str | MetaStudioError = "PROCESSING"
 
@@ -299,6 +302,7 @@ class FakeHook:
         return SmartLiveJob.model_validate({"job_id": job_id, "room_id": room_id, "state": self.sight})
 
     def execute_command(self, room_id: str, job_id: str, request: Any) -> Any:
+        self.on_command()
         self.sent += 1
         self.requests.append(request)
         answer = self.answers.pop(0) if self.answers else None
@@ -407,6 +411,53 @@ def test_a_spoken_number_that_was_rendered_natively_is_spoken(
 def test_a_result_that_is_no_json_stays_text(airflow: FakeAirflow, metastudio: FakeHook) -> None:
     metastudio.answers = [an_answer(result="done")]
     assert operator().execute(airflow.context)["result"] == "done"
+
+
+# --- new outputs: END is counted by the links that come up anew
+
+REFRESH = {
+    "command": "REFRESH_OUTPUT_URL",
+    "command_params": {"output_urls": ["rtmp://push.example.com/live"]},
+}
+
+
+def test_new_outputs_are_announced_before_they_are_sent(airflow: FakeAirflow, metastudio: FakeHook) -> None:
+    announced: list[Any] = []
+    metastudio.on_command = lambda: announced.append(airflow.xcoms.get(("say", refresh_key(JOB))))
+    operator(**REFRESH).execute(airflow.context)
+    assert OutputRefresh.load(announced[0]).sending
+
+
+def test_a_try_that_goes_on_with_a_sent_command_announces_it_again(
+    airflow: FakeAirflow, metastudio: FakeHook
+) -> None:
+    operator(**REFRESH).execute(airflow.context)
+    first = airflow.xcoms.pop(("say", refresh_key(JOB)))  # as Airflow does when a try begins
+    operator(**REFRESH).execute(airflow.context)
+    assert airflow.xcoms["say", refresh_key(JOB)] == first
+    assert metastudio.sent == 1
+    airflow.clear_number, airflow.max_tries = 1, 1
+    operator(**REFRESH).execute(airflow.context)
+    assert airflow.xcoms["say", refresh_key(JOB)] != first
+
+
+def test_what_metastudio_refused_is_withdrawn(airflow: FakeAirflow, metastudio: FakeHook) -> None:
+    metastudio.answers = [Conflict("the state does not allow this", http_status=400)]
+    with pytest.raises(Conflict):
+        operator(**REFRESH).execute(airflow.context)
+    assert airflow.xcoms["say", refresh_key(JOB)] is None
+
+
+def test_what_it_may_have_taken_stays_announced(airflow: FakeAirflow, metastudio: FakeHook) -> None:
+    metastudio.answers = [ServerError("Internal Error", http_status=500)]
+    with pytest.raises(AirflowFailException):
+        operator(**REFRESH).execute(airflow.context)
+    assert airflow.xcoms["say", refresh_key(JOB)] is not None
+
+
+def test_no_other_command_announces_anything(airflow: FakeAirflow, metastudio: FakeHook) -> None:
+    operator().execute(airflow.context)
+    assert airflow.xcoms == {}
 
 
 # --- the wait

@@ -10,7 +10,6 @@ import pytest
 from airflow.sdk import Asset
 from airflow.sdk.exceptions import (
     AirflowFailException,
-    AirflowNotFoundException,
     AirflowSensorTimeout,
     AirflowSkipException,
 )
@@ -21,6 +20,7 @@ from fake_metastudio import ROOM, FakeMetaStudio, unreachable
 from virtual_time import Clock
 
 from airflow_provider_smartlive.callbacks.waiter import XCOM_TABLE_KEY, Wake
+from airflow_provider_smartlive.client.lookup import find_connection
 from airflow_provider_smartlive.livestream.starter import OWN_XCOMS_AFTER
 from airflow_provider_smartlive.sensors import STREAM_STATES, SmartLiveStreamStateSensor
 
@@ -498,16 +498,16 @@ class TestArguments:
             ({"room_id": "a/b"}, "room_id is 'a/b'"),
             ({"starter_map_index": "1"}, "starter_map_index is '1'"),
             ({"smartlive_conn_id": None}, "smartlive_conn_id is None"),
-            ({"smartlive_conn_id": "missing"}, "smartlive_conn_id is 'missing': there is no such connection"),
+            ({"smartlive_conn_id": "missing"}, "smartlive_conn_id: there is no connection 'missing'"),
             ({"starter_task_id": None}, "Name the job"),
         ],
     )
     def test_what_no_retry_can_change_fails_for_good(
         self, watch: Watch, arguments: dict[str, Any], text: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def profile() -> Any:
+        def profile() -> None:
             if arguments.get("smartlive_conn_id") == "missing":
-                raise AirflowNotFoundException("The conn_id `missing` isn't defined")
+                find_connection("missing", argument="smartlive_conn_id")
 
         monkeypatch.setattr(watch.metastudio, "profile", profile)
         with pytest.raises(AirflowFailException, match=text):

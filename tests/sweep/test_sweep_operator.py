@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+from airflow.sdk.exceptions import AirflowFailException, AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time import comms
 from fake_airflow import DAG, RUN, FakeSupervisor, a_context
 from fake_metastudio import ROOM, FakeJob, FakeMetaStudio
@@ -13,6 +13,7 @@ from fake_metastudio import ROOM, FakeJob, FakeMetaStudio
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.callbacks.facts import TaskFacts
 from airflow_provider_smartlive.callbacks.route import Identity, Route, issue
+from airflow_provider_smartlive.client.connection import MissingConnectionError
 from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
 from airflow_provider_smartlive.metastudio.errors import PermissionDenied
@@ -121,3 +122,15 @@ def test_only_a_run_that_airflow_does_not_know_is_gone(
     supervisor.on_message = fail
     sweep(supervisor)
     assert (metastudio.running == []) is is_stopped
+
+
+def test_a_connection_that_is_missing_fails_for_good(
+    metastudio: FakeMetaStudio, supervisor: FakeSupervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def profile() -> None:
+        raise MissingConnectionError("smartlive_conn_id: there is no connection 'x'.")
+
+    monkeypatch.setattr(metastudio, "profile", profile)
+    with pytest.raises(AirflowFailException, match="there is no connection"):
+        sweep(supervisor)
+    assert metastudio.asked == {}
