@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseOperator
@@ -29,6 +30,9 @@ _SECRET_RESULTS = frozenset({"GET_LIVE_JOB_CONFIG_INFO"})
 
 #: Commands whose effect is spoken, and reported as REPLY_COMMAND_FINISH when it was.
 _SPOKEN = frozenset({"INSERT_PLAY_SCRIPT", "INSERT_PLAY_AUDIO"})
+
+#: The command after which other links count for END.
+_REFRESH = "REFRESH_OUTPUT_URL"
 
 #: Key in Airflow's task state store: that the command was sent, and what became of it.
 STORE_KEY = "smartlive_command"
@@ -189,20 +193,41 @@ class SmartLiveCommandOperator(NamedJob, BaseOperator):
         if request.is_question:
             return self._send(room_id, job_id, request)
         store, attempt = context["task_state_store"], self._attempt(context)
-        sent: dict[str, Any] = {"version": 2, "attempt": list(attempt), "job_id": normalise_id(job_id)}
+        sent: dict[str, Any] = {
+            "version": 3,
+            "attempt": list(attempt),
+            "job_id": normalise_id(job_id),
+            "sending": token_hex(6),
+        }
         before = store.get(STORE_KEY)
         if isinstance(before, dict) and self._continues(before, attempt, sent["job_id"]):
+            self._announce_refresh(context, job_id, str(before["sending"]))
             return self._sent_before(before)
+        self._announce_refresh(context, job_id, sent["sending"])
         store.set(STORE_KEY, sent)
         try:
             result = self._send(room_id, job_id, request)
         except MetaStudioError as error:
             if _may_have_taken_effect(error):
                 raise AirflowFailException(f"{_UNCLEAR} {error}") from error
+            self._withdraw_refresh(context, job_id)
             store.delete(STORE_KEY)
             raise
         store.set(STORE_KEY, {**sent, "result": result, "finished": not self.wait_for_reply})
         return result
+
+    def _announce_refresh(self, context: Context, job_id: str, sending: str) -> None:
+        """Tell the receiver that the outputs are exchanged: END of the old ones may come at any time."""
+        from airflow_provider_smartlive.callbacks.waiter import announce_refresh
+
+        if self.command == _REFRESH:
+            announce_refresh(context["ti"], job_id, sending)
+
+    def _withdraw_refresh(self, context: Context, job_id: str) -> None:
+        from airflow_provider_smartlive.callbacks.waiter import withdraw_refresh
+
+        if self.command == _REFRESH:
+            withdraw_refresh(context["ti"], job_id)
 
     def _attempt(self, context: Context) -> Attempt:
         from airflow_provider_smartlive.livestream.record import Attempt
@@ -214,7 +239,7 @@ class SmartLiveCommandOperator(NamedJob, BaseOperator):
         """Tell whether an earlier try of the same life has sent the command to the same job."""
         from airflow_provider_smartlive.livestream.record import Attempt
 
-        if before.get("version") != 2 or before.get("job_id") != job_id:
+        if before.get("version") != 3 or before.get("job_id") != job_id:
             return False
         return attempt.continues(Attempt(*before["attempt"]), finished=bool(before.get("finished")))
 

@@ -144,7 +144,7 @@ class TestJobTrigger:
         assert world.wake(job_trigger(world))[0] == WakeSource.FIRST_READ
 
     def test_the_end_of_one_of_two_outputs_is_not_the_end(self, world: World) -> None:
-        world.calls_back(*LIVE, "END")
+        world.calls_back(*LIVE, "END", outputs=("main", "backup"))
         world.clock.at(1000, world.ends)
         assert world.wake(job_trigger(world, expected_outputs=2))[0] == WakeSource.RECONCILIATION
 
