@@ -31,6 +31,9 @@ _SECRET_RESULTS = frozenset({"GET_LIVE_JOB_CONFIG_INFO"})
 #: Commands whose effect is spoken, and reported as REPLY_COMMAND_FINISH when it was.
 _SPOKEN = frozenset({"INSERT_PLAY_SCRIPT", "INSERT_PLAY_AUDIO"})
 
+#: Of what the task state store remembers of a command.
+_MEMORY_VERSION = 3
+
 #: Key in Airflow's task state store: that the command was sent, and what became of it.
 STORE_KEY = "smartlive_command"
 
@@ -191,7 +194,7 @@ class SmartLiveCommandOperator(NamedJob, BaseOperator):
             return self._send(room_id, job_id, request)
         store, attempt = context["task_state_store"], self._attempt(context)
         sent: dict[str, Any] = {
-            "version": 2,
+            "version": _MEMORY_VERSION,
             "attempt": list(attempt),
             "job_id": normalise_id(job_id),
             "sending": uuid4().hex,
@@ -240,7 +243,7 @@ class SmartLiveCommandOperator(NamedJob, BaseOperator):
         """Tell whether an earlier try of the same life has sent the command to the same job."""
         from airflow_provider_smartlive.livestream.record import Attempt
 
-        if before.get("version") != 2 or before.get("job_id") != job_id:
+        if before.get("version") != _MEMORY_VERSION or before.get("job_id") != job_id:
             return False
         return attempt.continues(Attempt(*before["attempt"]), finished=bool(before.get("finished")))
 

@@ -179,6 +179,38 @@ def test_the_starter_names_the_job(airflow: FakeAirflow, smartlive_sandbox: Loca
     assert commands(smartlive_sandbox) == ["INSERT_PLAY_SCRIPT"]
 
 
+NEW_OUTPUT = {"output_urls": ["rtmp://push.example.com/live/new"]}
+
+
+def test_an_exchange_of_outputs_is_announced_to_the_receiver_in_every_try(
+    airflow: FakeAirflow, job: str
+) -> None:
+    refreshing = operator(command="REFRESH_OUTPUT_URL", command_params=NEW_OUTPUT, job_id=job)
+    refreshing.execute(airflow.context)
+    announced = airflow.xcoms.pop(("say", refresh_key(job)))  # Airflow deletes it when the next try begins
+    refreshing.execute(airflow.context)
+    again = airflow.xcoms.pop(("say", refresh_key(job)))
+    airflow.store.clear()
+    refreshing.execute(airflow.context)
+
+    assert OutputRefresh.load(announced) == OutputRefresh.load(again)
+    assert OutputRefresh.load(airflow.xcoms["say", refresh_key(job)]) != OutputRefresh.load(announced)
+
+
+def test_an_exchange_of_outputs_that_is_refused_is_taken_back(airflow: FakeAirflow, job: str) -> None:
+    SmartLiveHook().stop_job(ROOM, job)
+    wait_until(lambda: SmartLiveHook().show_job(ROOM, job).is_final)
+    with pytest.raises(Conflict):
+        operator(command="REFRESH_OUTPUT_URL", command_params=NEW_OUTPUT, job_id=job).execute(airflow.context)
+
+    assert airflow.xcoms == {("say", refresh_key(job)): None}
+
+
+def test_other_commands_announce_nothing(airflow: FakeAirflow, job: str) -> None:
+    operator(job_id=job).execute(airflow.context)
+    assert airflow.xcoms == {}
+
+
 def test_a_job_that_is_over_takes_no_command(airflow: FakeAirflow, job: str) -> None:
     SmartLiveHook().stop_job(ROOM, job)
     wait_until(lambda: SmartLiveHook().show_job(ROOM, job).is_final)

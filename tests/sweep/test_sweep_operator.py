@@ -20,7 +20,6 @@ from airflow_provider_smartlive.metastudio.errors import PermissionDenied
 from airflow_provider_smartlive.metastudio.start import StartJobRequest
 from airflow_provider_smartlive.operators import SmartLiveSweepOperator
 
-SECRET = "fake-callback-secret-for-tests-only-0001"
 GONE, WAITS = None, TaskFacts("deferred", run_goes_on=True)
 
 
@@ -29,7 +28,7 @@ def started(metastudio: FakeMetaStudio, *, task_id: str, **more: Any) -> FakeJob
     issued = issue(
         Route(Identity(DAG, RUN, task_id), "0", 0, settings.deployment()),
         base_url="https://airflow.example.com",
-        secrets=[SECRET],
+        secrets=settings.callback_secrets(),
         auth_type=AuthType.MSS_A_HEAD,
     )
     config = {"live_event_type_callback_url": issued.url, "auth_type": "MSS_A_HEAD", "key": issued.key}
