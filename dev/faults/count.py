@@ -94,7 +94,7 @@ class Outcome:
 def judge(outcome: Outcome) -> list[Violation]:
     """Return every promise that a run has broken."""
     found = [
-        *((Broken.DUPLICATE, text) for text in [*_duplicates(outcome.jobs), *_encores(outcome)]),
+        *((Broken.DUPLICATE, text) for text in [*_duplicates(outcome.jobs), *_started_again(outcome)]),
         *((Broken.ORPHAN, text) for text in _orphans(outcome)),
         *((Broken.LOST, text) for text in _lost(outcome)),
         *((Broken.LATE, text) for text in _late(outcome)),
@@ -123,7 +123,7 @@ def _duplicates(jobs: Sequence[Job]) -> list[str]:
     return found
 
 
-def _encores(outcome: Outcome) -> list[str]:
+def _started_again(outcome: Outcome) -> list[str]:
     if not outcome.run.cell.victim.is_planned_stop:
         return []
     return [f"job {job.job_id} was started after the planned stop" for job in outcome.jobs[1:]]

@@ -218,7 +218,7 @@ def _async_transport(module: ModuleType) -> None:
 def _rows(module: ModuleType) -> None:
     def make_locking(original: Callable[..., Any]) -> Callable[..., Any]:
         # For any other database than PostgreSQL the statement has no bound of its own.
-        return lambda *dialect: original(*("another" if lacks("the lock time-out") else it for it in dialect))
+        return lambda dialect: original("another" if lacks("the lock time-out") else dialect)
 
     _wrap(module, "_locking", make_locking)
 
