@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
-from concurrent.futures import Executor
-from contextlib import suppress
-from typing import TypeVar
-from weakref import WeakValueDictionary
+from concurrent.futures import Executor, Future
+from typing import Any, TypeVar
 
 _MINUTE = 60.0
 
@@ -65,7 +64,7 @@ class Rarely:
 
 class Turns:
     """
-    Runs work in threads, one piece at a time for each key.
+    Runs work in threads, one piece at a time for each key, in the order in which it came.
 
     Events of one task wait for each other in the database anyway. Waiting here they take no thread from other tasks,
     however many there are and however long somebody else holds the task's row.
@@ -75,25 +74,36 @@ class Turns:
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
-        self._turns: WeakValueDictionary[Hashable, asyncio.Lock] = WeakValueDictionary()
+        self._lock = threading.Lock()
+        #: What waits behind the piece that runs or is about to, for each key that has one.
+        self._waiting: dict[Hashable, deque[tuple[Future[Any], Callable[[], Any]]]] = {}
 
     async def run(self, key: Hashable, work: Callable[[], _T]) -> _T:
         """
         Run a piece of work after those of the same key that came before, and return its result.
 
-        Who stops waiting leaves work that has begun to its thread; the next piece waits for it all the same.
+        Who stops waiting takes its work back, unless it has begun; the next piece waits for it then all the same.
         """
-        loop, turn = asyncio.get_running_loop(), self._turns.setdefault(key, asyncio.Lock())
-        await turn.acquire()
-
-        def release(_: object) -> None:
-            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                loop.call_soon_threadsafe(turn.release)
-
-        try:
-            future = self._executor.submit(work)
-        except BaseException:
-            turn.release()
-            raise
-        future.add_done_callback(release)
+        future: Future[_T] = Future()
+        with self._lock:
+            is_first = key not in self._waiting
+            self._waiting.setdefault(key, deque()).append((future, work))
+        if is_first:
+            self._executor.submit(self._run_next, key)
         return await asyncio.wrap_future(future)
+
+    def _run_next(self, key: Hashable) -> None:
+        with self._lock:
+            future, work = self._waiting[key].popleft()
+        if future.set_running_or_notify_cancel():
+            try:
+                future.set_result(work())
+            except BaseException as error:
+                future.set_exception(error)
+        with self._lock:
+            is_last = not self._waiting[key]
+            if is_last:
+                del self._waiting[key]
+        if not is_last:
+            # Behind what other keys wait for: no key keeps a thread to itself.
+            self._executor.submit(self._run_next, key)

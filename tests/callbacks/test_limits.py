@@ -87,7 +87,7 @@ async def test_work_of_one_key_is_done_one_after_the_other(executor):
 
     assert answers == list(range(50))
     assert max(most) == 1
-    assert not turns._turns
+    assert not turns._waiting
 
 
 async def test_who_stops_waiting_leaves_its_turn_to_nobody_before_the_work_is_done(executor):
@@ -100,6 +100,31 @@ async def test_who_stops_waiting_leaves_its_turn_to_nobody_before_the_work_is_do
     released.set()
 
     assert await next_one
+
+
+async def test_a_busy_key_does_not_keep_a_thread_to_itself():
+    with ThreadPoolExecutor(1) as executor:
+        turns, order = Turns(executor), []
+        work = [("busy", number) for number in range(5)] + [("other", 0)]
+        await asyncio.gather(
+            *(turns.run(key, lambda piece=(key, number): order.append(piece)) for key, number in work)
+        )
+
+    assert order.index(("other", 0)) < 3
+
+
+async def test_work_that_nobody_waits_for_any_more_is_not_begun(executor):
+    turns, released, done = Turns(executor), threading.Event(), []
+    first = asyncio.create_task(turns.run("task", lambda: released.wait(30)))
+    given_up = asyncio.create_task(turns.run("task", lambda: done.append("given up")))
+    last = asyncio.create_task(turns.run("task", lambda: done.append("last")))
+    await asyncio.sleep(0)
+    given_up.cancel()
+    await asyncio.sleep(0)
+    released.set()
+    await asyncio.gather(first, last)
+
+    assert done == ["last"]
 
 
 async def test_work_that_fails_ends_its_turn(executor):
