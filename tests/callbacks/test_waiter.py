@@ -1,17 +1,23 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
 from airflow_provider_smartlive.callbacks.route import Identity
 from airflow_provider_smartlive.callbacks.waiter import (
     CALLBACK,
+    OutputRefresh,
     Waiter,
     Wake,
+    announce_refresh,
     is_fresh,
+    is_ours,
+    refresh_key,
     starter_waiter_key,
     waiter_key,
+    withdraw_refresh,
 )
 
 AT = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
@@ -69,3 +75,23 @@ def test_what_is_no_registration_is_refused(value):
 def test_freshness_ends_after_its_time():
     assert is_fresh(AT, AT + timedelta(seconds=7.999), 8)
     assert not is_fresh(AT, AT + timedelta(seconds=8), 8)
+
+
+def test_tasks_of_this_provider_are_known_by_their_triggers():
+    from airflow_provider_smartlive import triggers
+
+    names = [name for name in vars(triggers) if name.endswith("Trigger") and name != "BaseTrigger"]
+    assert len(names) == 2
+    assert all(is_ours(f"{triggers.__name__}.{name}") for name in names)
+    assert not is_ours("airflow.providers.standard.triggers.temporal.DateTimeTrigger")
+    assert not is_ours("airflow_provider_smartlive_of_somebody_else.triggers.SmartLiveJobTrigger")
+
+
+def test_an_exchange_of_outputs_is_announced_on_the_tasks_own_instance():
+    pushed = {}
+    ti = SimpleNamespace(xcom_push=lambda key, value: pushed.update({key: value}))
+    announce_refresh(ti, "26F06524-4f75", "a sending")
+
+    assert pushed == {refresh_key("26f065244f75"): OutputRefresh(sending="a sending").dump()}
+    withdraw_refresh(ti, "26f065244f75")
+    assert pushed == {refresh_key("26f065244f75"): None}
