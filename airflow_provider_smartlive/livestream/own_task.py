@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airflow.sdk.exceptions import AirflowRuntimeError
 
 from airflow_provider_smartlive.callbacks.route import Identity
-from airflow_provider_smartlive.callbacks.waiter import JOB_ID_KEY, JOB_KEY, ROOM_ID_KEY, STOP_KEY, Wake
+from airflow_provider_smartlive.callbacks.table import CallbackTable
+from airflow_provider_smartlive.callbacks.waiter import (
+    JOB_ID_KEY,
+    JOB_KEY,
+    ROOM_ID_KEY,
+    STOP_KEY,
+    XCOM_TABLE_KEY,
+    Wake,
+)
 from airflow_provider_smartlive.lifecycle import Signal, signal_of_cancel
 from airflow_provider_smartlive.links import SmartLiveRoomLink
 from airflow_provider_smartlive.livestream.record import Attempt, JobRecord
@@ -129,6 +137,16 @@ class OwnTask:
         """Remember why this try fails, for a later one that finds it is too late to start again."""
         if record := self.record():
             self.save(replace(record, failure=reason))
+
+    def begin_table(self, generation: str) -> None:
+        """
+        Begin the callback table of this life, before anything can be called back.
+
+        Events of an earlier life are refused from here on, and whoever reads the table finds one: Airflow writes an
+        error into the triggerer's log for each XCom that is not there.
+        """
+        table = CallbackTable(generation=generation).dump()
+        self._ask(partial(self._ti.xcom_push, key=XCOM_TABLE_KEY, value=table))
 
     def callbacks(self, job_id: str) -> JobCallbacks | None:
         """Return what was called back about a job; None if nothing was, in this try."""

@@ -164,6 +164,8 @@ class LivestreamRunner:
             single_job_in_room=bool(built.job_run_config and built.job_run_config.single_job_in_room),
         )
 
+        if wanted.use_callbacks:
+            self.task.begin_table(planned.generation)
         return start.send(
             planned,
             built,

@@ -13,7 +13,11 @@ from airflow_stage import LIVE, Show
 from fake_airflow import FakeSupervisor, api_error
 from fake_metastudio import ROOM, After, Crash, ambiguous, unreachable
 
+from airflow_provider_smartlive.callbacks.table import CallbackTable
+from airflow_provider_smartlive.callbacks.waiter import XCOM_TABLE_KEY
 from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError, SmartLiveTimeoutError
+from airflow_provider_smartlive.livestream.own_task import STORE_KEY
+from airflow_provider_smartlive.livestream.record import JobRecord
 from airflow_provider_smartlive.metastudio.errors import QuotaExceeded
 
 OTHER_ROOM = "24bad716-87b1-45e5-8912-00000000000b"
@@ -207,6 +211,28 @@ class TestTooLateForAnotherTry:
         with pytest.raises(AirflowException, match="no clear answer"):
             show.go_live(**(late | {"start_window": None}), ti={"max_tries": 2})
         self.retry_fails(show, late, "An earlier try failed with AirflowException")
+
+
+class TestTheTable:
+    def test_it_is_there_before_anything_can_be_called_back(self, show: Show) -> None:
+        seen: list[Any] = []
+        start_job = show.metastudio.start_job
+
+        def start(room_id: str, request: Any) -> Any:
+            seen.append(show.supervisor.xcom(XCOM_TABLE_KEY))
+            return start_job(room_id, request)
+
+        show.metastudio.start_job = start  # type: ignore[method-assign]  # to look before it is sent
+        show.go_live(wait_for_termination=False)
+        (table,) = map(CallbackTable.load, seen)
+        assert table.generation == JobRecord.load(show.supervisor.store[STORE_KEY]).generation
+
+    def test_a_retry_that_adopts_keeps_what_was_called_back_in_it(self, show: Show) -> None:
+        show.go_live(wait_for_termination=False)
+        show.calls_back(*LIVE)()
+        show.at(60, show.ends())
+        result = show.go_live(reconcile_interval=30, ti={"try_number": 2})
+        assert [state for state, _ in result["streams"][0]["transitions"]] == list(LIVE)
 
 
 class TestWhatAirflowLoses:
