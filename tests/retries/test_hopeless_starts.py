@@ -25,7 +25,13 @@ ROOM = "24bad716-87b1-45e5-8912-6102f7693265"
 def context() -> dict[str, Any]:
     """What the operator asks Airflow for before it has a job."""
     ti = SimpleNamespace(
-        dag_id="nightly", run_id="run", task_id="go_live", map_index=-1, max_tries=0, try_number=1
+        dag_id="nightly",
+        run_id="run",
+        task_id="go_live",
+        map_index=-1,
+        max_tries=0,
+        try_number=1,
+        xcom_push=lambda key, value: None,
     )
     run = SimpleNamespace(run_after=datetime.now(UTC), run_type="manual", clear_number=0)
     store: dict[str, Any] = {}
