@@ -39,8 +39,8 @@ class SmartLiveStreamStateSensor(NamedJob, BaseSensorOperator):
     Wait until the stream of a livestream has reached a state.
 
     Name the job by ``job_id``, or name the task that starts it: that task need not have started yet. A state
-    counts as reached once it was observed, whatever came after it; END counts when every known output has
-    ended.
+    counts as reached once it was observed, whatever came after it; END counts when every output has ended that
+    the job was started with, or that a command put in its place.
 
     The sensor follows the task that it names. As long as that task waits to run, first or again, it has no job. If its
     job is over without the state and the task goes on, its next job is waited for. If the task is over, this one

@@ -149,7 +149,7 @@ CONTROLS = (
         ),
     ),
     Control(
-        "the lock time-out",
+        "the bounds of a locked row",
         Broken.DEAF,
         (replace(_PLAIN, number=912, cell=Cell(Victim.LOCKED_ROW, Point.STREAMING), show_seconds=ENDLESS),),
     ),
@@ -169,7 +169,7 @@ ROUNDS = tuple(
             "the trigger's stop",
             "the stop after a time-out",
         ),
-        ("the total time-out", "the lock time-out"),
+        ("the total time-out", "the bounds of a locked row"),
     )
 )
 

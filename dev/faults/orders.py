@@ -23,7 +23,7 @@ Without = Literal[
     "the trigger's stop",
     "the stop after a time-out",
     "the total time-out",
-    "the lock time-out",
+    "the bounds of a locked row",
 ]
 
 

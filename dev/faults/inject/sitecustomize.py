@@ -218,9 +218,20 @@ def _async_transport(module: ModuleType) -> None:
 def _rows(module: ModuleType) -> None:
     def make_locking(original: Callable[..., Any]) -> Callable[..., Any]:
         # For any other database than PostgreSQL the statement has no bound of its own.
-        return lambda dialect: original("another" if lacks("the lock time-out") else dialect)
+        return lambda dialect: original("another" if lacks("the bounds of a locked row") else dialect)
 
     _wrap(module, "_locking", make_locking)
+
+
+def _limits(module: ModuleType) -> None:
+    def make_run(original: Callable[..., Any]) -> Callable[..., Any]:
+        async def run(self: Any, key: Any, work: Any) -> Any:
+            # A key of its own for each event: none waits for another one of its task, but all for the row.
+            return await original(self, object() if lacks("the bounds of a locked row") else key, work)
+
+        return run
+
+    _wrap(module.Turns, "run", make_run)
 
 
 def _task_runner(module: ModuleType) -> None:
@@ -244,6 +255,7 @@ _SEAMS: dict[str, Callable[[ModuleType], None]] = {
     "airflow_provider_smartlive.client.async_transport": _async_transport,
     "airflow_provider_smartlive.triggers": _triggers,
     "airflow_provider_smartlive.reconciler": _reconciler,
+    "airflow_provider_smartlive.callbacks.limits": _limits,
     "airflow_provider_smartlive.callbacks.rows": _rows,
     "airflow.sdk.execution_time.task_runner": _task_runner,
 }
