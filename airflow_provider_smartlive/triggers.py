@@ -548,7 +548,7 @@ class SmartLiveStreamTrigger(BaseTrigger):
 
 def first_read() -> float:
     """Return the seconds after which a trigger may send its task back to a worker; only deadlines come earlier."""
-    return settings.number("resume_delay") + FIRST_READ_AFTER
+    return settings.usable_number("resume_delay") + FIRST_READ_AFTER
 
 
 _stop_slots: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()

@@ -203,10 +203,10 @@ class SmartLiveAsyncHook(BaseHook):
         if self._transport is None:
             raise RuntimeError("SmartLiveAsyncHook holds an HTTP session: use it with `async with`.")
         profile = await self.profile()
-        timeout = settings.number("request_timeout")
+        timeout = settings.usable_number("request_timeout")
         exchange = Exchange(
             profile,
-            attempts=settings.number("request_attempts"),
+            attempts=settings.usable_number("request_attempts"),
             tokens=TOKENS,
             now=self._now,
             log=self.log,

@@ -49,6 +49,7 @@ class StartArguments:
         :param task: its task instance.
         :raises ValueError: naming the argument or the setting that cannot be used.
         """
+        settings.check()  # also those that only the trigger needs: it must not be the first to find one broken
         outputs = tuple(arguments.conn_ids("output_conn_ids", operator.output_conn_ids))
         fields = request.merge(
             operator.request, {name: getattr(operator, name) for name in request.ARGUMENTS}
@@ -96,7 +97,6 @@ def _limits(operator: Any, *, pushes: bool) -> WaitLimits:
 
     :param pushes: whether callbacks tell the end, so that MetaStudio is asked only in case they are lost.
     """
-    settings.number("resume_delay")  # not needed here, but the trigger must not be the first to find it wrong
     end_grace = arguments.seconds("end_grace", operator.end_grace, minimum=0)
     interval = arguments.seconds("reconcile_interval", operator.reconcile_interval)
     default_interval = settings.number("reconcile_interval" if pushes else "reconcile_interval_without_rtmp")

@@ -203,8 +203,9 @@ class SmartLiveCommandOperator(NamedJob, BaseOperator):
         if isinstance(before, dict) and self._continues(before, attempt, sent["job_id"]):
             self._announce(context, job_id, request, str(before["sending"]))
             return self._sent_before(before)
-        store.set(STORE_KEY, sent)
+        # Before it is remembered as sent: if Airflow fails here, nothing was.
         self._announce(context, job_id, request, sent["sending"])
+        store.set(STORE_KEY, sent)
         try:
             result = self._send(room_id, job_id, request)
         except MetaStudioError as error:
