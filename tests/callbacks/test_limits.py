@@ -87,6 +87,7 @@ async def test_work_of_one_key_is_done_one_after_the_other(executor):
 
     assert answers == list(range(50))
     assert max(most) == 1
+    executor.shutdown()  # the last turn ends after its answer is there
     assert not turns._waiting
 
 

@@ -655,7 +655,7 @@ def test_the_trigger_sees_a_reply_that_came_before_it_ran(
         return airflow.xcoms.get((task_id, key))
 
     monkeypatch.setattr(XCom, "aget_one", aget_one)
-    monkeypatch.setattr("airflow_provider_smartlive.triggers.first_read", lambda: 0.0)
+    monkeypatch.setattr("airflow_provider_smartlive.triggers.stream.first_read", lambda: 0.0)
 
     async def first_event() -> Any:
         return await anext(trigger.run())

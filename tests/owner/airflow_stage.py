@@ -191,7 +191,13 @@ class Show(Stage):
 def set_up(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Stage:
     """Put the clock and MetaStudio where the provider looks for them."""
     package = "airflow_provider_smartlive"
-    for module in ("livestream.runner", "sensors", "triggers", "livestream.own_trigger"):
+    for module in (
+        "livestream.runner",
+        "sensors",
+        "triggers.job",
+        "triggers.stream",
+        "livestream.own_trigger",
+    ):
         monkeypatch.setattr(f"{package}.{module}.utcnow", stage.clock)
     for module in ("client.task_hook", "livestream.runner"):
         monkeypatch.setattr(f"{package}.{module}.SmartLiveTaskHook", lambda **_: stage.metastudio)

@@ -19,6 +19,7 @@ from fake_callbacks import STREAM_KEY
 from fake_metastudio import ROOM, After, FakeMetaStudio, ambiguous, unreachable
 from virtual_time import NOON
 
+from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.exceptions import (
     SmartLiveJobBlockedError,
     SmartLiveJobFailedError,
@@ -243,7 +244,8 @@ class TestStarting:
         assert show.sent["play_policy"]["live_exit_config"] == {"max_live_duration": 3}
         config = show.sent["live_event_callback_config"]
         assert config["callback_event_type"] == ["RTMP_STREAM_STATE_CHANGE"]
-        assert config["live_event_type_callback_url"].startswith("https://airflow.example.com/smartlive/")
+        base_url = settings.callback_base_url()
+        assert config["live_event_type_callback_url"].startswith(f"{base_url}/smartlive/callbacks/")
 
     def test_a_field_that_is_given_twice_is_refused(self, show: Show) -> None:
         with pytest.raises(AirflowException, match="play_policy"):

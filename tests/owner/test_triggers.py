@@ -27,14 +27,10 @@ from airflow_provider_smartlive.livestream.sighting import REFUSED_PAUSE
 from airflow_provider_smartlive.livestream.wait_state import WaitLimits, WaitState
 from airflow_provider_smartlive.metastudio.errors import AuthenticationError, PermissionDenied
 from airflow_provider_smartlive.reconciler import OVERDUE
-from airflow_provider_smartlive.triggers import (
-    EARLY_READ,
-    SILENT_INTERVAL,
-    STOPS_AT_ONCE,
-    SmartLiveJobTrigger,
-    SmartLiveStreamTrigger,
-    first_read,
-)
+from airflow_provider_smartlive.triggers import SmartLiveJobTrigger, SmartLiveStreamTrigger
+from airflow_provider_smartlive.triggers.job import SILENT_INTERVAL, STOPS_AT_ONCE
+from airflow_provider_smartlive.triggers.stream import EARLY_READ
+from airflow_provider_smartlive.triggers.timing import first_read
 
 INTERVAL = 300.0
 FIRST_READ = first_read()
@@ -94,7 +90,7 @@ def world(
         return FakeAsyncHook(metastudio)
 
     monkeypatch.setattr("airflow_provider_smartlive.hooks.SmartLiveAsyncHook", hook)
-    for module in ("triggers", "livestream.own_trigger"):
+    for module in ("triggers.job", "triggers.stream", "livestream.own_trigger"):
         monkeypatch.setattr(f"airflow_provider_smartlive.{module}.utcnow", clock)
     monkeypatch.setattr("airflow_provider_smartlive.reconciler.JITTER", 0.0)
     return World(clock, metastudio, supervisor, metastudio.add())
@@ -351,7 +347,7 @@ class TestJobTriggerStopsByItself:
     def test_the_negative_control_such_a_job_streams_on_where_only_a_worker_stops(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("airflow_provider_smartlive.triggers._STOPPING", {})
+        monkeypatch.setattr("airflow_provider_smartlive.triggers.job._STOPPING", {})
         wake = self.fire(world, job_trigger(world, deadline=NOON + timedelta(hours=1)))
         assert (wake.source, wake.stopped) == (WakeSource.DEADLINE, False)
         assert world.metastudio.running == [world.job.job_id]

@@ -253,7 +253,7 @@ _SEAMS: dict[str, Callable[[ModuleType], None]] = {
     "airflow_provider_smartlive.livestream.runner": _runner,
     "airflow_provider_smartlive.operators.start": _start_operator,
     "airflow_provider_smartlive.client.async_transport": _async_transport,
-    "airflow_provider_smartlive.triggers": _triggers,
+    "airflow_provider_smartlive.triggers.job": _triggers,
     "airflow_provider_smartlive.reconciler": _reconciler,
     "airflow_provider_smartlive.callbacks.limits": _limits,
     "airflow_provider_smartlive.callbacks.rows": _rows,
