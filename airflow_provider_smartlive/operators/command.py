@@ -122,7 +122,8 @@ class SmartLiveCommandOperator(NamedJob, BaseOperator):
         if self.wait_for_reply:
             self._check_wait()
         job_id, room_id = self._find(context)
-        result = self._send_once(context, room_id, job_id, request)
+        with failing_for_good(unless=lambda: False):
+            result = self._send_once(context, room_id, job_id, request)
         if not self.wait_for_reply:
             return result
         if result["command_id"] is None:

@@ -108,6 +108,26 @@ def test_a_request_that_breaks_a_limit(
     assert "fake-stream-key" not in text
 
 
+def test_a_wrong_key_is_tried_once(
+    monkeypatch: pytest.MonkeyPatch, context: dict[str, Any], smartlive_sandbox: LocalSandbox, room: str
+) -> None:
+    """A few wrong signatures lock the key, so neither this task nor its retries send more than one."""
+    connection = smartlive_sandbox.connection() | {"password": "fake-secret-of-somebody-else"}
+    monkeypatch.setenv("AIRFLOW_CONN_SMARTLIVE_DEFAULT", json.dumps(connection))
+    text = refused(context, smartlive_sandbox)
+    assert "APIGW.0301" in text
+    assert "connection 'smartlive_default', room" in text
+    assert "Check login and password" in text
+    assert len(smartlive_sandbox.ledger(kind="request")) == 1
+
+
+@pytest.mark.usefixtures("smartlive_connection")
+def test_a_room_that_is_not_there(context: dict[str, Any], smartlive_sandbox: LocalSandbox) -> None:
+    text = refused(context, smartlive_sandbox, room_id="another-room")
+    assert "[list_room_jobs, connection 'smartlive_default', room 'another-room']" in text
+    assert "Check room_id" in text
+
+
 @pytest.mark.usefixtures("room")
 def test_metastudio_calls_the_request_wrong(context: dict[str, Any], smartlive_sandbox: LocalSandbox) -> None:
     smartlive_sandbox.add_fault(target="start", action="status", status=400, code="MSS.00000003")
