@@ -16,9 +16,16 @@ from airflow_provider_smartlive.livestream.own_task import STORE_KEY
 from airflow_provider_smartlive.livestream.record import Attempt, JobRecord
 from airflow_provider_smartlive.metastudio.errors import InvalidRequest
 from airflow_provider_smartlive.operators import StartSmartLiveJobOperator
-from airflow_provider_smartlive.sandbox.testing import LocalSandbox
+from airflow_provider_smartlive.sandbox.config import Config
+from airflow_provider_smartlive.sandbox.testing import LocalSandbox, quick_config
 
 ROOM = "24bad716-87b1-45e5-8912-6102f7693265"
+
+
+@pytest.fixture
+def smartlive_sandbox_config() -> Config:
+    """A MetaStudio that knows its rooms."""
+    return quick_config(any_room=False)
 
 
 @pytest.fixture
