@@ -302,7 +302,7 @@ def test_a_worker_waits_until_the_speech_was_spoken(
         ({"room_id": None}, "room_id"),
         ({"job_id": "None"}, "job_id was rendered to nothing"),
         ({"room_id": "a/b"}, "room_id is 'a/b'"),
-        ({"command_params": "{}"}, "The command is wrong"),
+        ({"command_params": "{}"}, "^command_params: has to be a dict"),
     ],
 )
 def test_what_cannot_work_is_refused_for_good(
