@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 #: Nobody waits longer than this because a server says so.
 LONGEST_RETRY_AFTER = timedelta(hours=1)
 
-#: What a task cannot start with, whoever tries again: a connection, setting, output or request that is wrong
-#: (all of them ``ValueError``), and what MetaStudio itself calls wrong or forbidden.
-HOPELESS = (ValueError, InvalidRequest, PermissionDenied)
+#: What MetaStudio says no to as long as nobody changes anything. Credentials belong here: a try has just read them,
+#: and a few wrong signatures lock the key for all others.
+REFUSALS = (AuthenticationError, PermissionDenied, Blocked, InvalidRequest)
 
 
 class SmartLiveRetryPolicy(RetryPolicy):
@@ -104,17 +104,30 @@ class SmartLiveRetryPolicy(RetryPolicy):
         return max(self.throttled_delay, timedelta(seconds=asked))
 
 
+def is_hopeless(error: Exception) -> bool:
+    """
+    Tell whether a task meets the same error however often it tries.
+
+    That is so for a connection, setting, output or argument that is wrong (all of them ``ValueError``), for
+    :data:`REFUSALS`, and for a room that is not there. A *job* that is not there is another matter: MetaStudio may
+    show it a little later, or the task that starts it may have another one soon.
+    """
+    if isinstance(error, NotFound):
+        return error.is_about_room
+    return isinstance(error, (ValueError, *REFUSALS))
+
+
 @contextmanager
 def failing_for_good(*, unless: Callable[[], bool]) -> Iterator[None]:
     """
     Spare a task the retries that cannot help.
 
-    :param unless: tells whether a job may run all the same; then each retry is a chance to own it again.
-    :raises AirflowFailException: instead of the errors of :data:`HOPELESS`.
+    :param unless: tells whether a job may run all the same; then each retry is a chance to own it, or to stop it.
+    :raises AirflowFailException: instead of errors that are hopeless (:func:`is_hopeless`).
     """
     try:
         yield
-    except HOPELESS as error:
-        if unless():
+    except Exception as error:
+        if not is_hopeless(error) or unless():
             raise
         raise AirflowFailException(f"{error} A retry would meet the same.") from error

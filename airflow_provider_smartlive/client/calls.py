@@ -152,7 +152,7 @@ def start_job(room_id: str, request: StartJobRequest | Mapping[str, Any]) -> Cal
     """Start a job: every accepted one is a new, billed livestream. The API knows no idempotency key."""
     from airflow_provider_smartlive.metastudio.start import StartJobRequest
 
-    checked = StartJobRequest.model_validate(request)
+    checked = StartJobRequest.read(request)
     return Call(
         "start_job",
         "POST",
@@ -210,7 +210,7 @@ def execute_command(
     """Give a command to a running job. Said twice, a text is spoken twice; only a question may be repeated."""
     from airflow_provider_smartlive.metastudio.commands import CommandRequest, CommandResponse
 
-    request = CommandRequest.model_validate(command)
+    request = CommandRequest.read(command)
     return Call(
         "execute_command",
         "POST",
@@ -255,7 +255,7 @@ def create_room(request: CreateRoomRequest | Mapping[str, Any]) -> Call[CreateRo
     """Make a room. Two rooms may have the same name, so this is not repeated."""
     from airflow_provider_smartlive.metastudio.rooms import CreateRoomRequest, CreateRoomResponse
 
-    checked = CreateRoomRequest.model_validate(request)
+    checked = CreateRoomRequest.read(request)
     return Call(
         "create_room",
         "POST",

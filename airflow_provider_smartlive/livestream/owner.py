@@ -279,6 +279,7 @@ class Owner:
             else source,
             job=sighting.job if sighting else None,
             callbacks=callbacks,
+            is_over=sighting is not None and is_over(sighting),
             settled_at=self.now().isoformat(),
             **self.wait.start_info,
         )

@@ -158,7 +158,7 @@ def build(
             "key": issued.key,
             "callback_event_type": list(event_types),
         }
-    return StartJobRequest.model_validate(body)
+    return StartJobRequest.read(body)
 
 
 def hours_to_live(wanted: timedelta | None, *, cap: int) -> int:
@@ -173,9 +173,12 @@ def hours_to_live(wanted: timedelta | None, *, cap: int) -> int:
     return max(1, min(math.ceil(wanted.total_seconds() / 3600) + BACKSTOP_MARGIN, MAX_LIVE_DURATION))
 
 
-def _with_backstop(play_policy: Any, hours: int) -> dict[str, Any]:
-    policy = dict(play_policy or {})
-    exit_config = dict(policy.get("live_exit_config") or {})
-    if not exit_config.get("max_live_duration"):
-        exit_config["max_live_duration"] = hours
-    return policy | {"live_exit_config": exit_config}
+def _with_backstop(play_policy: Any, hours: int) -> Any:
+    """Add ``max_live_duration``, unless the request says it, or is wrong in a way that it will be refused for."""
+    policy = {} if play_policy is None else play_policy
+    if not isinstance(policy, Mapping):
+        return policy
+    exit_config = policy.get("live_exit_config") or {}
+    if isinstance(exit_config, Mapping) and not exit_config.get("max_live_duration"):
+        exit_config = {**exit_config, "max_live_duration": hours}
+    return {**policy, "live_exit_config": exit_config}

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from functools import cache
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk.exceptions import (
@@ -29,6 +30,8 @@ from airflow_provider_smartlive.exceptions import (
 from airflow_provider_smartlive.lifecycle import WakeSource
 from airflow_provider_smartlive.livestream.owner import Owner
 from airflow_provider_smartlive.livestream.record import JobRecord
+from airflow_provider_smartlive.livestream.rivals import rival_warnings
+from airflow_provider_smartlive.livestream.sighting import ACTIVE_STATES
 from airflow_provider_smartlive.livestream.start import AmbiguousStartError, JobStart, Obtained, Origin
 from airflow_provider_smartlive.livestream.summary import announce
 from airflow_provider_smartlive.livestream.wait_state import WaitLimits, WaitState
@@ -39,12 +42,16 @@ from airflow_provider_smartlive.retries import failing_for_good
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger as Logger
 
+    from airflow_provider_smartlive.callbacks.route import IssuedRoute
     from airflow_provider_smartlive.livestream.kill import KillSwitch
     from airflow_provider_smartlive.livestream.own_task import OwnTask
     from airflow_provider_smartlive.livestream.start_arguments import StartArguments
 
 #: Seconds between two looks into the callback table of a task that waits on a worker.
 POLL_INTERVAL = 5.0
+
+#: Warnings about other jobs that a result holds.
+MAX_RIVALS = 5
 
 
 class LivestreamRunner:
@@ -78,6 +85,8 @@ class LivestreamRunner:
         #: Decides for the job, as soon as there is one.
         self.owner: Owner | None = None
         self._job_start: JobStart | None = None
+        #: The callback route of a start of this try.
+        self._issued: IssuedRoute | None = None
 
     # -- from the first line of the task
 
@@ -146,11 +155,12 @@ class LivestreamRunner:
             self.task.identity, planned.generation, planned.attempt.max_tries, settings.deployment(), terms
         )
         profile = self.hook_of(planned.smartlive_conn_id).profile()
+        self._issued = issue_route(route, profile, channels) if wanted.use_callbacks else None
         built = request.build(
             wanted.fields,
             channels=channels,
             interaction_callback_url=request.interaction_url(wanted.interaction_conn_id),
-            issued=issue_route(route, profile, channels) if wanted.use_callbacks else None,
+            issued=self._issued,
             event_types=wanted.event_types,
             max_live_duration=request.hours_to_live(
                 schedule.longest(self.now()), cap=wanted.max_live_duration
@@ -252,6 +262,8 @@ class LivestreamRunner:
 
     def _go_on(self, owner: Owner, obtained: Obtained, wanted: StartArguments) -> dict[str, Any]:
         self._honour_kill()
+        if obtained.response is not None:
+            self._look_for_rivals(owner)
         self._judge_livestream(owner, wanted)
         if not wanted.waits:
             self._leave(owner)
@@ -263,14 +275,36 @@ class LivestreamRunner:
             return self._settle_or_wait(owner, WakeSource.CALLBACK)
         return self._wait(owner)
 
+    def _look_for_rivals(self, owner: Owner) -> None:
+        """
+        Add a warning for each active job in the same room or on the same output.
+
+        Looked for after the start: tasks that start at the same time do not see each other before it.
+        """
+        wait = owner.wait
+        try:
+            active = list(owner.hook.list_jobs(state=ACTIVE_STATES))
+        except MetaStudioError as error:
+            self.log.info("Not known whether other jobs use the room or the outputs of this one: %s", error)
+            return
+        found = rival_warnings(
+            active,
+            job_id=wait.job_id,
+            room_id=wait.room_id,
+            outputs=self._issued.route.terms.outputs if self._issued else (),
+            secrets=settings.callback_secrets(),
+        )
+        warnings = [*wait.start_info["warnings"], *islice(found, MAX_RIVALS)]
+        owner.wait = replace(wait, start_info={**wait.start_info, "warnings": warnings})
+
     def _judge_livestream(self, owner: Owner, wanted: StartArguments) -> None:
         warnings = owner.wait.start_info["warnings"]
         for warning in warnings:
-            self.log.warning("MetaStudio warns about this livestream: %s", warning)
+            self.log.warning("This livestream: %s", warning)
         if warnings and wanted.warnings_as_errors:
             owner.discard("The livestream has warnings")
             raise AirflowFailException(
-                f"Job {owner.wait.job_id} was stopped: MetaStudio warns of {warnings}."
+                f"Job {owner.wait.job_id} was stopped, as it has warnings (warnings_as_errors): {'; '.join(warnings)}"
             )
 
     # -- after a wake-up

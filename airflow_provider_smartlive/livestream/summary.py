@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_smartlive.metastudio.text import printable
 
+#: The state of a stream that will not come back.
+END = "END"
+
 if TYPE_CHECKING:
     from airflow_provider_smartlive.callbacks.table import JobCallbacks, StreamRow
     from airflow_provider_smartlive.livestream.record import JobRecord
@@ -42,6 +45,7 @@ def summarise(
     woken_by: str | None = None,
     job: SmartLiveJob | None = None,
     callbacks: JobCallbacks | None = None,
+    is_over: bool = False,
     **more: Any,
 ) -> dict[str, Any]:
     """
@@ -51,12 +55,13 @@ def summarise(
     :param woken_by: what woke the task: ``callback``, ``reconciliation``, ...
     :param job: MetaStudio's last word.
     :param callbacks: what was called back; the states of a stream are as observed.
+    :param is_over: whether the job is over, so that no stream of it can be up, whatever was called back last.
     """
     summary: dict[str, Any] = {"job_id": job_id, "room_id": room_id, "outcome": outcome, "woken_by": woken_by}
     if job is not None:
         summary |= _of_job(job)
     if callbacks is not None:
-        summary["streams"] = [_of_stream(stream) for stream in callbacks.streams]
+        summary["streams"] = [_of_stream(stream, is_over=is_over) for stream in callbacks.streams]
         summary["script_switches"] = callbacks.scripts.switches if callbacks.scripts else 0
         summary["replies_finished"] = callbacks.replies.finished if callbacks.replies else 0
     return summary | more
@@ -77,11 +82,12 @@ def _of_job(job: SmartLiveJob) -> dict[str, Any]:
     }
 
 
-def _of_stream(stream: StreamRow) -> dict[str, Any]:
+def _of_stream(stream: StreamRow, *, is_over: bool) -> dict[str, Any]:
     return {
         "output": stream.label,
         "fingerprint": stream.fingerprint,
-        "state": stream.state,
+        "state": END if is_over else stream.state,
+        "end_called_back": stream.ended,
         "reconnects": stream.counts.get("RECONNECTING", 0),
         "transitions": [[state, _iso(at)] for state, at in stream.transitions],
     }

@@ -117,6 +117,11 @@ class Teardown:
             else:
                 self.log.info("The %s has started no job: nothing to stop.", starter)
 
+    @property
+    def leaves_running(self) -> bool:
+        """Whether a job that was to be stopped may still run."""
+        return bool(self._running)
+
     def finish(self) -> list[str]:
         """
         Return the ids of the jobs that are over now.

@@ -27,6 +27,8 @@ from pydantic import (
     model_validator,
 )
 
+from airflow_provider_smartlive.metastudio.validation import Parts, RequestError
+
 log = logging.getLogger(__name__)
 
 _E = TypeVar("_E", bound=StrEnum)
@@ -88,6 +90,24 @@ class RequestModel(BaseModel):
 
     # A DAG that renders natively makes numbers of texts that are made of digits.
     model_config = ConfigDict(**COMMON, extra="forbid", validate_assignment=True, coerce_numbers_to_str=True)
+
+    @classmethod
+    def read(cls, fields: Any) -> Self:
+        """
+        Read a request, or a part of one.
+
+        :param fields: a mapping with the API's names, or what was read already.
+        :raises RequestError: naming each field that is wrong and its limits, never its value.
+        """
+        try:
+            return cls.model_validate(fields)
+        except ValidationError as error:
+            raise RequestError.of(cls, error, parts=cls._parts(fields)) from None
+
+    @classmethod
+    def _parts(cls, fields: Any) -> Parts:
+        """Return the models of fields whose type does not tell them; there are none here."""
+        return {}
 
     def secrets(self) -> Iterator[str]:
         """Return the texts of all fields that ``repr`` hides, those of the parts as well."""

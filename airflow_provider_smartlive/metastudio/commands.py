@@ -34,6 +34,7 @@ from airflow_provider_smartlive.metastudio.scripts import (
     PlayType,
     Scene,
 )
+from airflow_provider_smartlive.metastudio.validation import Parts
 
 _APPENDIX = "MetaStudio API reference, appendix on HTTP commands"
 
@@ -133,6 +134,11 @@ class CommandRequest(Request):
     def is_question(self) -> bool:
         """Tell whether the command only asks: it changes nothing, and may be sent again."""
         return self.command in (Command.GET_CURRENT_PLAYING_SCRIPTS, Command.GET_LIVE_JOB_CONFIG_INFO)
+
+    @classmethod
+    def _parts(cls, fields: Any) -> Parts:
+        command = fields.get("command") if isinstance(fields, Mapping) else None
+        return {"params": cls.PARAMS.get(command)} if isinstance(command, str) else {}
 
     @field_validator("params", mode="before")
     @classmethod

@@ -127,6 +127,11 @@ class InvalidRequest(MetaStudioError):
 class NotFound(MetaStudioError):
     """MetaStudio knows no such room or job."""
 
+    @property
+    def is_about_room(self) -> bool:
+        """Tell whether it is the room that is not there: no job was asked for, or the code says so."""
+        return self.job_id is None or _number(self.error_code) == _ROOM_NOT_FOUND
+
 
 class Conflict(MetaStudioError):
     """The state of the room or job does not allow this."""
@@ -175,6 +180,8 @@ class UnexpectedResponse(MetaStudioError):
         return True
 
 
+_ROOM_NOT_FOUND = "20010045"
+
 #: MetaStudio's own codes without their prefix: the ErrorCode page writes ``MSS.20010056``, the ICSError
 #: list ``20010056``.
 FAMILY_OF_CODE: dict[str, type[MetaStudioError]] = {
@@ -189,7 +196,7 @@ FAMILY_OF_CODE: dict[str, type[MetaStudioError]] = {
     "10000002": InvalidRequest,  # body is not JSON
     "10000003": InvalidRequest,  # parameter validation
     "20010035": QuotaExceeded,  # no enough resource
-    "20010045": NotFound,  # room not found
+    _ROOM_NOT_FOUND: NotFound,
     "20010046": Conflict,  # the room has a job already
     "20010053": InvalidRequest,  # invalid command
     "20010056": QuotaExceeded,  # running jobs at the limit
@@ -238,7 +245,7 @@ _FIX_OF_CODE: dict[str, str] = {
     "00010008": _CHECK_CREDENTIALS,
     "00010009": "Give the project_id that the credentials belong to, in the connection.",
     "20010035": _QUOTA,
-    "20010045": _CHECK_ROOM,
+    _ROOM_NOT_FOUND: _CHECK_ROOM,
     "20010046": "Stop the room's other job, or start without job_run_config.single_job_in_room.",
     "20010056": _QUOTA,
     "20010066": _OVER,

@@ -133,7 +133,13 @@ class StartJobRequest(RtmpRequest):
             for name, text in self.play_policy.warnings():
                 yield f"play_policy.{name}", text
         if len(self.output_urls or ()) > 1:
-            yield "output_urls", "MetaStudio supports one RTMP output; start one job per platform"
+            yield (
+                "output_urls",
+                (
+                    "MetaStudio supports one RTMP output; start one job per platform: a task each, with one connection in "
+                    "output_conn_ids"
+                ),
+            )
         if self._view_mode_contradicts():
             yield "view_mode", "does not fit video_config's width and height; leave it out"
         callback = self.live_event_callback_config

@@ -122,7 +122,8 @@ class SmartLiveCommandOperator(NamedJob, BaseOperator):
         if self.wait_for_reply:
             self._check_wait()
         job_id, room_id = self._find(context)
-        result = self._send_once(context, room_id, job_id, request)
+        with failing_for_good(unless=lambda: False):
+            result = self._send_once(context, room_id, job_id, request)
         if not self.wait_for_reply:
             return result
         if result["command_id"] is None:
@@ -265,17 +266,15 @@ class SmartLiveCommandOperator(NamedJob, BaseOperator):
         """
         Put the command together.
 
-        :raises ValueError: naming each parameter that is wrong.
+        :raises RequestError: naming each parameter that is wrong.
         """
-        from pydantic import ValidationError
-
         from airflow_provider_smartlive.metastudio.commands import CommandRequest
+        from airflow_provider_smartlive.metastudio.validation import RequestError
 
         try:
-            return CommandRequest.model_validate({"command": self.command, "params": self.command_params})
-        except ValidationError as error:
-            problems = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-            raise ValueError(f"The command is wrong: {'; '.join(problems)}.") from None
+            return CommandRequest.read({"command": self.command, "params": self.command_params})
+        except RequestError as error:
+            raise error.renamed({"params": "command_params"}) from None
 
     def _send(self, room_id: str, job_id: str, request: CommandRequest) -> dict[str, Any]:
         response = self.hook.execute_command(room_id, job_id, request)

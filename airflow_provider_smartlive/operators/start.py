@@ -37,7 +37,8 @@ class StartSmartLiveJobOperator(BaseOperator):
     :param video_config: this field of the request; likewise ``play_policy``, ``view_mode``,
         ``co_streamer_config``, ``rtc_callback_config`` and ``job_run_config``. Templated.
     :param output_conn_ids: connections that hold the RTMP output: the URL in the host, the stream key in the
-        password. MetaStudio takes one output per job. Without any, the room's own setting counts. Templated.
+        password: a list, or as a text one id, or several with commas. MetaStudio takes one output per job. Without
+        any, the room's own setting counts. Templated.
     :param interaction_conn_id: connection whose host is the ``interaction_callback_url``. Templated.
     :param smartlive_conn_id: connection to MetaStudio. Templated.
     :param use_callbacks: whether MetaStudio is to call back. Without callbacks the wait only asks.
@@ -45,9 +46,10 @@ class StartSmartLiveJobOperator(BaseOperator):
     :param wait_for_termination: whether to wait. If not, the task succeeds as soon as the job is started, and
         a ``StopSmartLiveJobOperator`` has to own the job's end.
     :param deferrable: whether to wait in the triggerer instead of on a worker.
-    :param stop_at: when the livestream is to be stopped as planned: an aware datetime or ISO 8601 text.
-        Templated.
-    :param max_duration: how long it may last at most, from its start, before it is stopped as planned.
+    :param stop_at: when the livestream is to be stopped as planned: a datetime, or a text with date and time
+        (ISO 8601). Without an offset, the DAG's own time zone counts. Templated.
+    :param max_duration: how long it may last at most, from its start, before it is stopped as planned: a timedelta,
+        or seconds (as all durations here).
     :param start_window: how late after the run's scheduled time it may still go live; later the task is
         skipped. None: however late.
     :param allow_backfill: whether a backfill may go live.
@@ -61,8 +63,8 @@ class StartSmartLiveJobOperator(BaseOperator):
     :param reconcile_interval: seconds between two questions to MetaStudio; default
         ``[smartlive] reconcile_interval``, or ``reconcile_interval_without_rtmp`` where no callback can tell
         the end.
-    :param warnings_as_errors: whether a warning about the request refuses it, and a warning of MetaStudio
-        about the livestream stops it and fails the task.
+    :param warnings_as_errors: whether a warning about the request refuses it, and a warning about the livestream
+        (MetaStudio's, or of another job in the room or on the output) stops it and fails the task.
     """
 
     template_fields: Sequence[str] = (

@@ -88,10 +88,11 @@ class StopSmartLiveJobOperator(NamedJob, BaseOperator):
                 deployment=settings.deployment(),
                 log=self.log,
             )
-        if starters:
-            teardown.stop_started(starters, room_id=self.room_id)
-        if self.job_id is not None:
-            teardown.stop_named(self.job_id, self.room_id)
+        with failing_for_good(unless=lambda: teardown.leaves_running):
+            if starters:
+                teardown.stop_started(starters, room_id=self.room_id)
+            if self.job_id is not None:
+                teardown.stop_named(self.job_id, self.room_id)
         return teardown.finish()
 
     def _starters(self, context: Context) -> dict[Starter, StarterStatus]:

@@ -57,11 +57,9 @@ class SmartLiveSweepOperator(BaseOperator):
             hook = SmartLiveTaskHook(smartlive_conn_id=self.smartlive_conn_id)
             hook.profile()
             grace = settings.number("stop_grace")
-        found = list(
-            unwanted(
-                hook.list_jobs(state=ACTIVE_STATES), secrets=settings.callback_secrets(), find_task=_find_task
-            )
-        )
+            secrets = settings.callback_secrets()
+            active = list(hook.list_jobs(state=ACTIVE_STATES))
+        found = list(unwanted(active, secrets=secrets, find_task=_find_task))
         for job, reason in found:
             self.log.warning("Job %s in room %s runs unwanted: %s.", job.job_id, job.room_id, reason)
         jobs = [] if self.only_report else [(job.room_id, job.job_id) for job, _ in found if job.room_id]

@@ -32,7 +32,9 @@ from airflow_provider_smartlive.client.exchange import Trouble, Unreachable
 from airflow_provider_smartlive.hooks import SmartLiveHook
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
 from airflow_provider_smartlive.metastudio.errors import (
+    AuthenticationError,
     Conflict,
+    InvalidRequest,
     MetaStudioError,
     ServerError,
     UnexpectedResponse,
@@ -300,7 +302,7 @@ def test_a_worker_waits_until_the_speech_was_spoken(
         ({"room_id": None}, "room_id"),
         ({"job_id": "None"}, "job_id was rendered to nothing"),
         ({"room_id": "a/b"}, "room_id is 'a/b'"),
-        ({"command_params": "{}"}, "The command is wrong"),
+        ({"command_params": "{}"}, "^command_params: has to be a dict"),
     ],
 )
 def test_what_cannot_work_is_refused_for_good(
@@ -309,6 +311,23 @@ def test_what_cannot_work_is_refused_for_good(
     with pytest.raises(AirflowFailException, match=text):
         operator(**arguments).execute(airflow.context)
     assert metastudio.sent == 0
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        AuthenticationError("Verify aksk signature fail", error_code="APIGW.0301"),
+        InvalidRequest("invalid command", error_code="MSS.20010053"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_metastudio_will_refuse_again_is_not_sent_again(
+    airflow: FakeAirflow, metastudio: FakeHook, error: MetaStudioError
+) -> None:
+    metastudio.answers = [error]
+    with pytest.raises(AirflowFailException, match="A retry would meet the same"):
+        operator().execute(airflow.context)
+    assert airflow.store == {}
 
 
 # --- sent once

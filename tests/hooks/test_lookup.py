@@ -11,7 +11,7 @@ from airflow_provider_smartlive.client.async_hook import SmartLiveAsyncHook
 from airflow_provider_smartlive.client.connection import InvalidConnectionError, MissingConnectionError
 from airflow_provider_smartlive.client.lookup import find_connection
 from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
-from airflow_provider_smartlive.retries import HOPELESS
+from airflow_provider_smartlive.retries import is_hopeless
 
 ABSENT = "smartlive_absent"
 
@@ -27,7 +27,7 @@ def test_the_error_names_the_argument_and_the_ways_to_mend_it():
     assert text.startswith(f"output_conn_ids: there is no connection '{ABSENT}' that")
     assert "AIRFLOW_CONN_SMARTLIVE_ABSENT" in text
     assert isinstance(caught.value, InvalidConnectionError)
-    assert isinstance(caught.value, HOPELESS)
+    assert is_hopeless(caught.value)
 
 
 @pytest.mark.parametrize(

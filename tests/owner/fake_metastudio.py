@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
@@ -93,6 +93,7 @@ class FakeMetaStudio:
     stopped: list[str] = field(default_factory=list)
     reloads: int = 0
     reload_helps: bool = False
+    before_start: Callable[[], object] = lambda: None
 
     # -- what a test looks at and does
 
@@ -126,6 +127,7 @@ class FakeMetaStudio:
         return self.reload_helps
 
     def start_job(self, room_id: str, request: StartJobRequest) -> StartJobResponse:
+        self.before_start()
         self._count("start")
         outcome = self.start_outcomes.pop(0) if self.start_outcomes else None
         if isinstance(outcome, BaseException):

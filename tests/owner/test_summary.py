@@ -71,6 +71,17 @@ def test_of_a_stream_that_was_called_back() -> None:
     assert (summary["script_switches"], summary["replies_finished"]) == (0, 0)
 
 
+def test_a_job_that_is_over_has_no_stream_that_is_connected() -> None:
+    """After a planned stop, say: END may be called back later, or never."""
+    callbacks = called_back(JOB, "CONNECTING", "CONNECTED").job(JOB)
+    told = [
+        (stream["state"], stream["end_called_back"])
+        for is_over in (True, False)
+        for stream in a_summary(callbacks=callbacks, is_over=is_over)["streams"]
+    ]
+    assert told == [("END", False), ("CONNECTED", False)]
+
+
 def test_of_a_job_that_nobody_has_seen() -> None:
     assert a_summary() == {
         "job_id": JOB,

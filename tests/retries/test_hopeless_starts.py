@@ -16,9 +16,16 @@ from airflow_provider_smartlive.livestream.own_task import STORE_KEY
 from airflow_provider_smartlive.livestream.record import Attempt, JobRecord
 from airflow_provider_smartlive.metastudio.errors import InvalidRequest
 from airflow_provider_smartlive.operators import StartSmartLiveJobOperator
-from airflow_provider_smartlive.sandbox.testing import LocalSandbox
+from airflow_provider_smartlive.sandbox.config import Config
+from airflow_provider_smartlive.sandbox.testing import LocalSandbox, quick_config
 
 ROOM = "24bad716-87b1-45e5-8912-6102f7693265"
+
+
+@pytest.fixture
+def smartlive_sandbox_config() -> Config:
+    """A MetaStudio that knows its rooms."""
+    return quick_config(any_room=False)
 
 
 @pytest.fixture
@@ -112,6 +119,26 @@ def test_a_request_that_breaks_a_limit(
     text = refused(context, smartlive_sandbox, **arguments)
     assert field in text
     assert "fake-stream-key" not in text
+
+
+def test_a_wrong_key_is_tried_once(
+    monkeypatch: pytest.MonkeyPatch, context: dict[str, Any], smartlive_sandbox: LocalSandbox, room: str
+) -> None:
+    """A few wrong signatures lock the key, so neither this task nor its retries send more than one."""
+    connection = smartlive_sandbox.connection() | {"password": "fake-secret-of-somebody-else"}
+    monkeypatch.setenv("AIRFLOW_CONN_SMARTLIVE_DEFAULT", json.dumps(connection))
+    text = refused(context, smartlive_sandbox)
+    assert "APIGW.0301" in text
+    assert "connection 'smartlive_default', room" in text
+    assert "Check login and password" in text
+    assert len(smartlive_sandbox.ledger(kind="request")) == 1
+
+
+@pytest.mark.usefixtures("smartlive_connection")
+def test_a_room_that_is_not_there(context: dict[str, Any], smartlive_sandbox: LocalSandbox) -> None:
+    text = refused(context, smartlive_sandbox, room_id="another-room")
+    assert "[list_room_jobs, connection 'smartlive_default', room 'another-room']" in text
+    assert "Check room_id" in text
 
 
 @pytest.mark.usefixtures("room")

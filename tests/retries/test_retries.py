@@ -130,6 +130,9 @@ def _refused_by_pydantic() -> ValidationError:
         InvalidConnectionError("region is missing"),
         InvalidRequest("Invalid parameter", error_code="MSS.00000003"),
         PermissionDenied("not yours"),
+        AuthenticationError("wrong signature", error_code="APIGW.0301"),
+        Blocked("frozen"),
+        NotFound("no such room", error_code="MSS.20010045"),
         RouteError("callback_secrets is empty"),
         ValueError("Connection 'shop' holds no RTMP URL"),
         _refused_by_pydantic(),
@@ -148,7 +151,24 @@ def test_while_a_job_may_run_every_retry_is_a_chance_to_own_it() -> None:
         raise InvalidConnectionError("region is missing")
 
 
-@pytest.mark.parametrize("error", [ServerError("later"), Throttled("slower"), AirflowException("no answer")])
+def _no_such_job() -> NotFound:
+    error = NotFound("no such job", error_code="MSS.20010074")
+    error.room_id, error.job_id = "room", "job"
+    return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ServerError("later"),
+        Throttled("slower"),
+        Conflict("busy"),
+        QuotaExceeded("full"),
+        AirflowException("no answer"),
+        _no_such_job(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
 def test_what_may_pass_stays_what_it_is(error: Exception) -> None:
     with pytest.raises(type(error)) as caught, failing_for_good(unless=lambda: False):
         raise error

@@ -14,6 +14,7 @@ from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.callbacks.route import Identity, Route, issue
 from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
+from airflow_provider_smartlive.metastudio.errors import AuthenticationError
 from airflow_provider_smartlive.metastudio.start import StartJobRequest
 from airflow_provider_smartlive.operators import StopSmartLiveJobOperator
 
@@ -272,6 +273,26 @@ def test_a_name_that_is_wrong_fails_for_good(
     with pytest.raises(AirflowFailException, match=text):
         stop(supervisor, **arguments)
     assert metastudio.running == [job.job_id]
+
+
+def a_wrong_key() -> AuthenticationError:
+    return AuthenticationError("Verify aksk signature fail", http_status=401, error_code="APIGW.0301")
+
+
+def test_a_wrong_key_spares_a_stop_its_retries(
+    metastudio: FakeMetaStudio, supervisor: FakeSupervisor
+) -> None:
+    metastudio.down = a_wrong_key()
+    with pytest.raises(AirflowFailException, match="Check login and password"):
+        stop(supervisor, starter="failed", starter_task_id=STARTER, retries=3)
+    assert metastudio.asked.total() == 1
+
+
+def test_but_not_one_whose_job_may_run(metastudio: FakeMetaStudio, supervisor: FakeSupervisor) -> None:
+    reports(supervisor, started(metastudio))
+    metastudio.down = a_wrong_key()
+    with pytest.raises(AuthenticationError):
+        stop(supervisor, starter_task_id=STARTER, retries=3)
 
 
 def test_seconds_and_timedeltas_are_taken_alike() -> None:

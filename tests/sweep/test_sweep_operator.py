@@ -16,7 +16,7 @@ from airflow_provider_smartlive.callbacks.route import Identity, Route, issue
 from airflow_provider_smartlive.client.connection import MissingConnectionError
 from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
-from airflow_provider_smartlive.metastudio.errors import PermissionDenied
+from airflow_provider_smartlive.metastudio.errors import AuthenticationError, PermissionDenied
 from airflow_provider_smartlive.metastudio.start import StartJobRequest
 from airflow_provider_smartlive.operators import SmartLiveSweepOperator
 
@@ -133,3 +133,9 @@ def test_a_connection_that_is_missing_fails_for_good(
     with pytest.raises(AirflowFailException, match="there is no connection"):
         sweep(supervisor)
     assert metastudio.asked == {}
+
+
+def test_a_wrong_key_fails_for_good(metastudio: FakeMetaStudio, supervisor: FakeSupervisor) -> None:
+    metastudio.down = AuthenticationError("Verify aksk signature fail", error_code="APIGW.0301")
+    with pytest.raises(AirflowFailException, match="Check login and password"):
+        sweep(supervisor)
