@@ -19,7 +19,6 @@ from airflow.sdk.exceptions import (
 from airflow.sdk.timezone import utcnow
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.callbacks.route import JobTerms, Route, new_generation
 from airflow_provider_smartlive.callbacks.waiter import Wake
 from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
 from airflow_provider_smartlive.exceptions import (
@@ -32,7 +31,7 @@ from airflow_provider_smartlive.livestream.owner import Owner
 from airflow_provider_smartlive.livestream.record import JobRecord
 from airflow_provider_smartlive.livestream.rivals import rival_warnings
 from airflow_provider_smartlive.livestream.sighting import ACTIVE_STATES
-from airflow_provider_smartlive.livestream.start import AmbiguousStartError, JobStart, Obtained, Origin
+from airflow_provider_smartlive.livestream.start import AmbiguousStartError, Obtained, Origin
 from airflow_provider_smartlive.livestream.summary import announce
 from airflow_provider_smartlive.livestream.wait_state import WaitLimits, WaitState
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError
@@ -42,7 +41,7 @@ from airflow_provider_smartlive.retries import failing_for_good
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger as Logger
 
-    from airflow_provider_smartlive.callbacks.route import IssuedRoute
+    from airflow_provider_smartlive.livestream.acquisition import Acquisition
     from airflow_provider_smartlive.livestream.kill import KillSwitch
     from airflow_provider_smartlive.livestream.own_task import OwnTask
     from airflow_provider_smartlive.livestream.start_arguments import StartArguments
@@ -82,11 +81,10 @@ class LivestreamRunner:
         self.log = log
         self.now = utcnow
         self.hook_of = cache(lambda conn_id: SmartLiveTaskHook(smartlive_conn_id=conn_id))
+        #: Obtains the job; a process that goes on after a deferral needs none.
+        self.acquisition: Acquisition | None = None
         #: Decides for the job, as soon as there is one.
         self.owner: Owner | None = None
-        self._job_start: JobStart | None = None
-        #: The callback route of a start of this try.
-        self._issued: IssuedRoute | None = None
 
     # -- from the first line of the task
 
@@ -97,126 +95,18 @@ class LivestreamRunner:
         :raises AirflowSkipException: if the run is a backfill, or it is too late.
         :raises AirflowFailException: if no retry can help.
         """
+        from airflow_provider_smartlive.livestream.acquisition import Acquisition
+
+        acquisition = self.acquisition = Acquisition(
+            self.task, self.hook_of, kill=self.kill, log=self.log, now=self.now
+        )
         with self._leaving_no_job_behind():
             with failing_for_good(unless=self.task.may_have_job):
                 wanted = self.read()
-                obtained = self._obtain(wanted)
+                obtained = acquisition.obtain(wanted)
             owner = self.owner = self._make_owner(self._first_wait(obtained, wanted), wanted.limits)
             self._publish(owner, obtained, wanted)
             return self._result(lambda: self._go_on(owner, obtained, wanted))
-
-    def _obtain(self, wanted: StartArguments) -> Obtained:
-        """Take up the job of an earlier try, or start one."""
-        record, attempt = self.task.record(), self.task.attempt
-        start = self._job_start = self._make_start(wanted.limits)
-        if record is not None and record.is_later_than(attempt):
-            raise AirflowFailException(
-                "This task was cleared while its process went on: a later one has its place."
-            )
-        if record is not None and not record.continues_in(attempt):
-            self.log.info("This task was cleared: it begins anew.")
-            start.end(record)
-            planned = self._plan(wanted, generation=new_generation(self.now(), after=record.generation))
-        elif record is not None:
-            # A deadline that was agreed stays; one may still be added.
-            due = record.deadline or wanted.schedule.deadline(record.started_at or self.now())
-            if obtained := start.take_up(replace(record, deadline=due)):
-                return obtained
-            planned = self._plan(wanted, generation=record.generation)
-            planned = replace(
-                planned, discarded=record.without(record.job_id).discarded, failure=record.failure
-            )
-        else:
-            planned = self._plan(wanted, generation=new_generation(self.now()))
-        return self._send(start, planned, wanted)
-
-    def _plan(self, wanted: StartArguments, *, generation: str) -> JobRecord:
-        """Return the record of a job that is about to be started, without its times."""
-        return JobRecord(
-            generation=generation,
-            attempt=self.task.attempt,
-            smartlive_conn_id=wanted.smartlive_conn_id,
-            room_id=wanted.room_id,
-            calls_back=wanted.use_callbacks,
-        )
-
-    def _send(self, start: JobStart, planned: JobRecord, wanted: StartArguments) -> Obtained:
-        from airflow_provider_smartlive.livestream import request
-        from airflow_provider_smartlive.livestream.ownership import issue_route
-
-        channels = request.channels(wanted.output_conn_ids)
-        schedule = wanted.schedule
-        terms = JobTerms(
-            deadline=schedule.deadline(self.now()),
-            waits=wanted.waits and wanted.limits.stop_after_end,
-            cancel_on_kill=wanted.limits.cancel_on_kill,
-        )
-        route = Route(
-            self.task.identity, planned.generation, planned.attempt.max_tries, settings.deployment(), terms
-        )
-        profile = self.hook_of(planned.smartlive_conn_id).profile()
-        self._issued = issue_route(route, profile, channels) if wanted.use_callbacks else None
-        built = request.build(
-            wanted.fields,
-            channels=channels,
-            interaction_callback_url=request.interaction_url(wanted.interaction_conn_id),
-            issued=self._issued,
-            event_types=wanted.event_types,
-            max_live_duration=request.hours_to_live(
-                schedule.longest(self.now()), cap=wanted.max_live_duration
-            ),
-        )
-        shown = [channel.warning for channel in channels if channel.warning]
-        self._judge_request([*built.warnings(), *shown], wanted)
-        planned = replace(
-            planned,
-            outputs=tuple(channel.label for channel in channels),
-            single_job_in_room=bool(built.job_run_config and built.job_run_config.single_job_in_room),
-        )
-
-        if wanted.use_callbacks:
-            self.task.begin_table(planned.generation)
-        return start.send(
-            planned,
-            built,
-            may_send=lambda: self._check_time(planned, wanted),
-            deadline=schedule.deadline,
-        )
-
-    def _judge_request(self, warnings: list[str], wanted: StartArguments) -> None:
-        for warning in warnings:
-            self.log.warning("The request: %s", warning)
-        if warnings and wanted.warnings_as_errors:
-            raise AirflowFailException(
-                f"The request has warnings (warnings_as_errors): {'; '.join(warnings)}"
-            )
-
-    def _check_time(self, planned: JobRecord, wanted: StartArguments) -> None:
-        """Refuse to go live when it is not the time; but a livestream that has failed is no skip."""
-        if self.kill.pulled:
-            raise SmartLiveKilledError("The task was told to end before its livestream was started.")
-        try:
-            wanted.schedule.check(self.now())
-        except AirflowSkipException as too_late:
-            if not planned.has_failed:
-                raise
-            raise AirflowFailException(
-                f"{planned.failure or 'The livestream of an earlier try failed.'} It is too late for another one: "
-                f"{too_late}"
-            ) from None
-
-    def _make_start(self, limits: WaitLimits) -> JobStart:
-        return JobStart(
-            self.hook_of,
-            task=self.task,
-            secrets=settings.callback_secrets(),
-            deployment=settings.deployment(),
-            look_again_window=limits.look_again_window,
-            stop_grace=limits.stop_grace,
-            log=self.log,
-            now=self.now,
-            sleep=self.kill.sleep,
-        )
 
     def _first_wait(self, obtained: Obtained, wanted: StartArguments) -> WaitState:
         response = obtained.response
@@ -291,7 +181,7 @@ class LivestreamRunner:
             active,
             job_id=wait.job_id,
             room_id=wait.room_id,
-            outputs=self._issued.route.terms.outputs if self._issued else (),
+            outputs=self.acquisition.outputs if self.acquisition else (),
             secrets=settings.callback_secrets(),
         )
         warnings = [*wait.start_info["warnings"], *islice(found, MAX_RIVALS)]
@@ -439,17 +329,12 @@ class LivestreamRunner:
 
         :param discard: remember that the job's end is nobody's result.
         """
-        if self.owner is not None:
+        if self.owner is not None and discard:
+            self.owner.discard("execution_timeout was reached")
+        elif self.owner is not None:
             self.owner.end()
-            return
-        start = self._job_start or self._make_start(WaitLimits(interval=0))
-        # The latest record may be one that Airflow could not store.
-        record = start.latest or self.task.record()
-        if record is None or record.is_later_than(self.task.attempt):
-            return
-        ended = start.end(record)
-        if discard:
-            self.task.save(ended)
+        elif self.acquisition is not None:
+            self.acquisition.end(discard=discard)
 
     def _quietly(self, action: Callable[[], None]) -> None:
         """Do what can still be done while the task fails: the error that led here is the one that counts."""

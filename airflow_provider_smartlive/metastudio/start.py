@@ -136,8 +136,8 @@ class StartJobRequest(RtmpRequest):
             yield (
                 "output_urls",
                 (
-                    "MetaStudio supports one RTMP output; start one job per platform: a task each, with one connection in "
-                    "output_conn_ids"
+                    "MetaStudio supports one RTMP output; start one job per platform: a task each, with one "
+                    "connection in output_conn_ids"
                 ),
             )
         if self._view_mode_contradicts():

@@ -1,0 +1,186 @@
+"""Coming by the one job of a task: the one of an earlier try, or one that is started now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from airflow_provider_smartlive import settings
+from airflow_provider_smartlive.callbacks.route import JobTerms, Route, new_generation
+from airflow_provider_smartlive.exceptions import SmartLiveKilledError
+from airflow_provider_smartlive.livestream import request
+from airflow_provider_smartlive.livestream.ownership import issue_route
+from airflow_provider_smartlive.livestream.record import JobRecord
+from airflow_provider_smartlive.livestream.start import JobStart, Obtained
+from airflow_provider_smartlive.livestream.wait_state import WaitLimits
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger as Logger
+
+    from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
+    from airflow_provider_smartlive.livestream.kill import KillSwitch
+    from airflow_provider_smartlive.livestream.own_task import OwnTask
+    from airflow_provider_smartlive.livestream.start_arguments import StartArguments
+
+
+class Acquisition:
+    """
+    Obtains the job of a task, and ends it if the task fails before it has an owner.
+
+    :ivar outputs: fingerprints of the outputs of a job that this try has started.
+    :param task: the task instance.
+    :param hook_of: returns the hook for a connection id.
+    :param kill: tells when the task is to end.
+    """
+
+    def __init__(
+        self,
+        task: OwnTask,
+        hook_of: Callable[[str], SmartLiveTaskHook],
+        *,
+        kill: KillSwitch,
+        log: Logger,
+        now: Callable[[], datetime],
+    ) -> None:
+        self.task = task
+        self.hook_of = hook_of
+        self.kill = kill
+        self.log = log
+        self.now = now
+        self.outputs: tuple[str, ...] = ()
+        self._start: JobStart | None = None
+
+    def obtain(self, wanted: StartArguments) -> Obtained:
+        """
+        Take up the job of an earlier try, or start one.
+
+        :raises AirflowSkipException: if the run is a backfill, or it is too late.
+        :raises AirflowFailException: if no retry can help.
+        """
+        record, attempt = self.task.record(), self.task.attempt
+        start = self._start = self._make_start(wanted.limits)
+        if record is not None and record.is_later_than(attempt):
+            raise AirflowFailException(
+                "This task was cleared while its process went on: a later one has its place."
+            )
+        if record is not None and not record.continues_in(attempt):
+            self.log.info("This task was cleared: it begins anew.")
+            start.end(record)
+            planned = self._plan(wanted, generation=new_generation(self.now(), after=record.generation))
+        elif record is not None:
+            # A deadline that was agreed stays; one may still be added.
+            due = record.deadline or wanted.schedule.deadline(record.started_at or self.now())
+            if obtained := start.take_up(replace(record, deadline=due)):
+                return obtained
+            planned = self._plan(wanted, generation=record.generation)
+            planned = replace(
+                planned, discarded=record.without(record.job_id).discarded, failure=record.failure
+            )
+        else:
+            planned = self._plan(wanted, generation=new_generation(self.now()))
+        return self._send(start, planned, wanted)
+
+    def _plan(self, wanted: StartArguments, *, generation: str) -> JobRecord:
+        """Return the record of a job that is about to be started, without its times."""
+        return JobRecord(
+            generation=generation,
+            attempt=self.task.attempt,
+            smartlive_conn_id=wanted.smartlive_conn_id,
+            room_id=wanted.room_id,
+            calls_back=wanted.use_callbacks,
+        )
+
+    def _send(self, start: JobStart, planned: JobRecord, wanted: StartArguments) -> Obtained:
+        channels = request.channels(wanted.output_conn_ids)
+        schedule = wanted.schedule
+        terms = JobTerms(
+            deadline=schedule.deadline(self.now()),
+            waits=wanted.waits and wanted.limits.stop_after_end,
+            cancel_on_kill=wanted.limits.cancel_on_kill,
+        )
+        route = Route(
+            self.task.identity, planned.generation, planned.attempt.max_tries, settings.deployment(), terms
+        )
+        profile = self.hook_of(planned.smartlive_conn_id).profile()
+        issued = issue_route(route, profile, channels) if wanted.use_callbacks else None
+        self.outputs = issued.route.terms.outputs if issued else ()
+        built = request.build(
+            wanted.fields,
+            channels=channels,
+            interaction_callback_url=request.interaction_url(wanted.interaction_conn_id),
+            issued=issued,
+            event_types=wanted.event_types,
+            max_live_duration=request.hours_to_live(
+                schedule.longest(self.now()), cap=wanted.max_live_duration
+            ),
+        )
+        shown = [channel.warning for channel in channels if channel.warning]
+        self._judge_request([*built.warnings(), *shown], wanted)
+        planned = replace(
+            planned,
+            outputs=tuple(channel.label for channel in channels),
+            single_job_in_room=bool(built.job_run_config and built.job_run_config.single_job_in_room),
+        )
+
+        if wanted.use_callbacks:
+            self.task.begin_table(planned.generation)
+        return start.send(
+            planned,
+            built,
+            may_send=lambda: self._check_time(planned, wanted),
+            deadline=schedule.deadline,
+        )
+
+    def _judge_request(self, warnings: list[str], wanted: StartArguments) -> None:
+        for warning in warnings:
+            self.log.warning("The request: %s", warning)
+        if warnings and wanted.warnings_as_errors:
+            raise AirflowFailException(
+                f"The request has warnings (warnings_as_errors): {'; '.join(warnings)}"
+            )
+
+    def _check_time(self, planned: JobRecord, wanted: StartArguments) -> None:
+        """Refuse to go live when it is not the time; but a livestream that has failed is no skip."""
+        if self.kill.pulled:
+            raise SmartLiveKilledError("The task was told to end before its livestream was started.")
+        try:
+            wanted.schedule.check(self.now())
+        except AirflowSkipException as too_late:
+            if not planned.has_failed:
+                raise
+            raise AirflowFailException(
+                f"{planned.failure or 'The livestream of an earlier try failed.'} It is too late for another one: "
+                f"{too_late}"
+            ) from None
+
+    def _make_start(self, limits: WaitLimits) -> JobStart:
+        return JobStart(
+            self.hook_of,
+            task=self.task,
+            secrets=settings.callback_secrets(),
+            deployment=settings.deployment(),
+            look_again_window=limits.look_again_window,
+            stop_grace=limits.stop_grace,
+            log=self.log,
+            now=self.now,
+            sleep=self.kill.sleep,
+        )
+
+    def end(self, *, discard: bool) -> None:
+        """
+        End whatever job the task has, be its start clear or not, because the task fails.
+
+        :param discard: remember that the job's end is nobody's result.
+        """
+        start = self._start or self._make_start(WaitLimits(interval=0))
+        # The latest record may be one that Airflow could not store.
+        record = start.latest or self.task.record()
+        if record is None or record.is_later_than(self.task.attempt):
+            return
+        ended = start.end(record)
+        if discard:
+            self.task.save(ended)
