@@ -35,6 +35,7 @@ from airflow_provider_smartlive.livestream.sighting import ACTIVE_STATES
 from airflow_provider_smartlive.livestream.start import AmbiguousStartError, JobStart, Obtained, Origin
 from airflow_provider_smartlive.livestream.summary import announce
 from airflow_provider_smartlive.livestream.wait_state import WaitLimits, WaitState
+from airflow_provider_smartlive.metastudio.addresses import is_out_of_reach
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError
 from airflow_provider_smartlive.metastudio.ids import same_id
 from airflow_provider_smartlive.retries import failing_for_good
@@ -52,6 +53,12 @@ POLL_INTERVAL = 5.0
 
 #: Warnings about other jobs that a result holds.
 MAX_RIVALS = 5
+
+_OUT_OF_REACH = (
+    "callback_base_url (of the connection, or of [smartlive]) is an address of this machine or network, which "
+    "MetaStudio cannot reach: the end of the livestream is only found by asking. Set it to the public https address of "
+    "the API server, or pass use_callbacks=False. `airflow smartlive check` tells whether it works."
+)
 
 
 class LivestreamRunner:
@@ -166,8 +173,10 @@ class LivestreamRunner:
                 schedule.longest(self.now()), cap=wanted.max_live_duration
             ),
         )
-        shown = [channel.warning for channel in channels if channel.warning]
-        self._judge_request([*built.warnings(), *shown], wanted)
+        warnings = [*built.warnings(), *filter(None, (channel.warning for channel in channels))]
+        if self._issued is not None and is_out_of_reach(self._issued.url, profile.endpoint):
+            warnings.append(_OUT_OF_REACH)
+        self._judge_request(warnings, wanted)
         planned = replace(
             planned,
             outputs=tuple(channel.label for channel in channels),
