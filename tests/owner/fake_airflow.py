@@ -56,6 +56,8 @@ class FakeSupervisor:
                 return comms.ErrorResponse(error=ErrorType.TASK_STORE_NOT_FOUND)
             case comms.SetTaskStateStore():
                 self.store[message.key] = message.value
+            case comms.DeleteTaskStateStore():
+                self.store.pop(message.key, None)
             case comms.MaskSecret():
                 return None
             case _:
