@@ -158,7 +158,7 @@ def test_a_wrong_key(
 ) -> None:
     connection = sandbox.connection() | {"password": "fake-secret-of-somebody-else"}
     monkeypatch.setenv("AIRFLOW_CONN_SMARTLIVE_DEFAULT", json.dumps(connection))
-    tasks = {
+    tasks: dict[str, Any] = {
         "start": lambda: start(supervisor),
         "stop": StopSmartLiveJobOperator(task_id="stop", job_id="1"),
         "command": SmartLiveCommandOperator(
