@@ -141,5 +141,5 @@ def a_context(
         "ti": instance,
         "task_state_store": TaskStateStoreAccessor(UUID(int=1), scope),
         "dag_run": SimpleNamespace(run_after=run_after, run_type=run_type, clear_number=clear_number),
-        "dag": SimpleNamespace(timezone=zone),
+        "dag": SimpleNamespace(timezone=zone, timetable=None),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -86,3 +87,15 @@ def test_each_room_of_a_mapped_group_goes_its_own_way(
     assert run.tasks["show.clean_up[0]"] == "success"
     assert run.result("show.go_live[1]")["state"] == "SUCCEED"
     assert run.tasks["show.announce[1]"] == "success"
+
+
+def test_a_show_across_midnight_ends_on_the_next_day(
+    smartlive_sandbox: LocalSandbox, smartlive_run_dag: RunDag
+) -> None:
+    dag = load("docs/examples/late_show.py")["dag"]
+    smartlive_sandbox.add_room(dag.get_task("go_live").room_id, seconds=60)
+    before = datetime.now(dag.timezone)
+    job = smartlive_run_dag(dag).xcom("go_live", "smartlive_job")
+    ends = datetime.fromisoformat(job["planned_end"]).astimezone(dag.timezone)
+    assert (ends.hour, ends.minute) == (1, 0)
+    assert ends.date() - before.date() == timedelta(days=1)
