@@ -27,6 +27,8 @@ with DAG(
 ) as dag:
     go_live = StartSmartLiveJobOperator.partial(
         task_id="go_live",
+        # What the grid shows instead of 0, 1, 2.
+        map_index_template="{{ task.room_id }}",
         max_duration=timedelta(hours=2),
         retries=2,
         retry_delay=timedelta(seconds=30),
@@ -34,15 +36,21 @@ with DAG(
 
     # Mapped over the same rooms, so that each sensor finds the starter with its own map index.
     off_air = SmartLiveStreamStateSensor.partial(
-        task_id="off_air", starter_task_id="go_live", timeout=timedelta(hours=3)
+        task_id="off_air",
+        map_index_template="{{ task.room_id }}",
+        starter_task_id="go_live",
+        timeout=timedelta(hours=3),
     ).expand(room_id=[room["room_id"] for room in ROOMS])
 
-    @task
+    # Runs also if a room failed, which would skip it otherwise; then it is the one that fails the campaign.
+    @task(trigger_rule="all_done")
     def report(livestreams: list[dict[str, Any]]) -> None:
-        """Work with what all livestreams left behind."""
-        for livestream in livestreams:
-            print(
-                f"{livestream['room_id']}: {livestream['outcome']}, {livestream['stream_duration']} s on air"
-            )
+        """Work with what the livestreams left behind; one that failed has left nothing."""
+        shown = {livestream["room_id"]: livestream for livestream in livestreams or ()}
+        for room_id, livestream in shown.items():
+            print(f"{room_id}: {livestream['outcome']}, {livestream['stream_duration']} s on air")
+        missing = [room["room_id"] for room in ROOMS if room["room_id"] not in shown]
+        if missing:
+            raise RuntimeError(f"Not shown: {', '.join(missing)}. The log of go_live says why.")
 
     report(go_live.output) << off_air

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from importlib.metadata import metadata, requires, version
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -20,7 +19,7 @@ from airflow_provider_smartlive.cli import airflow_core, probe
 from airflow_provider_smartlive.cli.definition import TEST_TASK
 from airflow_provider_smartlive.cli.errors import EXPECTED, command, describe, fail
 from airflow_provider_smartlive.cli.output import one_line, plural, say, say_json, table
-from airflow_provider_smartlive.metastudio.addresses import is_loopback
+from airflow_provider_smartlive.metastudio.addresses import is_out_of_reach
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
 from airflow_provider_smartlive.provider_info import OPTIONS
 
@@ -201,11 +200,11 @@ def _callbacks(profile: ConnectionProfile) -> Result:
     except RouteError as error:
         return Result("callbacks", Status.FAIL, str(error))
     url = probe.shown(issued)
-    if _is_loopback(url) and not _is_loopback(profile.endpoint):
+    if is_out_of_reach(url, profile.endpoint):
         return Result(
             "callbacks",
             Status.FAIL,
-            f"{url} is an address of this machine, which MetaStudio cannot reach",
+            f"{url} is an address of this machine or network, which MetaStudio cannot reach",
             "Set [smartlive] callback_base_url to the public https address of the API server.",
         )
     finding = probe.send(issued, has_task=False)
@@ -219,7 +218,3 @@ def _callbacks(profile: ConnectionProfile) -> Result:
     if finding.works:
         return Result("callbacks", Status.OK, f"{url} takes signed events, tried from here")
     return Result("callbacks", Status.FAIL, f"{url}: {finding.text}", "docs/exposing.md has the whole way.")
-
-
-def _is_loopback(url: str) -> bool:
-    return is_loopback(urlsplit(url).hostname or "")

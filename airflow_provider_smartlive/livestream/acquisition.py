@@ -17,6 +17,7 @@ from airflow_provider_smartlive.livestream.ownership import issue_route
 from airflow_provider_smartlive.livestream.record import JobRecord
 from airflow_provider_smartlive.livestream.start import JobStart, Obtained
 from airflow_provider_smartlive.livestream.wait_state import WaitLimits
+from airflow_provider_smartlive.metastudio.addresses import is_out_of_reach
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger as Logger
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
     from airflow_provider_smartlive.livestream.kill import KillSwitch
     from airflow_provider_smartlive.livestream.own_task import OwnTask
     from airflow_provider_smartlive.livestream.start_arguments import StartArguments
+
+_OUT_OF_REACH = (
+    "callback_base_url (of the connection, or of [smartlive]) is an address of this machine or network, which "
+    "MetaStudio cannot reach: the end of the livestream is only found by asking. Set it to the public https address of "
+    "the API server, or pass use_callbacks=False. `airflow smartlive check` tells whether it works."
+)
 
 
 class Acquisition:
@@ -118,8 +125,10 @@ class Acquisition:
                 schedule.longest(self.now()), cap=wanted.max_live_duration
             ),
         )
-        shown = [channel.warning for channel in channels if channel.warning]
-        self._judge_request([*built.warnings(), *shown], wanted)
+        warnings = [*built.warnings(), *filter(None, (channel.warning for channel in channels))]
+        if issued is not None and is_out_of_reach(issued.url, profile.endpoint):
+            warnings.append(_OUT_OF_REACH)
+        self._judge_request(warnings, wanted)
         planned = replace(
             planned,
             outputs=tuple(channel.label for channel in channels),

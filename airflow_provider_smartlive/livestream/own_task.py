@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime, tzinfo
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
+from zoneinfo import ZoneInfo
 
 from airflow.sdk.exceptions import AirflowRuntimeError
 
@@ -91,8 +92,9 @@ class OwnTask:
 
     @property
     def zone(self) -> tzinfo:
-        """The DAG's own time zone."""
-        zone: tzinfo = self._dag.timezone
+        """The time zone of the DAG's schedule; of its ``start_date``, or Airflow's default, if that has none."""
+        given = getattr(self._dag.timetable, "timezone", None) or self._dag.timezone
+        zone: tzinfo = ZoneInfo(given) if isinstance(given, str) else given
         return zone
 
     @property

@@ -135,10 +135,7 @@ class StartJobRequest(RtmpRequest):
         if len(self.output_urls or ()) > 1:
             yield (
                 "output_urls",
-                (
-                    "MetaStudio supports one RTMP output; start one job per platform: a task each, with one "
-                    "connection in output_conn_ids"
-                ),
+                "MetaStudio supports one RTMP output; start one job per platform (a task per output_conn_ids)",
             )
         if self._view_mode_contradicts():
             yield "view_mode", "does not fit video_config's width and height; leave it out"

@@ -235,8 +235,11 @@ class SmartLiveJobTrigger(BaseTrigger):
         if callbacks is None:
             watch.interval = SILENT_INTERVAL
             self.log.warning(
-                "The stream is up, and no callback has arrived. Does MetaStudio reach callback_base_url? "
-                "From now on it is asked every %.0f s.",
+                "The stream is up, and no callback has arrived. Does MetaStudio reach callback_base_url (of connection "
+                "%r, or of [smartlive])? `airflow smartlive check --conn-id %s` tells. From now on MetaStudio is asked "
+                "every %.0f s.",
+                self.wait.smartlive_conn_id,
+                self.wait.smartlive_conn_id,
                 SILENT_INTERVAL,
             )
 

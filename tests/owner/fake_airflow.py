@@ -56,6 +56,8 @@ class FakeSupervisor:
                 return comms.ErrorResponse(error=ErrorType.TASK_STORE_NOT_FOUND)
             case comms.SetTaskStateStore():
                 self.store[message.key] = message.value
+            case comms.DeleteTaskStateStore():
+                self.store.pop(message.key, None)
             case comms.MaskSecret():
                 return None
             case _:
@@ -139,5 +141,5 @@ def a_context(
         "ti": instance,
         "task_state_store": TaskStateStoreAccessor(UUID(int=1), scope),
         "dag_run": SimpleNamespace(run_after=run_after, run_type=run_type, clear_number=clear_number),
-        "dag": SimpleNamespace(timezone=zone),
+        "dag": SimpleNamespace(timezone=zone, timetable=None),
     }

@@ -93,6 +93,7 @@ class FakeMetaStudio:
     stopped: list[str] = field(default_factory=list)
     reloads: int = 0
     reload_helps: bool = False
+    endpoint: str = "https://metastudio.cn-north-4.myhuaweicloud.com"
     before_start: Callable[[], object] = lambda: None
 
     # -- what a test looks at and does
@@ -115,6 +116,7 @@ class FakeMetaStudio:
 
     def profile(self) -> Any:
         return SimpleNamespace(
+            endpoint=self.endpoint,
             callback_base_url=None,
             callback_auth_type=None,
             console_link=lambda room_id, job_id: f"https://console.example.com/{room_id}/{job_id}",

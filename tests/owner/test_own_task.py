@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
+from airflow import sdk
 from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.utils.types import DagRunType
 from fake_airflow import DAG, RUN, TASK, FakeSupervisor, a_context, api_error
@@ -45,6 +48,29 @@ def test_what_airflow_says_of_a_try(supervisor: FakeSupervisor) -> None:
 )
 def test_a_backfill_is_known(supervisor: FakeSupervisor, run_type: Any, expected: bool) -> None:
     assert OwnTask(a_context(supervisor, run_type=run_type)).is_backfill is expected
+
+
+BERLIN, SHANGHAI = "Europe/Berlin", "Asia/Shanghai"
+
+
+@pytest.mark.parametrize(
+    ("schedule", "start_zone", "expected"),
+    [
+        (sdk.CronTriggerTimetable("0 22 * * *", timezone=SHANGHAI), None, SHANGHAI),
+        (sdk.CronTriggerTimetable("0 22 * * *", timezone=SHANGHAI), BERLIN, SHANGHAI),
+        ("0 22 * * *", BERLIN, BERLIN),
+        (timedelta(days=1), BERLIN, BERLIN),
+        (None, BERLIN, BERLIN),
+        (None, None, "UTC"),
+    ],
+)
+def test_its_time_zone_is_that_of_its_schedule(
+    supervisor: FakeSupervisor, schedule: Any, start_zone: str | None, expected: str
+) -> None:
+    start = datetime(2026, 1, 1, tzinfo=ZoneInfo(start_zone)) if start_zone else None
+    context = a_context(supervisor) | {"dag": sdk.DAG("nightly", schedule=schedule, start_date=start)}
+    summer = datetime(2026, 7, 1)
+    assert OwnTask(context).zone.utcoffset(summer) == ZoneInfo(expected).utcoffset(summer)
 
 
 def test_what_it_remembers_outlives_the_try(supervisor: FakeSupervisor) -> None:

@@ -45,7 +45,7 @@ def context() -> dict[str, Any]:
     return {
         "ti": ti,
         "dag_run": run,
-        "dag": SimpleNamespace(timezone=UTC),
+        "dag": SimpleNamespace(timezone=UTC, timetable=None),
         "task_state_store": SimpleNamespace(get=store.get, set=store.__setitem__),
     }
 

@@ -1,0 +1,101 @@
+"""The campaigns that users copy: what one room that fails does to the others, and to the report."""
+
+from __future__ import annotations
+
+import runpy
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.models.taskinstance import TaskInstance
+from airflow.utils.session import create_session
+from sqlalchemy import select
+
+from airflow_provider_smartlive.sandbox.config import Config
+from airflow_provider_smartlive.sandbox.testing import LocalSandbox, quick_config
+from airflow_provider_smartlive.testing.run import FinishedRun, RunDag
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def smartlive_sandbox_config() -> Config:
+    """A MetaStudio that knows its rooms."""
+    return quick_config(any_room=False)
+
+
+@pytest.fixture(autouse=True)
+def _outputs(smartlive_connection: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (
+        "smartlive_output",
+        "smartlive_output_2",
+        "smartlive_output_3",
+        "channel_shoes",
+        "channel_hats",
+    ):
+        url = f"rtmp://push.example.com/live/{name}"
+        monkeypatch.setenv(
+            f"AIRFLOW_CONN_{name.upper()}", f'{{"host": "{url}", "password": "fake-stream-key"}}'
+        )
+
+
+def load(file: str) -> dict[str, Any]:
+    """Return what an example defines."""
+    return runpy.run_path(str(ROOT / file))
+
+
+def names_in_grid(run: FinishedRun, task_id: str) -> set[str | None]:
+    """Return what Airflow shows instead of map indexes."""
+    of_task = (
+        TaskInstance.dag_id == run.dag_id,
+        TaskInstance.run_id == run.run_id,
+        TaskInstance.task_id == task_id,
+    )
+    with create_session(scoped=False) as session:
+        return set(session.scalars(select(TaskInstance.rendered_map_index).where(*of_task)))
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_report_of_a_campaign_tells_of_every_room(
+    smartlive_sandbox: LocalSandbox,
+    smartlive_run_dag: RunDag,
+    capfd: pytest.CaptureFixture[str],
+    fails: bool,
+) -> None:
+    example = load("dags/smartlive_campaign.py")
+    rooms = [room["room_id"] for room in example["ROOMS"]]
+    shown = rooms[1:] if fails else rooms
+    for room_id in shown:
+        smartlive_sandbox.add_room(room_id, seconds=100)
+    run = smartlive_run_dag(example["dag"])
+    printed = capfd.readouterr().out
+    for room_id in shown:
+        assert f"{room_id}: the job succeeded" in printed
+    assert run.state == ("failed" if fails else "success")
+    for task_id in ("go_live", "off_air"):
+        assert names_in_grid(run, task_id) == set(rooms)
+    assert (f"Not shown: {rooms[0]}. The log of go_live says why." in printed) is fails
+
+
+def test_each_room_of_a_mapped_group_goes_its_own_way(
+    smartlive_sandbox: LocalSandbox, smartlive_run_dag: RunDag
+) -> None:
+    smartlive_sandbox.add_room("hats", seconds=100)
+    run = smartlive_run_dag(load("docs/examples/shop_campaign.py")["dag"])
+    assert run.tasks["show.go_live[0]"] == "failed"
+    assert run.tasks["show.clean_up[0]"] == "success"
+    assert run.result("show.go_live[1]")["state"] == "SUCCEED"
+    assert run.tasks["show.announce[1]"] == "success"
+
+
+def test_a_show_across_midnight_ends_on_the_next_day(
+    smartlive_sandbox: LocalSandbox, smartlive_run_dag: RunDag
+) -> None:
+    dag = load("docs/examples/late_show.py")["dag"]
+    smartlive_sandbox.add_room(dag.get_task("go_live").room_id, seconds=60)
+    before = datetime.now(dag.timezone)
+    job = smartlive_run_dag(dag).xcom("go_live", "smartlive_job")
+    ends = datetime.fromisoformat(job["planned_end"]).astimezone(dag.timezone)
+    assert (ends.hour, ends.minute) == (1, 0)
+    assert ends.date() - before.date() == timedelta(days=1)
