@@ -1,0 +1,22 @@
+"""The board's modules by themselves, in node where there is one, and the tools that check them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+NODE = shutil.which("node")
+
+
+@pytest.mark.skipif(NODE is None, reason="needs node (apt-get install nodejs): it runs tests/board/*.test.js")
+def test_pure_functions_and_the_store() -> None:
+    tests = sorted(str(path) for path in (ROOT / "tests" / "board").glob("*.test.js"))
+    assert tests
+    done = subprocess.run(
+        [str(NODE), "--test", *tests], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
