@@ -7,6 +7,7 @@ from typing import Any
 
 from airflow.sdk.plugins_manager import AirflowPlugin
 
+
 class SmartLivePlugin(AirflowPlugin):
     """Mounts the callback receiver at ``/smartlive`` in Airflow's API server, and shows the board in its UI."""
 

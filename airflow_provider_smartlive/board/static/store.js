@@ -28,7 +28,7 @@ const PAGE = 100;
 
 /** XCom values that one poll reads at most: for rows on the screen or with news, and in the background. */
 const VALUES = 120;
-const BACKGROUND_VALUES = 20;
+const BACKGROUND_VALUES = 40;
 
 /** How often an active row without a `smartlive_job` is looked after: about two minutes, as it comes with the start. */
 const JOB_LOOKS = 24;
@@ -61,7 +61,7 @@ const ALL_XCOMS = [...ALL_TASKS, "~", "xcomEntries"];
  * @property {Record<string, number>} listed when Airflow says that each XCom was written
  * @property {Record<string, number>} read the same, of the value that is here
  * @property {number} jobLooks
- * @property {boolean} isRead whether all that was listed was read once
+ * @property {boolean} isRead whether enough was read to judge the row
  *
  * @typedef {{dagId: string, dagName: string, at: number}} Planned
  *
@@ -438,6 +438,10 @@ export class LivestreamStore {
       .flatMap((key) => this._wanted(key).map((xcomKey) => ({ key, xcomKey })))
       .slice(0, VALUES);
     const background = others.flatMap((key) => this._wanted(key).map((xcomKey) => ({ key, xcomKey })));
+    // The tables first: they tell who is in trouble.
+    background.sort(
+      (one, other) => Number(other.xcomKey === CALLBACKS_KEY) - Number(one.xcomKey === CALLBACKS_KEY),
+    );
     reads.push(...background.slice(0, BACKGROUND_VALUES));
     let published = performance.now();
     await Promise.all(
@@ -449,10 +453,20 @@ export class LivestreamStore {
         }
       }),
     );
-    for (const key of [...this._active.keys(), ...this._ended.map((task) => task.key)]) {
-      if (!isWanted(key)) this._detailsOf(key).isRead = true;
-    }
+    for (const { key } of [...this._active.values(), ...this._ended]) this._judgeRead(key);
     this._publish({});
+  }
+
+  /**
+   * Tell whether enough was read of a row to judge it: the table, or that there is none and what was asked for.
+   *
+   * @param {string} key
+   */
+  _judgeRead(key) {
+    const wanted = this._wanted(key);
+    const details = this._detailsOf(key);
+    const hasTable = details.table !== null && !wanted.includes(CALLBACKS_KEY);
+    details.isRead ||= hasTable || wanted.length === 0;
   }
 
   /** @param {string} key @returns {boolean} whether a value changed that was read before */
@@ -495,7 +509,7 @@ export class LivestreamStore {
     if (xcomKey === RESULT_KEY) details.summary = readSummary(value);
     if (xcomKey === CALLBACKS_KEY) details.table = value;
     details.callbacks = readCallbacks(details.table, details.job?.jobId);
-    if (this._wanted(key).length === 0) details.isRead = true;
+    this._judgeRead(key);
   }
 
   /**
