@@ -16,7 +16,13 @@ def react_apps() -> list[dict[str, Any]]:
     """Return the page in the navigation and the tab of a task instance: two components of one bundle."""
     shared = {"bundle_url": load_bundle().url, "icon": _icon("#5f7391"), "icon_dark_mode": _icon("#aebdd4")}
     return [
-        {**shared, "name": PAGE_NAME, "url_route": "livestreams", "destination": "nav", "nav_top_level": True},
+        {
+            **shared,
+            "name": PAGE_NAME,
+            "url_route": "livestreams",
+            "destination": "nav",
+            "nav_top_level": True,
+        },
         {**shared, "name": TAB_NAME, "url_route": "livestream", "destination": "task_instance"},
     ]
 

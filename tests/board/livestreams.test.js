@@ -149,6 +149,19 @@ test("an ended livestream shows what the summary says", () => {
   }
 });
 
+test("a link that another one replaced counts no more, and one that is up beside an ended one does", () => {
+  const value = tableValue([...UP, ["DISCONNECTED", NOW - MINUTE]]);
+  const [job] = value.jobs;
+  assert.ok(job);
+  const old = { ...job.streams[0], replaced: true };
+  const fresh = tableValue([["CONNECTED", NOW - MINUTE]]).jobs[0]?.streams[0];
+  const both = { version: 2, jobs: [{ ...job, streams: [old, fresh] }] };
+  assert.deepEqual([assessed({ table: both }).status, words(assessed({ table: both }))], ["live", []]);
+  const ended = tableValue([...UP, ["END", NOW - MINUTE]]).jobs[0];
+  const beside = { version: 2, jobs: [{ ...ended, streams: [...(ended?.streams ?? []), fresh] }] };
+  assert.equal(assessed({ table: beside }).status, "live");
+});
+
 test("END is final: an event after it does not bring a stream back", () => {
   const of = assessed({ table: tableValue([...UP, ["END", NOW - MINUTE], ["RECONNECTING", NOW - 1000]]) });
   assert.deepEqual([of.status, of.onAirUntil], ["ending", NOW - MINUTE]);
@@ -162,14 +175,23 @@ test("the part of the table counts that is about the task's own job", () => {
 });
 
 test("values of another version, and what is no value at all, are none", () => {
-  for (const odd of [null, undefined, 7, "x", [], {}, { version: 2, jobs: [] }, { version: 1, jobs: "x" }]) {
+  for (const odd of [
+    null,
+    undefined,
+    7,
+    "x",
+    [],
+    {},
+    { version: 1, jobs: [{}] },
+    { version: 2, jobs: "x" },
+  ]) {
     assert.equal(readCallbacks(odd), null);
     if (typeof odd !== "object" || odd === null || !("version" in odd) || odd.version !== 1)
       assert.equal(readJob(odd), null);
     assert.equal(readSummary(odd), null);
   }
   const odd = {
-    version: 1,
+    version: 2,
     jobs: [{ streams: [{ transitions: [["A"], 7, ["B", "never"]], counts: { A: -1, B: "x" } }] }],
   };
   assert.deepEqual(readCallbacks(odd)?.streams[0]?.transitions, []);

@@ -53,6 +53,9 @@ export function tableValue(transitions, job = {}) {
   const counts = {};
   for (const [state] of transitions) counts[state] = (counts[state] ?? 0) + 1;
   const state = transitions.at(-1)?.[0] ?? "CONNECTING";
+  const lastUp = transitions.findLastIndex(([name]) => name === "CONNECTED");
+  const down = transitions[lastUp + 1]?.[1];
+  const end = transitions.find(([name]) => name === "END")?.[1];
   const stream = {
     label: "rtmp://push.example.com/live/***",
     fingerprint: "d395258a3e4a",
@@ -60,10 +63,12 @@ export function tableValue(transitions, job = {}) {
     ended: "END" in counts,
     first_at: iso(transitions[0]?.[1] ?? PLANNED),
     counts,
+    ...(down && !end ? { down_since: iso(down) } : {}),
     transitions: transitions.map(([name, at]) => [name, iso(at)]),
   };
-  return {
-    version: 1,
-    jobs: [{ job_id: "26f065244f754b3aa853b649a21aaf66", room_id: "room-3", streams: [stream], ...job }],
-  };
+  const ended = end ? { ended_at: iso(end) } : {};
+  const jobs = [
+    { job_id: "26f065244f754b3aa853b649a21aaf66", room_id: "room-3", streams: [stream], ...ended, ...job },
+  ];
+  return { version: 2, jobs };
 }

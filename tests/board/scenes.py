@@ -46,8 +46,10 @@ def room_id(number: int) -> str:
 def stream(states: Sequence[tuple[str, datetime]], label: str = "rtmp://push.example.com/live/***") -> Json:
     """Return a stream of the callback table that went through the states."""
     counts: dict[str, int] = {}
-    for state, _ in states:
+    down: datetime | None = None
+    for state, at in states:
         counts[state] = counts.get(state, 0) + 1
+        down = None if state in ("CONNECTED", "END") else down or at
     return {
         "label": label,
         "fingerprint": "d395258a3e4a",
@@ -57,6 +59,7 @@ def stream(states: Sequence[tuple[str, datetime]], label: str = "rtmp://push.exa
         "last_at": iso(states[-1][1]),
         "counts": counts,
         "transitions": [[state, iso(at)] for state, at in states],
+        **({"down_since": iso(down)} if down else {}),
     }
 
 
@@ -70,12 +73,16 @@ def table(job_id: str, room: str, streams: Sequence[Json], scripts: Json | None 
         "streams": list(streams),
         "omitted_streams": 0,
     }
+    if all(stream["ended"] for stream in streams):
+        job["ended_at"] = streams[-1]["last_at"]
     if scripts:
         job["scripts"] = scripts
-    return {"version": 1, "events": 3, "updated_at": job["last_at"], "jobs": [job], "digests": []}
+    return {"version": 2, "events": 3, "updated_at": job["last_at"], "jobs": [job], "digests": []}
 
 
-def job(job_id: str, room: str, *, name: str | None, began: datetime, planned: datetime, until: datetime | None) -> Json:
+def job(
+    job_id: str, room: str, *, name: str | None, began: datetime, planned: datetime, until: datetime | None
+) -> Json:
     """Return the XCom ``smartlive_job``."""
     return {
         "version": 1,
@@ -134,7 +141,13 @@ def livestream(
 
 
 def script(number: int, title: str, at: datetime) -> Json:
-    return {"scene": "Main show", "sequence_no": str(number), "title": title, "at": iso(at), "switches": number}
+    return {
+        "scene": "Main show",
+        "sequence_no": str(number),
+        "title": title,
+        "at": iso(at),
+        "switches": number,
+    }
 
 
 def campaign(now: datetime) -> Json:
@@ -155,10 +168,14 @@ def campaign(now: datetime) -> Json:
                 states.append(("RECONNECTING", now - timedelta(minutes=minutes) + timedelta(seconds=4)))
                 states.append(("CONNECTED", now - timedelta(minutes=minutes) + timedelta(seconds=19)))
         if number == 16:
-            states = [("CONNECTING", up + timedelta(minutes=12)), ("CONNECTED", up + timedelta(minutes=12, seconds=9))]
+            states = [
+                ("CONNECTING", up + timedelta(minutes=12)),
+                ("CONNECTED", up + timedelta(minutes=12, seconds=9)),
+            ]
         if number == 18:
             states = []
         at = now - timedelta(seconds=20 + 7 * number)
+        began = {16: up + timedelta(minutes=12), 18: now - timedelta(seconds=20)}.get(number)
         lives.append(
             livestream(
                 number,
@@ -166,7 +183,7 @@ def campaign(now: datetime) -> Json:
                 states=states,
                 planned=planned,
                 until=until,
-                began=up + timedelta(minutes=12) if number == 16 else now - timedelta(seconds=20) if number == 18 else None,
+                began=began,
                 state="running" if number == 18 else "deferred",
                 scripts=script(1 + number % 5, titles[number % 5], at) if states and number != 7 else None,
                 label=name,
@@ -247,12 +264,15 @@ def many(now: datetime, count: int) -> Json:
                 label=f"Room {number:04d}",
             )
         )
-    return {"dags": [{"dag_id": f"campaign_{index:02d}"} for index in range((count + 99) // 100)], "livestreams": lives}
+    return {
+        "dags": [{"dag_id": f"campaign_{index:02d}"} for index in range((count + 99) // 100)],
+        "livestreams": lives,
+    }
 
 
 #: Texts of people who want to harm, or who just paste.
 HOSTILE = (
-    "<img src=x onerror=\"globalThis.harmed=1\"><script>globalThis.harmed=1</script>",
+    '<img src=x onerror="globalThis.harmed=1"><script>globalThis.harmed=1</script>',
     "\u202egnp.live\u202c \u2066mirrored\u2069",
     "W" * 10_000,
     "javascript:globalThis.harmed=1",

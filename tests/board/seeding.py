@@ -53,16 +53,17 @@ def seed(order: dict[str, Any]) -> None:
 
 def _dag(session: Session, dag: dict[str, Any]) -> None:
     """Store a DAG as the DAG processor does, with one mapped task that starts livestreams."""
-    with DAG(
-        dag_id=dag["dag_id"], dag_display_name=dag.get("display_name") or dag["dag_id"], schedule=None, tags=["smartlive"]
-    ) as made:
+    dag_id, name = dag["dag_id"], dag.get("display_name") or dag["dag_id"]
+    with DAG(dag_id=dag_id, dag_display_name=name, schedule=None, tags=["smartlive"]) as made:
         StartSmartLiveJobOperator.partial(task_id="go_live").expand(room_id=["a", "b"])
     lazy = [LazyDeserializedDAG.from_dag(made)]
     update_dag_parsing_results_in_db(BUNDLE, None, lazy, {}, None, set(), session)
     session.execute(
         update(DagModel)
-        .where(DagModel.dag_id == dag["dag_id"])
-        .values(is_paused=False, next_dagrun=at(dag.get("next")), next_dagrun_create_after=at(dag.get("next")))
+        .where(DagModel.dag_id == dag_id)
+        .values(
+            is_paused=False, next_dagrun=at(dag.get("next")), next_dagrun_create_after=at(dag.get("next"))
+        )
     )
 
 
@@ -74,7 +75,11 @@ def _livestreams(session: Session, livestreams: list[dict[str, Any]]) -> None:
             continue
         session.execute(
             insert(DagRun).values(
-                dag_id=dag_id, run_id=run_id, run_type="scheduled", run_after=at(live["run_after"]), state="running"
+                dag_id=dag_id,
+                run_id=run_id,
+                run_type="scheduled",
+                run_after=at(live["run_after"]),
+                state="running",
             )
         )
     run_keys = {(run.dag_id, run.run_id): run.id for run in session.scalars(select(DagRun))}

@@ -30,14 +30,18 @@ class BoardServer:
     :param env: more environment variables.
     """
 
-    def __init__(self, home: Path, *, prefix: str = "/ops/airflow", env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, home: Path, *, prefix: str = "/ops/airflow", env: dict[str, str] | None = None
+    ) -> None:
         passwords = home / "passwords.json"
         self.stack = AirflowStack(
             home,
             dags_folder=home / "dags",
             env={
                 "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False",
-                "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{name}:{role}" for name, role in USERS.items()),
+                "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(
+                    f"{name}:{role}" for name, role in USERS.items()
+                ),
                 "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
                 **(env or {}),
             },
@@ -83,7 +87,13 @@ class BoardServer:
         order.write_text(json.dumps({**scene, "forget": forget}))
         argv = [sys.executable, "-m", "tests.board.seeding", str(order)]
         done = subprocess.run(
-            argv, env=self.stack.environment(), cwd=PROJECT, capture_output=True, text=True, check=False, timeout=120
+            argv,
+            env=self.stack.environment(),
+            cwd=PROJECT,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
         )
         assert done.returncode == 0, done.stderr[-3000:]
 

@@ -513,7 +513,7 @@ function Pager({ current, pages, total, go }) {
     "nav",
     { className: "pager", "aria-label": "Pages of livestreams" },
     h("button", { type: "button", disabled: current <= 1, onClick: () => go(current - 1) }, "Previous"),
-    h("span", { className: "number" }, `${from}–${Math.min(total, from + ROWS - 1)} of ${total}`),
+    h("span", { className: "number" }, `${from} to ${Math.min(total, from + ROWS - 1)} of ${total}`),
     h("button", { type: "button", disabled: current >= pages, onClick: () => go(current + 1) }, "Next"),
   );
 }

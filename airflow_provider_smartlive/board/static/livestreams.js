@@ -8,6 +8,10 @@ import { DAY, MINUTE, SECOND, duration, instant } from "./times.js";
 /** Control characters, and those that turn the direction of what follows. */
 const UNWANTED = /[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
 
+/** Versions of the XComs that are read here. */
+const JOB_VERSION = 1;
+const TABLE_VERSION = 2;
+
 /** Longest text that is kept of anything from outside. */
 const MAX_TEXT = 160;
 
@@ -71,6 +75,8 @@ const WITH_JOB = new Set(["running", "deferred"]);
  * @property {string} label
  * @property {string} state
  * @property {boolean} ended
+ * @property {boolean} replaced whether another output took its place
+ * @property {number | null} downSince since when it is not connected
  * @property {number | null} firstAt
  * @property {Record<string, number>} counts
  * @property {[string, number][]} transitions
@@ -79,6 +85,7 @@ const WITH_JOB = new Set(["running", "deferred"]);
  * @property {string} jobId
  * @property {number | null} firstAt
  * @property {number | null} lastAt
+ * @property {number | null} endedAt when the last output reported END
  * @property {Stream[]} streams
  * @property {{scene: string, number: string, title: string, at: number | null, switches: number,
  *   recent: [string, number][]} | null} scripts
@@ -196,7 +203,7 @@ export function readTask(answer) {
  */
 export function readJob(value) {
   const of = record(value);
-  if (of["version"] !== 1) return null;
+  if (of["version"] !== JOB_VERSION) return null;
   return {
     jobId: plainId(of["job_id"]),
     roomId: text(of["room_id"]),
@@ -227,6 +234,8 @@ function readStream(value) {
     label: text(of["label"] ?? of["output"]),
     state: text(of["state"], 40),
     ended: of["ended"] === true || of["state"] === "END",
+    replaced: of["replaced"] === true,
+    downSince: instant(of["down_since"]),
     firstAt: instant(of["first_at"]),
     counts: Object.fromEntries(counts.map(([state, number]) => [text(state, 40), count(number)])),
     transitions,
@@ -240,7 +249,7 @@ function readStream(value) {
  */
 export function readCallbacks(value, jobId) {
   const table = record(value);
-  if (table["version"] !== 1) return null;
+  if (table["version"] !== TABLE_VERSION) return null;
   const jobs = list(table["jobs"], 8).map(record);
   const found = jobId ? jobs.find((job) => plainId(job["job_id"]) === jobId) : jobs.at(-1);
   if (found === undefined) return null;
@@ -256,6 +265,7 @@ export function readCallbacks(value, jobId) {
     jobId: plainId(found["job_id"]),
     firstAt: instant(found["first_at"]),
     lastAt: instant(found["last_at"]),
+    endedAt: instant(found["ended_at"]),
     streams: list(found["streams"], 8).map(readStream),
     scripts: scripts && {
       scene: text(scripts["scene"], 80),
@@ -288,18 +298,10 @@ export function readSummary(value) {
   };
 }
 
-/**
- * @param {Stream} stream
- * @returns {number | null} since when the link is interrupted; null if it is up, has ended, or never was up
- */
+/** @param {Stream} stream @returns {number | null} since when the link is interrupted that was up before */
 function interruptedSince(stream) {
-  if (stream.ended || !stream.counts["CONNECTED"]) return null;
-  let since = null;
-  for (const [state, at] of stream.transitions.toReversed()) {
-    if (state === "CONNECTED") break;
-    since = at;
-  }
-  return since;
+  const counts = !stream.ended && !stream.replaced && stream.counts["CONNECTED"];
+  return counts ? stream.downSince : null;
 }
 
 /** @param {Stream} stream @returns {number | null} when it was first up */
@@ -356,7 +358,7 @@ export function assess(livestream, now) {
   const { task, job, callbacks, summary } = livestream;
   const streams = callbacks?.streams.length ? callbacks.streams : (summary?.streams ?? []);
   const isEnded = !ACTIVE_STATES.includes(task.state);
-  const lastEnd = lastEndOf(streams);
+  const lastEnd = lastEndOf(livestream);
   const allEnded = lastEnd !== null;
   const status = isEnded ? (ENDED_STATUS[task.state] ?? "over") : activeStatus(livestream, streams, allEnded);
   const onAirSince = earliest(streams.map(connectedAt)) ?? summary?.startTime ?? null;
@@ -380,9 +382,14 @@ export function assess(livestream, now) {
   };
 }
 
-/** @param {Stream[]} streams @returns {number | null} when the last one ended; null if not all have ended */
-function lastEndOf(streams) {
-  return streams.length > 0 && streams.every((stream) => stream.ended) ? latest(streams.map(endedAt)) : null;
+/**
+ * @param {Livestream} livestream
+ * @returns {number | null} when the last output ended; null while one is up
+ */
+function lastEndOf({ callbacks, summary }) {
+  if (callbacks === null) return latest((summary?.streams ?? []).map(endedAt));
+  const isUp = callbacks.streams.some((stream) => stream.state === "CONNECTED" && !stream.replaced);
+  return isUp ? null : callbacks.endedAt;
 }
 
 /** @param {Task} task @param {Status} status @param {number} now @returns {boolean} whether it is not due yet */

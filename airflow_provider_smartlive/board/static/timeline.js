@@ -58,7 +58,9 @@ export function timeline(livestream, of, now, { offset = 0, ticks = 8 } = {}) {
   const known = starts.filter((at) => typeof at === "number");
   if (known.length === 0) return null;
   const from = Math.min(...known);
-  const to = Math.max(until, of.plannedEnd ?? 0, from + MINUTE);
+  // Of one that ended long before its plan the plan is cut, so that it can be seen.
+  const longest = isEnded ? from + 1.5 * (until - from) : Infinity;
+  const to = Math.max(until, Math.min(of.plannedEnd ?? 0, longest), from + MINUTE);
   const x = (/** @type {number} */ at) => Math.min(1, Math.max(0, (at - from) / (to - from)));
 
   const lanes = of.streams.map((stream) => ({ label: stream.label, segments: segmentsOf(stream, until, x) }));
