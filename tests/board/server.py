@@ -21,6 +21,18 @@ USERS = {"admin": "ADMIN", "viewer": "VIEWER", "stranger": ""}
 START_TIMEOUT = 120.0
 
 
+class _Stack(AirflowStack):
+    """A stack whose programs run in an environment of choice."""
+
+    python = sys.executable
+
+    def _run(self, name: str, *arguments: str) -> Program:
+        argv = [self.python, "-m", "airflow", *arguments]
+        self.programs[name] = Program(name, argv, env=self.environment(), log_folder=self._log_folder)
+        self.programs[name].start()
+        return self.programs[name]
+
+
 class BoardServer:
     """
     One API server on SQLite; a context manager that stops it.
@@ -28,26 +40,29 @@ class BoardServer:
     :param home: its AIRFLOW_HOME.
     :param prefix: the path below which Airflow is served.
     :param env: more environment variables.
+    :param python: the interpreter of the environment to run it in.
     """
 
     def __init__(
-        self, home: Path, *, prefix: str = "/ops/airflow", env: dict[str, str] | None = None
+        self,
+        home: Path,
+        *,
+        prefix: str = "/ops/airflow",
+        env: dict[str, str] | None = None,
+        python: Path = Path(sys.executable),
     ) -> None:
         passwords = home / "passwords.json"
-        self.stack = AirflowStack(
-            home,
-            dags_folder=home / "dags",
-            env={
-                "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False",
-                "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(
-                    f"{name}:{role}" for name, role in USERS.items()
-                ),
-                "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
-                **(env or {}),
-            },
-        )
+        users = ",".join(f"{name}:{role}" for name, role in USERS.items())
+        settings = {
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": users,
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
+            **(env or {}),
+        }
+        self.stack = _Stack(home, dags_folder=home / "dags", env=settings)
+        self.stack.python = str(python)
         self.url = f"{self.stack.base_url}{prefix}"
-        self.stack._own_env.setdefault("AIRFLOW__API__BASE_URL", self.url)
+        self.stack._own_env["AIRFLOW__API__BASE_URL"] = self.url
         home.mkdir(parents=True, exist_ok=True)
         (home / "dags").mkdir(exist_ok=True)
         passwords.write_text(json.dumps({name: name for name in USERS}))
@@ -85,7 +100,11 @@ class BoardServer:
         """Put a scene of :mod:`tests.board.scenes` into the database, in the place of what was there."""
         order = self.stack.home / "order.json"
         order.write_text(json.dumps({**scene, "forget": forget}))
-        argv = [sys.executable, "-m", "tests.board.seeding", str(order)]
+        self.run("tests.board.seeding", str(order))
+
+    def run(self, module: str, *arguments: str) -> None:
+        """Run a module of the tests in Airflow's environment, to its end."""
+        argv = [self.stack.python, "-m", module, *arguments]
         done = subprocess.run(
             argv,
             env=self.stack.environment(),

@@ -97,7 +97,7 @@ test("script switches are marked: the recent ones, or the last one of an older t
   const both = drawn({ table: tableValue([["CONNECTED", PLANNED]], { scripts: { ...scripts, recent } }) });
   assert.deepEqual(
     both?.marks.map((mark) => mark.text),
-    ["1", "2"],
+    ["Paragraph 1", "Paragraph 2"],
   );
 });
 

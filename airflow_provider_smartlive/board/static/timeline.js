@@ -110,7 +110,8 @@ function marksOf(streams, scripts, x) {
   for (const [state, at] of streams.flatMap((stream) => stream.transitions)) {
     if (state === "RECONNECTING") marks.push({ kind: "reconnect", at, x: x(at), text: "Reconnect" });
   }
-  for (const [name, at] of scripts?.recent ?? []) marks.push({ kind: "script", at, x: x(at), text: name });
+  for (const [name, at] of scripts?.recent ?? [])
+    marks.push({ kind: "script", at, x: x(at), text: `Paragraph ${name}` });
   if (scripts && !scripts.recent.length && scripts.at !== null) {
     marks.push({
       kind: "script",
