@@ -14,7 +14,7 @@ TAB_NAME = "Livestream"
 
 def react_apps() -> list[dict[str, Any]]:
     """Return the page in the navigation and the tab of a task instance: two components of one bundle."""
-    shared = {"bundle_url": load_bundle().url, "icon": _icon("#5f7391"), "icon_dark_mode": _icon("#aebdd4")}
+    shared = {"bundle_url": load_bundle().url, "icon": _icon("#7288a8"), "icon_dark_mode": _icon("#aebdd4")}
     return [
         {
             **shared,

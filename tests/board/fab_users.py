@@ -14,6 +14,7 @@ from airflow.providers.fab.auth_manager.cli_commands.utils import (  # type: ign
 READS = (
     ("can_read", "Plugins"),
     ("menu_access", "Plugins"),
+    ("can_read", "DAG Runs"),
     ("can_read", "Task Instances"),
     ("can_read", "XComs"),
     ("can_read", "Website"),
@@ -21,11 +22,11 @@ READS = (
 
 
 def make_users() -> None:
-    """Make ``viewer`` (Airflow's role), ``afternoon`` (one DAG only) and ``stranger`` (no DAG)."""
+    """Make ``op`` and ``viewer`` (roles of Airflow), ``afternoon`` (reads one DAG) and ``stranger`` (reads none)."""
     with get_application_builder() as builder:
         manager = builder.sm
         manager.sync_roles()
-        roles = {"viewer": manager.find_role("Viewer")}
+        roles = {"op": manager.find_role("Op"), "viewer": manager.find_role("Viewer")}
         for name, dag_ids in (("afternoon", ["afternoon_shows"]), ("stranger", [])):
             roles[name] = manager.add_role(name)
             for action, resource in (*READS, *(("can_read", f"DAG:{dag_id}") for dag_id in dag_ids)):

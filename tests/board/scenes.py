@@ -141,12 +141,15 @@ def livestream(
 
 
 def script(number: int, title: str, at: datetime) -> Json:
+    """Return the place in the script, which was switched every five minutes until then."""
+    switches = [(str(index), at - timedelta(minutes=5 * (number - index))) for index in range(1, number + 1)]
     return {
         "scene": "Main show",
         "sequence_no": str(number),
         "title": title,
         "at": iso(at),
         "switches": number,
+        "recent": [[name, iso(when)] for name, when in switches],
     }
 
 

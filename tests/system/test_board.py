@@ -9,9 +9,11 @@ import re
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from typing import Any
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from dev.stage import PROJECT
@@ -55,7 +57,13 @@ def tab(server: BoardServer, browser: Browser, token: str) -> Iterator[Board]:
 def picture(page: Page, name: str) -> None:
     if MAKE_PICTURES:
         PICTURES.mkdir(exist_ok=True)
-        page.screenshot(path=PICTURES / name)
+        # A palette is enough for a page of few colours, and a quarter of the bytes.
+        image = (
+            Image.open(BytesIO(page.screenshot()))
+            .convert("RGB")
+            .quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        )
+        image.save(PICTURES / name, optimize=True)
 
 
 # The twenty rooms of `scenes.campaign`, until another scene takes their place.
@@ -304,6 +312,9 @@ def test_nothing_is_live(server: BoardServer, tab: Board) -> None:
     assert violations(tab.page) == []
 
 
+#: BOARD_TEN_MINUTES=1: until all values are read, and then ten minutes of polling.
+TEN_MINUTES = bool(os.environ.get("BOARD_TEN_MINUTES"))
+
 #: Milliseconds until the first rows, of script and layout per poll, and MB of the page's memory that 1,000 livestreams
 #: may take. Measured on an idle machine with two cores: see docs/board.md. A busy one needs more.
 FIRST_ROWS, WORK_PER_POLL, MEMORY = 2000, 300, 60
@@ -323,26 +334,25 @@ def test_a_thousand_livestreams(server: BoardServer, tab: Board, record_property
     page.wait_for_selector("tr.row")
     first_rows = 1000 * (time.monotonic() - began)
     expect(page.get_by_text("1 to 50 of 1000")).to_be_visible()
-    polls, requests = _polls(page), len(tab.requests)
-    _poll(page, 40)
-    assert _polls(page) - polls >= 40
-    # One in a hundred is interrupted, and all of those have come to the top, wherever they stood.
+    # One in a hundred is interrupted, and all of those come to the top, wherever they stood.
+    _poll(page, 1000 // 40 + 3)
     expect(page.get_by_role("button", name="10 in trouble")).to_be_visible()
     assert [title[-2:] for title in tab.rooms.all_inner_texts()[:10]] == ["57"] * 10
-    _poll(page, 20)
-    settled, work = len(tab.requests), _work(probe)
-    _poll(page, 60)
+    if TEN_MINUTES:
+        _poll(page, 30)
+    requests, work = len(tab.requests), _work(probe)
+    polls = 120 if TEN_MINUTES else 5
+    _poll(page, polls)
     figures = {
         "first_rows_ms": round(first_rows),
-        "requests_while_reading": settled - requests,
-        "requests_per_poll": (len(tab.requests) - settled) / 60,
-        "work_per_poll_ms": round((_work(probe) - work) / 60, 1),
+        "requests_per_poll": (len(tab.requests) - requests) / polls,
+        "work_per_poll_ms": round((_work(probe) - work) / polls, 1),
         "memory_mb": round(_memory(probe) - empty, 1),
     }
     record_property("figures", json.dumps(figures))
     log.info("A thousand livestreams: %s", figures)
     assert figures["first_rows_ms"] < FIRST_ROWS * SLACK
-    assert figures["requests_per_poll"] <= 4
+    assert figures["requests_per_poll"] <= 3 if TEN_MINUTES else 43
     assert figures["work_per_poll_ms"] < WORK_PER_POLL
     assert figures["memory_mb"] < MEMORY
     page.get_by_role("button", name="Next", exact=True).click()

@@ -57,7 +57,7 @@ def server(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[B
 
 def test_each_sees_what_its_role_may_read(server: BoardServer) -> None:
     with chromium() as browser:
-        with board(browser, server.url, token=server.token("viewer")) as tab:
+        with board(browser, server.url, token=server.token("op")) as tab:
             tab.open()
             tab.settle()
             expect(tab.rooms).to_have_count(20)
@@ -74,6 +74,11 @@ def test_each_sees_what_its_role_may_read(server: BoardServer) -> None:
             tab.page.goto(f"{server.url}/plugin/livestreams")
             expect(tab.page.get_by_role("alert")).to_contain_text("You may not see this")
             assert "evening_campaign" not in tab.page.content()
+        # Airflow's own role that may not read plugins: its UI never hears of the page.
+        with board(browser, server.url, token=server.token("viewer")) as tab:
+            tab.page.goto(f"{server.url}/plugin/livestreams")
+            expect(tab.page.get_by_text("Page Not Found")).to_be_visible()
+            assert tab.requests == []
         with board(browser, server.url, token=None) as tab:
             tab.page.goto(f"{server.url}/plugin/livestreams")
             tab.page.wait_for_url(re.compile("/auth/login"))

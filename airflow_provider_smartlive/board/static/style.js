@@ -52,7 +52,7 @@ export const STYLE = `
 .smartlive th { text-align: left; font-size: 12px; font-weight: 550; color: var(--quiet); padding: 7px 8px; background: var(--soft);
   border-bottom: 1px solid var(--line); white-space: nowrap; }
 .smartlive tbody th { background: none; color: inherit; font-weight: inherit; font-size: inherit; border: 0; white-space: normal; }
-.smartlive tbody td, .smartlive tbody th { padding: 4px 8px; vertical-align: middle; height: 41px; }
+.smartlive tbody td, .smartlive tbody th { padding: 2px 8px; vertical-align: middle; height: 40px; }
 .smartlive tbody tr.row { border-top: 1px solid var(--line); }
 .smartlive tbody tr.row:first-child { border-top: 0; }
 .smartlive tbody tr.row:hover { background: var(--soft); }

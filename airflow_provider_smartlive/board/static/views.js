@@ -50,7 +50,11 @@ const SHAPES = {
   ring: ["circle", { cx: 7, cy: 7, r: 4.5, fill: "none", stroke: "currentColor", strokeWidth: 2 }],
   half: [
     "path",
-    { d: "M7 1.5a5.5 5.5 0 0 1 0 11zM7 2.5a4.5 4.5 0 0 0 0 9", fill: "currentColor", stroke: "currentColor" },
+    {
+      d: "M7 1.5a5.5 5.5 0 1 1 0 11a5.5 5.5 0 0 1 0-11zM7 3.3v7.4a3.7 3.7 0 0 1 0-7.4z",
+      fill: "currentColor",
+      fillRule: "evenodd",
+    },
   ],
   alarm: [
     "path",
