@@ -160,6 +160,11 @@ function Content({ snapshot, judged, filters, change, page, store, shared }) {
  * @property {Shared} shared
  */
 
+/** @param {Snapshot} snapshot @returns {boolean} whether all lists were read once */
+function isRead(snapshot) {
+  return snapshot.polls > 0;
+}
+
 /** @param {Snapshot} snapshot @param {number} now @returns {Judged} */
 function judge(snapshot, now) {
   const rows = (/** @type {Livestream[]} */ list) =>
@@ -554,7 +559,7 @@ function Next({ snapshot, judged, filters, shared: { now, zone } }) {
     entries.length === 0
       ? h(
           Empty,
-          { title: "Nothing is planned" },
+          { title: isRead(snapshot) ? "Nothing is planned" : "Loading" },
           "DAGs with the tag smartlive appear here a day before their next run.",
         )
       : h(
@@ -631,7 +636,7 @@ function Ended({ snapshot, judged, filters, change, store, shared }) {
     rows.length === 0
       ? h(
           Empty,
-          { title: "None has ended" },
+          { title: isRead(snapshot) ? "None has ended" : "Loading" },
           filters.date
             ? "No livestream of that day is known."
             : "Ended livestreams of the last 24 hours appear here; older ones by their day.",
