@@ -72,9 +72,10 @@ class Board:
         self.page.wait_for_selector(".smartlive[data-phase=ready]")
 
     def settle(self) -> None:
-        """Wait until the values of all rows were read."""
+        """Wait until all lists and the values of all rows were read."""
         self.page.wait_for_function(
-            "!document.querySelector('.smartlive [data-status=running], .smartlive[data-phase=loading]')"
+            """() => Number(document.querySelector(".smartlive")?.dataset.polls) > 0
+                && !document.querySelector(".smartlive [data-status=running]")"""
         )
 
     def row(self, title: str) -> Locator:

@@ -346,7 +346,8 @@ def test_a_thousand_livestreams(server: BoardServer, tab: Board) -> None:
     }
     log.info("A thousand livestreams: %s", figures)
     assert figures["first_rows_ms"] < FIRST_ROWS * SLACK
-    assert figures["requests_per_poll"] <= 3 if TEN_MINUTES else 43
+    # Three, and now and then a list that changes seldom; before all values are read up to forty of them, too.
+    assert figures["requests_per_poll"] <= (3.2 if TEN_MINUTES else 43)
     assert figures["work_per_poll_ms"] < WORK_PER_POLL
     assert figures["memory_mb"] < MEMORY
     page.get_by_role("button", name="Next", exact=True).click()

@@ -96,6 +96,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
         licence = archive.read(f"{DIST_INFO}/licenses/LICENSE").decode()
     assert {name.split("/")[0] for name in names} == {"airflow_provider_smartlive", DIST_INFO}
     assert "airflow_provider_smartlive/py.typed" in names
+    assert "airflow_provider_smartlive/board/static/board.js" in names
     assert not [name for name in names if "tests" in name or "conftest" in name or "__pycache__" in name]
     assert licence == (ROOT / "LICENSE").read_text(encoding="utf-8")
     assert (metadata["Name"], metadata["License-Expression"]) == ("airflow-provider-smartlive", "Apache-2.0")

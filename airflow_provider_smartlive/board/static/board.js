@@ -554,7 +554,7 @@ function Next({ snapshot, judged, filters, shared: { now, zone } }) {
       "h2",
       { id: "smartlive-next" },
       "Next",
-      h("span", { className: "count" }, `${entries.length} within 24 hours`),
+      h("span", { className: "count" }, isRead(snapshot) && `${entries.length} within 24 hours`),
     ),
     entries.length === 0
       ? h(
