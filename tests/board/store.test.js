@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
 
 import { Airflow, AirflowError } from "../../airflow_provider_smartlive/board/static/airflow.js";
-import { LivestreamStore, backOff } from "../../airflow_provider_smartlive/board/static/store.js";
+import { LivestreamStore, TaskStore, backOff } from "../../airflow_provider_smartlive/board/static/store.js";
 import { PLANNED, iso, jobValue, tableValue, taskAnswer } from "./samples.js";
 
 /** @type {Set<() => void>} */
@@ -65,7 +65,9 @@ class FakeAirflow {
       return { task_instances: found.slice(offset, offset + limit), total_entries: found.length };
     }
     if (path.at(-1) === "xcomEntries") {
-      const found = this.xcoms.filter((xcom) => xcom.key === query.get("xcom_key"));
+      const found = query.has("xcom_key")
+        ? this.xcoms.filter((xcom) => xcom.key === query.get("xcom_key"))
+        : this.xcoms.filter((xcom) => xcom.task.map_index === Number(query.get("map_index")));
       found.sort((one, other) => other.timestamp.localeCompare(one.timestamp));
       const entries = found.map(({ key, task, timestamp }) => ({
         ...task,
@@ -79,6 +81,8 @@ class FakeAirflow {
       const index = Number(query.get("map_index"));
       return this.xcoms.find((xcom) => xcom.key === path.at(-1) && xcom.task.map_index === index) ?? {};
     }
+    if (path.includes("taskInstances"))
+      return this.tasks.find((task) => task.map_index === Number(path.at(-1)));
     return path[0] === "dags" && path.length === 1 ? { dags: [], total_entries: 0 } : { is_paused: true };
   }
 
@@ -188,6 +192,21 @@ test("who has left the active ones is looked for among the ended ones", async ()
   store.stop();
 });
 
+test("a room is called what an ended livestream called it", async () => {
+  fake.fill(2);
+  fake.push(fake.tasks[0], "smartlive_job", jobValue({ room_name: null }));
+  Object.assign(fake.tasks[1], { state: "success", end_date: iso(PLANNED + 60_000) });
+  fake.push(fake.tasks[1], "return_value", {
+    outcome: "the job succeeded",
+    room_id: "room-3",
+    room_name: "Tea house",
+  });
+  store.start();
+  await pass(1);
+  assert.equal(store.snapshot.active[0]?.knownName, "Tea house");
+  store.stop();
+});
+
 test("a new try forgets what the one before had", async () => {
   fake.fill(1);
   store.start();
@@ -292,4 +311,35 @@ test("a session that ends takes what is shown with it", async () => {
     ["signed out", [], []],
   );
   store.stop();
+});
+
+/** @param {number} mapIndex */
+function tabOf(mapIndex) {
+  const airflow = new Airflow({ base: page.baseURI, fetch: /** @type {any} */ (fake.fetch) });
+  return new TaskStore(airflow, { dagId: "campaign", runId: "scheduled__1", taskId: "go_live", mapIndex });
+}
+
+test("the tab shows the livestream of its task, and reads again only what changed", async () => {
+  fake.fill(3);
+  const tab = tabOf(1);
+  tab.start();
+  await pass(1);
+  assert.equal(tab.snapshot.phase, "ready");
+  assert.equal(tab.snapshot.livestream?.task.mapIndex, 1);
+  assert.equal(tab.snapshot.livestream?.job?.roomName, "Tea house");
+  await pass();
+  assert.deepEqual([fake.asked.length, fake.values()], [2, 0]);
+  tab.stop();
+});
+
+test("the tab of any other task says so", async () => {
+  fake.tasks.push(taskAnswer({ map_index: 0, operator: "BashOperator" }));
+  const tab = tabOf(0);
+  tab.start();
+  await pass(1);
+  assert.deepEqual([tab.snapshot.phase, tab.snapshot.livestream], ["none", null]);
+  fake.status = 403;
+  await pass(60_000);
+  assert.equal(tab.snapshot.phase, "forbidden");
+  tab.stop();
 });

@@ -105,6 +105,7 @@ const WITH_JOB = new Set(["running", "deferred"]);
  * @property {Job | null} job
  * @property {Callbacks | null} callbacks
  * @property {Summary | null} summary
+ * @property {string} [knownName] what an ended livestream called the same room
  * @property {boolean} isRead whether its XComs were read; until then nothing is said about its streams
  *
  * @typedef {0 | 1 | 2} Severity 2: somebody should act. 1: somebody should look. 0: worth knowing.
@@ -398,9 +399,10 @@ function isNext(task, status, now) {
 }
 
 /** @param {Livestream} livestream @returns {string} */
-function titleOf({ task, job, summary }) {
+function titleOf({ task, job, summary, knownName }) {
   const numbered = task.mapIndex >= 0 ? `${task.taskId} [${task.mapIndex}]` : task.taskId;
-  return job?.roomName || summary?.roomName || task.label || job?.roomId || task.roomId || numbered;
+  const name = job?.roomName || summary?.roomName || task.label || knownName;
+  return name || job?.roomId || task.roomId || numbered;
 }
 
 /**

@@ -106,6 +106,8 @@ export class LivestreamStore {
     this._isRunning = false;
     /** @type {Map<string, Details>} */
     this._details = new Map();
+    /** @type {Map<string, string>} names of rooms by their ids: only what has ended has told them */
+    this._roomNames = new Map();
     /** @type {Planned[]} */
     this._planned = [];
     /** @type {Map<string, boolean>} whether a DAG has a task that starts livestreams */
@@ -507,6 +509,7 @@ export class LivestreamStore {
     details.read[xcomKey] = at;
     if (xcomKey === JOB_KEY) details.job = readJob(value);
     if (xcomKey === RESULT_KEY) details.summary = readSummary(value);
+    if (details.summary?.roomName) this._roomNames.set(details.summary.roomId, details.summary.roomName);
     if (xcomKey === CALLBACKS_KEY) details.table = value;
     details.callbacks = readCallbacks(details.table, details.job?.jobId);
     this._judgeRead(key);
@@ -600,7 +603,8 @@ export class LivestreamStore {
     const row = (/** @type {Task} */ task) => {
       const details = this._details.get(task.key);
       const { job = null, callbacks = null, summary = null, isRead = false } = details ?? {};
-      return { task, job, callbacks, summary, isRead };
+      const knownName = this._roomNames.get(job?.roomId || task.roomId) ?? "";
+      return { task, job, callbacks, summary, knownName, isRead };
     };
     this.snapshot = {
       ...this.snapshot,
