@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -20,3 +22,17 @@ def test_pure_functions_and_the_store() -> None:
         [str(NODE), "--test", *tests], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
     )
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
+
+
+def test_the_tools_are_pinned_and_come_from_one_registry() -> None:
+    package = json.loads((ROOT / "package.json").read_text())
+    assert "dependencies" not in package
+    assert all(re.fullmatch(r"[\d.]+", version) for version in package["devDependencies"].values())
+    lock = json.loads((ROOT / "package-lock.json").read_text())
+    packages = {name: entry for name, entry in lock["packages"].items() if name}
+    assert len(packages) > 50
+    for name, entry in packages.items():
+        assert entry.get("resolved", "https://registry.npmjs.org/").startswith(
+            "https://registry.npmjs.org/"
+        ), name
+        assert entry.get("link") or entry["integrity"].startswith("sha512-"), name
