@@ -220,6 +220,19 @@ test("the worst come first, the others by name", () => {
   );
 });
 
+test("a room is called by its name, its template, or its id, and never by the map index alone", () => {
+  const called = (/** @type {unknown} */ label, /** @type {unknown} */ name) =>
+    assessed({ task: { rendered_map_index: label }, job: jobValue({ room_name: name }) }).title;
+  assert.deepEqual(
+    [called("Kitchen", "Tea house"), called("Kitchen", null), called("3", null)],
+    ["Tea house", "Kitchen", "room-3"],
+  );
+  assert.equal(
+    assessed({ task: { rendered_map_index: "3", rendered_fields: {} }, job: null }).title,
+    "go_live [3]",
+  );
+});
+
 test("filters are those of the URL", () => {
   const of = assessed();
   const row = { of, task: readTask(taskAnswer()) };

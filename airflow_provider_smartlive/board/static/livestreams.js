@@ -178,6 +178,7 @@ export function keyOf(of) {
 export function readTask(answer) {
   const of = record(answer);
   const rendered = record(of["rendered_fields"]);
+  const label = text(of["rendered_map_index"]);
   return {
     key: keyOf(of),
     // Ids go into URLs: they are kept as they are. Airflow bounds them.
@@ -186,7 +187,8 @@ export function readTask(answer) {
     runId: String(of["dag_run_id"]),
     taskId: String(of["task_id"]),
     mapIndex: typeof of["map_index"] === "number" ? of["map_index"] : -1,
-    label: text(of["rendered_map_index"]),
+    // Without a template Airflow renders the index itself, which names nothing.
+    label: label === String(of["map_index"]) ? "" : label,
     operator: text(of["operator"]),
     state: text(of["state"]) || "no_status",
     tryNumber: count(of["try_number"]),
