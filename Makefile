@@ -13,7 +13,7 @@ export UV_PYTHON_DOWNLOADS := never
 # Compiled once here, instead of by every start of every Airflow process.
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help install demo up test test-fast bench faults lint format clean
+.PHONY: help install demo up test test-fast bench faults lint board-lint format clean
 
 help: ## Say what there is.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' \
@@ -24,7 +24,7 @@ install: $(READY) ## Set up the environment in .venv (the other targets do it th
 demo: $(READY) ## One livestream from DAG to END on this machine, with a summary.
 	@$(RUN)python -m dev.demo
 
-up: $(READY) ## The same, and stay until Ctrl-C, to look around in the browser.
+up: $(READY) ## The same, then three rooms go live, and all stays until Ctrl-C: see the board.
 	@$(RUN)python -m dev.demo --stay
 
 test: $(READY) ## All tests. ARGS="..." goes to pytest.
@@ -47,12 +47,15 @@ lint: $(READY) ## Style, types and import contracts.
 	$(RUN)mypy --disable-error-code arg-type dags
 	$(RUN)lint-imports
 
+board-lint: node_modules/.ready ## Style and types of the board's JavaScript. Needs node and npm.
+	npm run lint
+
 format: $(READY) ## Put the code into the project's style.
 	$(RUN)ruff check --fix
 	$(RUN)ruff format
 
 clean: ## Remove everything that can be made again.
-	rm -rf .venv .uv .demo .bench .faults .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build
+	rm -rf .venv .uv .demo .bench .faults .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache node_modules dist build
 
 $(READY): pyproject.toml uv.lock | $(UV)
 	$(UV) sync --locked
@@ -62,6 +65,10 @@ $(READY): pyproject.toml uv.lock | $(UV)
 .bench/.ready: pyproject.toml uv.lock | $(UV)
 	UV_PROJECT_ENVIRONMENT=.bench/venv $(UV) sync --locked
 	$(UV) pip install --python .bench/venv/bin/python airflow-provider-inbound-webhooks==0.2.0
+	@touch $@
+
+node_modules/.ready: package.json package-lock.json
+	npm ci --no-audit --no-fund
 	@touch $@
 
 .uv/bin/uv:

@@ -1,14 +1,15 @@
-"""What Airflow loads into every process; only the API server ever asks it for the receiver."""
+"""What Airflow loads into every process; only the API server ever asks it for the receiver and the board."""
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 from airflow.sdk.plugins_manager import AirflowPlugin
 
 
 class SmartLivePlugin(AirflowPlugin):
-    """Mounts the callback receiver at ``/smartlive`` in Airflow's API server."""
+    """Mounts the callback receiver at ``/smartlive`` in Airflow's API server, and shows the board in its UI."""
 
     name = "smartlive"
 
@@ -23,7 +24,8 @@ class SmartLivePlugin(AirflowPlugin):
         from airflow_provider_smartlive.callbacks.receiver import create_app
         from airflow_provider_smartlive.callbacks.route import MOUNT_PATH
 
-        return [{"name": "smartlive callbacks", "app": create_app(), "url_prefix": MOUNT_PATH}]
+        receiver = {"name": "smartlive callbacks", "app": create_app(), "url_prefix": MOUNT_PATH}
+        return [receiver, *self._board_app()]
 
     @property
     def fastapi_root_middlewares(self) -> list[dict[str, Any]]:  # type: ignore[override]  # as above
@@ -31,3 +33,22 @@ class SmartLivePlugin(AirflowPlugin):
         from airflow_provider_smartlive.callbacks.paths import NearMiss
 
         return [{"name": "smartlive callbacks", "middleware": NearMiss}]
+
+    @cached_property
+    def react_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]  # declared as a plain attribute
+        """Return the page and the tab of the board; nothing if ``[smartlive] board`` is off."""
+        from airflow_provider_smartlive import settings
+
+        if not settings.usable_flag("board"):
+            return []
+        from airflow_provider_smartlive.board.declaration import react_apps
+
+        return react_apps()
+
+    def _board_app(self) -> list[dict[str, Any]]:
+        if not self.react_apps:
+            return []
+        from airflow_provider_smartlive.board.app import create_app
+        from airflow_provider_smartlive.board.bundle import MOUNT_PATH
+
+        return [{"name": "smartlive board", "app": create_app(), "url_prefix": MOUNT_PATH}]

@@ -275,4 +275,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
         minimum=1,
         maximum=20,
     ),
+    "board": _option(
+        "Whether Airflow's UI has the page of livestreams and the tab of a task instance. The API server reads it.",
+        "boolean",
+        "True",
+    ),
 }

@@ -26,6 +26,9 @@ _LONGEST_SHOWN = 40
 
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
 
+#: What Airflow itself takes for a switch.
+_ON, _OFF = frozenset({"true", "t", "1"}), frozenset({"false", "f", "0"})
+
 _T = TypeVar("_T")
 
 _secrets: tuple[float, tuple[str, ...]] | None = None
@@ -122,6 +125,11 @@ def usable_choices(option: str) -> tuple[str, ...]:
     return _usable(option, _choices)
 
 
+def usable_flag(option: str) -> bool:
+    """Return a switch, as :func:`usable_number` does a number."""
+    return _usable(option, _flag)
+
+
 def check() -> None:
     """
     Read every option of the section, but for the secrets.
@@ -141,6 +149,8 @@ def check_option(option: str) -> None:
     properties = OPTIONS[option]
     if properties["type"] == "integer":
         number(option)
+    elif properties["type"] == "boolean":
+        _flag(option, text(option))
     elif "choices" in properties:
         (choices if properties.get("is_list") else choice)(option)
     elif not properties.get("sensitive"):
@@ -154,6 +164,12 @@ def _number(option: str, value: str) -> int:
             f"[{SECTION}] {option} must be a whole number from {low} to {high}, not {_shown(value)}."
         )
     return int(value)
+
+
+def _flag(option: str, value: str) -> bool:
+    if (word := value.strip().lower()) not in _ON | _OFF:
+        raise InvalidSettingError(f"[{SECTION}] {option} must be True or False, not {_shown(value)}.")
+    return word in _ON
 
 
 def _choice(option: str, value: str) -> str:

@@ -1,6 +1,8 @@
 """
 What ``make demo`` and ``make up`` run: one livestream from DAG to END, on this machine only.
 
+``make up`` stays, and starts a campaign of three rooms, so that the board has something to show.
+
 Nothing is simulated between the parts: Airflow's four processes run the example DAG, the sandbox sends video
 over RTMP to a server, and calls back what becomes of that link. The reconciliation interval stays at its
 default of 300 seconds, so only a callback can wake the task in time.
@@ -28,6 +30,18 @@ STARTER = "go_live"
 
 #: The room of the DAG and how long its show takes; any other room is made when a DAG names it.
 SHOW = ("--room", "24bad716-87b1-45e5-8912-6102f7693265=Evening show:12", "--any-room")
+
+#: The campaign of ``make up``: its rooms, and how long their shows take. A small picture, as three are drawn at once.
+CAMPAIGN_ID = "smartlive_campaign"
+CAMPAIGN = (
+    *("--room", "7f3e1a52-0d1c-4c38-9a55-3d2c50a1b001=Skincare:600"),
+    *("--room", "7f3e1a52-0d1c-4c38-9a55-3d2c50a1b002=Kitchen and home:900"),
+    *("--room", "7f3e1a52-0d1c-4c38-9a55-3d2c50a1b003=Tea house:1200"),
+    *("--picture", "small"),
+)
+
+#: The board: what is live now, in Airflow's UI.
+BOARD_PATH = "/plugin/livestreams"
 
 #: Seconds that the DAG run may take. The show itself takes about 15.
 RUN_TIMEOUT = 120.0
@@ -125,6 +139,7 @@ class Demo:
         airflow = stage.airflow
         run_id = airflow.run_dag(DAG_ID)
         self.tell("watch it at", f"{airflow.base_url}/dags/{DAG_ID}/runs/{run_id}")
+        self.tell("and on the board", f"{airflow.base_url}{BOARD_PATH}")
         deadline = time.monotonic() + RUN_TIMEOUT
         while (state := airflow.api.dag_run(DAG_ID, run_id)["state"]) not in ("success", "failed"):
             self._look(airflow, run_id)
@@ -181,7 +196,9 @@ def resumed_after(log: str, states: list[tuple[str, datetime]]) -> float | None:
 
 
 def _stay(airflow: AirflowStack) -> None:
-    print(f"\nAirflow stays at {airflow.base_url} (no login needed). Ctrl-C stops everything.", flush=True)
+    airflow.run_dag(CAMPAIGN_ID)
+    print(f"\nThree rooms go live now. See them on the board: {airflow.base_url}{BOARD_PATH}", flush=True)
+    print(f"Airflow stays at {airflow.base_url} (no login needed). Ctrl-C stops everything.", flush=True)
     try:
         threading.Event().wait()
     except KeyboardInterrupt:
@@ -215,7 +232,8 @@ def main() -> int:
     demo = Demo(time.monotonic())
     print(f"One livestream from DAG to END, on this machine only. Logs: {arguments.home}", flush=True)
     try:
-        with Stage(arguments.home, sandbox_arguments=SHOW, tell=demo.tell) as stage:
+        show = (*SHOW, *CAMPAIGN) if arguments.stay else SHOW
+        with Stage(arguments.home, sandbox_arguments=show, tell=demo.tell) as stage:
             summary = demo.play(stage)
             print(f"\nThe livestream\n{summary.text()}\n", flush=True)
             if arguments.stay:

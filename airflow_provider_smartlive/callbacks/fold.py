@@ -44,12 +44,14 @@ MAX_STREAMS = 8
 MAX_UNKNOWN_STATES = 8
 MAX_TRANSITIONS = 20
 MAX_REPLIES = 20
+MAX_SWITCHES = 10
 MAX_UNRECOGNISED = 10
 MAX_DIGESTS = 32
 MAX_REFRESHES = 8
 MAX_TEXT = 80
 MAX_LABEL = 120
 MAX_NAME = 64
+MAX_NUMBER = 12
 MAX_BYTES = 16 * 1024
 
 _T = TypeVar("_T")
@@ -300,12 +302,15 @@ def _has_room_for(stream: StreamRow, state: str) -> bool:
 
 
 def _with_script(job: JobCallbacks, message: ScriptSwitch, at: datetime) -> JobCallbacks:
+    old = job.scripts
+    number = _name(message.shoot_script_sequence_no)
     scripts = Scripts(
         scene=_text(message.scene_script_name),
-        sequence_no=_name(message.shoot_script_sequence_no),
+        sequence_no=number,
         title=_text(message.shoot_script_title),
         at=at,
-        switches=1 + (job.scripts.switches if job.scripts else 0),
+        switches=1 + (old.switches if old else 0),
+        recent=_latest(old.recent if old else [], (number[:MAX_NUMBER], at), MAX_SWITCHES),
     )
     return job.model_copy(update={"scripts": scripts})
 
@@ -381,9 +386,14 @@ def _with_transitions(table: CallbackTable, bound: int) -> CallbackTable:
 
 
 def _without_lists(table: CallbackTable) -> CallbackTable:
-    """Keep the counts of replies and of unrecognised events, not the latest of them."""
+    """Keep the counts of replies, switches and unrecognised events, not the latest of them."""
     jobs = [
-        job.model_copy(update={"replies": job.replies and Replies(finished=job.replies.finished)})
+        job.model_copy(
+            update={
+                "replies": job.replies and Replies(finished=job.replies.finished),
+                "scripts": job.scripts and job.scripts.model_copy(update={"recent": []}),
+            }
+        )
         for job in table.jobs
     ]
     notes = table.unrecognised and Unrecognised(count=table.unrecognised.count)

@@ -77,6 +77,7 @@ class Scripts(_Row):
     :param title: Title of the paragraph.
     :param at: When the switch to it was accepted.
     :param switches: How many switches were reported.
+    :param recent: The latest switches: number of the paragraph, and when the switch was accepted.
     """
 
     scene: str
@@ -84,6 +85,7 @@ class Scripts(_Row):
     title: str
     at: AwareDatetime
     switches: int = 0
+    recent: list[tuple[str, AwareDatetime]] = []
 
 
 class Replies(_Row):

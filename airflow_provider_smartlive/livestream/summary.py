@@ -31,6 +31,7 @@ def announce(record: JobRecord, *, planned_start: datetime, start_info: Mapping[
         "room_id": record.room_id,
         "smartlive_conn_id": record.smartlive_conn_id,
         "outputs": list(record.outputs),
+        "callbacks": record.calls_back,
         "planned_start": planned_start.isoformat(),
         "planned_end": _iso(record.deadline),
         **start_info,

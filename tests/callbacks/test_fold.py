@@ -16,6 +16,7 @@ from airflow_provider_smartlive.callbacks.fold import (
     MAX_DIGESTS,
     MAX_JOBS,
     MAX_STREAMS,
+    MAX_SWITCHES,
     MAX_TRANSITIONS,
     OutcomeKind,
     event_digest,
@@ -352,11 +353,20 @@ def test_scripts_and_replies_are_kept():
     job = table.job(JOB)
     assert (job.scripts.scene, job.scripts.sequence_no, job.scripts.title) == ("开场", "2", "Hello")
     assert (job.scripts.switches, job.scripts.at) == (2, AT + timedelta(seconds=1))
+    assert job.scripts.recent == [("1", AT), ("2", AT + timedelta(seconds=1))]
     assert (job.replies.finished, job.replies.recent) == (2, ["r-1", "r-2"])
     assert outcome.reached == {reply_mark("r-2")}
     assert job.has_reached(reply_mark("r-1"))
     assert not job.has_reached(reply_mark("r-3"))
     assert not job.ended()
+
+
+def test_the_latest_switches_are_kept():
+    table, _ = _folded(*(script(number) for number in range(MAX_SWITCHES + 3)))
+
+    scripts = table.job(JOB).scripts
+    assert scripts.switches == MAX_SWITCHES + 3
+    assert [number for number, _ in scripts.recent] == [str(number) for number in range(3, MAX_SWITCHES + 3)]
 
 
 def test_an_event_of_an_unknown_type_is_noted_without_its_content():

@@ -75,6 +75,7 @@ def test_the_page_gives_the_bounds_that_hold():
         "MAX_STREAMS",
         "MAX_TRANSITIONS",
         "MAX_REPLIES",
+        "MAX_SWITCHES",
         "MAX_UNRECOGNISED",
         "MAX_DIGESTS",
         "MAX_REFRESHES",

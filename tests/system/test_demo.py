@@ -54,6 +54,7 @@ def test_the_demo_keeps_its_promises_and_leaves_nothing_behind(tmp_path: Path) -
     assert summary["woken_by"] == "callback"
     assert 0 < summary["resumed_after"] < RESUME_LIMIT
     assert summary["job_id"] in output
+    assert "/plugin/livestreams" in output
     assert processes_of(run) == []
 
 

@@ -100,6 +100,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
         f"airflow_provider_smartlive/example_dags/{path.name}" for path in (ROOT / "dags").glob("*.py")
     }
     assert {name for name in names if "/example_dags/" in name} == examples
+    assert "airflow_provider_smartlive/board/static/board.js" in names
     assert not [name for name in names if "tests" in name or "conftest" in name or "__pycache__" in name]
     assert licence == (ROOT / "LICENSE").read_text(encoding="utf-8")
     assert (metadata["Name"], metadata["License-Expression"]) == ("airflow-provider-smartlive", "Apache-2.0")
