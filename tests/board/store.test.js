@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
 
 import { Airflow, AirflowError } from "../../airflow_provider_smartlive/board/static/airflow.js";
-import { LivestreamStore, TaskStore, backOff } from "../../airflow_provider_smartlive/board/static/store.js";
+import { backOff } from "../../airflow_provider_smartlive/board/static/polling.js";
+import { LivestreamStore } from "../../airflow_provider_smartlive/board/static/store.js";
+import { TaskStore } from "../../airflow_provider_smartlive/board/static/task_store.js";
 import { PLANNED, iso, jobValue, tableValue, taskAnswer } from "./samples.js";
 
 /** @type {Set<() => void>} */

@@ -10,7 +10,18 @@ import {
   readSummary,
   readTask,
 } from "./livestreams.js";
-import { DAY, HOUR, MINUTE, SECOND, instant } from "./times.js";
+import {
+  CALLBACKS_KEY,
+  INTERVAL,
+  JOB_KEY,
+  OPERATOR,
+  PAGE,
+  RESULT_KEY,
+  SELDOM,
+  asProblem,
+  backOff,
+} from "./polling.js";
+import { DAY, HOUR, SECOND, instant } from "./times.js";
 
 /** @typedef {import("./airflow.js").Airflow} Airflow */
 /** @typedef {import("./livestreams.js").Task} Task */
@@ -18,13 +29,6 @@ import { DAY, HOUR, MINUTE, SECOND, instant } from "./times.js";
 /** @typedef {import("./livestreams.js").Job} Job */
 /** @typedef {import("./livestreams.js").Callbacks} Callbacks */
 /** @typedef {import("./livestreams.js").Summary} Summary */
-
-/** Milliseconds between two polls, and the longest pause after errors. */
-const INTERVAL = 5 * SECOND;
-const LONGEST_PAUSE = MINUTE;
-
-/** Rows of one answer, which is also Airflow's own limit. */
-const PAGE = 100;
 
 /** XCom values that one poll reads at most: for rows on the screen or with news, and in the background. */
 const VALUES = 120;
@@ -37,16 +41,8 @@ const JOB_LOOKS = 24;
 const ENDED_PAGE = 10;
 const ENDED_AGE = DAY;
 
-/** Milliseconds after which lists that change seldom are read again. */
-const SELDOM = MINUTE;
-
 /** Overlap of "changed since", for transactions that take their time. */
 const OVERLAP = 20 * SECOND;
-
-const OPERATOR = "StartSmartLiveJobOperator";
-const CALLBACKS_KEY = "smartlive_callbacks";
-const JOB_KEY = "smartlive_job";
-const RESULT_KEY = "return_value";
 
 /** Of every DAG and run. */
 const ALL_TASKS = ["dags", "~", "dagRuns", "~", "taskInstances"];
@@ -78,18 +74,6 @@ const ALL_XCOMS = [...ALL_TASKS, "~", "xcomEntries"];
  * @property {number} endedTotal
  * @property {Planned[]} planned
  */
-
-/** @param {unknown} error @returns {AirflowError} */
-function asProblem(error) {
-  return error instanceof AirflowError
-    ? error
-    : new AirflowError("unavailable", `An answer is odd: ${error}`);
-}
-
-/** @param {AirflowError} problem @param {number} failures in a row @returns {number} milliseconds to wait */
-export function backOff(problem, failures) {
-  return Math.max(problem.retryAfter, Math.min(LONGEST_PAUSE, INTERVAL * 2 ** (failures - 1)));
-}
 
 export class LivestreamStore {
   /** @param {Airflow} airflow */
@@ -618,114 +602,7 @@ export class LivestreamStore {
   }
 }
 
-/** One livestream of one task instance: what the tab shows. */
-export class TaskStore {
-  /**
-   * @param {Airflow} airflow
-   * @param {{dagId: string, runId: string, taskId: string, mapIndex: number}} task
-   */
-  constructor(airflow, task) {
-    this.airflow = airflow;
-    this._task = task;
-    /** @type {{phase: Snapshot["phase"] | "none", error: string, livestream: Livestream | null}} */
-    this.snapshot = { phase: "loading", error: "", livestream: null };
-    /** @type {Set<() => void>} */
-    this._listeners = new Set();
-    /** @type {Record<string, {at: string, value: unknown}>} */
-    this._values = {};
-    this._failures = 0;
-    this._aborted = new AbortController();
-    /** @type {ReturnType<typeof setTimeout> | undefined} */
-    this._timer = undefined;
-  }
-
-  /** @param {() => void} listener @returns {() => void} */
-  subscribe = (listener) => {
-    this._listeners.add(listener);
-    return () => this._listeners.delete(listener);
-  };
-
-  getSnapshot = () => this.snapshot;
-
-  start() {
-    this._aborted = new AbortController();
-    document.addEventListener("visibilitychange", this._onVisibility);
-    void this._run();
-  }
-
-  stop() {
-    document.removeEventListener("visibilitychange", this._onVisibility);
-    clearTimeout(this._timer);
-    this._aborted.abort();
-  }
-
-  _onVisibility = () => {
-    clearTimeout(this._timer);
-    if (!document.hidden) void this._run();
-  };
-
-  async _run() {
-    const { signal } = this._aborted;
-    let pause = INTERVAL;
-    try {
-      const livestream = await this._read(signal);
-      this._failures = 0;
-      this._publish({ phase: livestream ? "ready" : "none", error: "", livestream });
-      if (livestream === null || !ACTIVE_STATES.includes(livestream.task.state)) pause = SELDOM;
-    } catch (error) {
-      if (signal.aborted) return;
-      const problem = asProblem(error);
-      if (problem.trouble === "signed out" || problem.trouble === "forbidden") {
-        this._publish({ phase: problem.trouble, error: problem.message, livestream: null });
-        return;
-      }
-      this._failures += 1;
-      this._publish({ error: problem.message });
-      pause = backOff(problem, this._failures);
-    }
-    clearTimeout(this._timer);
-    if (!document.hidden) this._timer = setTimeout(() => void this._run(), pause);
-  }
-
-  /** @param {AbortSignal} signal @returns {Promise<Livestream | null>} null if the task starts none */
-  async _read(signal) {
-    const { dagId, runId, taskId, mapIndex } = this._task;
-    const path = ["dags", dagId, "dagRuns", runId, "taskInstances", taskId];
-    const answer = await this.airflow.get(
-      [...path, "xcomEntries"],
-      { map_index: mapIndex, limit: PAGE },
-      signal,
-    );
-    const listed = new Map(
-      answer["xcom_entries"].map((/** @type {any} */ entry) => [entry["key"], entry["timestamp"]]),
-    );
-    const task = readTask(await this.airflow.get(mapIndex < 0 ? path : [...path, mapIndex], {}, signal));
-    const isStarter = task.operator === OPERATOR || listed.has(JOB_KEY) || listed.has(CALLBACKS_KEY);
-    if (!isStarter) return null;
-    for (const key of [JOB_KEY, CALLBACKS_KEY, RESULT_KEY]) {
-      const at = listed.get(key);
-      if (at === undefined) delete this._values[key];
-      else if (this._values[key]?.at !== at) {
-        const query = { map_index: mapIndex, deserialize: true };
-        this._values[key] = {
-          at,
-          value: (await this.airflow.get([...path, "xcomEntries", key], query, signal))["value"],
-        };
-      }
-    }
-    const job = readJob(this._values[JOB_KEY]?.value);
-    return {
-      isRead: true,
-      task,
-      job,
-      callbacks: readCallbacks(this._values[CALLBACKS_KEY]?.value, job?.jobId),
-      summary: readSummary(this._values[RESULT_KEY]?.value),
-    };
-  }
-
-  /** @param {Partial<TaskStore["snapshot"]>} changes */
-  _publish(changes) {
-    this.snapshot = { ...this.snapshot, ...changes };
-    for (const listener of this._listeners) listener();
-  }
+/** @param {Snapshot} snapshot @returns {boolean} whether all lists were read once */
+export function isRead(snapshot) {
+  return snapshot.polls > 0;
 }

@@ -439,3 +439,65 @@ function Events({ of, zone }) {
 export function Empty({ title, children }) {
   return h("div", { className: "empty" }, h("b", null, title), children);
 }
+
+export function Nothing() {
+  return h(
+    "span",
+    { className: "quiet" },
+    h("span", { "aria-hidden": true }, "–"),
+    h("span", { className: "unseen" }, "not known"),
+  );
+}
+
+/** @param {{row: Livestream & {of: Assessment}, isOpen: boolean, toggle: (key: string) => void}} props */
+export function RoomCell({ row, isOpen, toggle }) {
+  const { task, of } = row;
+  return h(
+    "div",
+    { className: "room" },
+    h(
+      "button",
+      {
+        type: "button",
+        "aria-expanded": isOpen,
+        "aria-label": `Timeline of ${of.title}`,
+        onClick: () => toggle(task.key),
+      },
+      h(
+        "svg",
+        {
+          viewBox: "0 0 14 14",
+          width: 12,
+          height: 12,
+          "aria-hidden": true,
+          style: { margin: "auto", transform: isOpen ? "rotate(90deg)" : "none" },
+        },
+        h("path", { d: "m5 2 5 5-5 5", fill: "none", stroke: "currentColor", strokeWidth: 2 }),
+      ),
+    ),
+    h(
+      ReactRouterDOM.Link,
+      { to: taskPath(task), className: "name", style: { textDecoration: "none", minWidth: 0 } },
+      h(Outside, null, of.title),
+    ),
+    h(
+      ReactRouterDOM.Link,
+      {
+        to: `/dags/${encodeURIComponent(task.dagId)}`,
+        className: "small quiet",
+        style: { textDecoration: "none", minWidth: 0 },
+      },
+      h(Outside, null, task.dagName),
+    ),
+  );
+}
+
+/** Go where Airflow's own pages go when the session has ended. @param {string} phase */
+export function useSignIn(phase) {
+  useEffect(() => {
+    if (phase !== "signed out") return;
+    const login = new URL("api/v2/auth/login", document.baseURI);
+    login.searchParams.set("next", location.href);
+    location.replace(login);
+  }, [phase]);
+}
