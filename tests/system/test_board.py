@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from dev.stage import PROJECT
 from tests.board import scenes
-from tests.board.browser import Board, board, chromium, needs_chromium, violations
+from tests.board.browser import PATIENCE, Board, board, chromium, needs_chromium, violations
 from tests.board.server import BoardServer
 
 log = logging.getLogger(__name__)
@@ -247,13 +247,13 @@ def test_who_may_not_read_xcoms_sees_tasks(tab: Board) -> None:
 def test_without_a_session_there_is_airflows_login(server: BoardServer, browser: Browser) -> None:
     with board(browser, server.url, token=None) as tab:
         tab.page.goto(f"{server.url}/plugin/livestreams")
-        tab.page.wait_for_url(re.compile("/auth/login"))
+        expect(tab.page).to_have_url(re.compile("/auth/login"), timeout=PATIENCE)
 
 
 def test_a_session_that_ends_leads_to_the_login(tab: Board) -> None:
     tab.open()
     tab.page.context.clear_cookies()
-    tab.page.wait_for_url(re.compile("/auth/login.*next="))
+    expect(tab.page).to_have_url(re.compile("/auth/login.*next="), timeout=PATIENCE)
 
 
 def test_the_bundle_is_cached_and_nothing_else_is_served(server: BoardServer, tab: Board) -> None:

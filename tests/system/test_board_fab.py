@@ -15,7 +15,7 @@ from playwright.sync_api import expect
 
 from dev.stage import PROJECT
 from tests.board import scenes
-from tests.board.browser import board, chromium, needs_chromium
+from tests.board.browser import PATIENCE, board, chromium, needs_chromium
 from tests.board.server import BoardServer
 
 pytestmark = [pytest.mark.processes, needs_chromium]
@@ -81,4 +81,4 @@ def test_each_sees_what_its_role_may_read(server: BoardServer) -> None:
             assert tab.requests == []
         with board(browser, server.url, token=None) as tab:
             tab.page.goto(f"{server.url}/plugin/livestreams")
-            tab.page.wait_for_url(re.compile("/auth/login"))
+            expect(tab.page).to_have_url(re.compile("/auth/login"), timeout=PATIENCE)
