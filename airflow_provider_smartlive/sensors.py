@@ -205,10 +205,12 @@ class SmartLiveStreamStateSensor(NamedJob, BaseSensorOperator):
         return job_id
 
     def _check_budget(self, context: Context, sighting: Sighting) -> None:
-        """On workers, give up after ``failure_budget`` as a trigger does."""
+        """Say at once what MetaStudio refuses; on workers, give up after ``failure_budget`` as a trigger does."""
+        if not sighting.is_clear:
+            self.log.warning("MetaStudio gives no clear answer: %s. The callback may still come.", sighting)
         unclear_for = self._seconds_since(context, "unclear", not sighting.is_clear)
         if unclear_for >= settings.number("failure_budget"):
-            raise self._unreachable()
+            raise self._unreachable(sighting)
 
     def _seconds_since(self, context: Context, name: str, holds: bool) -> float:
         """
@@ -245,7 +247,7 @@ class SmartLiveStreamStateSensor(NamedJob, BaseSensorOperator):
         if wake.source == WakeSource.TIMEOUT:
             raise AirflowSensorTimeout(self._timeout_text(context, wake.job_id))
         if wake.source == WakeSource.BUDGET_OVER:
-            raise self._unreachable()
+            raise self._unreachable(self._look(context, wake.job_id) if wake.job_id else None)
         if wake.state == self.target_state and not (
             self.confirm and wake.source != WakeSource.RECONCILIATION
         ):
@@ -313,9 +315,15 @@ class SmartLiveStreamStateSensor(NamedJob, BaseSensorOperator):
     def _missed(self, job_id: str, proof: str) -> AirflowException:
         return self._failure(f"Job {job_id} is over ({proof}), and its stream was never {self.target_state}.")
 
-    def _unreachable(self) -> AirflowException:
-        budget = settings.number("failure_budget")
-        return self._failure(f"MetaStudio was unreachable for {budget:.0f} s ([smartlive] failure_budget).")
+    def _unreachable(self, sighting: Sighting | None) -> AirflowException:
+        """
+        Return the error of a MetaStudio that gave no clear answer for too long.
+
+        :param sighting: a look at the job; None without one.
+        """
+        text = f"MetaStudio was unreachable for {settings.number('failure_budget'):.0f} s ([smartlive] failure_budget)."
+        reason = sighting.error if sighting is not None and not sighting.is_clear else None
+        return self._failure(f"{text} {reason}" if reason else text)
 
     def _failure(self, text: str) -> AirflowException:
         """Return what no retry can change, or the skip that the sensor was told to make of it."""

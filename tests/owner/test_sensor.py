@@ -22,6 +22,7 @@ from virtual_time import Clock
 from airflow_provider_smartlive.callbacks.waiter import XCOM_TABLE_KEY, Wake
 from airflow_provider_smartlive.client.lookup import find_connection
 from airflow_provider_smartlive.livestream.starter import OWN_XCOMS_AFTER
+from airflow_provider_smartlive.metastudio.errors import AuthenticationError
 from airflow_provider_smartlive.sensors import STREAM_STATES, SmartLiveStreamStateSensor
 
 WAIT = "wait_for_it"
@@ -210,10 +211,20 @@ class TestNotReached:
 
     def test_a_metastudio_that_stays_away_ends_the_wait(self, watch: Watch) -> None:
         watch.at(100, watch.is_down(unreachable()))
-        text = r"MetaStudio was unreachable for 3600 s \(\[smartlive\] failure_budget\)\."
+        text = r"MetaStudio was unreachable for 3600 s \(\[smartlive\] failure_budget\)\. .*did not answer in time"
         with pytest.raises(AirflowFailException, match=f"^{text}$"):
             watch.sense()
         assert 3600 <= watch.clock.seconds <= 100 + 3600 + 2 * 300
+
+    def test_a_wrong_key_is_said_at_once_and_at_the_end(
+        self, watch: Watch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """It is not the end: the callback that is waited for needs no key."""
+        wrong = AuthenticationError("signature fail", http_status=401, error_code="APIGW.0301")
+        watch.is_down(wrong)()
+        with pytest.raises(AirflowFailException, match=r"APIGW\.0301.*Check login and password"):
+            watch.sense(retries=3)
+        assert "MetaStudio gives no clear answer: refused (APIGW.0301" in capsys.readouterr().out
 
     def test_a_budget_that_an_earlier_try_has_used_up_is_not_that_of_this_one(self, idle: Watch) -> None:
         idle.mode = ALL_MODES["reschedule"]
