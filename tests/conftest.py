@@ -42,3 +42,11 @@ def _fresh_settings() -> None:
     """Let no test see the callback secrets of another. Pure tests do not pay for importing Airflow here."""
     if settings := sys.modules.get("airflow_provider_smartlive.settings"):
         settings.forget_secrets()
+
+
+@pytest.fixture
+def plain_settings(monkeypatch: pytest.MonkeyPatch, _fresh_settings: None) -> None:
+    """Restore the settings above: a receiver that runs for the whole session has its own secret, address and delay."""
+    monkeypatch.setenv("AIRFLOW__SMARTLIVE__CALLBACK_SECRETS", FAKE_CALLBACK_SECRET)
+    monkeypatch.setenv("AIRFLOW__SMARTLIVE__CALLBACK_BASE_URL", "https://airflow.example.com")
+    monkeypatch.delenv("AIRFLOW__SMARTLIVE__RESUME_DELAY", raising=False)

@@ -85,3 +85,8 @@ def _no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
         return asked
 
     monkeypatch.setattr("asgiref.sync.sync_to_async", sync_to_async)
+
+
+@pytest.fixture(autouse=True)
+def _own_settings(plain_settings: None) -> None:
+    """What a receiver of the whole session has put into the environment is not for these tests."""

@@ -39,3 +39,8 @@ def supervisor(monkeypatch: pytest.MonkeyPatch) -> FakeSupervisor:
     supervisor = FakeSupervisor()
     supervisor.install(monkeypatch)
     return supervisor
+
+
+@pytest.fixture(autouse=True)
+def _own_settings(plain_settings: None) -> None:
+    """What a receiver of the whole session has put into the environment is not for these tests."""
