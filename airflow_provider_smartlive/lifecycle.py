@@ -135,7 +135,7 @@ def decide(
     """
     if signal is Signal.HAND_OVER:
         return Verdict(Action.NOTHING, "the task still waits; another triggerer goes on")
-    is_our_doing = stopped and signal in _STOPPING and sight in _STOPPED
+    is_our_doing = stopped and sight in _STOPPED.get(signal, ())
     if sight in _OVER and not is_our_doing:
         return _over(signal, sight, ended)
     if signal is Signal.KILL:
@@ -163,11 +163,13 @@ def decide(
 
 _OVER = {Sight.SUCCEED, Sight.FAILED, Sight.BLOCKED, Sight.NOT_FOUND}
 
-#: For what a job is stopped without anybody's decision.
-_STOPPING = {Signal.TIMEOUT, Signal.DEADLINE, Signal.DISCONNECTED}
-
-#: What MetaStudio may say of a job that was stopped; the state after a stop is not documented.
-_STOPPED = {Sight.SUCCEED, Sight.NOT_FOUND}
+#: For what a job is stopped without anybody's decision, and what MetaStudio may say of it then: the state after a stop
+#: is not documented. A planned end that it calls a failure is no reason to begin the show again.
+_STOPPED = {
+    Signal.DEADLINE: {Sight.SUCCEED, Sight.FAILED, Sight.NOT_FOUND},
+    Signal.TIMEOUT: {Sight.SUCCEED, Sight.NOT_FOUND},
+    Signal.DISCONNECTED: {Sight.SUCCEED, Sight.NOT_FOUND},
+}
 
 
 def _over(signal: Signal, sight: Sight, ended: bool) -> Verdict:

@@ -60,6 +60,7 @@ class Acquisition:
         self.now = now
         self.outputs: tuple[str, ...] = ()
         self._start: JobStart | None = None
+        self._record: JobRecord | None = None
 
     def obtain(self, wanted: StartArguments) -> Obtained:
         """
@@ -69,6 +70,7 @@ class Acquisition:
         :raises AirflowFailException: if no retry can help.
         """
         record, attempt = self.task.record(), self.task.attempt
+        self._record = record
         start = self._start = self._make_start(wanted.limits)
         if record is not None and record.is_later_than(attempt):
             raise AirflowFailException(
@@ -170,7 +172,7 @@ class Acquisition:
         return JobStart(
             self.hook_of,
             task=self.task,
-            secrets=settings.callback_secrets(),
+            secrets=_secrets_or_none(),
             deployment=settings.deployment(),
             look_again_window=limits.look_again_window,
             stop_grace=limits.stop_grace,
@@ -186,10 +188,18 @@ class Acquisition:
         :param discard: remember that the job's end is nobody's result.
         """
         start = self._start or self._make_start(WaitLimits(interval=0))
-        # The latest record may be one that Airflow could not store.
-        record = start.latest or self.task.record()
+        # The latest record may be one that Airflow could not store, and Airflow may not be there to be asked again.
+        record = start.latest or self._record or self.task.record()
         if record is None or record.is_later_than(self.task.attempt):
             return
         ended = start.end(record)
         if discard:
             self.task.save(ended)
+
+
+def _secrets_or_none() -> tuple[str, ...]:
+    """Return the callback secrets; a job whose id is known can be stopped without them."""
+    try:
+        return settings.callback_secrets()
+    except ValueError:
+        return ()

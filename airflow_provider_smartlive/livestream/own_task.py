@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, tzinfo
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from airflow.sdk.exceptions import AirflowRuntimeError
+from airflow.sdk.definitions.retry_policy import RetryAction
+from airflow.sdk.exceptions import AirflowFailException, AirflowRuntimeError
 
 from airflow_provider_smartlive.callbacks.route import Identity
 from airflow_provider_smartlive.callbacks.table import CallbackTable
@@ -29,7 +30,7 @@ from airflow_provider_smartlive.livestream.starter import Starter
 from airflow_provider_smartlive.metastudio.ids import same_id
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import Context, RetryPolicy
 
     from airflow_provider_smartlive.callbacks.table import JobCallbacks
 
@@ -38,6 +39,9 @@ STORE_KEY = "smartlive_job"
 
 #: Seconds between the tries to reach Airflow's API; its client has tried for a while already each time.
 API_PAUSES = (1.0, 2.0, 4.0, 8.0)
+
+#: The same for a process that is told to end: Airflow gives it five seconds.
+KILL_PAUSES = (0.5,) * 6
 
 T = TypeVar("T")
 
@@ -48,6 +52,7 @@ class OwnTask:
 
     :param context: Airflow's task context.
     :param retries: the operator's ``retries``.
+    :param retry_policy: the operator's ``retry_policy``.
     :param resumed: whether this process goes on after a deferral.
     :param sleep: waits between two tries to reach Airflow's API, in seconds.
     """
@@ -57,11 +62,14 @@ class OwnTask:
         context: Context,
         *,
         retries: int = 0,
+        retry_policy: RetryPolicy | None = None,
         resumed: bool = False,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._resumed = resumed
         self._retries = retries
+        self._retry_policy = retry_policy
+        self._context = context
         self._sleep = sleep
         self._ti = context["ti"]
         self._store = context["task_state_store"]
@@ -83,6 +91,20 @@ class OwnTask:
     def is_last_try(self) -> bool:
         """Whether no retry is left after this try."""
         return bool(self._ti.try_number > self._ti.max_tries)
+
+    def fails_for_good(self, error: Exception) -> bool:
+        """Whether Airflow will not try again after an error: by its kind, by the task's policy, or by their number."""
+        if self.is_last_try or isinstance(error, AirflowFailException):
+            return True
+        if self._retry_policy is None:
+            return False
+        try:
+            decision = self._retry_policy.evaluate(
+                error, self._ti.try_number, self._ti.max_tries, self._context
+            )
+        except Exception:
+            return False  # as Airflow takes it
+        return decision.action is RetryAction.FAIL
 
     @property
     def due_at(self) -> datetime:
@@ -192,14 +214,14 @@ class OwnTask:
         it: the task is ``running``, elsewhere. So a resumed process leaves the job alone even without a retry; if it
         was its worker that shut down, in the second or two of its life, the backstops are left.
         """
-        state = own_state(self.identity)
+        state = self._ask(lambda: own_state(self.identity), pauses=KILL_PAUSES)
         if state == "running":
             return not self._resumed and self.is_last_try
         return _is_ended(state)
 
-    def _ask(self, action: Callable[[], T]) -> T:
+    def _ask(self, action: Callable[[], T], *, pauses: Sequence[float] = API_PAUSES) -> T:
         """Do something by way of Airflow's API, whose passing faults must not end a livestream."""
-        for pause in API_PAUSES:
+        for pause in pauses:
             try:
                 return action()
             except AirflowRuntimeError:

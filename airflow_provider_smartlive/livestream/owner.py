@@ -222,8 +222,11 @@ class Owner:
         :param reason: for the log and for the error.
         :raises SmartLiveJobFailedError: if the job does not stop.
         """
-        self.task.discard(self.wait.job_id)
-        self._stop(reason)
+        try:
+            self.task.discard(self.wait.job_id)
+        finally:
+            # An Airflow that cannot take the note must not cost the stop.
+            self._stop(reason)
 
     def end(self) -> None:
         """
@@ -231,8 +234,11 @@ class Owner:
 
         :raises SmartLiveJobFailedError: if the job does not stop.
         """
-        if not self._is_over:
-            self._stop("The task failed")
+        if self._is_over:
+            return
+        if self.pause:
+            self.hook.reload()  # MetaStudio refused the credentials: somebody may have mended them
+        self._stop("The task failed")
 
     def leave(self) -> None:
         """

@@ -224,6 +224,24 @@ class LivestreamRunner:
                 source, stopped = reason, True
             return self._result(lambda: self._settle_or_wait(owner, source, stopped=stopped))
 
+    def fail(self, raise_error: Callable[[], object]) -> NoReturn:
+        """
+        Fail as Airflow demands it, and leave the job to a retry only.
+
+        :param raise_error: raises Airflow's own error.
+        """
+        with self._leaving_no_job_behind():
+            self.owner = self._make_owner(self._remembered_wait(), self._limits_or_defaults())
+            raise_error()
+        raise AssertionError("unreachable: Airflow has raised its error")
+
+    def _limits_or_defaults(self) -> WaitLimits:
+        """Return the limits of the wait; arguments that cannot be read must not keep a job from being stopped."""
+        try:
+            return self.read().limits
+        except ValueError:
+            return WaitLimits(interval=0)
+
     def _reason_of_stop(self, owner: Owner) -> WakeSource | None:
         """Return why the trigger was stopping the job, if it was, when the END of that stop resumed the task."""
         moment = owner.wait.next_moment()
@@ -316,7 +334,7 @@ class LivestreamRunner:
             self._quietly(lambda: self.task.note_failure(str(timeout)))
             raise timeout from interrupted
         except Exception as error:
-            if isinstance(error, AirflowFailException) or self.task.is_last_try:
+            if self.task.fails_for_good(error):
                 self._quietly(self._end_job)
             else:
                 reason = _reason(error)
@@ -339,7 +357,10 @@ class LivestreamRunner:
     def _quietly(self, action: Callable[[], None]) -> None:
         """Do what can still be done while the task fails: the error that led here is the one that counts."""
         try:
-            action()
+            try:
+                action()
+            except AirflowTaskTimeout:
+                action()  # execution_timeout comes once, be it in the middle of this
         except Exception as error:
             self.log.error("While the task was failing: %s", error)
 

@@ -271,6 +271,7 @@ class JobStart:
             may_send()
             sent_at = self.now()
             record = replace(planned, sent_at=sent_at, deadline=deadline(sent_at))
+            self.latest = record
             self.task.save(record)
             try:
                 response = hook.start_job(record.room_id, request)
@@ -283,6 +284,7 @@ class JobStart:
                 continue
             except Exception:
                 # A clear answer, or surely not sent: nothing runs, and a retry need not wait for a listing.
+                self.latest = planned
                 self.task.save(planned)
                 raise
             return self._remember(record, response.job_id, sent_at, Origin.STARTED, response)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, cast
 
 from airflow.sdk import BaseOperator
 
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from airflow_provider_smartlive.livestream.wait_state import WaitLimits, WaitState
 
 DEFAULT_CONNECTION = "smartlive_default"
+
+
+#: The method that Airflow calls on a task whose trigger failed.
+TRIGGER_FAILED = "__fail__"
 
 
 class StartSmartLiveJobOperator(BaseOperator):
@@ -177,6 +181,19 @@ class StartSmartLiveJobOperator(BaseOperator):
         """
         return self._run(context, resumed=True).resume(event, wait, limits)
 
+    def resume_execution(
+        self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context
+    ) -> dict[str, Any]:
+        """
+        Go on after a deferral; also if Airflow says that the trigger failed, which would leave the job to nobody.
+
+        :raises TaskDeferralError: if the trigger failed; the job is stopped then, unless a retry will take it up.
+        """
+        go_on = partial(super().resume_execution, next_method, next_kwargs, context)
+        if next_method != TRIGGER_FAILED:
+            return cast("dict[str, Any]", go_on())
+        return self._run(context, resumed=True).fail(go_on)
+
     def on_kill(self) -> None:
         """Stop the job if the task was ended from outside; a process that only lost its task leaves it alone."""
         if self.cancel_on_kill:
@@ -187,7 +204,13 @@ class StartSmartLiveJobOperator(BaseOperator):
         from airflow_provider_smartlive.livestream.runner import LivestreamRunner
         from airflow_provider_smartlive.livestream.start_arguments import StartArguments
 
-        task = OwnTask(context, retries=self.retries or 0, resumed=resumed, sleep=self._kill.sleep)
+        task = OwnTask(
+            context,
+            retries=self.retries or 0,
+            retry_policy=self.retry_policy,
+            resumed=resumed,
+            sleep=self._kill.sleep,
+        )
         self._runner = LivestreamRunner(
             task,
             read=lambda: StartArguments.read(self, task),

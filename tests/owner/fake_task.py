@@ -38,6 +38,9 @@ class FakeTask:
     def identity(self) -> Identity:
         return IDENTITY
 
+    def fails_for_good(self, error: Exception) -> bool:
+        return self.is_last_try
+
     def record(self) -> JobRecord | None:
         return JobRecord.load(self.store.get("record"))
 

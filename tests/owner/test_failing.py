@@ -7,7 +7,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowRuntimeError
+from airflow.sdk import RetryDecision, RetryPolicy
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowFailException,
+    AirflowRuntimeError,
+    AirflowTaskTimeout,
+    TaskDeferralError,
+)
 from airflow.sdk.execution_time import comms
 from airflow_stage import LIVE, Show
 from fake_airflow import FakeSupervisor, api_error
@@ -75,8 +82,69 @@ class TestTheLastTry:
             show.go_live(reconcile_interval=30)
         assert show.metastudio.stopped == [show.job.job_id]
 
+    def test_stops_its_job_if_its_trigger_cannot_run(self, deferred: Show) -> None:
+        with pytest.raises(TaskDeferralError):
+            resume_from_a_failed_trigger(deferred)
+        assert deferred.metastudio.running == []
+
+    def test_stops_its_job_although_airflow_takes_no_note_of_it(self, show: Show) -> None:
+        show.metastudio.warnings = ["TOO_SHORT_SCRIPT_TIME"]
+        stored: list[Any] = []
+
+        def refuse(message: Any) -> None:
+            if isinstance(message, comms.SetTaskStateStore):
+                stored.append(message)
+                if len(stored) > 2:
+                    raise api_error()
+
+        show.supervisor.on_message = refuse
+        with pytest.raises((AirflowRuntimeError, AirflowFailException)):
+            show.go_live(warnings_as_errors=True)
+        assert show.metastudio.running == []
+
+    def test_stops_its_job_although_its_time_is_over_meanwhile(self, show: Show) -> None:
+        """Airflow's alarm rings while the failing task looks at its job."""
+        break_airflow(show, comms.SetXCom)
+        look = show.metastudio.show_job
+
+        def alarm_once(room_id: str, job_id: str) -> Any:
+            show.metastudio.show_job = look  # type: ignore[method-assign]  # it rings once
+            raise AirflowTaskTimeout("Timeout")
+
+        show.metastudio.show_job = alarm_once  # type: ignore[method-assign]
+        with pytest.raises(AirflowRuntimeError):
+            show.go_live()
+        assert show.metastudio.running == []
+
+    def test_is_also_one_that_the_retry_policy_ends(self, show: Show) -> None:
+        class Never(RetryPolicy):
+            def evaluate(self, *args: Any, **kwargs: Any) -> RetryDecision:
+                return RetryDecision.fail("never")
+
+        break_airflow(show, comms.SetXCom)
+        with pytest.raises(AirflowRuntimeError):
+            show.go_live(retry_policy=Never(), ti={"max_tries": 5})
+        assert show.metastudio.running == []
+
+
+def resume_from_a_failed_trigger(show: Show, **ti: Any) -> None:
+    """Go live, and let Airflow say that the trigger failed."""
+    call = show._call
+
+    def failing(method: str, context: Any, kwargs: Any) -> Any:
+        return call(method if method == "execute" else "__fail__", context, kwargs)
+
+    show._call = failing  # type: ignore[method-assign]  # Airflow's way to fail a deferred task
+    show.at(show.clock.seconds + 100, lambda: show.wakes("callback", show.job.job_id)())
+    show.go_live(ti=ti)
+
 
 class TestATryBeforeTheLast:
+    def test_leaves_its_job_to_the_retry_if_its_trigger_cannot_run(self, deferred: Show) -> None:
+        with pytest.raises(TaskDeferralError):
+            resume_from_a_failed_trigger(deferred, max_tries=1)
+        assert deferred.metastudio.running != []
+
     def test_leaves_its_job_to_the_retry(self, show: Show) -> None:
         break_airflow(show, comms.SetXCom)
         with pytest.raises(AirflowRuntimeError):

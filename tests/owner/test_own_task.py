@@ -185,9 +185,9 @@ def test_a_task_that_is_gone_was_ended(supervisor: FakeSupervisor) -> None:
 
 
 def test_an_answer_that_does_not_come_is_no_answer(supervisor: FakeSupervisor) -> None:
-    supervisor.faults = [api_error()]
+    supervisor.faults = [api_error()] * 9
     with pytest.raises(AirflowRuntimeError):
-        OwnTask(a_context(supervisor)).is_ended_from_outside()
+        OwnTask(a_context(supervisor), sleep=lambda seconds: None).is_ended_from_outside()
 
 
 def test_a_passing_fault_of_airflow_is_outlasted(supervisor: FakeSupervisor) -> None:
