@@ -83,15 +83,15 @@ class Stage:
             conn_id: {"conn_type": "generic", "host": self.platform_url, "password": key}
             for conn_id, key in self.stream_keys.items()
         }
-        return outputs | {
-            "smartlive_default": {
-                "conn_type": "smartlive",
-                "host": self.sandbox_url,
-                "login": self.access_key,
-                "password": self.secret_key,
-                "extra": {"project_id": self.project_id},
-            },
+        metastudio = {
+            "conn_type": "smartlive",
+            "host": self.sandbox_url,
+            "login": self.access_key,
+            "password": self.secret_key,
+            "extra": {"project_id": self.project_id},
         }
+        # The second one is for what MetaStudio refuses: over that connection nobody is asked for minutes then.
+        return outputs | {"smartlive_default": metastudio, "smartlive_refused": metastudio}
 
     def arrived(self) -> list[dict[str, Any]]:
         """Return the platform's latest counts (``video_frames``, ``bytes``, ...), one dict for each stream."""

@@ -16,7 +16,6 @@ import pytest
 from airflow.sdk.timezone import utcnow
 from airflow.triggers.base import BaseTrigger
 
-from airflow_provider_smartlive import triggers
 from airflow_provider_smartlive.livestream.starter import Starter
 from airflow_provider_smartlive.livestream.wait_state import WaitLimits, WaitState
 from airflow_provider_smartlive.metastudio.signing import Credentials
@@ -102,7 +101,7 @@ async def test_a_thousand_triggers_add_no_stall(studio: Studio, monkeypatch: pyt
         "extra": {"project_id": "fake-project"},
     }
     monkeypatch.setenv("AIRFLOW_CONN_SMARTLIVE_DEFAULT", json.dumps(connection))
-    monkeypatch.setattr(triggers, "first_read", lambda: 0.01)
+    monkeypatch.setattr("airflow_provider_smartlive.triggers.job.first_read", lambda: 0.01)
 
     async def nothing_called_back(starter: Starter, job_id: str) -> None:
         return None

@@ -212,7 +212,7 @@ ROWS = (
         show=ENDLESS,
         act=lambda stand: stand.rule(unreachable(times=None)),
         ends=FAILED,
-        left=True,
+        stops=True,
     ),
     Row(
         "unknown for a while",
@@ -224,6 +224,7 @@ ROWS = (
     Row(
         "refused for a moment",
         "the job succeeded; END was not seen.",
+        way="refused",
         show=ENDLESS,
         faults=(
             NO_END,

@@ -20,6 +20,8 @@ WAYS: dict[str, dict[str, Any]] = {
     "leaving": {"stop_after_end": False},
     "steady": {"fail_on_disconnect_longer_than": timedelta(seconds=3)},
     "failing_fast": {},
+    # What MetaStudio refuses, it refuses for a connection: nobody is asked over it for minutes.
+    "refused": {"smartlive_conn_id": "smartlive_refused"},
 }
 
 #: Seconds until the other task of ``transitions_failing_fast`` fails; by then the stream is up.
