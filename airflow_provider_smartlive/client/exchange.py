@@ -128,6 +128,10 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+#: Statuses that a proxy gives by itself after it has forwarded a request, perhaps: time-outs, hang-ups, replays.
+_AFTER_FORWARDING = frozenset({408, 425, 460, 499})
+
+
 class Exchange:
     """
     The rules of talking to MetaStudio over one connection.
@@ -232,7 +236,9 @@ class Exchange:
         else:
             error = refusal(reply, secrets=self._secrets(call), now=self._now())
             self._remark_clock(error, reply)
-            unclear = isinstance(error, errors.ServerError)
+            unclear = isinstance(error, errors.ServerError) or (
+                error.error_code is None and reply.status in _AFTER_FORWARDING
+            )
         return self._placed(_ambiguous(error) if call.starts_job and unclear else error, call)
 
     def _placed(self, error: errors.MetaStudioError, call: Call[Any]) -> errors.MetaStudioError:

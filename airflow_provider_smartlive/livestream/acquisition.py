@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -71,7 +71,10 @@ class Acquisition:
         """
         record, attempt = self.task.record(), self.task.attempt
         self._record = record
-        start = self._start = self._make_start(wanted.limits)
+        run_config = wanted.fields.get("job_run_config")
+        is_single = isinstance(run_config, Mapping) and run_config.get("single_job_in_room") is True
+        here = (wanted.smartlive_conn_id, wanted.room_id)
+        start = self._start = self._make_start(wanted.limits, single_job_in=here if is_single else None)
         if record is not None and record.is_later_than(attempt):
             raise AirflowFailException(
                 "This task was cleared while its process went on: a later one has its place."
@@ -169,7 +172,7 @@ class Acquisition:
                 f"{too_late}"
             ) from None
 
-    def _make_start(self, limits: WaitLimits) -> JobStart:
+    def _make_start(self, limits: WaitLimits, single_job_in: tuple[str, str] | None = None) -> JobStart:
         return JobStart(
             self.hook_of,
             task=self.task,
@@ -177,6 +180,7 @@ class Acquisition:
             deployment=settings.deployment(),
             look_again_window=limits.look_again_window,
             stop_grace=limits.stop_grace,
+            single_job_in=single_job_in,
             log=self.log,
             now=self.now,
             sleep=self.kill.sleep,

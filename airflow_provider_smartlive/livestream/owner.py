@@ -292,7 +292,9 @@ class Owner:
 
     def _stop(self, reason: str) -> Sighting:
         grace = self.limits.stop_grace
-        sighting = stop_and_confirm(self.hook, self.wait.room_id, self.wait.job_id, grace=grace)
+        shown_by = self.wait.started_at + timedelta(seconds=self.limits.look_again_window)
+        lag = max(0.0, (shown_by - self.now()).total_seconds())
+        sighting = stop_and_confirm(self.hook, self.wait.room_id, self.wait.job_id, grace=grace, lag=lag)
         self._is_over = is_over(sighting)
         if not self._is_over:
             raise SmartLiveJobFailedError(

@@ -20,6 +20,7 @@ from airflow_provider_smartlive.lifecycle import Sight
 from airflow_provider_smartlive.livestream.ownership import callback_url_of, route_of
 from airflow_provider_smartlive.livestream.sighting import ACTIVE_STATES, Sighting
 from airflow_provider_smartlive.livestream.stop import is_over, look, stop_and_confirm
+from airflow_provider_smartlive.metastudio.errors import Conflict, MetaStudioError
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger as Logger
@@ -84,6 +85,8 @@ class JobStart:
     :param deployment: the mark of this deployment: another one's jobs are not touched.
     :param look_again_window: seconds for which MetaStudio may not show a job that was started.
     :param stop_grace: seconds that a job gets to stop.
+    :param single_job_in: connection and room of the start that is wanted, if MetaStudio is asked to refuse a second
+        job there: then a start with an unknown outcome in that room cannot be doubled.
     """
 
     def __init__(
@@ -95,6 +98,7 @@ class JobStart:
         deployment: str,
         look_again_window: float,
         stop_grace: float,
+        single_job_in: tuple[str, str] | None = None,
         log: Logger,
         now: Callable[[], datetime],
         sleep: Callable[[float], None] = time.sleep,
@@ -105,11 +109,14 @@ class JobStart:
         self.deployment = deployment
         self.look_again_window = timedelta(seconds=look_again_window)
         self.stop_grace = stop_grace
+        self.single_job_in = single_job_in
         self.log = log
         self.now = now
         self.sleep = sleep
         #: The record with the job, before anything else can fail.
         self.latest: JobRecord | None = None
+        self._has_record = False
+        self._is_unclear = False
 
     # -- the job of an earlier try
 
@@ -120,6 +127,7 @@ class JobStart:
         :raises AmbiguousStartError: if a start may have been received and that cannot be found out.
         :raises MetaStudioError: if MetaStudio cannot be asked.
         """
+        self._has_record = True
         if record.job_id is None:
             return self._search(record) if record.is_unsettled else None
         sighting = self._look(record, record.job_id)
@@ -139,6 +147,7 @@ class JobStart:
         :raises AirflowException: if a job still runs although it was told to stop.
         :raises MetaStudioError: if MetaStudio cannot be asked.
         """
+        self._has_record = True
         if record.job_id is not None:
             self._stop(record, record.job_id, self._look(record, record.job_id))
             return record.without(record.job_id)
@@ -155,7 +164,7 @@ class JobStart:
 
     def _look(self, record: JobRecord, job_id: str) -> Sighting:
         """Ask for a job by its id; right after its start, that MetaStudio does not know it tells nothing."""
-        known_until = (record.sent_at or self.now()) + self.look_again_window
+        known_until = self._shown_by(record)
         while True:
             sighting = look(self.hook_of(record.smartlive_conn_id), record.room_id, job_id)
             if sighting.sight in (Sight.UNKNOWN, Sight.REFUSED) and sighting.error and not sighting.job:
@@ -163,6 +172,10 @@ class JobStart:
             if sighting.sight is not Sight.NOT_FOUND or self.now() >= known_until:
                 return sighting
             self.sleep(LOOK_AGAIN_INTERVAL)
+
+    def _shown_by(self, record: JobRecord) -> datetime:
+        """Return by when MetaStudio must show the job of a start."""
+        return (record.sent_at or self.now()) + self.look_again_window
 
     def _search(self, record: JobRecord, *, own_failure: bool = False) -> Obtained | None:
         """
@@ -212,7 +225,11 @@ class JobStart:
         :param candidates: those of them that must not be the one.
         """
         listing_tells = record.calls_back and any(map(callback_url_of, jobs))
-        if record.single_job_in_room or listing_tells or all(map(callback_url_of, candidates)):
+        if listing_tells or all(map(callback_url_of, candidates)):
+            return
+        here = (record.smartlive_conn_id, record.room_id)
+        if record.single_job_in_room and here == self.single_job_in:
+            self._is_unclear = True
             return
         raise AmbiguousStartError(
             f"A start in room {record.room_id} has an unknown outcome, and MetaStudio's listing carries no "
@@ -235,6 +252,9 @@ class JobStart:
         self, record: JobRecord, job_id: str, sighting: Sighting, *, own_failure: bool = False
     ) -> Obtained | None:
         running = {Sight.ACTIVE, Sight.UNKNOWN}  # one whose state cannot be read may run
+        if sighting.sight is Sight.NOT_FOUND and record.has_ended(job_id):
+            # MetaStudio has forgotten a show that an earlier try saw end.
+            return self._remember(record, job_id, record.started_at or self.now(), Origin.FINISHED)
         claimable = running | {Sight.SUCCEED, Sight.BLOCKED} | ({Sight.FAILED} if own_failure else set())
         if sighting.sight not in claimable:
             return None
@@ -282,7 +302,16 @@ class JobStart:
                 if obtained := self._search(record, own_failure=True):
                     return obtained
                 continue
-            except Exception:
+            except Conflict as error:
+                if self._is_unclear:
+                    raise AmbiguousStartError(
+                        f"Room {record.room_id} has a job already, and an earlier start of this task has an unknown "
+                        f"outcome: it may be that job. {error}"
+                    ) from error
+                self.latest = planned
+                self.task.save(planned)
+                raise
+            except MetaStudioError:
                 # A clear answer, or surely not sent: nothing runs, and a retry need not wait for a listing.
                 self.latest = planned
                 self.task.save(planned)
@@ -294,16 +323,17 @@ class JobStart:
         )
 
     def _stop_others(self, hook: SmartLiveTaskHook, planned: JobRecord) -> None:
-        """Stop what this task left running in the room although no record tells of it."""
-        for job in hook.list_room_jobs(planned.room_id, state=ACTIVE_STATES):
+        """Stop what this task left running, in whatever room, although no record tells of it."""
+        for job in list(hook.list_jobs(state=ACTIVE_STATES)):
             route = self._route_of(job)
             if route is None or self.deployment != route.deployment:
                 continue
-            if route.generation > planned.generation:
+            # Without a record its run was deleted, and generations were named by the clocks of different machines.
+            if self._has_record and route.generation > planned.generation:
                 raise AirflowFailException(
                     f"Job {job.job_id} belongs to a later life of this task: it was cleared while this process ran."
                 )
-            self._stop(planned, job.job_id, Sighting.of(job))
+            self._stop(replace(planned, room_id=job.room_id or planned.room_id), job.job_id, Sighting.of(job))
 
     def _remember(
         self,
@@ -323,7 +353,8 @@ class JobStart:
             return
         self.log.info("Stopping job %s in room %s, which nobody owns any more.", job_id, record.room_id)
         hook = self.hook_of(record.smartlive_conn_id)
-        if not is_over(stop_and_confirm(hook, record.room_id, job_id, grace=self.stop_grace)):
+        lag = max(0.0, (self._shown_by(record) - self.now()).total_seconds())
+        if not is_over(stop_and_confirm(hook, record.room_id, job_id, grace=self.stop_grace, lag=lag)):
             raise AirflowException(
                 f"Job {job_id} of this task is still running in room {record.room_id} although it was told to stop; "
                 "starting another one would stream twice."

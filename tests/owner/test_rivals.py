@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 from airflow_stage import Show
@@ -11,6 +13,7 @@ from fake_metastudio import ROOM, FakeJob, unreachable
 from airflow_provider_smartlive.callbacks.route import Identity, Route, issue
 from airflow_provider_smartlive.livestream.runner import MAX_RIVALS
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
+from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
 from airflow_provider_smartlive.metastudio.start import StartJobRequest
 
 OTHER_ROOM = "24bad716-87b1-45e5-8912-00000000000b"
@@ -92,10 +95,14 @@ def test_tasks_that_start_at_the_same_time(show: Show) -> None:
 
 
 def test_a_listing_that_fails_costs_only_the_warning(show: Show, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(**_: str) -> None:
-        raise unreachable()
+    list_jobs = show.metastudio.list_jobs
 
-    monkeypatch.setattr(show.metastudio, "list_jobs", fail)
+    def fail_after_the_start(**filters: str) -> Iterator[SmartLiveJob]:
+        if show.metastudio.jobs:
+            raise unreachable()
+        return list_jobs(**filters)
+
+    monkeypatch.setattr(show.metastudio, "list_jobs", fail_after_the_start)
     assert warnings(show) == []
     assert len(show.metastudio.running) == 1
 

@@ -21,7 +21,6 @@ from airflow_provider_smartlive.livestream.start import AmbiguousStartError, Job
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
 from airflow_provider_smartlive.metastudio.errors import (
     AuthenticationError,
-    Conflict,
     NotFound,
     QuotaExceeded,
 )
@@ -69,6 +68,9 @@ class Task:
             deployment=deployment,
             look_again_window=WINDOW,
             stop_grace=stop_grace,
+            single_job_in=("smartlive_default", room_id)
+            if (fields.get("job_run_config") or {}).get("single_job_in_room")
+            else None,
             log=structlog.get_logger(),
             now=self.clock,
             sleep=self.clock.sleep,
@@ -130,7 +132,7 @@ def test_it_looks_before_it_sends(task: Task) -> None:
     task.metastudio.start_outcomes = [Crash()]
     with pytest.raises(Crash):
         task.run()
-    assert task.metastudio.asked["list"] == 1
+    assert task.metastudio.asked["list_all"] == 1
 
 
 def test_a_retry_adopts_the_job_that_runs(task: Task) -> None:
@@ -392,7 +394,7 @@ def test_a_job_that_metastudio_does_not_show_yet_is_waited_for(task: Task) -> No
 
 def test_a_later_life_is_left_alone_by_a_process_of_an_earlier_one(task: Task) -> None:
     task.run(generation=5)
-    task.store.clear()
+    task.store["record"] = a_record(3).dump()
     with pytest.raises(AirflowFailException, match="later life"):
         task.run(generation=4)
     assert len(task.metastudio.running) == 1
@@ -482,7 +484,7 @@ def test_a_job_that_runs_comes_before_one_that_is_over(task: Task) -> None:
 def test_only_running_jobs_are_asked_for_before_a_start(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[dict[str, Any]] = []
     monkeypatch.setattr(
-        FakeMetaStudio, "list_room_jobs", lambda self, room_id, **filters: asked.append(filters) or iter([])
+        FakeMetaStudio, "list_jobs", lambda self, **filters: asked.append(filters) or iter([])
     )
     task.run()
     assert asked == [{"state": "WAITING,PROCESSING"}]
@@ -606,9 +608,55 @@ def test_single_job_in_room_makes_sending_again_safe(task: Task) -> None:
 
 def test_single_job_in_room_lets_metastudio_refuse_the_second(task: Task) -> None:
     task.metastudio.start_outcomes = [After(ambiguous())]
-    with pytest.raises(Conflict):
+    with pytest.raises(AmbiguousStartError, match="it may be that job"):
         task.run(use_callbacks=False, job_run_config={"single_job_in_room": True})
     assert len(task.metastudio.running) == 1
+    assert task.record is not None
+    assert task.record.is_unsettled, "a retry must not forget it either"
+
+
+@pytest.mark.parametrize(
+    "retry", [{"room_id": OTHER_ROOM, "job_run_config": {"single_job_in_room": True}}, {}]
+)
+def test_single_job_in_room_is_believed_for_that_room_and_request_only(
+    task: Task, retry: dict[str, Any]
+) -> None:
+    task.metastudio.start_outcomes = [After(Crash())]
+    with pytest.raises(Crash):
+        task.run(use_callbacks=False, job_run_config={"single_job_in_room": True})
+    with pytest.raises(AmbiguousStartError):
+        task.run(use_callbacks=False, **retry)
+    assert len(task.metastudio.running) == 1
+
+
+def test_a_show_that_metastudio_has_forgotten_is_not_started_again(task: Task) -> None:
+    first = task.run()
+    assert task.record is not None
+    task.store["record"] = replace(task.record, ended=True).dump()
+    task.metastudio.jobs.clear()
+    task.clock.sleep(60)
+    again = task.run()
+    assert (again.job_id, again.origin) == (first.job_id, Origin.FINISHED)
+
+
+def test_without_a_record_jobs_in_other_rooms_are_stopped_too(task: Task) -> None:
+    """Its run was deleted and triggered again: nothing is remembered, and clocks of workers differ."""
+    first = task.run(generation=5)
+    task.store.clear()
+    again = task.run(generation=4, room_id=OTHER_ROOM)
+    assert task.metastudio.stopped == [first.job_id]
+    assert task.metastudio.running == [again.job_id]
+
+
+@pytest.mark.parametrize("generation", [0, 1])
+def test_a_job_that_metastudio_does_not_show_yet_is_stopped_all_the_same(task: Task, generation: int) -> None:
+    first = task.run()
+    if generation == 0:
+        FakeTask(store=task.store).discard(first.job_id)
+    task.metastudio.show_outcomes = [NotFound("job not found", http_status=404) for _ in range(4)]
+    task.metastudio.listing_lag = timedelta(seconds=WINDOW)
+    again = task.run(generation=generation)
+    assert task.metastudio.running == [again.job_id]
 
 
 @pytest.mark.parametrize(

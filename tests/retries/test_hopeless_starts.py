@@ -129,7 +129,7 @@ def test_a_wrong_key_is_tried_once(
     monkeypatch.setenv("AIRFLOW_CONN_SMARTLIVE_DEFAULT", json.dumps(connection))
     text = refused(context, smartlive_sandbox)
     assert "APIGW.0301" in text
-    assert "connection 'smartlive_default', room" in text
+    assert "connection 'smartlive_default'" in text
     assert "Check login and password" in text
     assert len(smartlive_sandbox.ledger(kind="request")) == 1
 
@@ -137,7 +137,7 @@ def test_a_wrong_key_is_tried_once(
 @pytest.mark.usefixtures("smartlive_connection")
 def test_a_room_that_is_not_there(context: dict[str, Any], smartlive_sandbox: LocalSandbox) -> None:
     text = refused(context, smartlive_sandbox, room_id="another-room")
-    assert "[list_room_jobs, connection 'smartlive_default', room 'another-room']" in text
+    assert "[start_job, connection 'smartlive_default', room 'another-room']" in text
     assert "Check room_id" in text
 
 
