@@ -10,8 +10,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from airflow.sdk.exceptions import AirflowRuntimeError
-
 from airflow_provider_smartlive.callbacks.route import Identity
 from airflow_provider_smartlive.callbacks.table import CallbackTable
 from airflow_provider_smartlive.callbacks.waiter import (
@@ -24,6 +22,7 @@ from airflow_provider_smartlive.callbacks.waiter import (
 )
 from airflow_provider_smartlive.lifecycle import Signal, signal_of_cancel
 from airflow_provider_smartlive.links import SmartLiveRoomLink
+from airflow_provider_smartlive.livestream.airflow_api import ask
 from airflow_provider_smartlive.livestream.record import Attempt, JobRecord
 from airflow_provider_smartlive.livestream.starter import Starter
 from airflow_provider_smartlive.metastudio.ids import same_id
@@ -35,9 +34,6 @@ if TYPE_CHECKING:
 
 #: Key in Airflow's task state store, which outlives a try and a clear.
 STORE_KEY = "smartlive_job"
-
-#: Seconds between the tries to reach Airflow's API; its client has tried for a while already each time.
-API_PAUSES = (1.0, 2.0, 4.0, 8.0)
 
 T = TypeVar("T")
 
@@ -199,12 +195,7 @@ class OwnTask:
 
     def _ask(self, action: Callable[[], T]) -> T:
         """Do something by way of Airflow's API, whose passing faults must not end a livestream."""
-        for pause in API_PAUSES:
-            try:
-                return action()
-            except AirflowRuntimeError:
-                self._sleep(pause)
-        return action()
+        return ask(action, sleep=self._sleep)
 
 
 def _is_ended(state: str | None) -> bool:
