@@ -23,10 +23,10 @@ from airflow.models.xcom import XComModel
 from airflow.sdk.timezone import utcnow
 from airflow.utils.session import create_session
 from airflow.utils.state import State, TaskInstanceState
-from sqlalchemy import and_, select
+from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.callbacks import rows
@@ -44,7 +44,7 @@ from airflow_provider_smartlive.callbacks.waiter import (
 )
 from airflow_provider_smartlive.callbacks.waiting import wake_waiters
 from airflow_provider_smartlive.metastudio.events import CallbackEvent
-from airflow_provider_smartlive.metastudio.ids import same_id
+from airflow_provider_smartlive.metastudio.ids import is_id, same_id
 
 #: How often a transaction is tried that the database broke off in favour of another one.
 ATTEMPTS = 4
@@ -263,19 +263,17 @@ def _table_of_life(value: object, generation: str) -> CallbackTable:
 
 
 def find_task(identity: Identity) -> TaskFacts | None:
-    """Look up, for the sweep, the task instance in whose name a job runs; None if there is none."""
+    """
+    Look up, for the sweep, the task instance in whose name a job runs; None if there is none.
+
+    With ``[core] xcom_backend`` XComs may be kept elsewhere, and the row then says where: that is not known here.
+    """
+    said, table = aliased(XComModel), aliased(XComModel)
     statement = (
-        select(TaskInstance.state, TaskInstance.max_tries, DagRun.state, XComModel.value)
+        select(TaskInstance.state, TaskInstance.max_tries, DagRun.state, said.value, table.value)
         .join(DagRun, and_(DagRun.dag_id == TaskInstance.dag_id, DagRun.run_id == TaskInstance.run_id))
-        .outerjoin(
-            XComModel,
-            and_(
-                XComModel.dag_run_id == DagRun.id,
-                XComModel.task_id == TaskInstance.task_id,
-                XComModel.map_index == TaskInstance.map_index,
-                XComModel.key == JOB_ID_KEY,
-            ),
-        )
+        .outerjoin(said, _xcom_of_task(said, JOB_ID_KEY))
+        .outerjoin(table, _xcom_of_task(table, XCOM_TABLE_KEY))
         .where(
             TaskInstance.dag_id == identity.dag_id,
             TaskInstance.run_id == identity.run_id,
@@ -287,12 +285,22 @@ def find_task(identity: Identity) -> TaskFacts | None:
         row = session.execute(statement).one_or_none()
     if row is None:
         return None
-    state, max_tries, run_state, job_id = row
+    state, max_tries, run_state, job_id, callbacks = row
     return TaskFacts(
         state,
         run_goes_on=run_state in State.unfinished_dr_states,
         max_tries=max_tries,
-        job_id=job_id if isinstance(job_id, str) else None,
+        job_id=job_id if isinstance(job_id, str) and is_id(job_id) else None,
+        generation=CallbackTable.load(callbacks).generation or None,
+    )
+
+
+def _xcom_of_task(xcom: type[XComModel], key: str) -> ColumnElement[bool]:
+    return and_(
+        xcom.dag_run_id == DagRun.id,
+        xcom.task_id == TaskInstance.task_id,
+        xcom.map_index == TaskInstance.map_index,
+        xcom.key == key,
     )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from airflow.sdk.definitions.retry_policy import RetryAction
-from airflow.sdk.exceptions import AirflowFailException, AirflowRuntimeError
+from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_smartlive.callbacks.route import Identity
 from airflow_provider_smartlive.callbacks.table import CallbackTable
@@ -25,6 +25,7 @@ from airflow_provider_smartlive.callbacks.waiter import (
 )
 from airflow_provider_smartlive.lifecycle import Signal, signal_of_cancel
 from airflow_provider_smartlive.links import SmartLiveRoomLink
+from airflow_provider_smartlive.livestream.airflow_api import API_PAUSES, ask
 from airflow_provider_smartlive.livestream.record import Attempt, JobRecord
 from airflow_provider_smartlive.livestream.starter import Starter
 from airflow_provider_smartlive.metastudio.ids import same_id
@@ -37,10 +38,7 @@ if TYPE_CHECKING:
 #: Key in Airflow's task state store, which outlives a try and a clear.
 STORE_KEY = "smartlive_job"
 
-#: Seconds between the tries to reach Airflow's API; its client has tried for a while already each time.
-API_PAUSES = (1.0, 2.0, 4.0, 8.0)
-
-#: The same for a process that is told to end: Airflow gives it five seconds.
+#: Seconds between the tries to reach Airflow's API in a process that is told to end: Airflow gives it five.
 KILL_PAUSES = (0.5,) * 6
 
 T = TypeVar("T")
@@ -221,12 +219,7 @@ class OwnTask:
 
     def _ask(self, action: Callable[[], T], *, pauses: Sequence[float] = API_PAUSES) -> T:
         """Do something by way of Airflow's API, whose passing faults must not end a livestream."""
-        for pause in pauses:
-            try:
-                return action()
-            except AirflowRuntimeError:
-                self._sleep(pause)
-        return action()
+        return ask(action, sleep=self._sleep, pauses=pauses)
 
 
 def _is_ended(state: str | None) -> bool:

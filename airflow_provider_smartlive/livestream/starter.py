@@ -197,6 +197,10 @@ class Starter:
         """Return the room of its job, on a worker."""
         return _text(self._pull(ROOM_ID_KEY))
 
+    def generation(self) -> str | None:
+        """Return which life of it its callback table belongs to, on a worker; None if there is no table."""
+        return CallbackTable.load(self._pull(XCOM_TABLE_KEY)).generation or None
+
     def callbacks(self, job_id: str) -> JobCallbacks | None:
         """Return what was called back about a job of it, on a worker."""
         return CallbackTable.load(self._pull(XCOM_TABLE_KEY)).job(job_id)

@@ -75,6 +75,8 @@ def reason_to_stop(job: SmartLiveJob, route: Route, task: TaskFacts | None, *, n
         return "its task instance is gone" if terms.cancel_on_kill else None
     if task.max_tries is not None and task.max_tries != route.max_tries:
         return "its task was cleared and lives on without it"
+    if task.generation is not None and task.generation > route.generation:
+        return "its task was cleared and has begun anew"
     if task.job_id is not None and not same_id(task.job_id, job.job_id):
         return "its task has another job"
     if task.state == "success" and not terms.waits:

@@ -6,10 +6,11 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowRuntimeError
 
 from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError
 from airflow_provider_smartlive.lifecycle import Sight
+from airflow_provider_smartlive.livestream.airflow_api import ask
 from airflow_provider_smartlive.livestream.ownership import active_jobs_of, callback_url_of, route_of
 from airflow_provider_smartlive.livestream.sighting import ACTIVE_STATES, Sighting
 from airflow_provider_smartlive.livestream.stop import is_over, stop_and_confirm
@@ -57,6 +58,8 @@ class Teardown:
         #: Jobs that were dealt with, by their normalised id; and what is said of those that still run.
         self._jobs: dict[str, str] = {}
         self._running: list[str] = []
+        #: Starters whose report could not be read.
+        self._unread: set[Starter] = set()
 
     def stop_named(self, job_id: str, room_id: str | None) -> None:
         """
@@ -91,15 +94,14 @@ class Teardown:
         """
         without_job: set[Starter] = set()
         for starter in starters:
-            job_id, room = starter.job_id(), starter.room_id()
+            job_id, room = self._reported(starter)
             if job_id is None or room is None:
                 without_job.add(starter)
             elif normalise_id(job_id) not in self._jobs:
                 self._stop(room, job_id)
         # A start leaves a job some time before the task can report it, and MetaStudio may show it later still.
-        may_have_lost = {
-            starter for starter in without_job if starters[starter].state in ("success", "failed")
-        }
+        # Any state may be a mark on a task that ran before.
+        may_have_lost = {starter for starter in without_job if starters[starter].is_over}
         until = time.monotonic() + (self.look_again_window if may_have_lost else 0.0)
         while True:
             active = self._active_jobs()
@@ -112,7 +114,9 @@ class Teardown:
         if may_have_lost:
             self._check_unrecognised(may_have_lost, active, room_id)
         for starter in sorted(without_job, key=str):
-            if not starters[starter].is_over:
+            if starter in self._unread:
+                self._running.append(f"Airflow does not say which job the {starter} has reported")
+            elif not starters[starter].is_over:
                 self._running.append(f"the {starter} is {starters[starter]}, and may still start a job")
             else:
                 self.log.info("The %s has started no job: nothing to stop.", starter)
@@ -133,6 +137,15 @@ class Teardown:
                 f"Not everything is over after {self.grace:.0f} s: {'; '.join(self._running)}."
             )
         return list(self._jobs.values())
+
+    def _reported(self, starter: Starter) -> tuple[str | None, str | None]:
+        """Return job and room that a starter reported; nothing if Airflow does not say: its callback URL tells, too."""
+        try:
+            return ask(starter.job_id, sleep=time.sleep), ask(starter.room_id, sleep=time.sleep)
+        except AirflowRuntimeError as error:
+            self._unread.add(starter)
+            self.log.warning("Which job the %s has reported cannot be read: %s", starter, error)
+            return None, None
 
     def _stop_running(self, starters: Iterable[Starter], active: Iterable[SmartLiveJob]) -> set[Starter]:
         """Stop the jobs that carry the callback URL of a starter, and return the starters that have one."""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
+_ID = re.compile(r"[0-9a-f]{32}")
+
 
 def normalise_id(value: str) -> str:
     """
@@ -20,3 +24,8 @@ def same_id(a: str, b: str) -> bool:
     callbacks; that they are equal after the dashes are removed is inferred.
     """
     return normalise_id(a) == normalise_id(b)
+
+
+def is_id(value: str) -> bool:
+    """Tell whether a text is shaped like an identifier of a room or job: a UUID, with dashes or without."""
+    return _ID.fullmatch(normalise_id(value)) is not None

@@ -97,10 +97,12 @@ class StopSmartLiveJobOperator(NamedJob, BaseOperator):
 
     def _starters(self, context: Context) -> dict[Starter, StarterStatus]:
         """Return the task instances whose jobs are to be stopped, and how they stand."""
+        from airflow_provider_smartlive.livestream.airflow_api import ask
+
         starter = self.find_starter(context)
         if starter is None:
             return {}
-        found = starter.instances()
+        found = ask(starter.instances)
         for status in found.values():
             if status.problem is not None:
                 raise ValueError(status.problem)

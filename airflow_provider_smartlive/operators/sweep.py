@@ -96,4 +96,9 @@ def _find_task(identity: Identity) -> TaskFacts | None:
             return None
         raise
     run_goes_on = str(getattr(run_state, "value", run_state)) in ("queued", "running")
-    return TaskFacts(own_state(identity), run_goes_on=run_goes_on, job_id=starter.job_id())
+    return TaskFacts(
+        own_state(identity),
+        run_goes_on=run_goes_on,
+        job_id=starter.job_id(),
+        generation=starter.generation(),
+    )

@@ -9,7 +9,10 @@ import pytest
 from airflow_provider_smartlive.callbacks import store
 from airflow_provider_smartlive.callbacks.facts import TaskFacts
 from airflow_provider_smartlive.callbacks.route import Identity
-from airflow_provider_smartlive.callbacks.waiter import JOB_ID_KEY
+from airflow_provider_smartlive.callbacks.table import CallbackTable
+from airflow_provider_smartlive.callbacks.waiter import JOB_ID_KEY, XCOM_TABLE_KEY
+
+JOB_ID = "1a2b3c4d-1a2b-3c4d-1a2b-3c4d1a2b3c4d"
 
 
 @pytest.fixture(autouse=True)
@@ -19,11 +22,25 @@ def _here(database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("xcoms", "job_id"),
-    [({}, None), ({JOB_ID_KEY: "a job"}, "a job"), ({JOB_ID_KEY: 7}, None), ({JOB_ID_KEY: ["x"]}, None)],
+    [
+        ({}, None),
+        ({JOB_ID_KEY: JOB_ID}, JOB_ID),
+        ({JOB_ID_KEY: 7}, None),
+        ({JOB_ID_KEY: ["x"]}, None),
+        # What Airflow's XComObjectStorageBackend leaves in the database.
+        ({JOB_ID_KEY: "file:///xcoms/nightly/run/go_live/2f0c.json", XCOM_TABLE_KEY: "s3://xcoms/1"}, None),
+    ],
 )
 def test_a_task_with_its_job(database: Any, xcoms: dict[str, Any], job_id: str | None) -> None:
     task = database.task(state="failed", max_tries=3, xcoms=xcoms)
     assert store.find_task(task) == TaskFacts("failed", run_goes_on=True, max_tries=3, job_id=job_id)
+
+
+def test_a_task_with_its_callback_table(database: Any) -> None:
+    task = database.task(xcoms={XCOM_TABLE_KEY: CallbackTable(generation="2").dump()})
+    found = store.find_task(task)
+    assert found is not None
+    assert found.generation == "2"
 
 
 def test_a_task_that_is_gone(database: Any) -> None:

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
-from fake_airflow import DAG, RUN, FakeSupervisor, a_context
+from airflow.sdk.execution_time import comms
+from fake_airflow import DAG, RUN, FakeSupervisor, a_context, api_error
 from fake_metastudio import ROOM, FakeJob, FakeMetaStudio
 
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.callbacks.route import Identity, Route, issue
 from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError
+from airflow_provider_smartlive.livestream import airflow_api
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
 from airflow_provider_smartlive.metastudio.errors import AuthenticationError
 from airflow_provider_smartlive.metastudio.start import StartJobRequest
@@ -156,11 +158,56 @@ class TestByItsStarter:
         assert stop(supervisor, starter=state, starter_task_id=STARTER) == [job.job_id]
         assert metastudio.running == [other.job_id]
 
+    @pytest.mark.parametrize("state", ["failed", "success", "skipped", "upstream_failed", "removed"])
     def test_also_if_the_listing_does_not_show_it_yet(
-        self, metastudio: FakeMetaStudio, supervisor: FakeSupervisor
+        self, metastudio: FakeMetaStudio, supervisor: FakeSupervisor, state: str
     ) -> None:
         metastudio.clock.at(20, lambda: started(metastudio))
-        assert len(stop(supervisor, starter="failed", starter_task_id=STARTER)) == 1
+        assert len(stop(supervisor, starter=state, starter_task_id=STARTER)) == 1
+        assert metastudio.running == []
+
+    @pytest.mark.parametrize("question", [comms.GetXCom, comms.GetTaskStates])
+    def test_one_fault_of_airflows_api_is_passing(
+        self,
+        metastudio: FakeMetaStudio,
+        supervisor: FakeSupervisor,
+        question: type,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(airflow_api, "API_PAUSES", (0.0,))
+        job = metastudio.add()
+        reports(supervisor, job)
+        faults = [api_error()]
+
+        def fail(message: Any) -> None:
+            if isinstance(message, question) and faults:
+                raise faults.pop()
+
+        supervisor.on_message = fail
+        assert stop(supervisor, starter_task_id=STARTER) == [job.job_id]
+        assert metastudio.running == []
+
+    @pytest.mark.parametrize("is_listed", [True, False])
+    def test_without_the_report_its_callback_url_tells(
+        self,
+        metastudio: FakeMetaStudio,
+        supervisor: FakeSupervisor,
+        is_listed: bool,
+    ) -> None:
+        """If nothing is found so, the report may have named a job that carries no URL: that is no success."""
+        if is_listed:
+            started(metastudio)
+
+        def fail(message: Any) -> None:
+            if isinstance(message, comms.GetXCom):
+                raise api_error()
+
+        supervisor.on_message = fail
+        if is_listed:
+            assert len(stop(supervisor, starter_task_id=STARTER)) == 1
+        else:
+            with pytest.raises(SmartLiveJobFailedError, match="Airflow does not say which job"):
+                stop(supervisor, starter_task_id=STARTER)
         assert metastudio.running == []
 
     def test_one_that_was_reported_and_is_listed_is_one_job(
@@ -206,7 +253,7 @@ class TestByItsStarter:
         self, metastudio: FakeMetaStudio, supervisor: FakeSupervisor, state: str
     ) -> None:
         assert stop(supervisor, starter=state, starter_task_id=STARTER) == []
-        assert metastudio.clock.seconds == (0 if state in ("skipped", "upstream_failed", "removed") else 30)
+        assert metastudio.clock.seconds == 30
 
     @pytest.mark.parametrize("state", [None, "queued", "running", "up_for_retry"])
     def test_one_that_goes_on_may_still_start_one(

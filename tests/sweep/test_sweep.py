@@ -89,6 +89,18 @@ def test_a_job_beside_the_one_that_the_task_has_is_not() -> None:
     assert reason(job(), other) == "its task has another job"
 
 
+@pytest.mark.parametrize(
+    ("generation", "found"),
+    [(None, None), ("1", None), ("2", None), ("3", "its task was cleared and has begun anew")],
+)
+def test_a_job_of_a_life_before_that_of_the_callback_table_is_not(
+    generation: str | None, found: str | None
+) -> None:
+    """Workers cannot ask for ``max_tries``, and a clear need not change it."""
+    task = TaskFacts("deferred", run_goes_on=True, generation=generation)
+    assert reason(job(), task) == found
+
+
 def test_ids_are_compared_without_dashes_and_case() -> None:
     spelt = TaskFacts(
         "deferred", run_goes_on=True, max_tries=2, job_id="1A2B3C4D-1A2B-3C4D-1A2B-3C4D1A2B3C4D"
