@@ -52,6 +52,7 @@ class LockedTask:
 
     id: UUID
     state: str | None
+    next_method: str | None
     max_tries: int
     trigger_id: int | None
     dag_run_id: int
@@ -179,6 +180,7 @@ def _locking(dialect: str) -> Executable:
         .returning(
             task.c.id,
             task.c.state,
+            task.c.next_method,
             task.c.max_tries,
             task.c.trigger_id,
             select(run.c.id).where(*same_run).scalar_subquery(),

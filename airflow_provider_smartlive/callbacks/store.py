@@ -30,7 +30,7 @@ from sqlalchemy.orm import Session, aliased
 
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.callbacks import rows
-from airflow_provider_smartlive.callbacks.facts import TaskFacts
+from airflow_provider_smartlive.callbacks.facts import TaskFacts, has_own_xcoms
 from airflow_provider_smartlive.callbacks.fold import Outcome, OutcomeKind, fold, unrecognised
 from airflow_provider_smartlive.callbacks.route import Identity, OpenedRoute, Route
 from airflow_provider_smartlive.callbacks.table import CallbackTable, JobCallbacks
@@ -41,6 +41,8 @@ from airflow_provider_smartlive.callbacks.waiter import (
     Wake,
     is_fresh,
     is_ours,
+    starter_waiter_key,
+    waiter_key,
 )
 from airflow_provider_smartlive.callbacks.waiting import wake_waiters
 from airflow_provider_smartlive.metastudio.events import CallbackEvent
@@ -228,7 +230,10 @@ class Store:
         resumed = outcome.all_ended and self._resume_owner(session, owner, job, at, may_resume)
         woken = 0
         if knows_job and outcome.reached:
-            woken = wake_waiters(session, identity, job, at, may_resume=may_resume)
+            keys = [waiter_key(job.job_id)]
+            if _has_own_job(owner):
+                keys.append(starter_waiter_key(identity))
+            woken = wake_waiters(session, keys, job, at, may_resume=may_resume)
         return Receipt(outcome, owner_resumed=resumed, waiters_woken=woken)
 
     @staticmethod
@@ -260,6 +265,16 @@ def _table_of_life(value: object, generation: str) -> CallbackTable:
     if generation and generation < table.generation:
         raise Gone
     return CallbackTable(generation=generation) if generation > table.generation else table
+
+
+def _has_own_job(owner: rows.LockedTask) -> bool:
+    """
+    Tell whether the job of a task is of its present try, so that it counts for tasks that wait for whatever job it has.
+
+    While it waits to run again, its last job may end at any time, and the next one is what they wait for.
+    """
+    is_running = owner.state == TaskInstanceState.RUNNING
+    return is_running or has_own_xcoms(owner.state, resumes=owner.next_method is not None)
 
 
 def find_task(identity: Identity) -> TaskFacts | None:

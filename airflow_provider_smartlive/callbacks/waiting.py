@@ -30,8 +30,6 @@ from airflow_provider_smartlive.callbacks.waiter import (
     Waiter,
     Wake,
     is_ours,
-    starter_waiter_key,
-    waiter_key,
 )
 
 log = structlog.get_logger(__name__)
@@ -55,7 +53,7 @@ class WaitingTask:
 
 def wake_waiters(
     session: Session,
-    starter: Identity,
+    keys: Sequence[str],
     job: JobCallbacks,
     at: datetime,
     *,
@@ -64,14 +62,14 @@ def wake_waiters(
     """
     End or resume the tasks that wait for what a job has reached.
 
-    :param starter: The task instance whose job it is.
+    :param keys: The XCom keys under which they may have registered.
     :param at: When the event was accepted.
     :param may_resume: Tells whether a task that deferred then may go back to a worker.
     :return: How many were woken.
     """
     found = [
         task
-        for task in _find(session, [waiter_key(job.job_id), starter_waiter_key(starter)])
+        for task in _find(session, keys)
         if job.has_reached(task.waiter.target_state)
         and (not task.waiter.needs_worker or may_resume(task.deferred_at))
     ]

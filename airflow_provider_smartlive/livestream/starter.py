@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_smartlive.callbacks.facts import did_not_run, has_own_xcoms, is_over
 from airflow_provider_smartlive.callbacks.route import Identity
 from airflow_provider_smartlive.callbacks.table import CallbackTable, JobCallbacks
 from airflow_provider_smartlive.callbacks.waiter import JOB_ID_KEY, ROOM_ID_KEY, XCOM_TABLE_KEY
@@ -17,11 +18,6 @@ if TYPE_CHECKING:
 #: Seconds after which the XComs of a running task are its own. Airflow deletes those of an earlier try only when the
 #: worker has read the DAG file, for which it has 30 seconds (``[core] dagbag_import_timeout``).
 OWN_XCOMS_AFTER = 35.0
-
-_OVER = frozenset({"success", "failed", "upstream_failed", "skipped", "removed"})
-
-#: A task that ended in one of these states did not run, so that its XComs, if any, are of an earlier life.
-_DID_NOT_RUN = frozenset({"upstream_failed", "skipped", "removed"})
 
 
 @dataclass(frozen=True)
@@ -46,7 +42,7 @@ class StarterStatus:
     @property
     def is_over(self) -> bool:
         """Whether it will start no further job."""
-        return self.state in _OVER
+        return is_over(self.state)
 
     @property
     def was_skipped(self) -> bool:
@@ -58,9 +54,9 @@ class StarterStatus:
         """
         Whether its XComs are of the try or life that the state is about.
 
-        Those of a task that waits to run are of an earlier one: Airflow deletes them when the new try begins.
+        What Airflow tells a worker does not tell a task that resumes from one that waits to run: neither has.
         """
-        return self.state == "deferred" or (self.is_over and self.state not in _DID_NOT_RUN)
+        return has_own_xcoms(self.state)
 
     def __str__(self) -> str:
         """Return the state, for messages."""
@@ -153,7 +149,7 @@ class Starter:
 
     def _unmapped(self, state: str | None) -> StarterStatus:
         """Tell a mapped task that is not expanded, yet or ever, from one that is not mapped at all."""
-        if state is None or state in _DID_NOT_RUN:
+        if state is None or did_not_run(state):
             return StarterStatus(state)
         return StarterStatus(
             problem=f"starter_task_id is {self.task_id!r}, which is not mapped: it has no map index "

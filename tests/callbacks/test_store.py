@@ -210,6 +210,39 @@ def test_a_waiter_for_whatever_job_its_starter_has_is_found_without_the_job_id(d
     assert [database.row(task).state for task in (waiter, other)] == ["success", "deferred"]
 
 
+@pytest.mark.parametrize(
+    ("state", "next_method", "woken"),
+    [
+        ("deferred", "execute_complete", True),
+        ("running", None, True),
+        ("scheduled", "execute_complete", True),
+        ("queued", "execute_complete", True),
+        ("success", None, True),
+        ("failed", None, True),
+        ("up_for_retry", None, False),
+        ("restarting", None, False),
+        ("scheduled", None, False),
+        ("queued", None, False),
+        (None, None, False),
+        ("skipped", None, False),
+        ("upstream_failed", None, False),
+    ],
+)
+def test_whoever_follows_a_starter_is_not_woken_by_its_last_job_while_it_waits_to_run(
+    database, state, next_method, woken
+):
+    starter = database.task(state=state, next_method=next_method, xcoms={JOB_ID_KEY: JOB})
+    follows = database.task("follows", like=starter)
+    names = database.task("names", like=starter)
+    registration = Waiter(target_state="END").dump()
+    database.push(follows, starter_waiter_key(starter), registration)
+    database.push(names, waiter_key(JOB), registration)
+
+    receipt = _record(database, starter, stream("END"))
+
+    assert receipt.waiters_woken == 1 + woken, "who names the job by its id is woken in any case"
+
+
 def test_a_waiter_that_needs_a_worker_is_resumed_on_one(database, owner):
     waiter = database.task("watch")
     _wait(database, waiter, needs_worker=True)
