@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -40,6 +40,7 @@ class Owner:
     :param wait: what is known of the job.
     :param limits: the limits of the wait.
     :param task: the task instance that owns it.
+    :param secrets: returns what the request held and no text may repeat; asked only when a failure is worded.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Owner:
         limits: WaitLimits,
         *,
         task: OwnTask,
+        secrets: Callable[[], Iterable[str]] = tuple,
         log: Logger,
         now: Callable[[], datetime],
     ) -> None:
@@ -56,6 +58,7 @@ class Owner:
         self.wait = wait
         self.limits = limits
         self.task = task
+        self.secrets = secrets
         self.pause = 0.0
         self.log = log
         self.now = now
@@ -311,9 +314,21 @@ class Owner:
         if sighting.job is None:
             return text
         if sighting.sight is Sight.BLOCKED:
-            return f"{text} Reason: {safe_text(sighting.job.block_reason) or 'none given'}"
+            return f"{text} Reason: {self._safe(sighting.job.block_reason) or 'none given'}"
         error = sighting.job.error_info
-        return f"{text} {safe_text(error.error_code)}: {safe_text(error.error_msg)}" if error else text
+        return f"{text} {self._safe(error.error_code)}: {self._safe(error.error_msg)}" if error else text
+
+    def _safe(self, text: object) -> str:
+        """Return a text of MetaStudio without what the request held."""
+        try:
+            secrets = tuple(self.secrets())
+        except Exception:
+            # A connection that cannot be read any more must not hide the failure.
+            self.log.warning(
+                "The outputs' connections cannot be read, so that their keys are not known here."
+            )
+            secrets = ()
+        return safe_text(text, secrets=secrets)
 
     def _log_changes(self, callbacks: JobCallbacks | None) -> None:
         """Write the state changes of the stream into the log: one line each, and each of them once."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -62,6 +62,7 @@ class LivestreamRunner:
     :param task: the task instance.
     :param read: reads and checks the operator's arguments.
     :param kill: tells when the task is to end.
+    :param secrets: returns the secrets of the outputs, for texts that may repeat them.
     :param defer: hands the wait to a trigger: takes the :class:`WaitState` and the :class:`WaitLimits`.
     """
 
@@ -72,12 +73,14 @@ class LivestreamRunner:
         read: Callable[[], StartArguments],
         kill: KillSwitch,
         defer: Callable[[WaitState, WaitLimits], NoReturn] | None,
+        secrets: Callable[[], Iterable[str]],
         log: Logger,
     ) -> None:
         self.task = task
         self.read = read
         self.kill = kill
         self.defer = defer
+        self.secrets = secrets
         self.log = log
         self.now = utcnow
         self.hook_of = cache(lambda conn_id: SmartLiveTaskHook(smartlive_conn_id=conn_id))
@@ -272,7 +275,7 @@ class LivestreamRunner:
 
     def _make_owner(self, wait: WaitState, limits: WaitLimits) -> Owner:
         hook = self.hook_of(wait.smartlive_conn_id)
-        return Owner(hook, wait, limits, task=self.task, log=self.log, now=self.now)
+        return Owner(hook, wait, limits, task=self.task, secrets=self.secrets, log=self.log, now=self.now)
 
     def _settle_or_wait(self, owner: Owner, source: WakeSource, *, stopped: bool = False) -> dict[str, Any]:
         result = owner.settle(source, stopped=stopped)

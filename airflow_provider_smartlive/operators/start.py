@@ -216,9 +216,17 @@ class StartSmartLiveJobOperator(BaseOperator):
             read=lambda: StartArguments.read(self, task),
             kill=self._kill,
             defer=self._defer if self.deferrable else None,
+            secrets=self._secrets,
             log=self.log,
         )
         return self._runner
+
+    def _secrets(self) -> list[str]:
+        """Return what the outputs' connections keep secret."""
+        from airflow_provider_smartlive.livestream import arguments, request
+
+        conn_ids = arguments.conn_ids("output_conn_ids", self.output_conn_ids)
+        return [secret for channel in request.channels(conn_ids) for secret in channel.secrets]
 
     def _defer(self, wait: WaitState, limits: WaitLimits) -> NoReturn:
         from airflow_provider_smartlive.triggers import SmartLiveJobTrigger

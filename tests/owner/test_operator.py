@@ -588,6 +588,23 @@ class TestBeingKilled:
 
 
 class TestSecrets:
+    @pytest.mark.parametrize(
+        "text", ["publish of stream {} was rejected", "push to push.example.com/live/{}"]
+    )
+    @pytest.mark.parametrize("state", ["FAILED", "BLOCKED"])
+    def test_a_short_key_in_metastudios_own_words_is_taken_out(
+        self, show: Show, monkeypatch: pytest.MonkeyPatch, state: str, text: str
+    ) -> None:
+        output = {"conn_type": "rtmp", "host": "rtmp://push.example.com/live", "password": "s7-Gold"}
+        monkeypatch.setenv("AIRFLOW_CONN_RTMP_SHORT", json.dumps(output))
+        told = text.format("s7-Gold")
+        error = {"error_info": {"error_code": "MSS.45000009", "error_msg": told}, "block_reason": told}
+        show.at(60, show.ends(state, **error))
+        with pytest.raises(AirflowException) as failure:
+            show.go_live(output_conn_ids=["rtmp_short"], reconcile_interval=30)
+        assert "s7-Gold" not in str(failure.value)
+        assert "push" in str(failure.value) or "publish" in str(failure.value)
+
     def test_no_secret_is_shown_or_stored(self, show: Show, capsys: pytest.CaptureFixture[str]) -> None:
         show.at(600, show.calls_back(*LIVE, output=STREAM_KEY))
         show.at(900, show.ends(), show.calls_back("END", output=STREAM_KEY))
