@@ -71,6 +71,7 @@ def test_without_the_lock_one_of_them_is_lost(database, monkeypatch):
         columns = (
             TaskInstance.id,
             TaskInstance.state,
+            TaskInstance.next_method,
             TaskInstance.max_tries,
             TaskInstance.trigger_id,
             DagRun.id,
