@@ -9,15 +9,42 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from airflow_provider_smartlive.sandbox.auth import Account
+from airflow_provider_smartlive.metastudio.signing import Credentials
 from airflow_provider_smartlive.sandbox.clock import MAX_RATE, MAX_SECONDS
-from airflow_provider_smartlive.sandbox.encoder_job import Audio, Engine
-from airflow_provider_smartlive.sandbox.faults import Fault
+from airflow_provider_smartlive.sandbox.model.faults import Fault
 from airflow_provider_smartlive.sandbox.options import Assumptions
+from airflow_provider_smartlive.sandbox.video.encoder_job import Audio
 
 
 class ConfigError(Exception):
     """The sandbox cannot be set up like this; the text names the place and what is wrong."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """
+    The one account that the sandbox knows.
+
+    :param security_token: if given, the key pair is a temporary one and this token must come with it.
+    :param token: a token that is always valid, for ``X-Auth-Token``.
+    :param domain: the account's name for IAM.
+    :param user: the user's name for IAM.
+    :param password: the user's password for IAM; None refuses every log-in.
+    :raises ValueError: if a key is empty or holds blanks.
+    """
+
+    access_key: str
+    secret_key: str = field(repr=False)
+    project_id: str
+    security_token: str | None = field(default=None, repr=False)
+    token: str | None = field(default=None, repr=False)
+    domain: str = "sandbox"
+    user: str = "sandbox"
+    password: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        # What no client could sign with is no key.
+        Credentials(self.access_key, self.secret_key, self.security_token)
 
 
 class RoomSeed(BaseModel):
@@ -102,7 +129,6 @@ class Config:
     :param any_room: whether a job may be started in a room that nobody made; None: if no room is given.
     :param link: ``rtmp`` publishes video, ``simulated`` claims to.
     :param picture: ``asked`` sends the size that the request asks for, ``small`` 270x480.
-    :param engine: what encodes and sends video.
     :param audio: what is heard.
     :param may_crash: whether the fault "crash" ends the process; else it only breaks the connection, because the
         process is that of a test.
@@ -120,7 +146,6 @@ class Config:
     assumptions: Assumptions = field(default_factory=Assumptions)
     link: Literal["rtmp", "simulated"] = "rtmp"
     picture: Literal["asked", "small"] = "asked"
-    engine: Engine = Engine.PYAV
     audio: Audio = Audio.SILENT
     may_crash: bool = False
     ca_file: Path | None = None

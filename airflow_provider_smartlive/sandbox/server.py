@@ -19,20 +19,23 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from airflow_provider_smartlive.sandbox import api_commands, api_jobs, api_rooms
-from airflow_provider_smartlive.sandbox.call import Operation
+from airflow_provider_smartlive.sandbox.api import commands as api_commands
+from airflow_provider_smartlive.sandbox.api import jobs as api_jobs
+from airflow_provider_smartlive.sandbox.api import rooms as api_rooms
+from airflow_provider_smartlive.sandbox.api.authenticator import Authenticator
+from airflow_provider_smartlive.sandbox.api.call import Operation
+from airflow_provider_smartlive.sandbox.api.control import Control, refuse
+from airflow_provider_smartlive.sandbox.api.dispatcher import Dispatcher
+from airflow_provider_smartlive.sandbox.api.origin_check import OriginCheck
+from airflow_provider_smartlive.sandbox.backend import Backend
 from airflow_provider_smartlive.sandbox.clock import Clock
 from airflow_provider_smartlive.sandbox.config import Config
-from airflow_provider_smartlive.sandbox.control import Control, refuse
-from airflow_provider_smartlive.sandbox.encoder_job import require
-from airflow_provider_smartlive.sandbox.engine import load_shown
-from airflow_provider_smartlive.sandbox.gate import Gate
-from airflow_provider_smartlive.sandbox.http_post import HttpPost
-from airflow_provider_smartlive.sandbox.links import LinkFactory, SimulatedLink, video_links
-from airflow_provider_smartlive.sandbox.origin_check import OriginCheck
-from airflow_provider_smartlive.sandbox.platform import Platform
-from airflow_provider_smartlive.sandbox.services import Services
-from airflow_provider_smartlive.sandbox.store import Store
+from airflow_provider_smartlive.sandbox.model.engine import load_shown
+from airflow_provider_smartlive.sandbox.model.http_post import HttpPost
+from airflow_provider_smartlive.sandbox.model.store import Store
+from airflow_provider_smartlive.sandbox.rtmp.platform import Platform
+from airflow_provider_smartlive.sandbox.video.encoder_job import require_encoder
+from airflow_provider_smartlive.sandbox.video.links import LinkFactory, SimulatedLink, video_links
 
 OPERATIONS: tuple[Operation, ...] = (*api_jobs.OPERATIONS, *api_commands.OPERATIONS, *api_rooms.OPERATIONS)
 
@@ -112,7 +115,7 @@ class Sandbox:
         self._host = host
         self._platform = platform
         self._post = HttpPost(config.ca_file)
-        self.services = Services(
+        self.backend = Backend(
             config,
             [operation.name for operation in OPERATIONS],
             store=store,
@@ -123,7 +126,7 @@ class Sandbox:
         )
         self._server = _Server(
             uvicorn.Config(
-                make_app(self.services),
+                make_app(self.backend),
                 http=_Protocol,
                 lifespan="off",
                 access_log=False,
@@ -143,7 +146,7 @@ class Sandbox:
     async def __aenter__(self) -> Self:
         if self._platform is not None:
             await self._platform.server.start()
-        self.services.start()
+        self.backend.start()
         self._serving = asyncio.create_task(self._server.serve([self._socket]))
         await self._server.ready.wait()
         return self
@@ -154,40 +157,41 @@ class Sandbox:
         self._server.should_exit = True
         if self._serving is not None:
             await self._serving
-        await self.services.close()
+        await self.backend.close()
         await self._post.close()
         if self._platform is not None:
             await self._platform.server.stop()
 
 
-def make_app(services: Services) -> Starlette:
+def make_app(backend: Backend) -> Starlette:
     """Return the web application."""
-    gate = Gate(services, break_off)
+    authenticator = Authenticator(backend.account, backend.clock, backend.assumptions)
+    dispatcher = Dispatcher(backend, authenticator, break_off)
 
-    async def nowhere(request: Request, error: Exception) -> Response:
+    async def not_found(request: Request, error: Exception) -> Response:
         if request.scope["path"].startswith("/sandbox"):
             return await refuse(request, error)
-        return await gate.nowhere(request)
+        return await dispatcher.unknown(request)
 
     routes: list[Route | Mount] = [
-        Route(operation.path, gate.endpoint(operation), methods=[operation.method])
+        Route(operation.path, dispatcher.endpoint(operation), methods=[operation.method])
         for operation in OPERATIONS
     ]
-    own = Middleware(OriginCheck, hosts=services.config.hosts)
-    routes.append(Mount("/sandbox", routes=Control(services).routes(), middleware=[own]))
-    return Starlette(routes=routes, exception_handlers={HTTPException: nowhere})
+    own = Middleware(OriginCheck, hosts=backend.config.hosts)
+    routes.append(Mount("/sandbox", routes=Control(backend, authenticator).routes(), middleware=[own]))
+    return Starlette(routes=routes, exception_handlers={HTTPException: not_found})
 
 
 def link_factory(config: Config) -> LinkFactory:
     """
     Return what opens links as the configuration says.
 
-    :raises MissingEngineError: if what encodes video is not installed.
+    :raises MissingEncoderError: if what encodes video is not installed.
     """
     if config.link == "simulated":
         return SimulatedLink
-    require(config.engine)
-    return video_links(small=config.picture == "small", engine=config.engine, audio=config.audio)
+    require_encoder()
+    return video_links(small=config.picture == "small", audio=config.audio)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -10,10 +10,9 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from airflow_provider_smartlive.sandbox.auth import Account
-from airflow_provider_smartlive.sandbox.config import Config, RoomSeed
-from airflow_provider_smartlive.sandbox.faults import Fault
-from airflow_provider_smartlive.sandbox.platform import Platform
+from airflow_provider_smartlive.sandbox.config import Account, Config, RoomSeed
+from airflow_provider_smartlive.sandbox.model.faults import Fault
+from airflow_provider_smartlive.sandbox.rtmp.platform import Platform
 from airflow_provider_smartlive.sandbox.server import Sandbox
 
 _T = TypeVar("_T")
@@ -107,7 +106,7 @@ class LocalSandbox:
         :param room: more of the room, as the API takes it (``CreateSmartLiveRoomReq``).
         """
         seed = RoomSeed(room_id=room_id, name=name, seconds=seconds, room=room)
-        rooms = self._sandbox.services.rooms
+        rooms = self._sandbox.backend.rooms
         self._do(lambda: rooms.create(seed.body(), room_id=room_id, seconds=seconds))
         return room_id
 
@@ -115,17 +114,17 @@ class LocalSandbox:
         """
         Let something go wrong.
 
-        :param rule: the fields of :class:`~airflow_provider_smartlive.sandbox.faults.Fault`.
+        :param rule: the fields of :class:`~airflow_provider_smartlive.sandbox.model.faults.Fault`.
         """
-        return self._do(lambda: self._sandbox.services.faults.add(Fault(**rule)))
+        return self._do(lambda: self._sandbox.backend.faults.add(Fault(**rule)))
 
     def clear_faults(self) -> None:
         """Let nothing go wrong any more."""
-        self._do(self._sandbox.services.faults.clear)
+        self._do(self._sandbox.backend.faults.clear)
 
     def step(self, seconds: float) -> None:
         """Let show time jump forward by so many seconds."""
-        self._do(lambda: self._sandbox.services.clock.step(seconds))
+        self._do(lambda: self._sandbox.backend.clock.step(seconds))
 
     def ledger(self, **filters: Any) -> list[dict[str, Any]]:
         """
@@ -133,7 +132,7 @@ class LocalSandbox:
 
         :param filters: ``kind``, ``job_id``, ``room_id``, ``after``, ``limit``.
         """
-        return self._do(lambda: list(self._sandbox.services.ledger.read(**filters)))
+        return self._do(lambda: list(self._sandbox.backend.ledger.read(**filters)))
 
     def states(self, job_id: str | None = None) -> list[str]:
         """

@@ -9,17 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_smartlive.metastudio.events import CallbackEvent, StreamState, StreamStateChange
-from airflow_provider_smartlive.sandbox.auth import Account
-from airflow_provider_smartlive.sandbox.callbacks import DeliveryError, Post
+from airflow_provider_smartlive.sandbox.backend import Backend
 from airflow_provider_smartlive.sandbox.clock import ManualClock
-from airflow_provider_smartlive.sandbox.config import Config
-from airflow_provider_smartlive.sandbox.engine import load_shown
-from airflow_provider_smartlive.sandbox.jobs import JobRecord
-from airflow_provider_smartlive.sandbox.links import LinkFault, LinkSpec
-from airflow_provider_smartlive.sandbox.publisher import PublisherStats
+from airflow_provider_smartlive.sandbox.config import Account, Config
+from airflow_provider_smartlive.sandbox.model.callbacks import DeliveryError, Post
+from airflow_provider_smartlive.sandbox.model.engine import load_shown
+from airflow_provider_smartlive.sandbox.model.jobs import JobRecord
+from airflow_provider_smartlive.sandbox.model.store import Store
 from airflow_provider_smartlive.sandbox.server import OPERATIONS
-from airflow_provider_smartlive.sandbox.services import Services
-from airflow_provider_smartlive.sandbox.store import Store
+from airflow_provider_smartlive.sandbox.video.links import LinkFault, LinkSpec
+from airflow_provider_smartlive.sandbox.video.publisher import PublisherStats
 
 ACCESS_KEY = "FAKEACCESSKEY"
 SECRET_KEY = "fake-secret-key-for-tests"
@@ -104,7 +103,7 @@ class StageSet:
         self.pauses: list[float] = []
         store = Store(state)
         self.clock = ManualClock(shown=load_shown(store))
-        self.services = Services(
+        self.backend = Backend(
             Config(ACCOUNT, state=state, **config),
             [operation.name for operation in OPERATIONS],
             store=store,
@@ -113,8 +112,8 @@ class StageSet:
             post=post or self.mail,
             pause=pause or self._pause,
         )
-        self.engine = self.services.engine
-        self.services.start()
+        self.engine = self.backend.engine
+        self.backend.start()
 
     def _open(self, spec: LinkSpec) -> FakeLink:
         link = FakeLink(spec)
@@ -129,7 +128,7 @@ class StageSet:
     ) -> JobRecord:
         """Start a job in a room that exists from now on, with one output unless the settings say otherwise."""
         body = {"room_name": "Studio 1", **(room or {})}
-        made = self.services.rooms.create(
+        made = self.backend.rooms.create(
             body, room_id="24bad716-87b1-45e5-8912-6102f7693265", seconds=seconds
         )
         defaults = {
@@ -150,11 +149,11 @@ class StageSet:
 
     def ledger(self, kind: str, **facts: Any) -> list[dict[str, Any]]:
         """Return the entries of a kind that hold these facts."""
-        entries = self.services.ledger.read(kind=kind, limit=10_000)
+        entries = self.backend.ledger.read(kind=kind, limit=10_000)
         return [entry for entry in entries if facts.items() <= entry.items()]
 
     async def close(self) -> None:
-        await self.services.close()
+        await self.backend.close()
 
 
 def message_of(body: bytes) -> dict[str, Any]:

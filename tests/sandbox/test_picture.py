@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from airflow_provider_smartlive.sandbox.picture import SWEEP, Picture
+from airflow_provider_smartlive.sandbox.video.picture import SWEEP, Picture
 
 NOW = datetime(2026, 11, 23, 19, 30, 15, tzinfo=UTC)
 

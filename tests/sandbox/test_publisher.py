@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 
 from airflow_provider_smartlive.metastudio.events import StreamState
-from airflow_provider_smartlive.sandbox import encoder_job, publisher
 from airflow_provider_smartlive.sandbox.clock import ManualClock
-from airflow_provider_smartlive.sandbox.encoder_job import Audio, EncoderJob, Engine
-from airflow_provider_smartlive.sandbox.publisher import (
-    DEFAULT_WAITING,
+from airflow_provider_smartlive.sandbox.rtmp.output_url import join_output
+from airflow_provider_smartlive.sandbox.video import encoder_job, publisher
+from airflow_provider_smartlive.sandbox.video.encoder_job import (
+    Audio,
+    EncoderJob,
     LinkFault,
-    MissingEngineError,
-    Publisher,
-    join_output,
+    MissingEncoderError,
 )
+from airflow_provider_smartlive.sandbox.video.publisher import DEFAULT_WAITING, Publisher
 
 KEY = "fake-stream-key-1"
 CONNECTED: dict[str, Any] = {"event": "connected"}
@@ -122,7 +122,7 @@ async def test_from_connecting_to_end(scene: Scene) -> None:
 async def test_the_encoder_gets_all_that_was_asked_for(scene: Scene) -> None:
     running = await started(
         scene, script_title="Hello", width=1081, height=1921, frame_rate=30, bitrate_kbit=4000, audio="tone",
-        engine="pyav", watchdog=7.0,
+        watchdog=7.0,
     )  # fmt: skip
     job = scene.encoders[0].job
     assert job == EncoderJob(
@@ -134,7 +134,6 @@ async def test_the_encoder_gets_all_that_was_asked_for(scene: Scene) -> None:
         frame_rate=30,
         bitrate_kbit=4000,
         audio=Audio.TONE,
-        engine=Engine.PYAV,
         stuck_after=14.0,
     )
     assert EncoderJob.load(job.dump()) == job
@@ -373,26 +372,17 @@ def test_no_repr_shows_the_key(scene: Scene) -> None:
     assert KEY not in repr(EncoderJob(url=f"rtmp://h/live/{KEY}", room_name="x"))
 
 
-@pytest.mark.parametrize(
-    ("module", "engine", "remedy"),
-    [("av", "pyav", "[sandbox]"), ("PIL", "pyav", "[sandbox]"), ("PIL", "ffmpeg", "[sandbox]")],
-)
+@pytest.mark.parametrize(("module", "remedy"), [("av", "[sandbox]"), ("PIL", "[sandbox]")])
 async def test_a_missing_part_names_what_to_install(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch, module: str, engine: str, remedy: str
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, module: str, remedy: str
 ) -> None:
     monkeypatch.setattr(
         encoder_job.importlib.util, "find_spec", lambda name: None if name == module else name
     )
-    with pytest.raises(MissingEngineError) as caught:
-        await scene.publisher(engine=engine).start()
+    with pytest.raises(MissingEncoderError) as caught:
+        await scene.publisher().start()
     assert remedy in str(caught.value)
     assert scene.states == []
-
-
-async def test_a_missing_ffmpeg_is_named(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "")
-    with pytest.raises(MissingEngineError, match="ffmpeg is not on PATH"):
-        await scene.publisher(engine="ffmpeg").start()
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_smartlive.sandbox import encoder
-from airflow_provider_smartlive.sandbox.encoder import Control, Pace, Reporter
-from airflow_provider_smartlive.sandbox.encoder_job import EncoderJob
+from airflow_provider_smartlive.sandbox.video import encoder
+from airflow_provider_smartlive.sandbox.video.encoder import Control, Pace, Reporter
+from airflow_provider_smartlive.sandbox.video.encoder_job import EncoderJob
 
 KEY = "fake-stream-key-1"
 
@@ -145,7 +145,7 @@ def test_no_text_of_a_library_gets_out(
 def test_without_the_extra_the_process_says_what_to_install(module: str) -> None:
     program = (
         f"import runpy, sys; sys.modules['{module}'] = None;"
-        "runpy.run_module('airflow_provider_smartlive.sandbox.encoder', run_name='__main__')"
+        "runpy.run_module('airflow_provider_smartlive.sandbox.video.encoder', run_name='__main__')"
     )
     job = EncoderJob(url=f"rtmp://127.0.0.1:1/live/{KEY}", room_name="Tea room")
     done = subprocess.run(

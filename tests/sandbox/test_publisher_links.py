@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -14,21 +13,14 @@ import psutil
 import pytest
 
 from airflow_provider_smartlive.metastudio.events import StreamState
-from airflow_provider_smartlive.sandbox.publisher import LinkFault, Publisher
-from airflow_provider_smartlive.sandbox.rtmp_server import RtmpServer
+from airflow_provider_smartlive.sandbox.rtmp.server import RtmpServer
+from airflow_provider_smartlive.sandbox.video.encoder_job import LinkFault
+from airflow_provider_smartlive.sandbox.video.publisher import Publisher
 
 pytestmark = pytest.mark.processes
 
 KEY = "fake-stream-key-1"
 STREAM = f"live/{KEY}"
-
-ENGINES = [
-    "pyav",
-    pytest.param(
-        "ffmpeg",
-        marks=pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="the program ffmpeg is not on PATH"),
-    ),
-]
 
 
 class Show:
@@ -79,11 +71,8 @@ async def server(events: list[str]) -> AsyncIterator[RtmpServer]:
         running.thaw()
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-async def test_video_and_sound_arrive_and_the_end_is_in_order(
-    server: RtmpServer, events: list[str], engine: str
-) -> None:
-    show = Show(server, engine=engine, audio="tone")
+async def test_video_and_sound_arrive_and_the_end_is_in_order(server: RtmpServer, events: list[str]) -> None:
+    show = Show(server, audio="tone")
     await show.publisher.start()
     await show.until("CONNECTING", "CONNECTED")
     await until(lambda: server.streams[STREAM].video_frames >= 5)
@@ -101,9 +90,8 @@ async def test_video_and_sound_arrive_and_the_end_is_in_order(
     assert events == ["published", "unpublished"]
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-async def test_kicked_and_back_again(server: RtmpServer, engine: str) -> None:
-    show = Show(server, engine=engine)
+async def test_kicked_and_back_again(server: RtmpServer) -> None:
+    show = Show(server)
     await show.publisher.start()
     await show.until("CONNECTING", "CONNECTED")
     await until(lambda: server.streams[STREAM].video_frames >= 1)
@@ -134,31 +122,28 @@ async def test_a_server_that_comes_back(server: RtmpServer) -> None:
     await show.publisher.stop()
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-async def test_a_key_that_is_denied(server: RtmpServer, engine: str) -> None:
+async def test_a_key_that_is_denied(server: RtmpServer) -> None:
     server.refuse()
-    show = Show(server, engine=engine, max_exception_waiting=1.5)
+    show = Show(server, max_exception_waiting=1.5)
     await show.publisher.start()
     await show.until("CONNECTING", "DISCONNECTED", "RECONNECTING", "END")
     assert show.publisher.fault is LinkFault.DENIED
     assert not server.streams
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-async def test_nobody_listens(engine: str) -> None:
+async def test_nobody_listens() -> None:
     server = RtmpServer()
     await server.start()
     await server.stop()
-    show = Show(server, engine=engine, max_exception_waiting=1.5)
+    show = Show(server, max_exception_waiting=1.5)
     await show.publisher.start()
     await show.until("CONNECTING", "DISCONNECTED", "RECONNECTING", "END")
     assert show.publisher.fault is LinkFault.REFUSED
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-async def test_a_server_that_freezes(server: RtmpServer, engine: str) -> None:
+async def test_a_server_that_freezes(server: RtmpServer) -> None:
     """Nothing breaks: only the watchdog can tell. The bit rate fills the kernel's buffers soon."""
-    show = Show(server, engine=engine, watchdog=1.0, bitrate_kbit=24_000, max_exception_waiting=1.5)
+    show = Show(server, watchdog=1.0, bitrate_kbit=24_000, max_exception_waiting=1.5)
     await show.publisher.start()
     await show.until("CONNECTING", "CONNECTED")
     server.freeze()
@@ -179,23 +164,19 @@ async def test_stopping_while_the_server_is_frozen(server: RtmpServer) -> None:
     assert not _encoders(os.getpid())
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-async def test_the_list_of_processes_shows_no_key(server: RtmpServer, engine: str) -> None:
-    show = Show(server, engine=engine)
+async def test_the_list_of_processes_shows_no_key(server: RtmpServer) -> None:
+    show = Show(server)
     await show.publisher.start()
     await show.until("CONNECTING", "CONNECTED")
     processes = psutil.Process().children(recursive=True)
     words = [word for process in processes for word in process.cmdline()]
-    if engine == "ffmpeg":
-        assert "ffmpeg" in words
-    assert any(word.endswith("sandbox.encoder") for word in words)
+    assert any(word.endswith("video.encoder") for word in words)
     assert not any(KEY in word for word in words)
     await show.publisher.stop()
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-async def test_an_encoder_that_is_killed_is_replaced(server: RtmpServer, engine: str) -> None:
-    show = Show(server, engine=engine)
+async def test_an_encoder_that_is_killed_is_replaced(server: RtmpServer) -> None:
+    show = Show(server)
     await show.publisher.start()
     await show.until("CONNECTING", "CONNECTED")
     (encoder,) = _encoders(os.getpid())
@@ -208,11 +189,11 @@ async def test_an_encoder_that_is_killed_is_replaced(server: RtmpServer, engine:
 
 OWNER = """
 import asyncio, sys
-from airflow_provider_smartlive.sandbox.publisher import Publisher
+from airflow_provider_smartlive.sandbox.video.publisher import Publisher
 
 async def main():
     publisher = Publisher(
-        sys.argv[1], "fake-stream-key-1", title="Tea room", frame_rate=5, watchdog=1.0, engine=sys.argv[2],
+        sys.argv[1], "fake-stream-key-1", title="Tea room", frame_rate=5, watchdog=1.0,
         max_exception_waiting=0, on_state=lambda state: print(state, flush=True),
     )
     await publisher.start()
@@ -222,14 +203,13 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("frozen", [False, True], ids=["live", "frozen"])
-async def test_no_encoder_outlives_its_owner(server: RtmpServer, engine: str, frozen: bool) -> None:
+async def test_no_encoder_outlives_its_owner(server: RtmpServer, frozen: bool) -> None:
     """SIGKILL leaves the owner no time to clean up. Frozen is the hard case: FFmpeg's library hangs then."""
     if frozen:
         server.freeze()
     owner = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", OWNER, f"{server.url}/live", engine, stdout=asyncio.subprocess.PIPE
+        sys.executable, "-c", OWNER, f"{server.url}/live", stdout=asyncio.subprocess.PIPE
     )
     assert owner.stdout is not None
     assert await owner.stdout.readline() == b"CONNECTING\n"
@@ -248,7 +228,7 @@ def _encoders(owner: int) -> list[psutil.Process]:
     found = []
     for process in psutil.Process(owner).children():
         try:
-            if any(word.endswith("sandbox.encoder") for word in process.cmdline()):
+            if any(word.endswith("video.encoder") for word in process.cmdline()):
                 found.append(process)
         except psutil.Error:
             continue  # it ended in between

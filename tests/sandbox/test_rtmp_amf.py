@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_smartlive.sandbox import amf
+from airflow_provider_smartlive.sandbox.rtmp import amf
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 SCALARS = st.one_of(st.none(), st.booleans(), st.floats(allow_nan=False), TEXT)

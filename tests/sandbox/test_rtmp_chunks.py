@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_smartlive.sandbox.rtmp_chunks import (
+from airflow_provider_smartlive.sandbox.rtmp.chunks import (
     MAX_CHUNK_STREAMS,
     ChunkReader,
     ChunkWriter,

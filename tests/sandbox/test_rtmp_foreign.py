@@ -12,8 +12,9 @@ import av
 import pytest
 
 from airflow_provider_smartlive.metastudio.events import StreamState
-from airflow_provider_smartlive.sandbox.publisher import LinkFault, Publisher
-from airflow_provider_smartlive.sandbox.rtmp_server import RtmpServer
+from airflow_provider_smartlive.sandbox.rtmp.server import RtmpServer
+from airflow_provider_smartlive.sandbox.video.encoder_job import LinkFault
+from airflow_provider_smartlive.sandbox.video.publisher import Publisher
 
 pytestmark = pytest.mark.processes
 
@@ -116,8 +117,7 @@ async def _answers(port: int) -> bool:
 
 
 @needs_nginx
-@pytest.mark.parametrize("engine", ["pyav", pytest.param("ffmpeg", marks=needs_ffmpeg)])
-async def test_nginx_receives_what_can_be_watched(nginx: str, tmp_path: Path, engine: str) -> None:
+async def test_nginx_receives_what_can_be_watched(nginx: str, tmp_path: Path) -> None:
     states: list[StreamState] = []
     publisher = Publisher(
         f"{nginx}/live",
@@ -125,7 +125,6 @@ async def test_nginx_receives_what_can_be_watched(nginx: str, tmp_path: Path, en
         title="Tea room",
         frame_rate=5,
         audio="tone",
-        engine=engine,
         on_state=states.append,
     )
     await publisher.start()

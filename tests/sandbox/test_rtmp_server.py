@@ -11,13 +11,17 @@ from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import rtmp_client
+from rtmp_client import RtmpClient, split_url
 
-from airflow_provider_smartlive.sandbox import amf, rtmp_client, rtmp_register, rtmp_server, rtmp_session
-from airflow_provider_smartlive.sandbox.encoder_job import LinkError, LinkFault
-from airflow_provider_smartlive.sandbox.platform import Platform
-from airflow_provider_smartlive.sandbox.rtmp_chunks import ChunkReader, ChunkWriter, Message, MessageType
-from airflow_provider_smartlive.sandbox.rtmp_client import RtmpClient, split_url
-from airflow_provider_smartlive.sandbox.rtmp_server import RtmpServer, ServerEvent
+from airflow_provider_smartlive.sandbox.rtmp import amf
+from airflow_provider_smartlive.sandbox.rtmp import register as rtmp_register
+from airflow_provider_smartlive.sandbox.rtmp import server as rtmp_server
+from airflow_provider_smartlive.sandbox.rtmp import session as rtmp_session
+from airflow_provider_smartlive.sandbox.rtmp.chunks import ChunkReader, ChunkWriter, Message, MessageType
+from airflow_provider_smartlive.sandbox.rtmp.platform import Platform
+from airflow_provider_smartlive.sandbox.rtmp.server import RtmpServer, ServerEvent
+from airflow_provider_smartlive.sandbox.video.encoder_job import LinkError, LinkFault
 
 KEY = "fake-stream-key-1"
 STREAM = f"live/{KEY}"

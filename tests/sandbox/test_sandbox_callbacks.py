@@ -20,7 +20,7 @@ from airflow_provider_smartlive.metastudio.callback_auth import (
     verify,
 )
 from airflow_provider_smartlive.metastudio.events import CallbackEvent, MalformedEvent, StreamState
-from airflow_provider_smartlive.sandbox.faults import Fault
+from airflow_provider_smartlive.sandbox.model.faults import Fault
 from airflow_provider_smartlive.sandbox.options import Assumptions
 
 
@@ -97,7 +97,7 @@ async def test_what_is_not_answered_with_2xx_is_repeated_and_then_given_up(stage
         ("answered", 404),
         ("given up", None),
     ]
-    counts = stage.services.caller.counts(job)
+    counts = stage.backend.callback_sender.counts(job)
     assert (counts.events, counts.attempts, counts.answered) == (2, 5, 1)
 
 
@@ -109,7 +109,7 @@ async def test_a_receiver_that_does_not_answer_times_out() -> None:
     assumptions = Assumptions(callback_timeout_seconds=0.01, callback_attempts=1)
     stage = StageSet(assumptions=assumptions, post=never)
     job = await stage.go_live()
-    await stage.services.caller.drain(job)
+    await stage.backend.callback_sender.drain(job)
     assert [e["outcome"] for e in stage.ledger("callback", state="CONNECTED")] == ["timeout", "given up"]
     await stage.close()
 
@@ -119,7 +119,7 @@ async def live_with(*faults: Fault, **assumptions: Any) -> StageSet:
     stage = StageSet(faults=faults, assumptions=Assumptions(**assumptions))
     job = await stage.go_live(seconds=5)
     await stage.clock.advance(10)
-    await stage.services.caller.drain(job)
+    await stage.backend.callback_sender.drain(job)
     await stage.clock.settle()
     await stage.close()
     return stage
@@ -202,7 +202,7 @@ async def test_the_ledger_holds_no_secret(stage: StageSet) -> None:
     await stage.go_live(seconds=5)
     stage.links[0].tell(StreamState.DISCONNECTED, StreamState.RECONNECTING)
     await stage.clock.advance(500)
-    whole = json.dumps(list(stage.services.ledger.read(limit=10_000)))
+    whole = json.dumps(list(stage.backend.ledger.read(limit=10_000)))
     assert "callback" in whole
     for secret in (CALLBACK_URL, "fake-token", CALLBACK_KEY, STREAM_KEY):
         assert secret not in whole

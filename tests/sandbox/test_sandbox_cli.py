@@ -199,7 +199,7 @@ def smartlive_sandbox_config() -> Config:
     [
         ("testing.pytest_plugin", {"airflow", "aiohttp", "pydantic", "starlette", "uvicorn", "av", "PIL"}),
         ("sandbox.cli", {"airflow", "aiohttp", "pydantic", "starlette", "uvicorn", "av", "PIL"}),
-        ("sandbox.cli_client", {"airflow", "aiohttp", "starlette", "uvicorn", "av", "PIL"}),
+        ("sandbox.cli.client", {"airflow", "aiohttp", "starlette", "uvicorn", "av", "PIL"}),
         ("sandbox.server", {"airflow", "av", "PIL"}),
     ],
 )

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_smartlive.sandbox.api.control import Control
 from airflow_provider_smartlive.sandbox.config import Scenario
-from airflow_provider_smartlive.sandbox.control import Control
-from airflow_provider_smartlive.sandbox.faults import ACTIONS, Fault
-from airflow_provider_smartlive.sandbox.ledger import Kind
+from airflow_provider_smartlive.sandbox.model.faults import ACTIONS, Fault
+from airflow_provider_smartlive.sandbox.model.ledger import Kind
 from airflow_provider_smartlive.sandbox.options import Assumptions
 from airflow_provider_smartlive.sandbox.server import OPERATIONS
 

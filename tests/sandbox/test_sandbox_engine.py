@@ -11,11 +11,11 @@ from stage_set import CALLBACK, OUTPUT_URL, StageSet, message_of
 
 from airflow_provider_smartlive.metastudio.events import ReplyFinished, ScriptSwitch, StreamState
 from airflow_provider_smartlive.metastudio.jobs import JobState
-from airflow_provider_smartlive.sandbox.broadcast import make_outputs
-from airflow_provider_smartlive.sandbox.faults import Fault
-from airflow_provider_smartlive.sandbox.jobs import InsertedCommand
+from airflow_provider_smartlive.sandbox.model.faults import Fault
+from airflow_provider_smartlive.sandbox.model.jobs import InsertedCommand
+from airflow_provider_smartlive.sandbox.model.output_links import make_outputs
+from airflow_provider_smartlive.sandbox.model.run import Ending
 from airflow_provider_smartlive.sandbox.options import Assumptions
-from airflow_provider_smartlive.sandbox.run import Ending
 
 SCENES = [
     {"script_name": "Shoes", "shoot_scripts": [{"title": "Red"}, {"title": "Blue"}]},
@@ -207,7 +207,7 @@ async def test_moving_the_output_ends_the_old_link_and_keeps_the_job(stage: Stag
     job = await stage.go_live(seconds=100)
     run = stage.engine.run_of(job)
     assert run is not None
-    await run.broadcast.move(make_outputs(["rtmp://other.example.com/live"], ["fake-stream-key-2"]))
+    await run.output_links.move(make_outputs(["rtmp://other.example.com/live"], ["fake-stream-key-2"]))
     stage.links[1].tell(StreamState.CONNECTED)
     await stage.clock.advance(5)
     assert stage.mail.states() == ["CONNECTING", "CONNECTED", "END", "CONNECTING", "CONNECTED"]
@@ -228,7 +228,7 @@ async def test_when_the_end_of_a_moved_output_is_told_is_an_assumption(when: Any
     job = await stage.go_live(seconds=100)
     run = stage.engine.run_of(job)
     assert run is not None
-    await run.broadcast.move(make_outputs(["rtmp://other.example.com/live"], ["fake-stream-key-2"]))
+    await run.output_links.move(make_outputs(["rtmp://other.example.com/live"], ["fake-stream-key-2"]))
     await stage.clock.advance(5)
     stage.links[1].tell(StreamState.CONNECTED)
     await stage.clock.advance(5)
@@ -248,7 +248,7 @@ async def test_a_moved_output_goes_on_until_the_new_one_is_connected() -> None:
     job = await stage.go_live(seconds=100)
     run = stage.engine.run_of(job)
     assert run is not None
-    await run.broadcast.move(make_outputs(["rtmp://other.example.com/live"], ["fake-stream-key-2"]))
+    await run.output_links.move(make_outputs(["rtmp://other.example.com/live"], ["fake-stream-key-2"]))
     await stage.clock.advance(5)
     assert not stage.links[0].ended
     await stage.engine.stop(job)
@@ -264,7 +264,7 @@ async def test_a_temp_room_vanishes_with_its_job() -> None:
     assert stage.engine.get(job.job_id) is job
     await stage.clock.advance(3)
     assert stage.engine.get(job.job_id) is None
-    assert stage.services.rooms.get(job.room_id) is None
+    assert stage.backend.rooms.get(job.room_id) is None
     await stage.close()
 
 

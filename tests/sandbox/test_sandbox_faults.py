@@ -10,25 +10,25 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from airflow_provider_smartlive.sandbox.faults import Fault, FaultBook, Subject
-from airflow_provider_smartlive.sandbox.ledger import Kind, Ledger
-from airflow_provider_smartlive.sandbox.store import Store
+from airflow_provider_smartlive.sandbox.model.faults import Fault, FaultRules, Subject
+from airflow_provider_smartlive.sandbox.model.ledger import Kind, Ledger
+from airflow_provider_smartlive.sandbox.model.store import Store
 
 ROOM = "24bad716-87b1-45e5-8912-6102f7693265"
 
 
-def make_book(store: Store | None = None, *, seed: int = 0) -> FaultBook:
+def make_book(store: Store | None = None, *, seed: int = 0) -> FaultRules:
     store = store or Store()
     ledger = Ledger(store, lambda: datetime(2026, 11, 23, tzinfo=UTC))
-    return FaultBook(store, ledger, ["start", "show"], seed=seed)
+    return FaultRules(store, ledger, ["start", "show"], seed=seed)
 
 
 @pytest.fixture
-def book() -> FaultBook:
+def book() -> FaultRules:
     return make_book()
 
 
-def fires(book: FaultBook, times: int, **subject: Any) -> list[bool]:
+def fires(book: FaultRules, times: int, **subject: Any) -> list[bool]:
     return [bool(book.pick(Subject(**{"target": "start", **subject}))) for _ in range(times)]
 
 
@@ -46,7 +46,7 @@ MATCHES: list[tuple[dict[str, Any], dict[str, Any], bool]] = [
 
 @pytest.mark.parametrize(("rule", "subject", "expected"), MATCHES)
 def test_rules_match_target_room_and_job(
-    book: FaultBook, rule: dict[str, Any], subject: dict[str, Any], expected: bool
+    book: FaultRules, rule: dict[str, Any], subject: dict[str, Any], expected: bool
 ) -> None:
     book.add(Fault(action="reset", **rule))
     assert bool(book.pick(Subject(**subject))) is expected
@@ -55,13 +55,13 @@ def test_rules_match_target_room_and_job(
 @pytest.mark.parametrize(
     ("event", "expected"), [("END", True), ("RTMP_STREAM_STATE_CHANGE", True), ("CONNECTED", False)]
 )
-def test_callback_rules_match_event_or_state(book: FaultBook, event: str, expected: bool) -> None:
+def test_callback_rules_match_event_or_state(book: FaultRules, event: str, expected: bool) -> None:
     book.add(Fault(target="callback", action="drop", event=event))
     subject = Subject("callback", ROOM, "job", "RTMP_STREAM_STATE_CHANGE", "END")
     assert bool(book.pick(subject)) is expected
 
 
-def test_nth_and_times_count_what_matches(book: FaultBook) -> None:
+def test_nth_and_times_count_what_matches(book: FaultRules) -> None:
     book.add(Fault(id="nth", target="start", action="reset", nth=(2, 4)))
     assert fires(book, 5) == [False, True, False, True, False]
     book.clear()
@@ -69,7 +69,7 @@ def test_nth_and_times_count_what_matches(book: FaultBook) -> None:
     assert fires(book, 4) == [True, True, False, False]
 
 
-def test_rules_can_count_by_room(book: FaultBook) -> None:
+def test_rules_can_count_by_room(book: FaultRules) -> None:
     book.add(Fault(target="start", action="reset", nth=1, per="room"))
     assert fires(book, 2, room_id="a") == [True, False]
     assert fires(book, 2, room_id="b") == [True, False]
@@ -103,12 +103,12 @@ def test_rules_that_make_no_sense_are_refused(rule: dict[str, Any]) -> None:
         Fault(**rule)
 
 
-def test_a_rule_for_an_unknown_operation_is_refused(book: FaultBook) -> None:
+def test_a_rule_for_an_unknown_operation_is_refused(book: FaultRules) -> None:
     with pytest.raises(ValueError, match="'strat' is none of"):
         book.add(Fault(target="strat", action="reset"))
 
 
-def test_rules_get_ids_and_can_be_removed(book: FaultBook) -> None:
+def test_rules_get_ids_and_can_be_removed(book: FaultRules) -> None:
     ids = [book.add(Fault(target="start", action="reset")).id for _ in range(2)]
     assert ids == ["fault-1", "fault-2"]
     assert book.remove("fault-1")

@@ -12,9 +12,8 @@ import httpx
 import pytest
 from signed_client import ROOM, SignedClient
 
-from airflow_provider_smartlive.sandbox import gate
-from airflow_provider_smartlive.sandbox.auth import Account
-from airflow_provider_smartlive.sandbox.config import Config
+from airflow_provider_smartlive.sandbox.api import dispatcher as gate
+from airflow_provider_smartlive.sandbox.config import Account, Config
 from airflow_provider_smartlive.sandbox.options import Assumptions
 from airflow_provider_smartlive.sandbox.testing import LocalSandbox, quick_config
 

@@ -12,10 +12,10 @@ import httpx
 import pytest
 from signed_client import SignedClient
 
-from airflow_provider_smartlive.sandbox.body import parse_json
+from airflow_provider_smartlive.sandbox.api.body import parse_json
 from airflow_provider_smartlive.sandbox.clock import MAX_RATE, MAX_SECONDS, Clock
 from airflow_provider_smartlive.sandbox.config import Config
-from airflow_provider_smartlive.sandbox.ledger import MAX_TEXT
+from airflow_provider_smartlive.sandbox.model.ledger import MAX_TEXT
 from airflow_provider_smartlive.sandbox.testing import LocalSandbox, quick_config
 
 

@@ -15,8 +15,7 @@ from huaweicloudsdkcore.exceptions.exceptions import ClientRequestException, Ser
 from huaweicloudsdkcore.http.http_config import HttpConfig
 from published_limits import problems, success_schema
 
-from airflow_provider_smartlive.sandbox.auth import Account
-from airflow_provider_smartlive.sandbox.config import Config
+from airflow_provider_smartlive.sandbox.config import Account, Config
 from airflow_provider_smartlive.sandbox.options import Assumptions
 from airflow_provider_smartlive.sandbox.server import OPERATIONS
 from airflow_provider_smartlive.sandbox.testing import LocalSandbox, quick_config

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_smartlive.sandbox.ledger import Kind, Ledger, fingerprint, key_hash
-from airflow_provider_smartlive.sandbox.store import StateError, Store
+from airflow_provider_smartlive.sandbox.hashes import fingerprint, key_hash
+from airflow_provider_smartlive.sandbox.model.ledger import Kind, Ledger
+from airflow_provider_smartlive.sandbox.model.store import StateError, Store
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
