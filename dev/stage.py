@@ -14,7 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from airflow_provider_smartlive.metastudio.signing import Credentials
 from dev.process import Program, wait_until
+from dev.sandbox_client import SandboxClient
 from dev.stack import AirflowStack
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -107,9 +109,12 @@ class Stage:
         self.airflow.begin_migration()
         self.platform.start()
         self.sandbox.start()
-        self.platform_url = _wait_for_address(self.platform)
+        self.platform_url = wait_for_address(self.platform)
         self._tell("RTMP platform", self.platform_url)
-        self.sandbox_url = _wait_for_address(self.sandbox)
+        self.sandbox_url = wait_for_address(self.sandbox)
+        credentials = Credentials(self.access_key, self.secret_key)
+        client = SandboxClient(self.sandbox_url, project_id=self.project_id, credentials=credentials)
+        self.sandbox_client = exits.enter_context(client)
         self._tell("local MetaStudio", self.sandbox_url)
         self.airflow.connections.update(self.connections())
         self._tell("Airflow", "starting its four processes, about 15 s")
@@ -123,7 +128,7 @@ class Stage:
         return Program(name, argv, env=env, log_folder=self.home)
 
 
-def _wait_for_address(program: Program) -> str:
+def wait_for_address(program: Program) -> str:
     wait_until(
         lambda: _LISTENING.search(program.log_text()) is not None,
         f"address of the {program.name}",

@@ -18,13 +18,13 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from dev.bench import ingestion, latency, machine, micro, page, rooms, waiting
-from dev.bench.ground import Ground
 from dev.bench.plan import FULL, QUICK
+from dev.bench.stack import BenchStack
 from dev.postgres import Postgres
 from dev.stage import PROJECT
 
 #: What is measured on the stack, in this order: waiting first, while the stack is fresh.
-PARTS: dict[str, Callable[[Ground], Any]] = {
+PARTS: dict[str, Callable[[BenchStack], Any]] = {
     "waiting": waiting.measure,
     "latency": latency.measure,
     "ingestion": ingestion.measure,
@@ -84,17 +84,17 @@ def _measure(arguments: argparse.Namespace) -> None:
         keep("imports", micro.measure_imports(plan.starts))
     parts = [part for part in PARTS if part in (arguments.only or PARTS)]
     if parts:
-        with Postgres() as database, Ground(arguments.home, plan, database_url=database.url) as ground:
-            ground.wait_for_dags(FIRST_DAGS)
+        with Postgres() as database, BenchStack(arguments.home, plan, database_url=database.url) as stack:
+            stack.wait_for_dags(FIRST_DAGS)
             for part in parts:
                 tell(part)
-                keep(part, PARTS[part](ground))
+                keep(part, PARTS[part](stack))
     if SQLITE in (arguments.only or [SQLITE]):
         few = replace(plan, repetitions=plan.repetitions // 2)
-        with Ground(arguments.home, few, database_url=None) as ground:
-            ground.wait_for_dags(FIRST_DAGS)
+        with BenchStack(arguments.home, few, database_url=None) as stack:
+            stack.wait_for_dags(FIRST_DAGS)
             tell("latency, ingestion", "on SQLite")
-            figures = {"latency": latency.measure_pushed(ground), "ingestion": ingestion.measure(ground)}
+            figures = {"latency": latency.measure_pushed(stack), "ingestion": ingestion.measure(stack)}
             keep(SQLITE, figures)
     tell("done")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from dev.bench import idle_trigger
 from dev.bench.figures import median, percentile
-from dev.bench.ground import Ground
+from dev.bench.stack import BenchStack
 
 #: Requests that are under way at once.
 CALLERS = 8
@@ -15,17 +15,17 @@ CALLERS = 8
 KINDS = ("receiver", "bare", "inbound-webhooks")
 
 
-def measure(ground: Ground) -> dict[str, Any]:
+def measure(stack: BenchStack) -> dict[str, Any]:
     """Send callbacks for tasks that wait."""
-    plan, stack = ground.plan, ground.airflow
-    run_id = ground.seed("bench_events", idle_trigger.CLASSPATH, [{}] * plan.tasks, ["b" * 32] * plan.tasks)
-    secrets = {"receiver": stack.callback_secret, "bare": "", "inbound-webhooks": ground.webhook_secret}
+    plan, airflow = stack.plan, stack.airflow
+    run_id = stack.seed("bench_events", idle_trigger.CLASSPATH, [{}] * plan.tasks, ["b" * 32] * plan.tasks)
+    secrets = {"receiver": airflow.callback_secret, "bare": "", "inbound-webhooks": stack.webhook_secret}
     rounds: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
     for number in range(plan.rounds + 1):
         for kind in KINDS:
             spec = {
                 "kind": kind,
-                "base_url": stack.base_url,
+                "base_url": airflow.base_url,
                 "run_id": run_id,
                 "tasks": plan.tasks,
                 "secret": secrets[kind],
@@ -33,7 +33,7 @@ def measure(ground: Ground) -> dict[str, Any]:
                 "seconds": plan.round_seconds if number else min(2.0, plan.round_seconds),
                 "callers": CALLERS,
             }
-            result = ground.load(spec)
+            result = stack.load(spec)
             if number:
                 rounds[kind].append(result)
     return {kind: _summary(results) for kind, results in rounds.items()}

@@ -12,7 +12,8 @@ from itertools import chain
 from typing import Any
 
 from dev.airflow_api import patiently
-from dev.bench.ground import Ground
+from dev.bench import jobs
+from dev.bench.stack import BenchStack
 
 #: Seconds that every task must have waited before its stream ends: the receiver leaves a task that was
 #: deferred a moment ago to its trigger.
@@ -26,15 +27,15 @@ class Wait(ABC):
     """
     One way to wait for the end of a livestream.
 
-    :param ground: where it runs.
+    :param stack: where it runs.
     :param name: how the results call it.
     :param dag_id: the DAG; its task ``wait`` waits, and ``after`` comes next.
     """
 
     waiting_state = "deferred"
 
-    def __init__(self, ground: Ground, name: str, dag_id: str) -> None:
-        self.ground = ground
+    def __init__(self, stack: BenchStack, name: str, dag_id: str) -> None:
+        self.stack = stack
         self.name = name
         self.dag_id = dag_id
         self.run_ids: list[str] = []
@@ -51,7 +52,7 @@ class Wait(ABC):
     def collect(self) -> dict[str, list[float]]:
         """Return the seconds from each end to the task's end, and to the start of the next."""
         finished, started = (
-            {task["dag_run_id"]: task[field] for task in self.ground.tasks(self.dag_id, task_id=task_id)}
+            {task["dag_run_id"]: task[field] for task in self.stack.tasks(self.dag_id, task_id=task_id)}
             for task_id, field in (("wait", "end_date"), ("after", "start_date"))
         )
         return {
@@ -67,13 +68,13 @@ class Ours(Wait):
 
     def begin(self) -> None:
         """Start one more run, with a room of its own."""
-        self.run_ids.append(self.ground.begin(self.dag_id, room_id=str(uuid.uuid4())))
+        self.run_ids.append(self.stack.begin(self.dag_id, room_id=str(uuid.uuid4())))
 
     def end(self, run_id: str) -> None:
         """End the job of the run; what counts is when the link ended."""
-        job_id = patiently(lambda: self.ground.airflow.api.xcom(self.dag_id, run_id, self.starter, "job_id"))
-        self.ground.studio.finish(job_id)
-        self.ended_at[run_id] = self.ground.studio.moment("link", job_id, "END")
+        job_id = patiently(lambda: self.stack.airflow.api.xcom(self.dag_id, run_id, self.starter, "job_id"))
+        self.stack.sandbox_client.finish(job_id)
+        self.ended_at[run_id] = jobs.first_time(self.stack.sandbox_client, "link", job_id, "END")
 
 
 class Sensor(Ours):
@@ -89,7 +90,7 @@ class Approval(Wait):
 
     def begin(self) -> None:
         """Start one more run."""
-        self.run_ids.append(self.ground.begin(self.dag_id))
+        self.run_ids.append(self.stack.begin(self.dag_id))
 
     def end(self, run_id: str) -> None:
         """Respond; what counts is when the response was sent."""
@@ -97,7 +98,7 @@ class Approval(Wait):
 
         def respond() -> None:
             self.ended_at[run_id] = time.time()
-            self.ground.airflow.api.call("PATCH", path, json={"chosen_options": ["Yes"], "params_input": {}})
+            self.stack.airflow.api.call("PATCH", path, json={"chosen_options": ["Yes"], "params_input": {}})
 
         patiently(respond)
 
@@ -109,75 +110,75 @@ class Poll(Wait):
     Deferred, it can tell a success from 404 only, so the sandbox hides the job until it is over.
     """
 
-    def __init__(self, ground: Ground, name: str, dag_id: str) -> None:
-        super().__init__(ground, name, dag_id)
+    def __init__(self, stack: BenchStack, name: str, dag_id: str) -> None:
+        super().__init__(stack, name, dag_id)
         self._jobs: dict[str, tuple[str, str]] = {}
 
     def begin(self) -> None:
         """Start a job and a run that waits for it."""
-        room_id, studio = str(uuid.uuid4()), self.ground.studio
-        job_id, rule_id = studio.start(room_id), studio.hide(room_id)
-        run_id = self.ground.begin(self.dag_id, path=studio.job_path(room_id, job_id))
+        room_id, client = str(uuid.uuid4()), self.stack.sandbox_client
+        job_id, rule_id = jobs.start(client, room_id), jobs.hide(client, room_id)
+        run_id = self.stack.begin(self.dag_id, path=client.job_path(room_id, job_id))
         self.run_ids.append(run_id)
         self._jobs[run_id] = (job_id, rule_id)
 
     def end(self, run_id: str) -> None:
         """End the job and let it be seen; what counts is when it was SUCCEED."""
         job_id, rule_id = self._jobs[run_id]
-        studio = self.ground.studio
-        studio.finish(job_id)
-        studio.reveal(rule_id)
-        self.ended_at[run_id] = studio.moment("job", job_id, "SUCCEED")
+        client = self.stack.sandbox_client
+        client.finish(job_id)
+        client.remove_fault(rule_id)
+        self.ended_at[run_id] = jobs.first_time(client, "job", job_id, "SUCCEED")
 
 
-def measure(ground: Ground) -> dict[str, Any]:
+def measure(stack: BenchStack) -> dict[str, Any]:
     """Measure all ways to wait, those that are pushed first, each kind in turn."""
     polled: list[Wait] = [
-        Poll(ground, f"HttpSensor, {seconds} s", f"bench_poll_{seconds}") for seconds in ground.plan.polls
+        Poll(stack, f"HttpSensor, {seconds} s", f"bench_poll_{seconds}") for seconds in stack.plan.polls
     ]
-    pushed = _pushed(ground)
-    found: dict[str, Any] = _play(ground, pushed) | _play(ground, polled)
-    found["start to 202"] = _starts(ground, pushed[0])
+    pushed = _pushed(stack)
+    found: dict[str, Any] = _play(stack, pushed) | _play(stack, polled)
+    found["start to 202"] = _starts(stack, pushed[0])
     return found
 
 
-def measure_pushed(ground: Ground) -> dict[str, Any]:
+def measure_pushed(stack: BenchStack) -> dict[str, Any]:
     """Measure only what is pushed: to be polled takes as long on any database."""
-    return _play(ground, _pushed(ground))
+    return _play(stack, _pushed(stack))
 
 
-def _pushed(ground: Ground) -> list[Wait]:
+def _pushed(stack: BenchStack) -> list[Wait]:
     return [
-        Ours(ground, "operator", "bench_operator"),
-        Sensor(ground, "sensor", "bench_sensor"),
-        Approval(ground, "human in the loop", "bench_approval"),
+        Ours(stack, "operator", "bench_operator"),
+        Sensor(stack, "sensor", "bench_sensor"),
+        Approval(stack, "human in the loop", "bench_approval"),
     ]
 
 
-def _play(ground: Ground, waits: list[Wait]) -> dict[str, dict[str, list[float]]]:
-    count = ground.plan.repetitions
+def _play(stack: BenchStack, waits: list[Wait]) -> dict[str, dict[str, list[float]]]:
+    count = stack.plan.repetitions
     for number in range(count):
         for wait in waits:
             wait.begin()
         # A few at a time: nobody's start is measured while dozens begin, and SQLite has one writer.
         for wait in waits:
-            ground.wait_for_tasks(wait.dag_id, wait.waiting_state, number + 1)
+            stack.wait_for_tasks(wait.dag_id, wait.waiting_state, number + 1)
     time.sleep(SETTLE)
     turns = zip(*([(wait, run_id) for run_id in wait.run_ids] for wait in waits), strict=True)
     for wait, run_id in chain.from_iterable(turns):
         wait.end(run_id)
         # Not in step with anybody's poll.
-        time.sleep(ground.plan.pause * random.uniform(0.8, 1.2))
+        time.sleep(stack.plan.pause * random.uniform(0.8, 1.2))
     for wait in waits:
-        ground.wait_for_tasks(wait.dag_id, "success", count, task_id="after")
+        stack.wait_for_tasks(wait.dag_id, "success", count, task_id="after")
     return {wait.name: wait.collect() for wait in waits}
 
 
-def _starts(ground: Ground, operator: Wait) -> dict[str, list[float]]:
+def _starts(stack: BenchStack, operator: Wait) -> dict[str, list[float]]:
     """Return the seconds from a task's own beginning to MetaStudio's 202, and those of a bare signed call."""
-    api, studio = ground.airflow.api, ground.studio
+    api, client = stack.airflow.api, stack.sandbox_client
     logs = [api.task_log(operator.dag_id, run_id, "wait") for run_id in operator.run_ids]
-    bare = [studio.time_start(str(uuid.uuid4())) for _ in operator.run_ids]
+    bare = [jobs.time_start(client, str(uuid.uuid4())) for _ in operator.run_ids]
     return {"operator": [start_seconds(log) for log in logs], "bare call": bare}
 
 

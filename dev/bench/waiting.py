@@ -13,8 +13,8 @@ import psutil
 
 from airflow_provider_smartlive.livestream.wait_state import WaitLimits, WaitState
 from airflow_provider_smartlive.triggers import SmartLiveJobTrigger
-from dev.bench import idle_trigger
-from dev.bench.ground import Ground
+from dev.bench import idle_trigger, jobs
+from dev.bench.stack import BenchStack
 from dev.process import Program
 
 #: Seconds between two questions, for both.
@@ -49,80 +49,80 @@ class Price:
     requests: float
 
 
-def measure(ground: Ground) -> list[dict[str, Any]]:
+def measure(stack: BenchStack) -> list[dict[str, Any]]:
     """Measure an idle stack, then each kind with more and more waiting streams."""
-    prices = [_price(ground, "idle", 0)]
-    prices += _climb(ground, "http", _http)
-    prices += _climb(ground, "nothing", _nothing)
-    prices += _climb(ground, "smartlive", _smartlive)
+    prices = [_price(stack, "idle", 0)]
+    prices += _climb(stack, "http", _http)
+    prices += _climb(stack, "nothing", _nothing)
+    prices += _climb(stack, "smartlive", _smartlive)
     return [asdict(price) for price in prices]
 
 
 #: Makes the trigger of one more stream, and tells its job.
-Make = Callable[[Ground, str], tuple[str, dict[str, Any]]]
+Make = Callable[[BenchStack, str], tuple[str, dict[str, Any]]]
 
 
-def _climb(ground: Ground, kind: str, make: Make) -> list[Price]:
+def _climb(stack: BenchStack, kind: str, make: Make) -> list[Price]:
     prices, runs, before = [], [], 0
     # A process gives back neither the memory nor the modules of the kind before.
-    ground.airflow.triggerer.restart()
-    ground.airflow.wait_until_healthy()
-    rule_id = ground.studio.hide(None) if kind == "http" else None
+    stack.airflow.triggerer.restart()
+    stack.airflow.wait_until_healthy()
+    rule_id = jobs.hide(stack.sandbox_client, None) if kind == "http" else None
     # Each number of streams of a trigger that does nothing costs Airflow the same per stream: the last tells.
-    for level in ground.plan.levels:
-        triggers = [make(ground, f"{kind}-{number}") for number in range(before, level)]
+    for level in stack.plan.levels:
+        triggers = [make(stack, f"{kind}-{number}") for number in range(before, level)]
         dag_id = f"bench_waiting_{kind}_{level}"
-        run_id = ground.seed(
+        run_id = stack.seed(
             dag_id, triggers[0][0], [kwargs for _, kwargs in triggers], [None] * len(triggers)
         )
         runs.append((dag_id, run_id))
         before = level
-        if kind == "nothing" and level != ground.plan.levels[-1]:
+        if kind == "nothing" and level != stack.plan.levels[-1]:
             continue
-        time.sleep(ground.plan.settle + len(triggers) * SETTLE_EACH)
-        prices.append(_price(ground, kind, level))
+        time.sleep(stack.plan.settle + len(triggers) * SETTLE_EACH)
+        prices.append(_price(stack, kind, level))
     for dag_id, run_id in runs:
-        ground.airflow.api.mark_dag_run(dag_id, run_id, "failed")  # a running one is not deleted
-        ground.airflow.api.delete_dag_run(dag_id, run_id)
+        stack.airflow.api.mark_dag_run(dag_id, run_id, "failed")  # a running one is not deleted
+        stack.airflow.api.delete_dag_run(dag_id, run_id)
     if rule_id is not None:
-        ground.studio.reveal(rule_id)
-    ground.studio.finish_all()  # else the next kind pages through them as well
+        stack.sandbox_client.remove_fault(rule_id)
+    stack.sandbox_client.finish_all()  # else the next kind pages through them as well
     return prices
 
 
-def _http(ground: Ground, room_id: str) -> tuple[str, dict[str, Any]]:
+def _http(stack: BenchStack, room_id: str) -> tuple[str, dict[str, Any]]:
     from airflow.providers.http.triggers.http import HttpSensorTrigger
 
-    job_id = ground.studio.start(room_id)
+    job_id = jobs.start(stack.sandbox_client, room_id)
     trigger = HttpSensorTrigger(
-        endpoint=ground.studio.job_path(room_id, job_id),
+        endpoint=stack.sandbox_client.job_path(room_id, job_id),
         http_conn_id="bench_http",
-        headers={"X-Auth-Token": ground.token},
+        headers={"X-Auth-Token": stack.token},
         poke_interval=INTERVAL,
     )
     return trigger.serialize()
 
 
-def _nothing(ground: Ground, room_id: str) -> tuple[str, dict[str, Any]]:
+def _nothing(stack: BenchStack, room_id: str) -> tuple[str, dict[str, Any]]:
     return idle_trigger.CLASSPATH, {}
 
 
-def _smartlive(ground: Ground, room_id: str) -> tuple[str, dict[str, Any]]:
-    job_id = ground.studio.start(room_id)
+def _smartlive(stack: BenchStack, room_id: str) -> tuple[str, dict[str, Any]]:
+    job_id = jobs.start(stack.sandbox_client, room_id)
     wait = WaitState("smartlive_default", room_id, job_id, expected_outputs=1, started_at=datetime.now(UTC))
     # The price of waiting, not of a thousand stops when it is measured.
     limits = WaitLimits(interval=INTERVAL, cancel_on_kill=False)
     return SmartLiveJobTrigger(wait=wait.dump(), limits=limits.dump()).serialize()
 
 
-def _price(ground: Ground, kind: str, streams: int) -> Price:
-    stack, studio = ground.airflow, ground.studio
-    programs = {name: stack.programs[name] for name in PROGRAMS}
-    position = studio.position()
+def _price(stack: BenchStack, kind: str, streams: int) -> Price:
+    client = stack.sandbox_client
+    programs = {name: stack.airflow.programs[name] for name in PROGRAMS}
+    position = jobs.latest_request(client)
     before, began = {name: _cpu(program) for name, program in programs.items()}, time.monotonic()
-    time.sleep(ground.plan.window)
+    time.sleep(stack.plan.window)
     after, seconds = {name: _cpu(program) for name, program in programs.items()}, time.monotonic() - began
-    requests = len(studio.entries(kind="request", after=position))
+    requests = len(client.ledger(kind="request", after=position))
     return Price(
         kind=kind,
         streams=streams,

@@ -1,4 +1,4 @@
-"""What became of a run, judged from MetaStudio's books and Airflow's API alone. Pure."""
+"""What became of a run, judged from MetaStudio's records and Airflow's API alone. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Any
 
-from dev.faults.books import Job
+from dev.faults.records import Job
 from dev.faults.schedule import PLANNED_SECONDS, Fate, Listing, Run, Victim
 
 STARTER = "go_live"

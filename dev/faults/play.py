@@ -13,9 +13,9 @@ from typing import Any
 import httpx
 
 from dev.airflow_api import AirflowApi, patiently
-from dev.faults.books import Job
 from dev.faults.count import LATE_BOUND, SENSOR, STARTER, Outcome
 from dev.faults.orders import Without
+from dev.faults.records import Job
 from dev.faults.scene import Scene
 from dev.faults.schedule import PLANNED_SECONDS, Point, Run, Victim
 from dev.process import ProgramError
@@ -65,7 +65,7 @@ _OVER = (*_FINISHED, "gone")
 @dataclass
 class Played:
     """
-    A run that was played, before its books are read.
+    A run that was played, before its records are read.
 
     :param is_hit: whether its cell was hit.
     """
@@ -135,16 +135,16 @@ class Player:
         return tuple(job.job_id for job in left if job.job_id not in still)
 
     def _running(self, runs: Sequence[Run]) -> list[Job]:
-        return [job for run in runs for job in self.scene.books.jobs(*run.rooms) if job.is_active]
+        return [job for run in runs for job in self.scene.records.jobs(*run.rooms) if job.is_active]
 
     def _outcome(self, played: Played, swept: tuple[str, ...]) -> Outcome:
         run, api = played.run, self.scene.airflow.api
         tasks = patiently(lambda: _tasks(api, run))
         result = patiently(lambda: api.xcom(run.dag_id, run.run_id, STARTER, "return_value"))
-        jobs = self.scene.books.jobs(*run.rooms)
+        jobs = self.scene.records.jobs(*run.rooms)
         swept = tuple(job.job_id for job in jobs if job.job_id in swept)
         is_locked = run.cell.victim is Victim.LOCKED_ROW
-        unanswered = self.scene.books.unanswered(run.other_room_id) if is_locked else ()
+        unanswered = self.scene.records.unanswered(run.other_room_id) if is_locked else ()
         return Outcome(run, played.is_hit, tasks, result, jobs, swept, tuple(unanswered))
 
 
@@ -238,17 +238,17 @@ class _Act:
 
     def _lock_row(self) -> bool:
         """Let END come while the task instance's row is locked, and then the END of another task's stream."""
-        books, run = self.scene.books, self.run
+        records, sandbox, run = self.scene.records, self.scene.sandbox, self.run
         self._wait_until(
-            lambda: any(job.connected_at for job in books.jobs(run.other_room_id)), NEIGHBOUR_PATIENCE
+            lambda: any(job.connected_at for job in records.jobs(run.other_room_id)), NEIGHBOUR_PATIENCE
         )
-        neighbours = books.jobs(run.other_room_id)
+        neighbours = records.jobs(run.other_room_id)
         with self.scene.locked_row(run.dag_id, run.run_id, STARTER, LOCKED):
             for job in self._jobs():
-                books.finish(job.job_id)
+                sandbox.finish(job.job_id)
             self._given_up.wait(NEIGHBOUR_ENDS)
             for job in neighbours:
-                books.finish(job.job_id)
+                sandbox.finish(job.job_id)
         return any(job.connected_at for job in neighbours)
 
     def _strike(self, victim: Victim) -> None:
@@ -303,14 +303,14 @@ class _Act:
             if job.is_active and job.connected_at:
                 age = now - (job.accepted_at if old_life else job.connected_at)
                 if age > timedelta(seconds=OLD_LIFE if old_life else ENCORE):
-                    self.scene.books.finish(job.job_id)
+                    self.scene.sandbox.finish(job.job_id)
 
     def _state(self) -> str | None:
         task = patiently(lambda: _tasks(self.api, self.run)).get(STARTER, {})
         return task.get("state")
 
     def _jobs(self) -> list[Job]:
-        return patiently(lambda: self.scene.books.jobs(*self.run.rooms))
+        return patiently(lambda: self.scene.records.jobs(*self.run.rooms))
 
     def _wait_until(self, condition: Callable[[], bool], patience: float) -> bool:
         deadline = time.monotonic() + patience

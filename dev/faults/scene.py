@@ -20,10 +20,9 @@ from typing import Any, Self
 import httpx
 import psutil
 
-from airflow_provider_smartlive.metastudio.signing import Credentials
 from dev.airflow_api import patiently
-from dev.faults.books import Books
 from dev.faults.orders import Orders
+from dev.faults.records import Records
 from dev.faults.schedule import DAG_IDS, Callbacks, Fate, Listing, Run, StartFault, Victim
 from dev.postgres import DATABASE, Postgres
 from dev.process import Program, free_port, wait_until
@@ -159,10 +158,8 @@ class Scene:
             self.airflow = self.stage.airflow
             exits.enter_context(self.stage)
             self.orders = Orders(self._orders_folder)
-            keys = Credentials(self.stage.access_key, self.stage.secret_key)
-            secrets = [self.airflow.callback_secret]
-            self.books = Books(self.stage.sandbox_url, self.stage.project_id, keys, secrets)
-            exits.callback(self.books.close)
+            self.sandbox = self.stage.sandbox_client
+            self.records = Records(self.sandbox, [self.airflow.callback_secret])
             for name in _POOLS.values():
                 self.airflow.api.call("POST", "/pools", json={"name": name, "slots": SLOTS})
             for dag_id in DAG_IDS:
@@ -181,7 +178,7 @@ class Scene:
             {"room_id": room_id, "name": f"Run {run.number}", "seconds": run.show_seconds}
             for room_id in (run.room_id, run.other_room_id)
         ]
-        self.books.control("POST", "/scenario", {"rooms": rooms})
+        self.sandbox.add_rooms(*rooms)
         rules: dict[str, dict[str, Any] | None] = {
             "start": _START_RULES.get(run.start),
             "callback": _CALLBACK_RULES.get(run.callbacks),
@@ -190,7 +187,7 @@ class Scene:
         }
         for target, rule in rules.items():
             if rule is not None:
-                self.books.control("POST", "/faults", {"target": target, "room": run.room_id, **rule})
+                self.sandbox.add_fault(target=target, room=run.room_id, **rule)
 
     def kill(self, victim: Victim) -> None:
         """Kill a process (SIGKILL). The scheduler's task processes go on, as they would."""
@@ -293,22 +290,22 @@ class Scene:
         :return: whether there was one.
         """
         rules: list[dict[str, Any]] = [
-            # What the tenant's listing leaves out is shown job by job; the books are read from that listing, too.
+            # What the tenant's listing leaves out is shown job by job; the records are read from that listing, too.
             {"id": "drip-unlisted", "target": "list_all", "action": "lag", "seconds": UNLISTED},
             {"id": "drip", "target": "show", "action": "drip"},
         ]
         for rule in rules:
-            self.books.control("POST", "/faults", rule)
+            self.sandbox.add_fault(**rule)
         deadline = time.monotonic() + FIRST_DRIP
         while not (has_dripped := self._has_fired("drip")) and time.monotonic() < deadline:
             time.sleep(1)
         time.sleep(seconds)
         for rule in rules:
-            self.books.control("DELETE", f"/faults/{rule['id']}")
+            self.sandbox.remove_fault(rule["id"])
         return has_dripped
 
     def _has_fired(self, rule_id: str) -> bool:
-        rules = self.books.control("GET", "/faults")["faults"]
+        rules = self.sandbox.control("GET", "/faults")["faults"]
         return any(rule["fired"] for rule in rules if rule["id"] == rule_id)
 
     def sweep(self) -> str:
@@ -326,10 +323,10 @@ class Scene:
 
     def tidy_up(self) -> None:
         """Between two rounds: no fault is left, nothing runs, and nothing of a dead scheduler either."""
-        self.books.control("DELETE", "/faults")
-        for job in self.books.control("GET", "/jobs")["jobs"]:
+        self.sandbox.control("DELETE", "/faults")
+        for job in self.sandbox.jobs():
             if job["state"] in ("WAITING", "PROCESSING"):
-                self.books.finish(job["job_id"])
+                self.sandbox.finish(job["job_id"])
         program = self.airflow.scheduler
         for process in program.members():
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -360,7 +357,7 @@ class Scene:
 
     def _sandbox_answers(self) -> bool:
         try:
-            self.books.control("GET", "/health")
+            self.sandbox.control("GET", "/health")
         except httpx.TransportError:
             return False
         return True

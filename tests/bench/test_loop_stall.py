@@ -22,9 +22,10 @@ from airflow_provider_smartlive.metastudio.signing import Credentials
 from airflow_provider_smartlive.triggers import SmartLiveJobTrigger
 from dev.bench.figures import percentile
 from dev.bench.idle_trigger import IdleTrigger
-from dev.bench.studio import Studio
+from dev.bench.jobs import latest_request, start
 from dev.process import Program
-from dev.stage import _wait_for_address
+from dev.sandbox_client import SandboxClient
+from dev.stage import wait_for_address
 
 STREAMS = 1000
 
@@ -42,7 +43,7 @@ SHOW = ["--any-room", "--link", "simulated", "--assume", "show_seconds=1000000"]
 
 
 @pytest.fixture
-def studio(tmp_path: Path) -> Iterator[Studio]:
+def sandbox(tmp_path: Path) -> Iterator[SandboxClient]:
     """A MetaStudio in a process of its own."""
     command = [
         str(Path(sys.executable).parent / "smartlive-sandbox"),
@@ -56,9 +57,9 @@ def studio(tmp_path: Path) -> Iterator[Studio]:
     program.start()
     try:
         credentials = Credentials("FAKEAK", "fake-secret-key")
-        studio = Studio(_wait_for_address(program), project_id="fake-project", credentials=credentials)
-        yield studio
-        studio.close()
+        url = wait_for_address(program)
+        with SandboxClient(url, project_id="fake-project", credentials=credentials) as client:
+            yield client
     finally:
         program.stop()
 
@@ -92,10 +93,12 @@ async def stalls() -> list[float]:
 
 
 @pytest.mark.processes
-async def test_a_thousand_triggers_add_no_stall(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_thousand_triggers_add_no_stall(
+    sandbox: SandboxClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     connection = {
         "conn_type": "smartlive",
-        "host": studio.url,
+        "host": sandbox.url,
         "login": "FAKEAK",
         "password": "fake-secret-key",
         "extra": {"project_id": "fake-project"},
@@ -107,23 +110,23 @@ async def test_a_thousand_triggers_add_no_stall(studio: Studio, monkeypatch: pyt
         return None
 
     monkeypatch.setattr(Starter, "callbacks_async", nothing_called_back)
-    ours = [make_trigger(studio, f"room-{number:04}") for number in range(STREAMS)]
-    before = studio.position()
+    ours = [make_trigger(sandbox, f"room-{number:04}") for number in range(STREAMS)]
+    before = latest_request(sandbox)
 
     async with waiting([IdleTrigger() for _ in range(STREAMS)]):
         idle = await stalls()
     async with waiting(ours):
         busy = await stalls()
 
-    pages = studio.entries(kind="request", after=before)
+    pages = sandbox.ledger(kind="request", after=before)
     assert len(pages) >= STREAMS / 100
     assert {page["operation"] for page in pages} == {"list_all"}
     assert percentile(busy, 99.9) - percentile(idle, 99.9) <= LIMIT
 
 
-def make_trigger(studio: Studio, room_id: str) -> Any:
+def make_trigger(sandbox: SandboxClient, room_id: str) -> Any:
     wait = WaitState(
-        "smartlive_default", room_id, studio.start(room_id), expected_outputs=1, started_at=utcnow()
+        "smartlive_default", room_id, start(sandbox, room_id), expected_outputs=1, started_at=utcnow()
     )
     trigger: Any = SmartLiveJobTrigger(wait=wait.dump(), limits=WaitLimits(interval=INTERVAL).dump())
     trigger.task_instance = SimpleNamespace(dag_id="dag", run_id="run", task_id=room_id, map_index=-1)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_smartlive.callbacks.route import Identity, JobTerms, Route
-from dev.faults.books import Job
 from dev.faults.count import LATE_BOUND, Broken, Outcome, judge
+from dev.faults.records import Job
 from dev.faults.schedule import (
     PLANNED_SECONDS,
     Callbacks,

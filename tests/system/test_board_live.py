@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-import httpx
 import pytest
 from playwright.sync_api import expect
 
@@ -46,9 +45,7 @@ def test_a_livestream_from_connecting_to_its_end(stage: Stage, tab: Board) -> No
     tab.open(f"?dag={DAG_ID}")
     tab.page.evaluate("globalThis.loadedOnce = true")
     stage.platform.stop()
-    httpx.post(
-        f"{stage.sandbox_url}/sandbox/scenario", json={"rooms": [ROOM]}, trust_env=False
-    ).raise_for_status()
+    stage.sandbox_client.add_rooms(ROOM)
     stage.airflow.wait_for_dag(DAG_ID)
     run_id = stage.airflow.api.trigger_dag(DAG_ID, conf={"room_id": ROOM["room_id"]})
     row = tab.page.locator("[aria-labelledby=smartlive-now] tr.row")

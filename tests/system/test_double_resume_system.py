@@ -14,7 +14,6 @@ import time
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -36,10 +35,6 @@ TIME_LIMIT = 180
 
 #: Seconds after which a deferral is not left to the trigger's first read any more, with something to spare.
 SETTLED = 10.0
-
-
-def _books(stage: Stage, path: str) -> Any:
-    return httpx.get(f"{stage.sandbox_url}/sandbox{path}", timeout=10).raise_for_status().json()
 
 
 def _end_that_nobody_sent(stage: Stage, owner: Identity, generation: int, room_id: str, job_id: str) -> int:
@@ -66,7 +61,7 @@ def _end_that_nobody_sent(stage: Stage, owner: Identity, generation: int, room_i
 def test_neither_of_two_processes_stops_the_livestream(stage: Stage) -> None:
     airflow, room_id = stage.airflow, str(uuid.uuid4())
     room = {"room_id": room_id, "name": "Double", "seconds": SHOW}
-    httpx.post(f"{stage.sandbox_url}/sandbox/scenario", json={"rooms": [room]}).raise_for_status()
+    stage.sandbox_client.add_rooms(room)
     run_id = airflow.run_dag(DAG_ID, conf={"room_id": room_id})
     airflow.wait_for_task(DAG_ID, run_id, TASK_ID, {"deferred"}, 60)
     job_id = airflow.api.xcom(DAG_ID, run_id, TASK_ID, "job_id")
@@ -93,9 +88,9 @@ def test_neither_of_two_processes_stops_the_livestream(stage: Stage) -> None:
     result = airflow.api.xcom(DAG_ID, run_id, TASK_ID, "return_value")
     assert (result["job_id"], result["state"]) == (job_id, "SUCCEED")
     assert result["stream_duration"] >= SHOW - 5, "the show went on to its own end"
-    requests = _books(stage, f"/ledger?room={room_id}&kind=request&limit=10000")["entries"]
+    requests = stage.sandbox_client.ledger(room=room_id, kind="request")
     operations = [entry["operation"] for entry in requests]
     assert operations.count("start") == 1
     assert "stop" not in operations
-    assert [job["job_id"] for job in _books(stage, "/jobs")["jobs"] if job["room_id"] == room_id] == [job_id]
+    assert [job["job_id"] for job in stage.sandbox_client.jobs() if job["room_id"] == room_id] == [job_id]
     wait_until(lambda: late_triggerer.poll() == 0, "end of the late triggerer", timeout=10)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from dev.airflow_api import AirflowApi
-from dev.faults.books import Job
+from dev.faults.records import Job
 from dev.faults.scene import LINGER, Scene
 from dev.faults.schedule import ENDLESS
 from dev.process import wait_until
@@ -64,21 +64,21 @@ class Stand:
 
     def begin(self) -> None:
         room = {"room_id": self.room_id, "name": self.row.name, "seconds": self.row.show}
-        self.scene.books.control("POST", "/scenario", {"rooms": [room]})
+        self.scene.sandbox.add_rooms(room)
         for rule in self.row.faults:
             self.rule(rule)
         self.api.trigger_dag(self.dag_id, run_id=self.run_id, conf={"room_id": self.room_id})
 
     def rule(self, rule: Rule) -> None:
-        self.scene.books.control("POST", "/faults", {"room": self.room_id, **rule})
+        self.scene.sandbox.add_fault(room=self.room_id, **rule)
 
     def send(self, state: str) -> None:
         """Let MetaStudio call back a state of the link, whatever the link does."""
         event = {"event_type": "RTMP_STREAM_STATE_CHANGE", "message": {"state": state}}
-        self.scene.books.control("POST", f"/jobs/{self.jobs()[-1].job_id}/event", event)
+        self.scene.sandbox.control("POST", f"/jobs/{self.jobs()[-1].job_id}/event", event)
 
     def finish(self) -> None:
-        self.scene.books.finish(self.jobs()[-1].job_id)
+        self.scene.sandbox.finish(self.jobs()[-1].job_id)
 
     def mark_failed(self) -> None:
         self.api.mark(self.dag_id, self.run_id, TASK, "failed")
@@ -91,7 +91,7 @@ class Stand:
         return self.api.task_log(self.dag_id, self.run_id, TASK)
 
     def jobs(self) -> list[Job]:
-        return self.scene.books.jobs(self.room_id)
+        return self.scene.records.jobs(self.room_id)
 
     def act(self) -> None:
         """Let happen what the row is about, once the trigger waits, too: it takes a second or two to begin."""
@@ -271,7 +271,7 @@ def stands(scene: Scene) -> Iterator[dict[str, Stand]]:
     """Play all rows, and keep what became of them."""
     for way in sorted({row.way for row in ROWS}):
         scene.airflow.wait_for_dag(f"transitions_{way}")
-    scene.books.control("POST", "/faults", UNLISTED)
+    scene.sandbox.add_fault(**UNLISTED)
     stands = {row.name: Stand(scene, row, number) for number, row in enumerate(ROWS, start=1)}
     for stand in stands.values():
         stand.begin()

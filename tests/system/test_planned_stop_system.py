@@ -12,7 +12,6 @@ import uuid
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
-import httpx
 import pytest
 
 from dev.process import wait_until
@@ -76,10 +75,7 @@ def test_a_planned_end_needs_neither_a_worker_nor_a_dag(tmp_path: Path) -> None:
         file.unlink()
 
         def states() -> dict[str, str]:
-            jobs = (
-                httpx.get(f"{stage.sandbox_url}/sandbox/jobs", timeout=10).raise_for_status().json()["jobs"]
-            )
-            return {job["job_id"]: job["state"] for job in jobs}
+            return {job["job_id"]: job["state"] for job in stage.sandbox_client.jobs()}
 
         time.sleep(max(0.0, (stop_at - datetime.now(UTC)).total_seconds() - 5))
         assert states()[job_id] in ("WAITING", "PROCESSING"), "not before its time"

@@ -16,8 +16,6 @@ from urllib.parse import quote
 
 import pytest
 
-from airflow_provider_smartlive.metastudio.signing import Credentials
-from dev.faults.books import Books
 from dev.secret_scan import Leak, scan, surfaces
 from dev.stack import AirflowStack
 from dev.stage import Stage
@@ -66,12 +64,7 @@ def used(stage: Stage) -> dict[str, str]:
     store_connections(stage)
     run_id = airflow.run_dag(DAG_ID)
     assert airflow.wait_for_run(DAG_ID, run_id, TIME_LIMIT) == "success"
-    keys = Credentials(stage.access_key, stage.secret_key)
-    books = Books(stage.sandbox_url, stage.project_id, keys, [airflow.callback_secret])
-    try:
-        (job,) = books.listing()
-    finally:
-        books.close()
+    (job,) = stage.sandbox_client.list_jobs()
     callback = job["live_event_callback_config"]
     used = {
         "stream key": stage.stream_keys["smartlive_output"],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx
 import pytest
 
 from dev.stage import Stage
@@ -18,10 +17,8 @@ TIME_LIMIT = 150
 
 
 def job_of(stage: Stage, job_id: str) -> dict[str, Any]:
-    """Return a job from MetaStudio's own books."""
-    answer = httpx.get(f"{stage.sandbox_url}/sandbox/jobs", timeout=10).raise_for_status().json()
-    found: dict[str, Any] = next(job for job in answer["jobs"] if job["job_id"] == job_id)
-    return found
+    """Return a job as the sandbox shows it."""
+    return next(job for job in stage.sandbox_client.jobs() if job["job_id"] == job_id)
 
 
 @pytest.mark.parametrize(

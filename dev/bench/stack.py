@@ -8,13 +8,10 @@ import time
 import uuid
 from collections.abc import Iterable
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from airflow_provider_smartlive.metastudio.signing import Credentials
 from dev.airflow_api import patiently
 from dev.bench.plan import Plan
-from dev.bench.studio import Studio
 from dev.process import Program, ProgramError, wait_until
 from dev.stack import AirflowStack
 from dev.stage import PROJECT, Stage
@@ -37,9 +34,9 @@ TASK_TIMEOUT = 600.0
 LOOK_INTERVAL = 2.0
 
 
-class Ground(Stage):
+class BenchStack(Stage):
     """
-    The stage of the benchmark; a context manager.
+    The stack of the benchmark; a context manager.
 
     :param home: where all files go.
     :param plan: how much is measured.
@@ -70,18 +67,6 @@ class Ground(Stage):
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
             "AIRFLOW__INBOUND_WEBHOOKS__WEBHOOK_NAMES": "github",
         }
-
-    def __enter__(self) -> Self:
-        super().__enter__()
-        credentials = Credentials(self.access_key, self.secret_key)
-        self.studio = Studio(self.sandbox_url, project_id=self.project_id, credentials=credentials)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.studio.close()
-        super().__exit__(kind, error, trace)
 
     def connections(self) -> dict[str, str | dict[str, Any]]:
         """Return the connections of our DAGs and of the peers."""
