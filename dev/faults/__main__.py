@@ -11,23 +11,23 @@ from itertools import groupby
 from pathlib import Path
 from typing import NoReturn
 
-from dev.faults import controls
-from dev.faults.count import Broken, Outcome, Violation, judge
-from dev.faults.play import Player
-from dev.faults.scene import Scene
-from dev.faults.schedule import ALL_CELLS, Run, Victim, digest, plan
+from dev.faults import negative_controls
+from dev.faults.count import Broken, RunResult, Violation, judge
+from dev.faults.runner import Runner
+from dev.faults.schedule import ALL_CASES, Run, Target, digest, plan
+from dev.faults.stack import FaultStack
 from dev.faults.table import table
 from dev.process import ProgramError
 from dev.stage import PROJECT
 
 
 def main() -> int:
-    """Play the schedule; 0 if every promise was kept and every control was caught."""
+    """Run the schedule; 0 if every promise was kept and every control was caught."""
     arguments = _arguments()
     runs = plan(arguments.runs, arguments.seed)
     print(f"seed {arguments.seed}: {len(runs)} runs, schedule {digest(runs)}", flush=True)
     if arguments.database == "sqlite":
-        runs = [run for run in runs if run.cell.victim is not Victim.LOCKED_ROW]  # SQLite locks no rows
+        runs = [run for run in runs if run.case.target is not Target.LOCKED_ROW]  # SQLite locks no rows
     if arguments.only:
         runs = [run for run in runs if run.number in arguments.only]
     if arguments.plan:
@@ -41,45 +41,51 @@ def main() -> int:
         print(f"{time.monotonic() - began:7.1f} s  {text}", flush=True)
 
     try:
-        with Scene(arguments.home, database=arguments.database) as scene:
-            tell(f"Airflow is up on {arguments.database}; logs: {scene.home}")
-            outcomes, violations = _play(Player(scene, tell), runs, tell)
-            uncaught = [] if arguments.only or not arguments.controls else controls.play(scene, tell)
+        with FaultStack(arguments.home, database=arguments.database) as stack:
+            tell(f"Airflow is up on {arguments.database}; logs: {stack.home}")
+            results, violations = _run_schedule(Runner(stack, tell), runs, tell)
+            uncaught = (
+                [] if arguments.only or not arguments.controls else negative_controls.check(stack, tell)
+            )
     except KeyboardInterrupt:
         print("\nInterrupted; everything is stopped.", file=sys.stderr)
         return 130
     except ProgramError as error:
         print(f"\n{error}", file=sys.stderr)
         return 2
-    print(f"\n{table(outcomes, violations)}\n")
-    print("\n".join(uncaught) or "Every negative control that was played was caught.")
+    print(f"\n{table(results, violations)}\n")
+    print("\n".join(uncaught) or "Every negative control that was run was caught.")
     print(f"seed {arguments.seed}, {time.monotonic() - began:.0f} s. One run again: ONLY=number.")
     return 1 if violations or uncaught else 0
 
 
-def _play(
-    player: Player, runs: Sequence[Run], tell: Callable[[str], None]
-) -> tuple[list[Outcome], list[Violation]]:
-    outcomes = _play_rounds(player, runs, tell)
-    violations = [each for outcome in outcomes for each in judge(outcome) if each.kind is not Broken.MISSED]
-    # What missed its point counts in all other respects, and is played again by itself.
-    again = _play_rounds(player, [outcome.run.again() for outcome in outcomes if not outcome.is_hit], tell)
-    violations += [each for outcome in again for each in judge(outcome)]
-    return outcomes + again, violations
+def _run_schedule(
+    runner: Runner, runs: Sequence[Run], tell: Callable[[str], None]
+) -> tuple[list[RunResult], list[Violation]]:
+    results = _run_rounds(runner, runs, tell)
+    violations = [
+        each for run_result in results for each in judge(run_result) if each.kind is not Broken.MISSED
+    ]
+    # What missed its point counts in all other respects, and is run again by itself.
+    again = _run_rounds(
+        runner, [run_result.run.again() for run_result in results if not run_result.is_hit], tell
+    )
+    violations += [each for run_result in again for each in judge(run_result)]
+    return results + again, violations
 
 
-def _play_rounds(player: Player, runs: Sequence[Run], tell: Callable[[str], None]) -> list[Outcome]:
-    outcomes: list[Outcome] = []
+def _run_rounds(runner: Runner, runs: Sequence[Run], tell: Callable[[str], None]) -> list[RunResult]:
+    results: list[RunResult] = []
     for number, group in groupby(runs, key=lambda run: run.round):
         of_round = list(group)
         tell(f"round {number}")
         for run in of_round:
             tell(f"  {run.text()}")
-        for outcome in player.play_round(of_round):
-            outcomes.append(outcome)
-            for violation in judge(outcome):
+        for run_result in runner.run_round(of_round):
+            results.append(run_result)
+            for violation in judge(run_result):
                 tell(f"  #{violation.run.number}: {violation.kind}: {violation.text}")
-    return outcomes
+    return results
 
 
 def _interrupt(number: int, frame: object) -> NoReturn:
@@ -90,12 +96,12 @@ def _interrupt(number: int, frame: object) -> NoReturn:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m dev.faults", description=__doc__)
-    parser.add_argument("--runs", type=int, default=len(ALL_CELLS), help="default: %(default)s, one a cell")
+    parser.add_argument("--runs", type=int, default=len(ALL_CASES), help="default: %(default)s, one a case")
     parser.add_argument("--seed", type=int, default=1, help="decides the schedule; default: %(default)s")
     parser.add_argument("--only", type=int, nargs="+", metavar="N", help="only these runs of the schedule")
-    parser.add_argument("--plan", action="store_true", help="print the schedule and play nothing")
+    parser.add_argument("--plan", action="store_true", help="print the schedule and run nothing")
     parser.add_argument(
-        "--controls", action=argparse.BooleanOptionalAction, default=True, help="play the negative controls"
+        "--controls", action=argparse.BooleanOptionalAction, default=True, help="run the negative controls"
     )
     parser.add_argument("--database", choices=("postgresql", "sqlite"), default="postgresql")
     parser.add_argument("--home", type=Path, default=PROJECT / ".faults", help="folder for all files")

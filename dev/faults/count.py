@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from dev.faults.records import Job
-from dev.faults.schedule import PLANNED_SECONDS, Fate, Listing, Run, Victim
+from dev.faults.schedule import PLANNED_SECONDS, JobOutcome, Listing, Run, Target
 
 STARTER = "go_live"
 SENSOR = "off_air"
@@ -28,15 +28,15 @@ _UNFINISHED = (
 )
 
 _ENDINGS = {
-    Victim.MARK_FAILED: {"failed"},
-    Victim.ORPHAN: {"failed"},
-    Victim.FAIL_RUN: {"failed"},
-    Victim.MARK_SUCCESS: {"success"},
-    Victim.DELETE: {"gone"},
+    Target.MARK_FAILED: {"failed"},
+    Target.ORPHAN: {"failed"},
+    Target.FAIL_RUN: {"failed"},
+    Target.MARK_SUCCESS: {"success"},
+    Target.DELETE: {"gone"},
     # Airflow skips what a run that timed out has not finished.
-    Victim.TIMEOUT: {"skipped", "failed"},
-    Victim.MARKED_RESUMED: {"failed"},
-    Victim.START_TIMEOUT: {"failed"},
+    Target.TIMEOUT: {"skipped", "failed"},
+    Target.MARKED_RESUMED: {"failed"},
+    Target.START_TIMEOUT: {"failed"},
 }
 
 #: Seconds after its planned end within which a job is over, whatever keeps workers from its task: the trigger
@@ -53,7 +53,7 @@ class Broken(StrEnum):
     LATE = "late stop"
     DEAF = "callback not answered"
     WRONG = "wrong state"
-    MISSED = "cell not hit"
+    MISSED = "case not hit"
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,11 @@ class Violation:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunResult:
     """
     What there is to judge when a run is over.
 
-    :param is_hit: whether the cell of the run was hit.
+    :param is_hit: whether the case of the run was hit.
     :param tasks: the task instances by task id; empty if the run is gone.
     :param result: the starter's XCom result.
     :param jobs: the jobs of its room, the oldest first.
@@ -91,24 +91,24 @@ class Outcome:
         return self.tasks[task_id]["state"] if task_id in self.tasks else "gone"
 
 
-def judge(outcome: Outcome) -> list[Violation]:
+def judge(run_result: RunResult) -> list[Violation]:
     """Return every promise that a run has broken."""
     found = [
-        *((Broken.DUPLICATE, text) for text in [*_duplicates(outcome.jobs), *_started_again(outcome)]),
-        *((Broken.ORPHAN, text) for text in _orphans(outcome)),
-        *((Broken.LOST, text) for text in _lost(outcome)),
-        *((Broken.LATE, text) for text in _late(outcome)),
-        *((Broken.DEAF, text) for text in outcome.unanswered),
-        *((Broken.WRONG, text) for text in _wrong(outcome)),
+        *((Broken.DUPLICATE, text) for text in [*_duplicates(run_result.jobs), *_started_again(run_result)]),
+        *((Broken.ORPHAN, text) for text in _orphans(run_result)),
+        *((Broken.LOST, text) for text in _lost(run_result)),
+        *((Broken.LATE, text) for text in _late(run_result)),
+        *((Broken.DEAF, text) for text in run_result.unanswered),
+        *((Broken.WRONG, text) for text in _wrong(run_result)),
     ]
-    if not outcome.is_hit:
-        found.append((Broken.MISSED, str(outcome.run.cell.point)))
-    return [Violation(outcome.run, kind, text) for kind, text in found]
+    if not run_result.is_hit:
+        found.append((Broken.MISSED, str(run_result.run.case.point)))
+    return [Violation(run_result.run, kind, text) for kind, text in found]
 
 
-def starts(outcomes: Iterable[Outcome]) -> dict[str, int]:
+def starts(results: Iterable[RunResult]) -> dict[str, int]:
     """Count the starts, and the livestreams (identity and generation) that they were for."""
-    lives = [job.life for outcome in outcomes for job in outcome.jobs]
+    lives = [job.life for run_result in results for job in run_result.jobs]
     return {"livestreams": len({life for life in lives if life}), "starts": len(lives)}
 
 
@@ -123,58 +123,60 @@ def _duplicates(jobs: Sequence[Job]) -> list[str]:
     return found
 
 
-def _started_again(outcome: Outcome) -> list[str]:
-    if not outcome.run.cell.victim.is_planned_stop:
+def _started_again(run_result: RunResult) -> list[str]:
+    if not run_result.run.case.target.is_planned_stop:
         return []
-    return [f"job {job.job_id} was started after the planned stop" for job in outcome.jobs[1:]]
+    return [f"job {job.job_id} was started after the planned stop" for job in run_result.jobs[1:]]
 
 
-def _orphans(outcome: Outcome) -> list[str]:
-    is_over = outcome.state(STARTER) not in _UNFINISHED
-    return [f"job {job.job_id} runs on" for job in outcome.jobs if job.is_active and is_over]
+def _orphans(run_result: RunResult) -> list[str]:
+    is_over = run_result.state(STARTER) not in _UNFINISHED
+    return [f"job {job.job_id} runs on" for job in run_result.jobs if job.is_active and is_over]
 
 
-def _lost(outcome: Outcome) -> list[str]:
-    if outcome.run.cell.victim in _ENDINGS or not outcome.jobs or outcome.jobs[-1].is_active:
+def _lost(run_result: RunResult) -> list[str]:
+    if run_result.run.case.target in _ENDINGS or not run_result.jobs or run_result.jobs[-1].is_active:
         return []
     lost = []
-    if (state := outcome.state(STARTER)) in _UNFINISHED:
+    if (state := run_result.state(STARTER)) in _UNFINISHED:
         lost.append(f"the job is over, {STARTER} is {state}")
     is_known = (
-        outcome.state(STARTER) != "failed"
+        run_result.state(STARTER) != "failed"
     )  # else the sensor waits on, for somebody to clear its starter
-    if is_known and outcome.jobs[-1].ended_at and (state := outcome.state(SENSOR)) != "success":
+    if is_known and run_result.jobs[-1].ended_at and (state := run_result.state(SENSOR)) != "success":
         lost.append(f"the stream has ended, {SENSOR} is {state}")
     return lost
 
 
-def _late(outcome: Outcome) -> list[str]:
-    if not outcome.run.cell.victim.is_planned_stop:
+def _late(run_result: RunResult) -> list[str]:
+    if not run_result.run.case.target.is_planned_stop:
         return []
     bound = timedelta(seconds=PLANNED_SECONDS + LATE_BOUND)
-    late = [job for job in outcome.jobs if job.over_at is None or job.over_at - job.accepted_at > bound]
+    late = [job for job in run_result.jobs if job.over_at is None or job.over_at - job.accepted_at > bound]
     return [f"job {job.job_id} was not stopped as planned, or late" for job in late]
 
 
-def _wrong(outcome: Outcome) -> list[str]:
-    run, state = outcome.run, outcome.state(STARTER)
-    expected = _ENDINGS.get(run.cell.victim) or _natural_endings(run)
+def _wrong(run_result: RunResult) -> list[str]:
+    run, state = run_result.run, run_result.state(STARTER)
+    expected = _ENDINGS.get(run.case.target) or _natural_endings(run)
     found = []
-    if state not in expected and not _lost(outcome):
+    if state not in expected and not _lost(run_result):
         found.append(f"{STARTER} is {state}, not {' or '.join(sorted(expected))}")
-    if run.cell.victim in _ENDINGS:
+    if run.case.target in _ENDINGS:
         return found
-    result = outcome.result or {}
-    if state == "success" and (not outcome.jobs or result.get("job_id") != outcome.jobs[-1].job_id):
+    result = run_result.result or {}
+    if state == "success" and (not run_result.jobs or result.get("job_id") != run_result.jobs[-1].job_id):
         found.append("the result is not that of the last job")
-    is_stopped = run.cell.victim.begins_anew or run.cell.victim.is_planned_stop
-    if not is_stopped and run.fate is not Fate.LINGERS:
-        found += [f"job {job.job_id} was stopped although nobody asked" for job in outcome.jobs if job.stops]
+    is_stopped = run.case.target.begins_anew or run.case.target.is_planned_stop
+    if not is_stopped and run.job_outcome is not JobOutcome.LINGERS:
+        found += [
+            f"job {job.job_id} was stopped although nobody asked" for job in run_result.jobs if job.stops
+        ]
     return found
 
 
 def _natural_endings(run: Run) -> set[str]:
-    if run.fate is Fate.BLOCKED:
+    if run.job_outcome is JobOutcome.BLOCKED:
         return {"failed"}
     # A start of unknown outcome that cannot be looked up is refused, and says so.
     return {"success", "failed"} if run.listing is Listing.NO_ECHO else {"success"}

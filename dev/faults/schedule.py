@@ -1,7 +1,7 @@
 """
 What goes wrong, and when: a pure function of the seed.
 
-A *run* is one livestream: a DAG run with a room of its own. Each has one *cell* of the matrix, what is hit and at
+A *run* is one livestream: a DAG run with a room of its own. Each has one *case* of the matrix, what is hit and at
 which point of the livestream's way, and other faults beside it. Runs of one *round* share the stack, so the death
 of a scheduler meets all of them.
 """
@@ -17,7 +17,7 @@ from enum import StrEnum
 from typing import Any
 
 
-class Victim(StrEnum):
+class Target(StrEnum):
     """What is hit: a process, or the task itself by a user's hand."""
 
     #: The process that runs the operator's code.
@@ -75,7 +75,7 @@ class Victim(StrEnum):
     @property
     def is_stop(self) -> bool:
         """Whether the job has to be stopped by the provider, and is not over by anything else."""
-        return (self.is_user and not self.begins_anew) or self.is_planned_stop or self is Victim.START_TIMEOUT
+        return (self.is_user and not self.begins_anew) or self.is_planned_stop or self is Target.START_TIMEOUT
 
     @property
     def is_shared(self) -> bool:
@@ -85,34 +85,34 @@ class Victim(StrEnum):
     @property
     def is_quiet(self) -> bool:
         """Whether nothing else may be hit meanwhile, because the run is about how soon something happens."""
-        return self.is_planned_stop or self in (Victim.START_TIMEOUT, Victim.LOCKED_ROW, Victim.DRIP)
+        return self.is_planned_stop or self in (Target.START_TIMEOUT, Target.LOCKED_ROW, Target.DRIP)
 
 
 _SHARED = frozenset(
     {
-        Victim.SCHEDULER,
-        Victim.TRIGGERER,
-        Victim.API_SERVER,
-        Victim.SANDBOX,
-        Victim.FROZEN_TRIGGERER,
-        Victim.ORPHAN,
+        Target.SCHEDULER,
+        Target.TRIGGERER,
+        Target.API_SERVER,
+        Target.SANDBOX,
+        Target.FROZEN_TRIGGERER,
+        Target.ORPHAN,
     }
 )
 _USERS = frozenset(
     {
-        Victim.MARK_FAILED,
-        Victim.MARK_SUCCESS,
-        Victim.CLEAR,
-        Victim.DELETE,
-        Victim.FAIL_RUN,
-        Victim.ORPHAN,
-        Victim.TIMEOUT,
-        Victim.CLEAR_MOVED,
-        Victim.TRIGGERED_AGAIN,
+        Target.MARK_FAILED,
+        Target.MARK_SUCCESS,
+        Target.CLEAR,
+        Target.DELETE,
+        Target.FAIL_RUN,
+        Target.ORPHAN,
+        Target.TIMEOUT,
+        Target.CLEAR_MOVED,
+        Target.TRIGGERED_AGAIN,
     }
 )
-_ANEW = frozenset({Victim.CLEAR, Victim.CLEAR_MOVED, Victim.TRIGGERED_AGAIN})
-_PLANNED = frozenset({Victim.PAUSED, Victim.REMOVED, Victim.FULL_POOL, Victim.MARKED_RESUMED})
+_ANEW = frozenset({Target.CLEAR, Target.CLEAR_MOVED, Target.TRIGGERED_AGAIN})
+_PLANNED = frozenset({Target.PAUSED, Target.REMOVED, Target.FULL_POOL, Target.MARKED_RESUMED})
 
 #: The DAGs that ``dags/faults.py`` builds.
 DAG_IDS = (
@@ -129,8 +129,8 @@ DAG_IDS = (
     "faults_neighbours",
 )
 
-#: Victims whose run is in two rooms, one after the other.
-_MOVING = frozenset({Victim.MOVED, Victim.CLEAR_MOVED})
+#: Targets whose run is in two rooms, one after the other.
+_MOVING = frozenset({Target.MOVED, Target.CLEAR_MOVED})
 
 
 class Point(StrEnum):
@@ -157,44 +157,44 @@ _WITH_A_JOB = (
     Point.RESUMED,
 )
 
-#: The cells of the matrix.
-MATRIX: dict[Victim, tuple[Point, ...]] = {
-    Victim.TASK: tuple(Point),
-    Victim.WORKER: tuple(Point),
-    Victim.SCHEDULER: tuple(Point),
-    Victim.TRIGGERER: tuple(Point),
-    Victim.API_SERVER: tuple(Point),
-    Victim.SANDBOX: tuple(Point),
-    Victim.FROZEN_TRIGGERER: (Point.STREAMING,),
-    Victim.MARK_FAILED: _WITH_A_JOB,
-    Victim.MARK_SUCCESS: _WITH_A_JOB,
-    Victim.CLEAR: _WITH_A_JOB,
-    Victim.DELETE: (Point.AFTER_STORE, Point.STREAMING),
-    Victim.FAIL_RUN: (Point.AFTER_STORE, Point.STREAMING),
-    Victim.ORPHAN: (Point.STREAMING,),
-    Victim.TIMEOUT: (Point.STREAMING,),
-    Victim.MOVED: (Point.AFTER_ACCEPT, Point.AFTER_STORE),
-    Victim.CLEAR_MOVED: (Point.STREAMING,),
-    Victim.TRIGGERED_AGAIN: (Point.AFTER_STORE, Point.STREAMING),
-    Victim.PAUSED: (Point.STREAMING,),
-    Victim.REMOVED: (Point.STREAMING,),
-    Victim.FULL_POOL: (Point.STREAMING,),
-    Victim.MARKED_RESUMED: (Point.STREAMING,),
-    Victim.START_TIMEOUT: (Point.AFTER_ACCEPT, Point.BEFORE_STORE),
-    Victim.LOCKED_ROW: (Point.STREAMING,),
-    Victim.DRIP: (Point.STREAMING,),
+#: The cases of the matrix.
+MATRIX: dict[Target, tuple[Point, ...]] = {
+    Target.TASK: tuple(Point),
+    Target.WORKER: tuple(Point),
+    Target.SCHEDULER: tuple(Point),
+    Target.TRIGGERER: tuple(Point),
+    Target.API_SERVER: tuple(Point),
+    Target.SANDBOX: tuple(Point),
+    Target.FROZEN_TRIGGERER: (Point.STREAMING,),
+    Target.MARK_FAILED: _WITH_A_JOB,
+    Target.MARK_SUCCESS: _WITH_A_JOB,
+    Target.CLEAR: _WITH_A_JOB,
+    Target.DELETE: (Point.AFTER_STORE, Point.STREAMING),
+    Target.FAIL_RUN: (Point.AFTER_STORE, Point.STREAMING),
+    Target.ORPHAN: (Point.STREAMING,),
+    Target.TIMEOUT: (Point.STREAMING,),
+    Target.MOVED: (Point.AFTER_ACCEPT, Point.AFTER_STORE),
+    Target.CLEAR_MOVED: (Point.STREAMING,),
+    Target.TRIGGERED_AGAIN: (Point.AFTER_STORE, Point.STREAMING),
+    Target.PAUSED: (Point.STREAMING,),
+    Target.REMOVED: (Point.STREAMING,),
+    Target.FULL_POOL: (Point.STREAMING,),
+    Target.MARKED_RESUMED: (Point.STREAMING,),
+    Target.START_TIMEOUT: (Point.AFTER_ACCEPT, Point.BEFORE_STORE),
+    Target.LOCKED_ROW: (Point.STREAMING,),
+    Target.DRIP: (Point.STREAMING,),
 }
 
-#: The DAGs of victims that need one of their own, see ``dags/faults.py``.
+#: The DAGs of targets that need one of their own, see ``dags/faults.py``.
 _DAGS = {
-    Victim.TIMEOUT: "faults_brief",
-    Victim.MOVED: "faults_moving",
-    Victim.CLEAR_MOVED: "faults_moving",
-    Victim.PAUSED: "faults_paused",
-    Victim.REMOVED: "faults_removed",
-    Victim.FULL_POOL: "faults_full_pool",
-    Victim.MARKED_RESUMED: "faults_marked",
-    Victim.LOCKED_ROW: "faults_neighbours",
+    Target.TIMEOUT: "faults_brief",
+    Target.MOVED: "faults_moving",
+    Target.CLEAR_MOVED: "faults_moving",
+    Target.PAUSED: "faults_paused",
+    Target.REMOVED: "faults_removed",
+    Target.FULL_POOL: "faults_full_pool",
+    Target.MARKED_RESUMED: "faults_marked",
+    Target.LOCKED_ROW: "faults_neighbours",
 }
 
 
@@ -230,7 +230,7 @@ class Callbacks(StrEnum):
     FORGED = "END badly signed"
 
 
-class Fate(StrEnum):
+class JobOutcome(StrEnum):
     """What becomes of the job."""
 
     PLAIN = "ends by itself"
@@ -240,14 +240,14 @@ class Fate(StrEnum):
 
 
 @dataclass(frozen=True, order=True)
-class Cell:
+class Case:
     """What is hit, and where."""
 
-    victim: Victim
+    target: Target
     point: Point
 
 
-ALL_CELLS = tuple(Cell(victim, point) for victim, points in MATRIX.items() for point in points)
+ALL_CASES = tuple(Case(target, point) for target, points in MATRIX.items() for point in points)
 
 
 @dataclass(frozen=True)
@@ -266,11 +266,11 @@ class Run:
     number: int
     round: int
     room_id: str
-    cell: Cell
+    case: Case
     start: StartFault
     listing: Listing
     callbacks: Callbacks
-    fate: Fate
+    job_outcome: JobOutcome
     show_seconds: float
     hold_seconds: float
     down_seconds: float
@@ -292,11 +292,11 @@ class Run:
     @property
     def dag_id(self) -> str:
         """The DAG that fits: only on a worker is there a task process to kill while the stream runs."""
-        victim, point = self.cell.victim, self.cell.point
-        if victim is Victim.START_TIMEOUT:
+        target, point = self.case.target, self.case.point
+        if target is Target.START_TIMEOUT:
             return "faults_timed" if point is Point.AFTER_ACCEPT else "faults_timed_on_worker"
-        on_worker = victim in (Victim.TASK, Victim.WORKER) and point is Point.STREAMING
-        return _DAGS.get(victim, "faults_on_worker" if on_worker else "faults")
+        on_worker = target in (Target.TASK, Target.WORKER) and point is Point.STREAMING
+        return _DAGS.get(target, "faults_on_worker" if on_worker else "faults")
 
     @property
     def other_room_id(self) -> str:
@@ -306,7 +306,7 @@ class Run:
     @property
     def rooms(self) -> tuple[str, ...]:
         """The rooms in which the starting task goes live."""
-        return (self.room_id, self.other_room_id) if self.cell.victim in _MOVING else (self.room_id,)
+        return (self.room_id, self.other_room_id) if self.case.target in _MOVING else (self.room_id,)
 
     @property
     def ends_by_itself(self) -> bool:
@@ -315,10 +315,10 @@ class Run:
 
         So that an orphan is seen, and the stream surely runs when something happens to its task.
         """
-        if self.cell.point is Point.RESUMED:
+        if self.case.point is Point.RESUMED:
             return True
-        victim, point = self.cell.victim, self.cell.point
-        return not (victim.is_user or victim.is_stop or point is Point.STREAMING)
+        target, point = self.case.target, self.case.point
+        return not (target.is_user or target.is_stop or point is Point.STREAMING)
 
     def text(self) -> str:
         """Return one line about the plan."""
@@ -328,12 +328,12 @@ class Run:
                 ("start", self.start),
                 ("listing", self.listing),
                 ("callbacks", self.callbacks),
-                ("job", self.fate),
+                ("job", self.job_outcome),
             )
-            if value not in (StartFault.NONE, Fate.PLAIN)
+            if value not in (StartFault.NONE, JobOutcome.PLAIN)
         ]
         return (
-            f"#{self.number:<3} {self.cell.victim} at '{self.cell.point}'; {', '.join(others) or 'no more'}"
+            f"#{self.number:<3} {self.case.target} at '{self.case.point}'; {', '.join(others) or 'no more'}"
         )
 
 
@@ -343,7 +343,7 @@ PLANNED_SECONDS = 30.0
 #: Seconds of a show that does not end by itself.
 ENDLESS = 3600.0
 
-#: What is added to the number of a run that is played again, because it did not come to its point.
+#: What is added to the number of a run that is run again, because it did not come to its point.
 AGAIN = 1000
 
 #: How many runs of each kind a round has: those that all runs of the round suffer from, and the others.
@@ -376,17 +376,17 @@ def plan(runs: int, seed: int) -> list[Run]:
     """
     Return the schedule: the same one for the same arguments.
 
-    All cells come once, in an order of their own, before any comes again.
+    All cases come once, in an order of their own, before any comes again.
 
     :param runs: how many livestreams.
     :param seed: decides everything.
     """
     dice = random.Random(seed)
-    cells = _cells(runs, dice)
+    cases = _cases(runs, dice)
     planned: list[Run] = []
-    for index, group in enumerate(_rounds(cells), start=1):
-        for cell in group:
-            planned.append(_run(len(planned) + 1, index, cell, seed))
+    for index, group in enumerate(_rounds(cases), start=1):
+        for case in group:
+            planned.append(_run(len(planned) + 1, index, case, seed))
     return planned
 
 
@@ -395,19 +395,19 @@ def digest(runs: Iterable[Run]) -> str:
     return hashlib.sha256(repr([asdict(run) for run in runs]).encode()).hexdigest()[:12]
 
 
-def _cells(runs: int, dice: random.Random) -> list[Cell]:
-    cells: list[Cell] = []
-    while len(cells) < runs:
-        once = list(ALL_CELLS)
+def _cases(runs: int, dice: random.Random) -> list[Case]:
+    cases: list[Case] = []
+    while len(cases) < runs:
+        once = list(ALL_CASES)
         dice.shuffle(once)
-        cells += once
-    return cells[:runs]
+        cases += once
+    return cases[:runs]
 
 
-def _rounds(cells: Sequence[Cell]) -> list[list[Cell]]:
-    shared = [cell for cell in cells if cell.victim.is_shared]
-    quiet = [cell for cell in cells if cell.victim.is_quiet]
-    own = [cell for cell in cells if not (cell.victim.is_shared or cell.victim.is_quiet)]
+def _rounds(cases: Sequence[Case]) -> list[list[Case]]:
+    shared = [case for case in cases if case.target.is_shared]
+    quiet = [case for case in cases if case.target.is_quiet]
+    own = [case for case in cases if not (case.target.is_shared or case.target.is_quiet)]
     rounds = []
     while shared or own:
         group = shared[:SHARED_PER_ROUND] + own[:OWN_PER_ROUND]
@@ -419,56 +419,60 @@ def _rounds(cells: Sequence[Cell]) -> list[list[Cell]]:
     return rounds
 
 
-def _run(number: int, round_number: int, cell: Cell, seed: int) -> Run:
-    dice = random.Random(f"{seed}/{number}/{cell.victim}/{cell.point}")
-    if cell.victim.is_quiet:
-        return _quiet_run(number, round_number, cell, dice)
+def _run(number: int, round_number: int, case: Case, seed: int) -> Run:
+    dice = random.Random(f"{seed}/{number}/{case.target}/{case.point}")
+    if case.target.is_quiet:
+        return _quiet_run(number, round_number, case, dice)
     listing = _pick(dice, (Listing.NONE, Listing.LAG), plain=0.6)
-    may_be_refused = not cell.victim.is_user and cell.victim is not Victim.MOVED
-    if may_be_refused and cell.point in _NO_ECHO_POINTS and dice.random() < 0.4:
+    may_be_refused = not case.target.is_user and case.target is not Target.MOVED
+    if may_be_refused and case.point in _NO_ECHO_POINTS and dice.random() < 0.4:
         listing = Listing.NO_ECHO
     run = Run(
         number=number,
         round=round_number,
         room_id=str(uuid.UUID(int=dice.getrandbits(128), version=4)),
-        cell=cell,
-        start=_pick(dice, _ANSWERED if cell.point is Point.AFTER_ACCEPT else tuple(StartFault), plain=0.5),
+        case=case,
+        start=_pick(dice, _ANSWERED if case.point is Point.AFTER_ACCEPT else tuple(StartFault), plain=0.5),
         listing=listing,
         callbacks=_pick(dice, tuple(Callbacks), plain=0.4),
-        fate=_pick(dice, _fates(cell, listing), plain=0.7),
-        show_seconds=round(dice.uniform(4, 14) + (8 if cell.point in _LONG_POINTS else 0), 1),
+        job_outcome=_pick(dice, _job_outcomes(case, listing), plain=0.7),
+        show_seconds=round(dice.uniform(4, 14) + (8 if case.point in _LONG_POINTS else 0), 1),
         hold_seconds=round(dice.uniform(0, 7), 1),
         down_seconds=round(dice.uniform(0, 6), 1),
     )
     return run if run.ends_by_itself else replace(run, show_seconds=ENDLESS)
 
 
-def _quiet_run(number: int, round_number: int, cell: Cell, dice: random.Random) -> Run:
+def _quiet_run(number: int, round_number: int, case: Case, dice: random.Random) -> Run:
     """Plan a run without other faults, except that a dripping answer is only seen where END was lost."""
     return Run(
         number=number,
         round=round_number,
         room_id=str(uuid.UUID(int=dice.getrandbits(128), version=4)),
-        cell=cell,
+        case=case,
         start=StartFault.NONE,
         listing=Listing.NONE,
-        callbacks=Callbacks.END_DROPPED if cell.victim is Victim.DRIP else Callbacks.NONE,
-        fate=Fate.PLAIN,
+        callbacks=Callbacks.END_DROPPED if case.target is Target.DRIP else Callbacks.NONE,
+        job_outcome=JobOutcome.PLAIN,
         show_seconds=ENDLESS,
         hold_seconds=0.0,
         down_seconds=0.0,
     )
 
 
-def _fates(cell: Cell, listing: Listing) -> tuple[Fate, ...]:
-    if cell.victim.is_user and cell.point is Point.RESUMED:
-        return (Fate.LINGERS,)  # else there is no job any more that somebody could want to end
-    if cell.victim.is_user or cell.victim in (Victim.FROZEN_TRIGGERER, Victim.MOVED):
-        return (Fate.PLAIN,)
+def _job_outcomes(case: Case, listing: Listing) -> tuple[JobOutcome, ...]:
+    if case.target.is_user and case.point is Point.RESUMED:
+        return (JobOutcome.LINGERS,)  # else there is no job any more that somebody could want to end
+    if case.target.is_user or case.target in (Target.FROZEN_TRIGGERER, Target.MOVED):
+        return (JobOutcome.PLAIN,)
     if listing is Listing.NO_ECHO:
         # A start that cannot be looked up is refused and left to a person; its job has to end by itself here.
-        return (Fate.PLAIN, Fate.FAILS)
-    return tuple(fate for fate in Fate if fate is not Fate.BLOCKED or cell.point in _BLOCKED_POINTS)
+        return (JobOutcome.PLAIN, JobOutcome.FAILS)
+    return tuple(
+        outcome
+        for outcome in JobOutcome
+        if outcome is not JobOutcome.BLOCKED or case.point in _BLOCKED_POINTS
+    )
 
 
 def _pick(dice: random.Random, choices: Sequence[Any], *, plain: float) -> Any:

@@ -9,18 +9,18 @@ from typing import Any
 import pytest
 
 from airflow_provider_smartlive.callbacks.route import Identity, JobTerms, Route
-from dev.faults.count import LATE_BOUND, Broken, Outcome, judge
+from dev.faults.count import LATE_BOUND, Broken, RunResult, judge
 from dev.faults.records import Job
 from dev.faults.schedule import (
     PLANNED_SECONDS,
     Callbacks,
-    Cell,
-    Fate,
+    Case,
+    JobOutcome,
     Listing,
     Point,
     Run,
     StartFault,
-    Victim,
+    Target,
 )
 from dev.faults.table import table
 
@@ -31,11 +31,11 @@ RUN = Run(
     number=1,
     round=1,
     room_id="room",
-    cell=Cell(Victim.TASK, Point.AFTER_ACCEPT),
+    case=Case(Target.TASK, Point.AFTER_ACCEPT),
     start=StartFault.NONE,
     listing=Listing.NONE,
     callbacks=Callbacks.NONE,
-    fate=Fate.PLAIN,
+    job_outcome=JobOutcome.PLAIN,
     show_seconds=8,
     hold_seconds=0,
     down_seconds=0,
@@ -56,9 +56,9 @@ def job(
     return Job(job_id, "room", accepted_at=accepted_at, **{**facts, **more})
 
 
-def outcome(
+def run_result(
     *jobs: Job, run: Run = RUN, go_live: str | None = "success", off_air: str = "success", **more: Any
-) -> Outcome:
+) -> RunResult:
     end = (NOON + timedelta(seconds=12)).isoformat()
     tasks = {
         task_id: {"state": state, "end_date": end, "try_number": 2}
@@ -66,32 +66,34 @@ def outcome(
         if state != "gone"
     }
     facts: dict[str, Any] = {"result": {"job_id": jobs[-1].job_id, "woken_by": "callback"} if jobs else None}
-    return Outcome(run=run, is_hit=True, tasks=tasks, jobs=jobs, **{**facts, **more})
+    return RunResult(run=run, is_hit=True, tasks=tasks, jobs=jobs, **{**facts, **more})
 
 
-def broken(outcome: Outcome) -> set[Broken]:
-    return {violation.kind for violation in judge(outcome)}
+def broken(run_result: RunResult) -> set[Broken]:
+    return {violation.kind for violation in judge(run_result)}
 
 
-def hit_by(victim: Victim, **changes: Any) -> Run:
-    return replace(RUN, cell=Cell(victim, Point.STREAMING), **changes)
+def hit_by(target: Target, **changes: Any) -> Run:
+    return replace(RUN, case=Case(target, Point.STREAMING), **changes)
 
 
 def test_a_livestream_that_went_as_it_should_breaks_nothing() -> None:
-    assert broken(outcome(job())) == set()
+    assert broken(run_result(job())) == set()
 
 
 def test_two_jobs_at_once_are_a_duplicate() -> None:
-    assert Broken.DUPLICATE in broken(outcome(job("a"), job("b", began=5, ended=20)))
+    assert Broken.DUPLICATE in broken(run_result(job("a"), job("b", began=5, ended=20)))
 
 
 def test_two_lives_at_once_are_a_duplicate_too() -> None:
-    run = hit_by(Victim.CLEAR)
-    assert Broken.DUPLICATE in broken(outcome(job("a"), job("b", began=5, ended=20, generation=17), run=run))
+    run = hit_by(Target.CLEAR)
+    assert Broken.DUPLICATE in broken(
+        run_result(job("a"), job("b", began=5, ended=20, generation=17), run=run)
+    )
 
 
 def test_a_show_that_is_given_twice_is_a_duplicate() -> None:
-    assert Broken.DUPLICATE in broken(outcome(job("a"), job("b", began=15, ended=20)))
+    assert Broken.DUPLICATE in broken(run_result(job("a"), job("b", began=15, ended=20)))
 
 
 @pytest.mark.parametrize(
@@ -100,54 +102,56 @@ def test_a_show_that_is_given_twice_is_a_duplicate() -> None:
     ids=["failed", "stopped", "of an older life"],
 )
 def test_one_job_after_the_other_may_be_right(first: Job) -> None:
-    run = hit_by(Victim.CLEAR)
-    assert Broken.DUPLICATE not in broken(outcome(first, job("b", began=15, ended=20), run=run))
+    run = hit_by(Target.CLEAR)
+    assert Broken.DUPLICATE not in broken(run_result(first, job("b", began=15, ended=20), run=run))
 
 
 @pytest.mark.parametrize("state", ["failed", "success", "gone", "skipped"])
 def test_a_job_that_outlives_its_task_is_an_orphan(state: str) -> None:
-    assert Broken.ORPHAN in broken(outcome(job(ended=None), run=hit_by(Victim.MARK_FAILED), go_live=state))
+    assert Broken.ORPHAN in broken(run_result(job(ended=None), run=hit_by(Target.MARK_FAILED), go_live=state))
 
 
 def test_a_job_whose_task_still_waits_is_none() -> None:
-    assert Broken.ORPHAN not in broken(outcome(job(ended=None), go_live="deferred"))
+    assert Broken.ORPHAN not in broken(run_result(job(ended=None), go_live="deferred"))
 
 
 @pytest.mark.parametrize("task", ["go_live", "off_air"])
 def test_an_end_that_a_task_has_not_heard_of_is_lost(task: str) -> None:
-    assert Broken.LOST in broken(outcome(job(), **{task: "deferred"}))
+    assert Broken.LOST in broken(run_result(job(), **{task: "deferred"}))
 
 
 def test_a_task_that_fails_although_its_livestream_succeeded_is_wrong() -> None:
-    assert broken(outcome(job(), go_live="failed")) == {Broken.WRONG}
+    assert broken(run_result(job(), go_live="failed")) == {Broken.WRONG}
 
 
 def test_the_result_of_another_job_is_wrong() -> None:
-    assert broken(outcome(job("a"), result={"job_id": "b"})) == {Broken.WRONG}
+    assert broken(run_result(job("a"), result={"job_id": "b"})) == {Broken.WRONG}
 
 
 def test_a_stop_that_nobody_asked_for_is_wrong() -> None:
-    assert broken(outcome(job(stops=[NOON]))) == {Broken.WRONG}
+    assert broken(run_result(job(stops=[NOON]))) == {Broken.WRONG}
 
 
 @pytest.mark.parametrize(
-    ("victim", "state"),
-    [(Victim.MARK_FAILED, "failed"), (Victim.MARK_SUCCESS, "success"), (Victim.DELETE, "gone")],
+    ("target", "state"),
+    [(Target.MARK_FAILED, "failed"), (Target.MARK_SUCCESS, "success"), (Target.DELETE, "gone")],
 )
-def test_what_a_user_has_decided_counts(victim: Victim, state: str) -> None:
+def test_what_a_user_has_decided_counts(target: Target, state: str) -> None:
     stopped = job(stops=[NOON])
-    assert broken(outcome(stopped, run=hit_by(victim), go_live=state)) == set()
-    assert broken(outcome(stopped, run=hit_by(victim), go_live="deferred")) == {Broken.WRONG}
+    assert broken(run_result(stopped, run=hit_by(target), go_live=state)) == set()
+    assert broken(run_result(stopped, run=hit_by(target), go_live="deferred")) == {Broken.WRONG}
 
 
 def test_two_starts_of_one_life_on_other_terms_are_a_duplicate() -> None:
     """The deadline counts from the start, so the two tokens differ."""
     terms = [JobTerms(deadline=NOON), JobTerms(deadline=NOON + timedelta(minutes=1))]
     one, two = (replace(Route(TASK, "8", 8), terms=each) for each in terms)
-    assert broken(outcome(job("a", route=one), job("b", began=15, ended=20, route=two))) == {Broken.DUPLICATE}
+    assert broken(run_result(job("a", route=one), job("b", began=15, ended=20, route=two))) == {
+        Broken.DUPLICATE
+    }
 
 
-PLANNED = hit_by(Victim.PAUSED)
+PLANNED = hit_by(Target.PAUSED)
 
 
 def planned(**more: Any) -> Job:
@@ -156,63 +160,63 @@ def planned(**more: Any) -> Job:
 
 @pytest.mark.parametrize("ended", [PLANNED_SECONDS, PLANNED_SECONDS + LATE_BOUND - 1])
 def test_a_planned_stop_in_time_breaks_nothing(ended: float) -> None:
-    assert broken(outcome(planned(ended=ended), run=PLANNED)) == set()
+    assert broken(run_result(planned(ended=ended), run=PLANNED)) == set()
 
 
 @pytest.mark.parametrize("ended", [PLANNED_SECONDS + LATE_BOUND + 1, None])
 def test_a_planned_stop_that_comes_late_or_never_is_told(ended: float | None) -> None:
-    assert Broken.LATE in broken(outcome(planned(ended=ended), run=PLANNED))
+    assert Broken.LATE in broken(run_result(planned(ended=ended), run=PLANNED))
 
 
 def test_another_start_after_the_planned_stop_is_a_duplicate() -> None:
     second = planned(job_id="b", began=15, ended=20)
-    assert broken(outcome(planned(), second, run=PLANNED)) == {Broken.DUPLICATE}
+    assert broken(run_result(planned(), second, run=PLANNED)) == {Broken.DUPLICATE}
 
 
 def test_a_task_that_was_marked_when_its_trigger_had_fired_stays_failed() -> None:
-    run = hit_by(Victim.MARKED_RESUMED)
-    assert broken(outcome(planned(ended=30), run=run, go_live="failed")) == set()
-    assert Broken.ORPHAN in broken(outcome(planned(ended=None), run=run, go_live="failed"))
-    assert broken(outcome(planned(ended=30), run=run)) == {Broken.WRONG}
+    run = hit_by(Target.MARKED_RESUMED)
+    assert broken(run_result(planned(ended=30), run=run, go_live="failed")) == set()
+    assert Broken.ORPHAN in broken(run_result(planned(ended=None), run=run, go_live="failed"))
+    assert broken(run_result(planned(ended=30), run=run)) == {Broken.WRONG}
 
 
 def test_a_start_that_ran_into_its_time_out_leaves_no_job() -> None:
-    run = hit_by(Victim.START_TIMEOUT)
-    assert broken(outcome(planned(), run=run, go_live="failed", result=None)) == set()
-    assert broken(outcome(planned(ended=None), run=run, go_live="failed")) == {Broken.ORPHAN}
+    run = hit_by(Target.START_TIMEOUT)
+    assert broken(run_result(planned(), run=run, go_live="failed", result=None)) == set()
+    assert broken(run_result(planned(ended=None), run=run, go_live="failed")) == {Broken.ORPHAN}
 
 
 def test_callbacks_of_others_that_a_locked_row_kept_from_an_answer_are_told() -> None:
-    run = hit_by(Victim.LOCKED_ROW)
-    assert broken(outcome(job(), run=run)) == set()
-    assert broken(outcome(job(), run=run, unanswered=("END, attempt 1: timeout",))) == {Broken.DEAF}
+    run = hit_by(Target.LOCKED_ROW)
+    assert broken(run_result(job(), run=run)) == set()
+    assert broken(run_result(job(), run=run, unanswered=("END, attempt 1: timeout",))) == {Broken.DEAF}
 
 
-@pytest.mark.parametrize("victim", [Victim.CLEAR_MOVED, Victim.TRIGGERED_AGAIN])
-def test_the_old_life_of_a_run_that_begins_anew_is_stopped_first(victim: Victim) -> None:
+@pytest.mark.parametrize("target", [Target.CLEAR_MOVED, Target.TRIGGERED_AGAIN])
+def test_the_old_life_of_a_run_that_begins_anew_is_stopped_first(target: Target) -> None:
     second = job("b", began=15, ended=20, generation=17)
-    assert broken(outcome(planned(), second, run=hit_by(victim))) == set()
-    assert broken(outcome(planned(ended=18), second, run=hit_by(victim))) == {Broken.DUPLICATE}
+    assert broken(run_result(planned(), second, run=hit_by(target))) == set()
+    assert broken(run_result(planned(ended=18), second, run=hit_by(target))) == {Broken.DUPLICATE}
 
 
 def test_a_blocked_job_fails_its_task() -> None:
-    run = replace(RUN, fate=Fate.BLOCKED)
+    run = replace(RUN, job_outcome=JobOutcome.BLOCKED)
     blocked = job(state="BLOCKED")
-    assert broken(outcome(blocked, run=run, go_live="failed", result=None)) == set()
-    assert broken(outcome(blocked, run=run)) == {Broken.WRONG}
+    assert broken(run_result(blocked, run=run, go_live="failed", result=None)) == set()
+    assert broken(run_result(blocked, run=run)) == {Broken.WRONG}
 
 
 def test_a_start_that_cannot_be_looked_up_may_be_refused() -> None:
     run = replace(RUN, listing=Listing.NO_ECHO)
-    assert broken(outcome(job(), run=run, go_live="failed", off_air="deferred", result=None)) == set()
+    assert broken(run_result(job(), run=run, go_live="failed", off_air="deferred", result=None)) == set()
 
 
 def test_a_cell_that_was_not_hit_is_told() -> None:
-    assert broken(replace(outcome(job()), is_hit=False)) == {Broken.MISSED}
+    assert broken(replace(run_result(job()), is_hit=False)) == {Broken.MISSED}
 
 
 def test_the_table_shows_hits_and_what_broke() -> None:
-    bad = outcome(job("a"), job("b", began=5, ended=20))
+    bad = run_result(job("a"), job("b", began=5, ended=20))
     text = table([bad], judge(bad))
     assert "BROKEN PROMISES" in text
     counts = {line[:40].strip(): line[40:] for line in text.splitlines()}

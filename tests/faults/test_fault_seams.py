@@ -10,8 +10,8 @@ from typing import get_args
 
 import pytest
 
-from dev.faults.controls import CONTROLS, ROUNDS
-from dev.faults.orders import Orders, Without
+from dev.faults.injections import Injections, Without
+from dev.faults.negative_controls import CONTROLS, ROUNDS
 from dev.faults.schedule import Point
 from dev.stage import PROJECT
 
@@ -33,7 +33,7 @@ def run(code: str, **env: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_every_seam_is_there(tmp_path: Path) -> None:
-    done = run(IMPORT_ALL, **{Orders.VARIABLE: str(tmp_path)})
+    done = run(IMPORT_ALL, **{Injections.VARIABLE: str(tmp_path)})
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == str(INJECT / "sitecustomize.py")
 
@@ -67,37 +67,37 @@ print("alive", flush=True)
 
 @pytest.mark.parametrize(("point", "dies"), [("streaming", True), ("resumed", False)])
 def test_a_process_dies_at_its_point_and_nowhere_else(tmp_path: Path, point: str, dies: bool) -> None:
-    orders = Orders(tmp_path)
-    orders.give("faults__001", point, "task")
-    done = run(REACH, **{Orders.VARIABLE: str(tmp_path)})
-    assert orders.is_obeyed("faults__001") is dies
+    injections = Injections(tmp_path)
+    injections.give("faults__001", point, "task")
+    done = run(REACH, **{Injections.VARIABLE: str(tmp_path)})
+    assert injections.is_obeyed("faults__001") is dies
     assert (done.returncode == -9) is dies
     assert ("alive" in done.stdout) is not dies
 
 
-def test_an_order_is_obeyed_once(tmp_path: Path) -> None:
-    orders = Orders(tmp_path)
-    orders.give("faults__001", "streaming", "task")
-    assert run(REACH, **{Orders.VARIABLE: str(tmp_path)}).returncode == -9
-    assert run(REACH, **{Orders.VARIABLE: str(tmp_path)}).returncode == 0
+def test_an_injection_is_obeyed_once(tmp_path: Path) -> None:
+    injections = Injections(tmp_path)
+    injections.give("faults__001", "streaming", "task")
+    assert run(REACH, **{Injections.VARIABLE: str(tmp_path)}).returncode == -9
+    assert run(REACH, **{Injections.VARIABLE: str(tmp_path)}).returncode == 0
 
 
 def test_a_held_process_goes_on_when_it_is_released(tmp_path: Path) -> None:
-    orders = Orders(tmp_path)
-    orders.give("faults__001", "streaming", "hold")
-    orders.release("faults__001")
-    assert run(REACH, **{Orders.VARIABLE: str(tmp_path)}).returncode == 0
-    assert orders.is_obeyed("faults__001")
+    injections = Injections(tmp_path)
+    injections.give("faults__001", "streaming", "hold")
+    injections.release("faults__001")
+    assert run(REACH, **{Injections.VARIABLE: str(tmp_path)}).returncode == 0
+    assert injections.is_obeyed("faults__001")
 
 
 def test_what_was_taken_away_is_given_back(tmp_path: Path) -> None:
-    orders = Orders(tmp_path)
+    injections = Injections(tmp_path)
     code = "import sitecustomize; print(sitecustomize.lacks('kill'))"
-    orders.take_away("kill")
-    assert run(code, **{Orders.VARIABLE: str(tmp_path)}).stdout == "True\n"
-    orders.take_away("lookup", "kill")
-    assert run(code, **{Orders.VARIABLE: str(tmp_path)}).stdout == "True\n"
-    orders.take_away("lookup")
-    assert run(code, **{Orders.VARIABLE: str(tmp_path)}).stdout == "False\n"
-    orders.take_away()
-    assert run(code, **{Orders.VARIABLE: str(tmp_path)}).stdout == "False\n"
+    injections.take_away("kill")
+    assert run(code, **{Injections.VARIABLE: str(tmp_path)}).stdout == "True\n"
+    injections.take_away("lookup", "kill")
+    assert run(code, **{Injections.VARIABLE: str(tmp_path)}).stdout == "True\n"
+    injections.take_away("lookup")
+    assert run(code, **{Injections.VARIABLE: str(tmp_path)}).stdout == "False\n"
+    injections.take_away()
+    assert run(code, **{Injections.VARIABLE: str(tmp_path)}).stdout == "False\n"

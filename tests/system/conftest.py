@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from dev.faults.scene import Scene
+from dev.faults.stack import FaultStack
 from dev.stack import AirflowStack
 from dev.stage import Stage
 
@@ -27,7 +27,7 @@ def airflow_stack(stage: Stage) -> AirflowStack:
 
 
 @pytest.fixture(scope="session")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+def fault_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultStack]:
     """A stack whose parts can be killed, with everybody's patience short; its links only claim to send video."""
-    with Scene(tmp_path_factory.mktemp("faults"), database="postgresql") as scene:
-        yield scene
+    with FaultStack(tmp_path_factory.mktemp("faults"), database="postgresql") as fault_stack:
+        yield fault_stack

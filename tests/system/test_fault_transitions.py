@@ -15,8 +15,8 @@ import pytest
 
 from dev.airflow_api import AirflowApi
 from dev.faults.records import Job
-from dev.faults.scene import LINGER, Scene
 from dev.faults.schedule import ENDLESS
+from dev.faults.stack import LINGER, FaultStack
 from dev.process import wait_until
 
 pytestmark = pytest.mark.processes
@@ -54,31 +54,31 @@ def unreachable(times: int | None) -> Rule:
 class Stand:
     """One run on the stand: its room, its task, its job."""
 
-    def __init__(self, scene: Scene, row: Row, number: int) -> None:
-        self.scene = scene
+    def __init__(self, fault_stack: FaultStack, row: Row, number: int) -> None:
+        self.stack = fault_stack
         self.row = row
         self.dag_id = f"transitions_{row.way}"
         self.room_id = f"00000000-0000-4000-a000-{number:012d}"
         self.run_id = f"row__{number:02d}"
-        self.api = AirflowApi(scene.airflow.base_url)
+        self.api = AirflowApi(fault_stack.airflow.base_url)
 
     def begin(self) -> None:
         room = {"room_id": self.room_id, "name": self.row.name, "seconds": self.row.show}
-        self.scene.sandbox.add_rooms(room)
+        self.stack.sandbox.add_rooms(room)
         for rule in self.row.faults:
             self.rule(rule)
         self.api.trigger_dag(self.dag_id, run_id=self.run_id, conf={"room_id": self.room_id})
 
     def rule(self, rule: Rule) -> None:
-        self.scene.sandbox.add_fault(room=self.room_id, **rule)
+        self.stack.sandbox.add_fault(room=self.room_id, **rule)
 
     def send(self, state: str) -> None:
         """Let MetaStudio call back a state of the link, whatever the link does."""
         event = {"event_type": "RTMP_STREAM_STATE_CHANGE", "message": {"state": state}}
-        self.scene.sandbox.control("POST", f"/jobs/{self.jobs()[-1].job_id}/event", event)
+        self.stack.sandbox.control("POST", f"/jobs/{self.jobs()[-1].job_id}/event", event)
 
     def finish(self) -> None:
-        self.scene.sandbox.finish(self.jobs()[-1].job_id)
+        self.stack.sandbox.finish(self.jobs()[-1].job_id)
 
     def mark_failed(self) -> None:
         self.api.mark(self.dag_id, self.run_id, TASK, "failed")
@@ -91,7 +91,7 @@ class Stand:
         return self.api.task_log(self.dag_id, self.run_id, TASK)
 
     def jobs(self) -> list[Job]:
-        return self.scene.records.jobs(self.room_id)
+        return self.stack.records.jobs(self.room_id)
 
     def act(self) -> None:
         """Let happen what the row is about, once the trigger waits, too: it takes a second or two to begin."""
@@ -267,19 +267,19 @@ ROWS = (
 
 
 @pytest.fixture(scope="module")
-def stands(scene: Scene) -> Iterator[dict[str, Stand]]:
+def stands(fault_stack: FaultStack) -> Iterator[dict[str, Stand]]:
     """Play all rows, and keep what became of them."""
     for way in sorted({row.way for row in ROWS}):
-        scene.airflow.wait_for_dag(f"transitions_{way}")
-    scene.sandbox.add_fault(**UNLISTED)
-    stands = {row.name: Stand(scene, row, number) for number, row in enumerate(ROWS, start=1)}
+        fault_stack.airflow.wait_for_dag(f"transitions_{way}")
+    fault_stack.sandbox.add_fault(**UNLISTED)
+    stands = {row.name: Stand(fault_stack, row, number) for number, row in enumerate(ROWS, start=1)}
     for stand in stands.values():
         stand.begin()
-    _play(scene.airflow.api, list(stands.values()))
+    _play(fault_stack.airflow.api, list(stands.values()))
     yield stands
     for stand in stands.values():
         stand.api.close()
-    scene.tidy_up()
+    fault_stack.tidy_up()
 
 
 def _play(api: AirflowApi, stands: list[Stand]) -> None:

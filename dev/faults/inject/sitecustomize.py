@@ -32,20 +32,20 @@ _run_id: str | None = None
 
 
 def reach(point: str) -> None:
-    """The task's process has come to a point; obey if there is an order for it."""
-    order = FOLDER / f"{_run_id}.order"
+    """The task's process has come to a point; obey if there is an injection for it."""
+    injection = FOLDER / f"{_run_id}.injection"
     try:
-        content = json.loads(order.read_text())
+        content = json.loads(injection.read_text())
     except FileNotFoundError:
         return
     if content["point"] != point:
         return
     try:
-        order.rename(order.with_suffix(".obeyed"))  # whoever renames it obeys, and nobody else
+        injection.rename(injection.with_suffix(".obeyed"))  # whoever renames it obeys, and nobody else
     except FileNotFoundError:
         return
     if content["do"] == "hold":
-        _hold(order.with_suffix(".go"))
+        _hold(injection.with_suffix(".go"))
         return
     if content["do"] == "worker":
         os.kill(os.getppid(), signal.SIGKILL)

@@ -21,9 +21,9 @@ import httpx
 import psutil
 
 from dev.airflow_api import patiently
-from dev.faults.orders import Orders
+from dev.faults.injections import Injections
 from dev.faults.records import Records
-from dev.faults.schedule import DAG_IDS, Callbacks, Fate, Listing, Run, StartFault, Victim
+from dev.faults.schedule import DAG_IDS, Callbacks, JobOutcome, Listing, Run, StartFault, Target
 from dev.postgres import DATABASE, Postgres
 from dev.process import Program, free_port, wait_until
 from dev.stage import Stage
@@ -71,7 +71,7 @@ AIRFLOW = {
 }
 
 #: The pools that are made full, and their slots when they are not.
-_POOLS = {Victim.FULL_POOL: "faults_full", Victim.MARKED_RESUMED: "faults_marked"}
+_POOLS = {Target.FULL_POOL: "faults_full", Target.MARKED_RESUMED: "faults_marked"}
 SLOTS = 8
 
 #: Slots of the LocalExecutor; see above.
@@ -87,10 +87,10 @@ REVIVAL = 180.0
 SWEEP_TIMEOUT = 120.0
 
 _PROGRAMS = {
-    Victim.SCHEDULER: "scheduler",
-    Victim.TRIGGERER: "triggerer",
-    Victim.API_SERVER: "api-server",
-    Victim.ORPHAN: "triggerer",
+    Target.SCHEDULER: "scheduler",
+    Target.TRIGGERER: "triggerer",
+    Target.API_SERVER: "api-server",
+    Target.ORPHAN: "triggerer",
 }
 
 _START_RULES: dict[StartFault, dict[str, Any]] = {
@@ -111,10 +111,10 @@ _CALLBACK_RULES: dict[Callbacks, dict[str, Any]] = {
     Callbacks.FORGED: {"action": "missign", "event": "END"},
 }
 
-_JOB_RULES: dict[Fate, dict[str, Any]] = {
-    Fate.LINGERS: {"action": "linger", "seconds": LINGER},
-    Fate.FAILS: {"action": "fail", "seconds": 3, "times": 1, "message": "failed by the harness"},
-    Fate.BLOCKED: {"action": "block", "seconds": 3, "times": 1},
+_JOB_RULES: dict[JobOutcome, dict[str, Any]] = {
+    JobOutcome.LINGERS: {"action": "linger", "seconds": LINGER},
+    JobOutcome.FAILS: {"action": "fail", "seconds": 3, "times": 1, "message": "failed by the harness"},
+    JobOutcome.BLOCKED: {"action": "block", "seconds": 3, "times": 1},
 }
 
 _LISTING_RULES: dict[Listing, dict[str, Any]] = {
@@ -123,7 +123,7 @@ _LISTING_RULES: dict[Listing, dict[str, Any]] = {
 }
 
 
-class Scene:
+class FaultStack:
     """
     A stack for many runs; a context manager.
 
@@ -157,7 +157,7 @@ class Scene:
             )
             self.airflow = self.stage.airflow
             exits.enter_context(self.stage)
-            self.orders = Orders(self._orders_folder)
+            self.injections = Injections(self._injections_folder)
             self.sandbox = self.stage.sandbox_client
             self.records = Records(self.sandbox, [self.airflow.callback_secret])
             for name in _POOLS.values():
@@ -182,29 +182,29 @@ class Scene:
         rules: dict[str, dict[str, Any] | None] = {
             "start": _START_RULES.get(run.start),
             "callback": _CALLBACK_RULES.get(run.callbacks),
-            "job": _JOB_RULES.get(run.fate),
+            "job": _JOB_RULES.get(run.job_outcome),
             "list": _LISTING_RULES.get(run.listing),
         }
         for target, rule in rules.items():
             if rule is not None:
                 self.sandbox.add_fault(target=target, room=run.room_id, **rule)
 
-    def kill(self, victim: Victim) -> None:
+    def kill(self, target: Target) -> None:
         """Kill a process (SIGKILL). The scheduler's task processes go on, as they would."""
-        program = self._program(victim)
-        if victim is Victim.SCHEDULER:
+        program = self._program(target)
+        if target is Target.SCHEDULER:
             os.kill(program.pid, signal.SIGKILL)
             program.wait(REVIVAL)
         else:
             program.kill()
 
-    def revive(self, victim: Victim) -> None:
+    def revive(self, target: Target) -> None:
         """Start it again, and wait until it answers."""
-        program = self._program(victim)
+        program = self._program(target)
         program.start()
-        if victim is Victim.SANDBOX:
+        if target is Target.SANDBOX:
             wait_until(self._sandbox_answers, "sandbox", timeout=REVIVAL, needs=[program])
-        elif victim is Victim.API_SERVER:
+        elif target is Target.API_SERVER:
             wait_until(
                 lambda: bool(self.airflow.api.health()), "API server", timeout=REVIVAL, needs=[program]
             )
@@ -226,7 +226,7 @@ class Scene:
 
     @contextlib.contextmanager
     def without_workers(self, run: Run) -> Iterator[None]:
-        """Keep every worker from the tasks of a run, as its cell says, until the context ends."""
+        """Keep every worker from the tasks of a run, as its case says, until the context ends."""
         take, give_back = self._hindrance(run)
         take()
         try:
@@ -236,20 +236,20 @@ class Scene:
 
     def is_without_workers(self, run: Run) -> bool:
         """Tell whether Airflow knows that no worker may run the tasks of a run."""
-        if run.cell.victim is not Victim.REMOVED:
+        if run.case.target is not Target.REMOVED:
             return True
         return bool(self.airflow.api.call("GET", f"/dags/{run.dag_id}")["is_stale"])
 
     def _hindrance(self, run: Run) -> tuple[Callable[[], None], Callable[[], None]]:
         """Return what keeps workers away, and what lets them come again."""
-        victim, api = run.cell.victim, self.airflow.api
-        if victim is Victim.PAUSED:
+        target, api = run.case.target, self.airflow.api
+        if target is Target.PAUSED:
 
             def pause() -> None:
                 api.call("PATCH", f"/dags/{run.dag_id}", json={"is_paused": True})
 
             return lambda: patiently(pause), lambda: patiently(lambda: api.unpause(run.dag_id))
-        if victim is Victim.REMOVED:
+        if target is Target.REMOVED:
             file = self._dags / f"{run.dag_id}.py"
             content = file.read_text()
 
@@ -260,8 +260,8 @@ class Scene:
             return file.unlink, put_back
 
         def resize(slots: int) -> None:
-            path = f"/pools/{_POOLS[victim]}"
-            pool = {"pool": _POOLS[victim], "slots": slots, "include_deferred": False}
+            path = f"/pools/{_POOLS[target]}"
+            pool = {"pool": _POOLS[target], "slots": slots, "include_deferred": False}
             patiently(lambda: api.call("PATCH", path, json=pool))
 
         return lambda: resize(0), lambda: resize(SLOTS)
@@ -350,10 +350,10 @@ class Scene:
         postgres.run(f"ALTER DATABASE {DATABASE} SET idle_in_transaction_session_timeout = '5s'")
         return postgres.url
 
-    def _program(self, victim: Victim) -> Program:
-        if victim is Victim.SANDBOX:
+    def _program(self, target: Target) -> Program:
+        if target is Target.SANDBOX:
             return self.stage.sandbox
-        return self.airflow.programs[_PROGRAMS[victim]]
+        return self.airflow.programs[_PROGRAMS[target]]
 
     def _sandbox_answers(self) -> bool:
         try:
@@ -363,14 +363,14 @@ class Scene:
         return True
 
     @property
-    def _orders_folder(self) -> Path:
-        return self.home.resolve() / "orders"
+    def _injections_folder(self) -> Path:
+        return self.home.resolve() / "injections"
 
     def _environment(self) -> dict[str, str]:
         settings = {f"AIRFLOW__SMARTLIVE__{name.upper()}": str(value) for name, value in SETTINGS.items()}
         python_path = [str(HERE / "inject"), *filter(None, [os.environ.get("PYTHONPATH")])]
         inject = {
             "PYTHONPATH": os.pathsep.join(python_path),
-            Orders.VARIABLE: str(self._orders_folder),
+            Injections.VARIABLE: str(self._injections_folder),
         }
         return {**AIRFLOW, **settings, **inject}

@@ -1,5 +1,5 @@
 """
-Orders to the processes under test: kill yourself at this point, or wait there.
+Injections into the processes under test: kill yourself at this point, or wait there.
 
 The harness writes them as files; ``inject/sitecustomize.py``, inside of the processes, obeys. Each is obeyed once.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 #: What the task's process does when it reaches its point.
-Deed = Literal["task", "worker", "hold"]
+Action = Literal["task", "worker", "hold"]
 
 #: What a negative control takes away from the provider.
 Without = Literal[
@@ -27,9 +27,9 @@ Without = Literal[
 ]
 
 
-class Orders:
+class Injections:
     """
-    The folder of orders.
+    The folder of injections.
 
     :param folder: where the files are; the processes find it in the environment (:data:`VARIABLE`).
     """
@@ -40,11 +40,11 @@ class Orders:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
-    def give(self, run_id: str, point: str, deed: Deed) -> None:
-        """Give the order of a DAG run."""
+    def give(self, run_id: str, point: str, action: Action) -> None:
+        """Let the starting task of a DAG run do something at a point."""
         draft = self.folder / f"{run_id}.draft"
-        draft.write_text(json.dumps({"point": point, "do": deed}))
-        draft.rename(self.folder / f"{run_id}.order")
+        draft.write_text(json.dumps({"point": point, "do": action}))
+        draft.rename(self.folder / f"{run_id}.injection")
 
     def is_obeyed(self, run_id: str) -> bool:
         """Tell whether the point was reached: the process is dead, or waits."""

@@ -1,4 +1,4 @@
-"""Playing the schedule: one thread for each run of a round."""
+"""Runs the schedule: one thread for each run of a round."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import Any
 import httpx
 
 from dev.airflow_api import AirflowApi, patiently
-from dev.faults.count import LATE_BOUND, SENSOR, STARTER, Outcome
-from dev.faults.orders import Without
+from dev.faults.count import LATE_BOUND, SENSOR, STARTER, RunResult
+from dev.faults.injections import Without
 from dev.faults.records import Job
-from dev.faults.scene import Scene
-from dev.faults.schedule import PLANNED_SECONDS, Point, Run, Victim
+from dev.faults.schedule import PLANNED_SECONDS, Point, Run, Target
+from dev.faults.stack import FaultStack
 from dev.process import ProgramError
 
 #: Seconds until a run must have come to its point, and from there to its end.
@@ -63,22 +63,22 @@ _OVER = (*_FINISHED, "gone")
 
 
 @dataclass
-class Played:
+class FinishedRun:
     """
-    A run that was played, before its records are read.
+    A run that is over, before its records are read.
 
-    :param is_hit: whether its cell was hit.
+    :param is_hit: whether its case was hit.
     """
 
     run: Run
     is_hit: bool = False
 
 
-class Player:
+class Runner:
     """
-    Plays rounds.
+    Runs rounds.
 
-    :param scene: the stack.
+    :param stack: the stack.
     :param tell: is called with what happens, a line each time.
     :param without: what is taken away from the provider (a negative control).
     :param end_patience: seconds from the point of a run to its end.
@@ -86,41 +86,41 @@ class Player:
 
     def __init__(
         self,
-        scene: Scene,
+        stack: FaultStack,
         tell: Callable[[str], None],
         *,
         without: Sequence[Without] = (),
         end_patience: float = END_PATIENCE,
     ) -> None:
-        self.scene = scene
+        self.stack = stack
         self._end_patience = end_patience
         self._tell = tell
         self._without = without
         self._given_up = threading.Event()
 
-    def play_round(self, runs: Sequence[Run]) -> list[Outcome]:
-        """Play some runs together and return what became of them."""
-        self.scene.orders.take_away(*self._without)
+    def run_round(self, runs: Sequence[Run]) -> list[RunResult]:
+        """Run some livestreams together and return what became of them."""
+        self.stack.injections.take_away(*self._without)
         with ThreadPoolExecutor(len(runs)) as threads:
             try:
-                played = list(threads.map(self._play, runs))
+                finished = list(threads.map(self._run_one, runs))
             except BaseException:  # such as Ctrl-C: do not wait for what will never be counted
                 self._given_up.set()
                 raise
         swept = self._wait_for_stops(runs)
-        outcomes = [self._outcome(each, swept) for each in played]
-        self.scene.tidy_up()
-        return outcomes
+        results = [self._run_result(each, swept) for each in finished]
+        self.stack.tidy_up()
+        return results
 
-    def _play(self, run: Run) -> Played:
-        act = _Act(self.scene, run, self._given_up)
+    def _run_one(self, run: Run) -> FinishedRun:
+        act = _Act(self.stack, run, self._given_up)
         try:
-            return Played(run, act.play(self._end_patience))
+            return FinishedRun(run, act.run_to_its_end(self._end_patience))
         except (ProgramError, httpx.HTTPError) as error:
             self._tell(f"#{run.number}: the harness failed: {error}")
-            return Played(run)
+            return FinishedRun(run)
         finally:
-            self.scene.orders.release(run.run_id)
+            self.stack.injections.release(run.run_id)
             act.api.close()
 
     def _wait_for_stops(self, runs: Sequence[Run]) -> tuple[str, ...]:
@@ -130,51 +130,51 @@ class Player:
             time.sleep(LOOK)
         if not left or self._without:
             return ()
-        self._tell(f"  sweep: {len(left)} job(s) run on; {self.scene.sweep().strip().splitlines()[-1:]}")
+        self._tell(f"  sweep: {len(left)} job(s) run on; {self.stack.sweep().strip().splitlines()[-1:]}")
         still = {job.job_id for job in self._running(runs)}
         return tuple(job.job_id for job in left if job.job_id not in still)
 
     def _running(self, runs: Sequence[Run]) -> list[Job]:
-        return [job for run in runs for job in self.scene.records.jobs(*run.rooms) if job.is_active]
+        return [job for run in runs for job in self.stack.records.jobs(*run.rooms) if job.is_active]
 
-    def _outcome(self, played: Played, swept: tuple[str, ...]) -> Outcome:
-        run, api = played.run, self.scene.airflow.api
+    def _run_result(self, finished: FinishedRun, swept: tuple[str, ...]) -> RunResult:
+        run, api = finished.run, self.stack.airflow.api
         tasks = patiently(lambda: _tasks(api, run))
         result = patiently(lambda: api.xcom(run.dag_id, run.run_id, STARTER, "return_value"))
-        jobs = self.scene.records.jobs(*run.rooms)
+        jobs = self.stack.records.jobs(*run.rooms)
         swept = tuple(job.job_id for job in jobs if job.job_id in swept)
-        is_locked = run.cell.victim is Victim.LOCKED_ROW
-        unanswered = self.scene.records.unanswered(run.other_room_id) if is_locked else ()
-        return Outcome(run, played.is_hit, tasks, result, jobs, swept, tuple(unanswered))
+        is_locked = run.case.target is Target.LOCKED_ROW
+        unanswered = self.stack.records.unanswered(run.other_room_id) if is_locked else ()
+        return RunResult(run, finished.is_hit, tasks, result, jobs, swept, tuple(unanswered))
 
 
 class _Act:
-    """One run on the stage."""
+    """One run on the stack."""
 
-    def __init__(self, scene: Scene, run: Run, given_up: threading.Event) -> None:
-        self.scene = scene
+    def __init__(self, stack: FaultStack, run: Run, given_up: threading.Event) -> None:
+        self.stack = stack
         self.run = run
         self._given_up = given_up
-        self.api = AirflowApi(scene.airflow.base_url)
+        self.api = AirflowApi(stack.airflow.base_url)
 
-    def play(self, end_patience: float) -> bool:
-        """Play to the end; tell whether the cell was hit."""
+    def run_to_its_end(self, end_patience: float) -> bool:
+        """Run to the end; tell whether the case was hit."""
         run = self.run
-        self.scene.set_up(run)
-        if order := self._order():
-            self.scene.orders.give(run.run_id, run.cell.point, order)
+        self.stack.set_up(run)
+        if injection := self._injection():
+            self.stack.injections.give(run.run_id, run.case.point, injection)
         patiently(self._trigger)
         self._wait_until(lambda: self._is_there() or self._is_finished(), POINT_PATIENCE)
         is_hit = self._is_there() and self._hit()
         self._wait_until(self._is_over, end_patience)
         return is_hit
 
-    def _order(self) -> Any:
-        victim, point = self.run.cell.victim, self.run.cell.point
-        if victim in (Victim.TASK, Victim.WORKER):
-            return victim.value
-        if victim is Victim.MOVED:
-            return Victim.TASK.value
+    def _injection(self) -> Any:
+        target, point = self.run.case.target, self.run.case.point
+        if target in (Target.TASK, Target.WORKER):
+            return target.value
+        if target is Target.MOVED:
+            return Target.TASK.value
         return None if point is Point.STREAMING else "hold"
 
     def _trigger(self) -> None:
@@ -187,8 +187,8 @@ class _Act:
                 raise
 
     def _is_there(self) -> bool:
-        if self._order():
-            return self.scene.orders.is_obeyed(self.run.run_id)
+        if self._injection():
+            return self.stack.injections.is_obeyed(self.run.run_id)
         if self._state() != "deferred":
             return False
         return any(job.is_active and job.connected_at for job in self._jobs())
@@ -198,35 +198,35 @@ class _Act:
         return self._state() in _FINISHED
 
     def _hit(self) -> bool:
-        """Do what the cell says, and tell whether it came in time; a task's process has killed itself already."""
-        victim, in_time = self.run.cell.victim, True
-        if victim is Victim.FROZEN_TRIGGERER:
-            with self.scene.hands:
-                self.scene.change_triggerer(FROZEN)
-        elif victim.is_shared:
-            with self.scene.hands:
-                self._strike(victim)
-        elif victim.is_user and victim is not Victim.TIMEOUT:
+        """Do what the case says, and tell whether it came in time; a task's process has killed itself already."""
+        target, in_time = self.run.case.target, True
+        if target is Target.FROZEN_TRIGGERER:
+            with self.stack.hands:
+                self.stack.change_triggerer(FROZEN)
+        elif target.is_shared:
+            with self.stack.hands:
+                self._strike(target)
+        elif target.is_user and target is not Target.TIMEOUT:
             patiently(self._use)
             time.sleep(self.run.hold_seconds)
-        elif victim.is_planned_stop:
+        elif target.is_planned_stop:
             in_time = self._keep_workers_away()
-        elif victim is Victim.START_TIMEOUT:
+        elif target is Target.START_TIMEOUT:
             in_time = self._wait_until(self._is_finished, START_PATIENCE)
-        elif victim is Victim.LOCKED_ROW:
+        elif target is Target.LOCKED_ROW:
             in_time = self._lock_row()
-        elif victim is Victim.DRIP:
-            in_time = self.scene.drip(DRIPPING)
-        self.scene.orders.release(self.run.run_id)
+        elif target is Target.DRIP:
+            in_time = self.stack.drip(DRIPPING)
+        self.stack.injections.release(self.run.run_id)
         return in_time
 
     def _keep_workers_away(self) -> bool:
         """Let the planned stop come while no worker can run the task; tell whether that was so before it came."""
         run = self.run
-        with self.scene.without_workers(run):
-            self._wait_until(lambda: self.scene.is_without_workers(run), NOTICE)
+        with self.stack.without_workers(run):
+            self._wait_until(lambda: self.stack.is_without_workers(run), NOTICE)
             in_time = any(job.is_active for job in self._jobs())
-            if run.cell.victim is Victim.MARKED_RESUMED:
+            if run.case.target is Target.MARKED_RESUMED:
                 in_time &= self._wait_until(
                     lambda: self._state() == "scheduled", PLANNED_SECONDS + LATE_BOUND
                 )
@@ -238,12 +238,12 @@ class _Act:
 
     def _lock_row(self) -> bool:
         """Let END come while the task instance's row is locked, and then the END of another task's stream."""
-        records, sandbox, run = self.scene.records, self.scene.sandbox, self.run
+        records, sandbox, run = self.stack.records, self.stack.sandbox, self.run
         self._wait_until(
             lambda: any(job.connected_at for job in records.jobs(run.other_room_id)), NEIGHBOUR_PATIENCE
         )
         neighbours = records.jobs(run.other_room_id)
-        with self.scene.locked_row(run.dag_id, run.run_id, STARTER, LOCKED):
+        with self.stack.locked_row(run.dag_id, run.run_id, STARTER, LOCKED):
             for job in self._jobs():
                 sandbox.finish(job.job_id)
             self._given_up.wait(NEIGHBOUR_ENDS)
@@ -251,32 +251,32 @@ class _Act:
                 sandbox.finish(job.job_id)
         return any(job.connected_at for job in neighbours)
 
-    def _strike(self, victim: Victim) -> None:
-        self.scene.kill(victim)
-        if victim is Victim.ORPHAN:
+    def _strike(self, target: Target) -> None:
+        self.stack.kill(target)
+        if target is Target.ORPHAN:
             patiently(self._use)
             time.sleep(5)  # for the row of the trigger to be removed
         else:
-            self.scene.orders.release(self.run.run_id)
+            self.stack.injections.release(self.run.run_id)
         time.sleep(self.run.down_seconds)
-        self.scene.revive(victim)
+        self.stack.revive(target)
 
     def _use(self) -> None:
         """Do what a user does."""
         run, api = self.run, self.api
-        match run.cell.victim:
-            case Victim.MARK_FAILED | Victim.ORPHAN | Victim.MARKED_RESUMED:
+        match run.case.target:
+            case Target.MARK_FAILED | Target.ORPHAN | Target.MARKED_RESUMED:
                 api.mark(run.dag_id, run.run_id, STARTER, "failed")
-            case Victim.MARK_SUCCESS:
+            case Target.MARK_SUCCESS:
                 api.mark(run.dag_id, run.run_id, STARTER, "success")
-            case Victim.CLEAR | Victim.CLEAR_MOVED:
+            case Target.CLEAR | Target.CLEAR_MOVED:
                 api.clear(run.dag_id, run.run_id, [STARTER])
-            case Victim.FAIL_RUN:
+            case Target.FAIL_RUN:
                 api.mark_dag_run(run.dag_id, run.run_id, "failed")
-            case Victim.DELETE:  # Airflow deletes no run that goes on
+            case Target.DELETE:  # Airflow deletes no run that goes on
                 api.mark_dag_run(run.dag_id, run.run_id, "failed")
                 api.delete_dag_run(run.dag_id, run.run_id)
-            case Victim.TRIGGERED_AGAIN:
+            case Target.TRIGGERED_AGAIN:
                 api.mark_dag_run(run.dag_id, run.run_id, "failed")
                 api.delete_dag_run(run.dag_id, run.run_id)
                 self._trigger()
@@ -286,31 +286,31 @@ class _Act:
         tasks = patiently(lambda: _tasks(self.api, self.run))
         states = {name: task["state"] for name, task in tasks.items()}
         starter, sensor = states.get(STARTER, "gone"), states.get(SENSOR, "gone")
-        victim = self.run.cell.victim
-        if starter == "failed" or (victim.is_user and not victim.begins_anew):
+        target = self.run.case.target
+        if starter == "failed" or (target.is_user and not target.begins_anew):
             return starter in _OVER  # a sensor waits on for the job of a starter that may be cleared
         return starter in _OVER and sensor in _OVER
 
     def _end_show(self) -> None:
         """Let an endless show be over some time after its run was hit."""
         run, now = self.run, datetime.now(UTC)
-        if run.ends_by_itself or run.cell.victim.is_stop:
+        if run.ends_by_itself or run.case.target.is_stop:
             return
         for number, job in enumerate(self._jobs()):
-            old_life = run.cell.victim.begins_anew and number == 0
-            if old_life and run.cell.victim is not Victim.CLEAR:
+            old_life = run.case.target.begins_anew and number == 0
+            if old_life and run.case.target is not Target.CLEAR:
                 continue  # nobody can adopt it: it has to be stopped
             if job.is_active and job.connected_at:
                 age = now - (job.accepted_at if old_life else job.connected_at)
                 if age > timedelta(seconds=OLD_LIFE if old_life else ENCORE):
-                    self.scene.sandbox.finish(job.job_id)
+                    self.stack.sandbox.finish(job.job_id)
 
     def _state(self) -> str | None:
         task = patiently(lambda: _tasks(self.api, self.run)).get(STARTER, {})
         return task.get("state")
 
     def _jobs(self) -> list[Job]:
-        return patiently(lambda: self.scene.records.jobs(*self.run.rooms))
+        return patiently(lambda: self.stack.records.jobs(*self.run.rooms))
 
     def _wait_until(self, condition: Callable[[], bool], patience: float) -> bool:
         deadline = time.monotonic() + patience

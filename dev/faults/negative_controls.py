@@ -10,20 +10,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from dev.faults.count import Broken, judge
-from dev.faults.orders import Without
-from dev.faults.play import Player
-from dev.faults.scene import Scene
+from dev.faults.injections import Without
+from dev.faults.runner import Runner
 from dev.faults.schedule import (
     ENDLESS,
     Callbacks,
-    Cell,
-    Fate,
+    Case,
+    JobOutcome,
     Listing,
     Point,
     Run,
     StartFault,
-    Victim,
+    Target,
 )
+from dev.faults.stack import FaultStack
 
 #: Seconds until an END counts as lost: the interval of the reconciliation, many times over.
 PATIENCE = 75.0
@@ -32,11 +32,11 @@ _PLAIN = Run(
     number=0,
     round=0,
     room_id="",
-    cell=Cell(Victim.TASK, Point.AFTER_ACCEPT),
+    case=Case(Target.TASK, Point.AFTER_ACCEPT),
     start=StartFault.NONE,
     listing=Listing.NONE,
     callbacks=Callbacks.NONE,
-    fate=Fate.PLAIN,
+    job_outcome=JobOutcome.PLAIN,
     show_seconds=8,
     hold_seconds=0,
     down_seconds=0,
@@ -74,10 +74,10 @@ CONTROLS = (
             replace(
                 _PLAIN,
                 number=903,
-                cell=Cell(Victim.MARK_FAILED, Point.STREAMING),
+                case=Case(Target.MARK_FAILED, Point.STREAMING),
                 show_seconds=ENDLESS,
             ),
-            replace(_PLAIN, number=904, cell=Cell(Victim.DELETE, Point.STREAMING), show_seconds=ENDLESS),
+            replace(_PLAIN, number=904, case=Case(Target.DELETE, Point.STREAMING), show_seconds=ENDLESS),
         ),
     ),
     Control(
@@ -87,7 +87,7 @@ CONTROLS = (
             replace(
                 _PLAIN,
                 number=905,
-                cell=Cell(Victim.TASK, Point.BEFORE_DEFER),
+                case=Case(Target.TASK, Point.BEFORE_DEFER),
                 callbacks=Callbacks.DROPPED,
                 show_seconds=14,
             ),
@@ -96,7 +96,7 @@ CONTROLS = (
     Control(
         "the job's own room",
         Broken.DUPLICATE,
-        (replace(_PLAIN, number=906, cell=Cell(Victim.MOVED, Point.AFTER_ACCEPT), show_seconds=45),),
+        (replace(_PLAIN, number=906, case=Case(Target.MOVED, Point.AFTER_ACCEPT), show_seconds=45),),
     ),
     Control(
         "the look for other lives",
@@ -105,7 +105,7 @@ CONTROLS = (
             replace(
                 _PLAIN,
                 number=907,
-                cell=Cell(Victim.TRIGGERED_AGAIN, Point.STREAMING),
+                case=Case(Target.TRIGGERED_AGAIN, Point.STREAMING),
                 show_seconds=ENDLESS,
             ),
         ),
@@ -114,11 +114,11 @@ CONTROLS = (
         "the trigger's stop",
         Broken.LATE,
         (
-            replace(_PLAIN, number=908, cell=Cell(Victim.PAUSED, Point.STREAMING), show_seconds=ENDLESS),
+            replace(_PLAIN, number=908, case=Case(Target.PAUSED, Point.STREAMING), show_seconds=ENDLESS),
             replace(
                 _PLAIN,
                 number=909,
-                cell=Cell(Victim.MARKED_RESUMED, Point.STREAMING),
+                case=Case(Target.MARKED_RESUMED, Point.STREAMING),
                 show_seconds=ENDLESS,
             ),
         ),
@@ -130,7 +130,7 @@ CONTROLS = (
             replace(
                 _PLAIN,
                 number=910,
-                cell=Cell(Victim.START_TIMEOUT, Point.AFTER_ACCEPT),
+                case=Case(Target.START_TIMEOUT, Point.AFTER_ACCEPT),
                 show_seconds=ENDLESS,
             ),
         ),
@@ -142,7 +142,7 @@ CONTROLS = (
             replace(
                 _PLAIN,
                 number=911,
-                cell=Cell(Victim.DRIP, Point.STREAMING),
+                case=Case(Target.DRIP, Point.STREAMING),
                 callbacks=Callbacks.END_DROPPED,
                 show_seconds=ENDLESS,
             ),
@@ -151,12 +151,12 @@ CONTROLS = (
     Control(
         "the bounds of a locked row",
         Broken.DEAF,
-        (replace(_PLAIN, number=912, cell=Cell(Victim.LOCKED_ROW, Point.STREAMING), show_seconds=ENDLESS),),
+        (replace(_PLAIN, number=912, case=Case(Target.LOCKED_ROW, Point.STREAMING), show_seconds=ENDLESS),),
     ),
 )
 
 
-#: Which of them are played at once, because no run of one needs what another takes away.
+#: Which of them are run at once, because no run of one needs what another takes away.
 ROUNDS = tuple(
     tuple(control for control in CONTROLS if control.without in parts)
     for parts in (
@@ -174,11 +174,11 @@ ROUNDS = tuple(
 )
 
 
-def play(scene: Scene, tell: Callable[[str], None]) -> list[str]:
-    """Play all controls and return a sentence about each that was not caught."""
+def check(stack: FaultStack, tell: Callable[[str], None]) -> list[str]:
+    """Run all controls and return a sentence about each that was not caught."""
     uncaught = []
     for controls in ROUNDS:
-        caught = report(scene, controls, tell)
+        caught = report(stack, controls, tell)
         for control in controls:
             broken = caught[control.without]
             tell(f"without {control.without}: {', '.join(sorted(broken)) or 'nothing'} reported")
@@ -188,14 +188,14 @@ def play(scene: Scene, tell: Callable[[str], None]) -> list[str]:
 
 
 def report(
-    scene: Scene, controls: Sequence[Control], tell: Callable[[str], None]
+    stack: FaultStack, controls: Sequence[Control], tell: Callable[[str], None]
 ) -> dict[Without, set[Broken]]:
-    """Play some controls at once and return the promises whose breach was reported, by what was taken away."""
+    """Run some controls at once and return the promises whose breach was reported, by what was taken away."""
     rooms = {run.number: f"00000000-0000-4000-8000-{run.number:012d}" for c in controls for run in c.runs}
     runs = [replace(run, room_id=rooms[run.number]) for control in controls for run in control.runs]
-    player = Player(scene, tell, without=[control.without for control in controls], end_patience=PATIENCE)
-    violations = [violation for outcome in player.play_round(runs) for violation in judge(outcome)]
-    scene.orders.take_away()
+    runner = Runner(stack, tell, without=[control.without for control in controls], end_patience=PATIENCE)
+    violations = [violation for run_result in runner.run_round(runs) for violation in judge(run_result)]
+    stack.injections.take_away()
     return {
         control.without: {
             violation.kind
