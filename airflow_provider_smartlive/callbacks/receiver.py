@@ -30,6 +30,7 @@ from airflow_provider_smartlive.callbacks.paths import HiddenPath
 from airflow_provider_smartlive.callbacks.route import CALLBACK_PATH
 from airflow_provider_smartlive.callbacks.store import (
     Gone,
+    Locked,
     Receipt,
     Store,
     Unavailable,
@@ -41,9 +42,10 @@ from airflow_provider_smartlive.metastudio.events import CallbackEvent, EventTyp
 #: Seconds for a verified sender to deliver a body that fits into one packet or two.
 BODY_TIMEOUT = 10.0
 
-#: Seconds after which a sender is told to come back, whatever the database is doing. A transaction that has begun
-#: by then is not called back: if it does commit, the sender's next attempt is a duplicate.
-STORE_TIMEOUT = 5.0
+#: Seconds after which a sender is told to come back, whatever the database is doing: before it gives up by itself.
+#: MetaStudio documents no timeout; other platforms wait for 5 seconds. A transaction that has begun by then is not
+#: called back: if it does commit, the sender's next attempt is a duplicate.
+STORE_TIMEOUT = 3.5
 
 #: Seconds after which a sender may come back, when the database is away.
 RETRY_AFTER = 5
@@ -104,7 +106,8 @@ class Receiver:
         # Threads of our own: a burst of events must not take all those that serve Airflow's own pages. More of
         # them than the database works on at once would only wait in line.
         self._turns = Turns(
-            ThreadPoolExecutor(self._store.concurrency, thread_name_prefix="smartlive-callbacks")
+            ThreadPoolExecutor(self._store.concurrency, thread_name_prefix="smartlive-callbacks"),
+            held_up=Locked,
         )
 
     async def callback(self, request: Request) -> Response:

@@ -23,7 +23,6 @@ from airflow.models.xcom import XComModel
 from airflow.triggers.base import TriggerEvent
 from sqlalchemy import Executable, Table, bindparam, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from airflow_provider_smartlive.callbacks.route import Identity
@@ -35,9 +34,9 @@ from airflow_provider_smartlive.callbacks.waiter import (
     refresh_key,
 )
 
-#: Milliseconds that one statement waits for a row that somebody else has locked. Well below the time after which the
-#: sender is told to come back: a row that stays locked must not hold a thread of the API server.
-LOCK_TIMEOUT = 2000
+#: Milliseconds that one statement waits for a row that somebody else has locked. A row that stays locked must not hold
+#: a thread of the API server: the event waits without one, and is tried again.
+LOCK_TIMEOUT = 50
 
 #: The same for SQLite, where it is the one writer of the database that is waited for, and each wait is tried again.
 BUSY_TIMEOUT = 1000
@@ -139,7 +138,7 @@ def bounded_waits(session: Session) -> Iterator[None]:
         connection.execute(f"PRAGMA busy_timeout = {before}")
 
 
-def is_lock_timeout(error: DBAPIError) -> bool:
+def is_lock_timeout(error: Exception) -> bool:
     """Tell whether a statement gave up because somebody else held a row for too long."""
     return sqlstate(error) == _LOCK_NOT_AVAILABLE
 

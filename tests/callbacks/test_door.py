@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -208,3 +209,45 @@ async def test_many_senders_at_once_lose_nothing(database, owner):
     table = CallbackTable.load(database.xcom(owner, XCOM_TABLE_KEY))
     assert table.events == 32
     assert table.job(JOB).streams[0].counts == {"RECONNECTING": 32}
+
+
+@pytest.fixture
+def locked(postgresql):
+    """Starters whose rows somebody else has locked; set the event to unlock them."""
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy import select
+
+    owners = [postgresql.task(xcoms={JOB_ID_KEY: JOB}) for _ in range(12)]
+    session = postgresql.sessions()
+    with session as held:
+        for owner in owners:
+            held.execute(select(TaskInstance.id).where(*postgresql._is(owner)).with_for_update()).one()
+        yield owners, held
+    postgresql.forget()
+
+
+@pytest.mark.processes
+async def test_locked_rows_hold_no_event_of_others_up_and_their_own_events_come_through(postgresql, locked):
+    owners, holder = locked
+    app, other = _airflow(postgresql), postgresql.task(xcoms={JOB_ID_KEY: JOB})
+    held = [asyncio.create_task(_send(app, _issued(owner), stream_body("END"))) for owner in owners]
+    await asyncio.sleep(0.3)  # every one of them has found its row locked
+    began = time.monotonic()
+    answer = await _send(app, _issued(other), stream_body("END"))
+    took = time.monotonic() - began
+    assert not any(task.done() for task in held)
+    holder.rollback()
+
+    assert (answer.status_code, took < 1) == (200, True)
+    assert {answer.status_code for answer in await asyncio.gather(*held)} == {200}
+    assert {postgresql.row(task).state for task in [*owners, other]} == {"scheduled"}
+
+
+@pytest.mark.processes
+async def test_a_row_that_stays_locked_is_answered_before_metastudio_gives_up(postgresql, locked):
+    owners, _ = locked
+    app, began = _airflow(postgresql), time.monotonic()
+    answers = await asyncio.gather(*(_send(app, _issued(owner), stream_body("END")) for owner in owners))
+
+    assert time.monotonic() - began < 5
+    assert {(answer.status_code, answer.headers["retry-after"]) for answer in answers} == {(503, "5")}
