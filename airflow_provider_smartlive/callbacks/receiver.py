@@ -24,7 +24,7 @@ from starlette.routing import Route as PathRoute
 
 from airflow_provider_smartlive.callbacks.fold import event_digest
 from airflow_provider_smartlive.callbacks.gate import Admission, Refused, Rules, admit
-from airflow_provider_smartlive.callbacks.keyring import Keyring
+from airflow_provider_smartlive.callbacks.keyring import Keyring, SecretsUnavailable
 from airflow_provider_smartlive.callbacks.limits import RateLimit, Turns
 from airflow_provider_smartlive.callbacks.paths import HiddenPath
 from airflow_provider_smartlive.callbacks.route import CALLBACK_PATH
@@ -47,7 +47,7 @@ BODY_TIMEOUT = 10.0
 #: called back: if it does commit, the sender's next attempt is a duplicate.
 STORE_TIMEOUT = 3.5
 
-#: Seconds after which a sender may come back, when the database is away.
+#: Seconds after which a sender may come back, when the database or the secrets are away.
 RETRY_AFTER = 5
 
 #: Events per minute that are taken for each signature, and so for each second in which MetaStudio signed, when the
@@ -118,6 +118,9 @@ class Receiver:
         except Refused as refused:
             self._telemetry.refused(refused)
             return refusal()
+        except SecretsUnavailable:
+            # Why stands in the log. It says nothing about the token, and MetaStudio sends again.
+            return _not_stored()
         identity = admission.opened.route.identity
         try:
             return await self._take(request, admission)
@@ -134,7 +137,7 @@ class Receiver:
         except Exception as error:
             # Nothing was committed. The sender may try again, and we find the reason in the log.
             self._telemetry.failed("error", identity, error)
-        return _answer(503, {"error": "not stored, try again"}, RETRY_AFTER)
+        return _not_stored()
 
     async def _admit(self, request: Request) -> Admission:
         return admit(
@@ -215,6 +218,10 @@ def create_app(receiver: Receiver | None = None) -> Starlette:
 def refusal() -> Response:
     """Return the one answer that strangers get, whatever the reason."""
     return _answer(404, {"error": "not found"})
+
+
+def _not_stored() -> Response:
+    return _answer(503, {"error": "not stored, try again"}, RETRY_AFTER)
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
