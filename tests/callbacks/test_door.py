@@ -251,3 +251,50 @@ async def test_a_row_that_stays_locked_is_answered_before_metastudio_gives_up(po
 
     assert time.monotonic() - began < 5
     assert {(answer.status_code, answer.headers["retry-after"]) for answer in answers} == {(503, "5")}
+
+
+def _json(value):
+    return json.dumps(value).encode()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"room_id": []},
+        {"room_id": "x" * 65},
+        {"output_url": {}},
+        {"stream_key": [1]},
+        {"room_id": True, "output_url": [], "stream_key": {}},
+        {"state": " end "},
+        {"job_id": f" {JOB} "},
+        {"job_id": f"\0{JOB}\0"},
+        {"room_id": "a\0b", "output_url": "rtmp://a\0", "stream_key": "\ud800", "more": "\0\udfff"},
+        {"more": "x" * 10_000},
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("event_type", ["RTMP_STREAM_STATE_CHANGE", " rtmp_Stream_state_change\n"])
+async def test_an_end_counts_however_it_is_written(database, owner, changes, event_type):
+    message = {"room_id": "24bad716", "job_id": JOB, "state": "END"} | changes
+    answer = await _send(
+        _airflow(database), _issued(owner), _json({"event_type": event_type, "message": message})
+    )
+
+    assert (answer.status_code, answer.json()) == (200, {"result": "folded"})
+    assert database.row(owner).state == "scheduled"
+
+
+@pytest.mark.parametrize(
+    ("event_type", "needed"),
+    [("SHOOT_SCRIPT_SWITCH", {}), ("REPLY_COMMAND_FINISH", {"reply_id": "\0r\ud800\0"}), ("\0NEW\udfff", {})],
+)
+@pytest.mark.parametrize("odd", ["\0", "\ud800", "a\0b\udfff", [], "x" * 5_000])
+async def test_no_text_of_an_event_is_refused_by_the_database(database, owner, event_type, needed, odd):
+    names = ("room_id", "scene_script_name", "shoot_script_sequence_no", "shoot_script_title", "other")
+    message = {"job_id": JOB, **dict.fromkeys(names, odd), **needed}
+    answer = await _send(
+        _airflow(database), _issued(owner), _json({"event_type": event_type, "message": message})
+    )
+
+    assert answer.status_code == 200
+    assert CallbackTable.load(database.xcom(owner, XCOM_TABLE_KEY)).events == 1
