@@ -100,17 +100,23 @@ def trigger_of(session: Session, task: LockedTask) -> tuple[datetime, str] | Non
     return (row[0], row[1]) if row else None
 
 
-def refreshes(session: Session, job_id: str) -> list[str]:
-    """Return marks of the commands that exchange the outputs of a job, each different from any other one's."""
+def refreshes(session: Session, job_id: str, *, refused: bool = False) -> list[str]:
+    """
+    Return marks of the commands that exchange the outputs of a job, each different from any other one's.
+
+    :param refused: return those that MetaStudio has refused, and not the others.
+    """
     names = (XComModel.dag_id, XComModel.run_id, XComModel.task_id, XComModel.map_index)
     found = session.execute(select(*names, XComModel.value).where(XComModel.key == refresh_key(job_id)))
     marks = []
     for *identity, value in found:
         try:
-            sending = OutputRefresh.load(value).sending
+            refresh = OutputRefresh.load(value)
         except ValueError:
-            continue  # withdrawn, or somebody else's
-        marks.append(hashlib.sha256(json.dumps([*identity, sending]).encode()).hexdigest()[:12])
+            continue  # somebody else's
+        if refresh.refused is refused:
+            mark = json.dumps([*identity, refresh.sending]).encode()
+            marks.append(hashlib.sha256(mark).hexdigest()[:12])
     return marks
 
 

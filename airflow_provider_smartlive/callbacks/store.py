@@ -162,6 +162,7 @@ class Store:
                 current_job=current_job,
                 outputs=opened.route.terms.outputs,
                 refreshes=lambda: rows.refreshes(session, event.job_id or ""),
+                refused=lambda: rows.refreshes(session, event.job_id or "", refused=True),
             )
 
         return self._commit(opened, change, at)
