@@ -247,6 +247,13 @@ def test_after_the_outputs_were_exchanged_only_new_links_count(events, ended_by,
     assert table.job(JOB).interrupted_since() is None
 
 
+def test_a_link_that_nobody_started_withholds_end_only_where_the_outputs_are_not_known():
+    """What docs/security.md says of a forged CONNECTED: the rest is left to reconciliation."""
+    events = stream("CONNECTED"), stream("CONNECTED", output=FORGED), stream("END")
+
+    assert [_told(*events, **more)[1:] for more in (STARTED, {})] == [([2], []), ([], [])]
+
+
 def test_a_command_that_was_refused_after_the_end_has_taken_nothing_back():
     table, _ = _folded(stream("CONNECTED"), stream("END"))
     table, _ = _fold(table, stream("END"), refreshes=lambda: ["one"])
