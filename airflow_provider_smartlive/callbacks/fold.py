@@ -116,6 +116,7 @@ def fold(
     current_job: str | None = None,
     outputs: Sequence[str] = (),
     refreshes: Callable[[], Sequence[str]] = tuple,
+    refused: Callable[[], Sequence[str]] = tuple,
 ) -> tuple[CallbackTable, Outcome]:
     """
     Take one event into the table.
@@ -132,6 +133,7 @@ def fold(
         not known: then every link counts that was up.
     :param refreshes: Returns the marks of the commands that exchanged the outputs of the job, in any order. Called only
         when an output is new or ends.
+    :param refused: Returns the marks of those commands that were refused. Called only when one has exchanged outputs.
     """
     if digest is not None and digest in table.digests:
         return table, Outcome(OutcomeKind.DUPLICATE)
@@ -147,6 +149,8 @@ def fold(
             message.output_url, message.stream_key.get_secret_value(), key=fingerprint_key
         )
         state = _name(str(message.state))
+        if before.refreshes:
+            before = _without_refreshes(before, refused())
         if state == StreamState.END or _row_of(before, output) is None:
             before = _with_refreshes(before, refreshes())
         after, kind = _with_stream(before, output, state, at, signed_at, outputs)
@@ -212,9 +216,29 @@ def _with_refreshes(job: JobCallbacks, marks: Sequence[str]) -> JobCallbacks:
     new = [mark for mark in marks if mark not in job.refreshes]
     if not new:
         return job
-    replaced = [row.model_copy(update={"replaced": True}) for row in job.streams]
+    replaced = [
+        row.model_copy(update={"replaced_by": [*row.replaced_by, *new][-MAX_REFRESHES:]})
+        for row in job.streams
+    ]
     known = [*job.refreshes, *new][-MAX_REFRESHES:]
     return job.model_copy(update={"streams": replaced, "refreshes": known, "ended_at": None})
+
+
+def _without_refreshes(job: JobCallbacks, marks: Sequence[str]) -> JobCallbacks:
+    """
+    Undo what commands have changed that were refused after all.
+
+    Unless another command has exchanged them too, the outputs are what they were. Whether that ends the show is judged
+    with the event that is being folded.
+    """
+    if not set(marks) & set(job.refreshes):
+        return job
+    rows = [
+        row.model_copy(update={"replaced_by": [mark for mark in row.replaced_by if mark not in marks]})
+        for row in job.streams
+    ]
+    known = [mark for mark in job.refreshes if mark not in marks]
+    return job.model_copy(update={"streams": rows, "refreshes": known})
 
 
 def _with_stream(

@@ -7,10 +7,16 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, InvalidStateError
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 _MINUTE = 60.0
+
+#: Seconds before work that is held up is tried again: the first pause, and the longest. Each is twice the one before.
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 0.5
 
 _T = TypeVar("_T")
 
@@ -62,6 +68,16 @@ class Rarely:
         return held_back
 
 
+@dataclass
+class _Piece:
+    """A piece of work that waits for its turn; whoever waits for it does so in this event loop."""
+
+    work: Callable[[], Any]
+    loop: asyncio.AbstractEventLoop
+    future: Future[Any] = field(default_factory=Future)
+    pause: float = FIRST_PAUSE
+
+
 class Turns:
     """
     Runs work in threads, one piece at a time for each key, in the order in which it came.
@@ -70,13 +86,16 @@ class Turns:
     however many there are and however long somebody else holds the task's row.
 
     :param executor: Has the threads.
+    :param held_up: What work raises that cannot be done yet. It is tried again after a pause, in which it takes no
+        thread, for as long as somebody waits for it.
     """
 
-    def __init__(self, executor: Executor) -> None:
+    def __init__(self, executor: Executor, *, held_up: type[Exception] | tuple[()] = ()) -> None:
         self._executor = executor
+        self._held_up = held_up
         self._lock = threading.Lock()
-        #: What waits behind the piece that runs or is about to, for each key that has one.
-        self._waiting: dict[Hashable, deque[tuple[Future[Any], Callable[[], Any]]]] = {}
+        #: The piece that runs or is about to, and what waits behind it, for each key that has one.
+        self._waiting: dict[Hashable, deque[_Piece]] = {}
 
     async def run(self, key: Hashable, work: Callable[[], _T]) -> _T:
         """
@@ -84,26 +103,53 @@ class Turns:
 
         Who stops waiting takes its work back, unless it has begun; the next piece waits for it then all the same.
         """
-        future: Future[_T] = Future()
+        piece = _Piece(work, asyncio.get_running_loop())
         with self._lock:
             is_first = key not in self._waiting
-            self._waiting.setdefault(key, deque()).append((future, work))
+            self._waiting.setdefault(key, deque()).append(piece)
         if is_first:
             self._executor.submit(self._run_next, key)
-        return await asyncio.wrap_future(future)
+        result: _T = await asyncio.wrap_future(piece.future)
+        return result
 
     def _run_next(self, key: Hashable) -> None:
         with self._lock:
-            future, work = self._waiting[key].popleft()
-        if future.set_running_or_notify_cancel():
-            try:
-                future.set_result(work())
-            except BaseException as error:
-                future.set_exception(error)
+            piece = self._waiting[key][0]
+        if not piece.future.cancelled() and not self._is_done(piece) and self._comes_back(key, piece):
+            return
         with self._lock:
+            self._waiting[key].popleft()
             is_last = not self._waiting[key]
             if is_last:
                 del self._waiting[key]
         if not is_last:
             # Behind what other keys wait for: no key keeps a thread to itself.
+            self._executor.submit(self._run_next, key)
+
+    def _is_done(self, piece: _Piece) -> bool:
+        """Do a piece of work and hand over its result, or tell that it is held up."""
+        # Whoever has stopped waiting meanwhile wants neither result nor error.
+        try:
+            result = piece.work()
+        except self._held_up:
+            return False
+        except BaseException as error:
+            with suppress(InvalidStateError):
+                piece.future.set_exception(error)
+        else:
+            with suppress(InvalidStateError):
+                piece.future.set_result(result)
+        return True
+
+    def _comes_back(self, key: Hashable, piece: _Piece) -> bool:
+        """Try the first piece of a key again after a pause; False if its event loop has ended."""
+        pause, piece.pause = piece.pause, min(2 * piece.pause, LONGEST_PAUSE)
+        try:
+            piece.loop.call_soon_threadsafe(piece.loop.call_later, pause, self._resubmit, key)
+        except RuntimeError:
+            return False
+        return True
+
+    def _resubmit(self, key: Hashable) -> None:
+        with suppress(RuntimeError):  # the executor was shut down: the server ends
             self._executor.submit(self._run_next, key)

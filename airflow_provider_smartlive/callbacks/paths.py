@@ -2,7 +2,8 @@
 What of a callback's path may be seen outside: nothing, in Airflow's access log.
 
 The last segment of the path is a token. Airflow logs the path and query of every request, also of those that miss the
-receiver by a slash or a capital letter. Not by masking values as secrets: strangers could fill the masker.
+receiver by a slash or a capital letter, or hold the token in quite another place. Not by masking values as secrets:
+strangers could fill the masker.
 """
 
 from __future__ import annotations
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 _SLASHES = re.compile(r"[/\\\\]+")
+
+#: What each token begins with, and no path of Airflow's: Fernet's version and the first bytes of a time before the year
+#: 2106. Tokens have more than 100 characters; a part of one that long is of no use to anybody.
+_TOKEN = re.compile(r"gAAAA[\w-]{35}", re.ASCII)
+
+#: How often a path may be percent-encoded and is still recognised: once for each proxy on the way that encodes anew.
+_ENCODINGS = 5
 
 
 class HiddenPath:
@@ -44,9 +52,10 @@ class HiddenPath:
 
 class NearMiss:
     """
-    Answers requests whose path is the receiver's but for its spelling, and hides what they asked for.
+    Answers requests whose path is the receiver's but for its spelling, or that hold a token, and hides what they asked.
 
-    They get what everybody gets who misses it: a doubled slash, another case or encoding is not what MetaStudio signed.
+    They get what everybody gets who misses it: a doubled slash, another case, encoding or path is not what MetaStudio
+    signed.
 
     :param app: Airflow's API server.
     """
@@ -56,7 +65,7 @@ class NearMiss:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse a request that just misses the receiver, and pass all others on."""
-        if scope["type"] == "http" and _is_near_miss(scope["path"], scope.get("root_path", "")):
+        if scope["type"] == "http" and _is_near_miss(scope):
             from airflow_provider_smartlive.callbacks.receiver import refusal
 
             # Airflow's access log may stand outside of us.
@@ -66,8 +75,23 @@ class NearMiss:
             await self._app(scope, receive, send)
 
 
-def _is_near_miss(path: str, root: str) -> bool:
-    # Nearly every request is for Airflow itself, and is passed on after this one look.
-    if "callbacks" not in path.lower() or path.removeprefix(root).startswith(f"{MOUNT_PATH}/"):
+def _is_near_miss(scope: Scope) -> bool:
+    path, query = scope["path"], scope.get("query_string", b"").decode("latin-1")
+    if path.removeprefix(scope.get("root_path", "")).startswith(f"{MOUNT_PATH}/"):
+        return False  # the receiver's own, which hides what it was asked for
+    path, query = _decoded(path), _decoded(query)
+    if _TOKEN.search(path) or _TOKEN.search(query):
+        return True
+    # Nearly every request is for Airflow itself, and is passed on after this look.
+    if "callbacks" not in path.lower():
         return False
-    return f"{MOUNT_PATH}{CALLBACK_PATH}" in _SLASHES.sub("/", unquote(unquote(path))).lower() + "/"
+    return f"{MOUNT_PATH}{CALLBACK_PATH}" in _SLASHES.sub("/", path).lower() + "/"
+
+
+def _decoded(text: str) -> str:
+    """Take the percent-encoding off a text, however often it was put on within reason."""
+    for _ in range(_ENCODINGS):
+        if "%" not in text:
+            break
+        text = unquote(text)
+    return text

@@ -24,23 +24,24 @@ from starlette.routing import Route as PathRoute
 
 from airflow_provider_smartlive.callbacks.fold import event_digest
 from airflow_provider_smartlive.callbacks.gate import Admission, Refused, Rules, admit
-from airflow_provider_smartlive.callbacks.keyring import Keyring
+from airflow_provider_smartlive.callbacks.keyring import Keyring, SecretsUnavailable
 from airflow_provider_smartlive.callbacks.limits import RateLimit, Turns
 from airflow_provider_smartlive.callbacks.paths import HiddenPath
 from airflow_provider_smartlive.callbacks.route import CALLBACK_PATH
 from airflow_provider_smartlive.callbacks.shapes import UnsupportedDatabase
-from airflow_provider_smartlive.callbacks.store import Gone, Receipt, Store, Unavailable
+from airflow_provider_smartlive.callbacks.store import Gone, Locked, Receipt, Store, Unavailable
 from airflow_provider_smartlive.callbacks.telemetry import Telemetry
 from airflow_provider_smartlive.metastudio.events import CallbackEvent, EventType, MalformedEvent
 
 #: Seconds for a verified sender to deliver a body that fits into one packet or two.
 BODY_TIMEOUT = 10.0
 
-#: Seconds after which a sender is told to come back, whatever the database is doing. A transaction that has begun
-#: by then is not called back: if it does commit, the sender's next attempt is a duplicate.
-STORE_TIMEOUT = 5.0
+#: Seconds after which a sender is told to come back, whatever the database is doing: before it gives up by itself.
+#: MetaStudio documents no timeout; other platforms wait for 5 seconds. A transaction that has begun by then is not
+#: called back: if it does commit, the sender's next attempt is a duplicate.
+STORE_TIMEOUT = 3.5
 
-#: Seconds after which a sender may come back, when the database is away.
+#: Seconds after which a sender may come back, when the database or the secrets are away.
 RETRY_AFTER = 5
 
 #: Events per minute that are taken for each signature, and so for each second in which MetaStudio signed, when the
@@ -99,7 +100,8 @@ class Receiver:
         # Threads of our own: a burst of events must not take all those that serve Airflow's own pages. More of
         # them than the database works on at once would only wait in line.
         self._turns = Turns(
-            ThreadPoolExecutor(self._store.concurrency, thread_name_prefix="smartlive-callbacks")
+            ThreadPoolExecutor(self._store.concurrency, thread_name_prefix="smartlive-callbacks"),
+            held_up=Locked,
         )
 
     async def callback(self, request: Request) -> Response:
@@ -110,6 +112,9 @@ class Receiver:
         except Refused as refused:
             self._telemetry.refused(refused)
             return refusal()
+        except SecretsUnavailable:
+            # Why stands in the log. It says nothing about the token, and MetaStudio sends again.
+            return _not_stored()
         identity = admission.opened.route.identity
         try:
             return await self._take(request, admission)
@@ -126,7 +131,7 @@ class Receiver:
         except Exception as error:
             # Nothing was committed. The sender may try again, and we find the reason in the log.
             self._telemetry.failed("error", identity, error)
-        return _answer(503, {"error": "not stored, try again"}, RETRY_AFTER)
+        return _not_stored()
 
     async def _admit(self, request: Request) -> Admission:
         return admit(
@@ -207,6 +212,10 @@ def create_app(receiver: Receiver | None = None) -> Starlette:
 def refusal() -> Response:
     """Return the one answer that strangers get, whatever the reason."""
     return _answer(404, {"error": "not found"})
+
+
+def _not_stored() -> Response:
+    return _answer(503, {"error": "not stored, try again"}, RETRY_AFTER)
 
 
 async def _refuse(request: Request, error: Exception) -> Response:

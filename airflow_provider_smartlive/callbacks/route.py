@@ -173,6 +173,11 @@ def generate_secret() -> str:
     return randomness.token_urlsafe(32)
 
 
+def is_usable_secret(secret: str) -> bool:
+    """Tell whether a secret is long enough, and has characters that can be encoded."""
+    return len(secret) >= MIN_SECRET_LENGTH and _is_unicode(secret)
+
+
 def issue(
     route: Route,
     *,
@@ -273,10 +278,10 @@ class _Keys:
 # Deriving costs more than verifying. The bound only guards against a list of secrets that keeps changing.
 @lru_cache(maxsize=32)
 def _keys(secret: str) -> _Keys:
-    if len(secret) < MIN_SECRET_LENGTH:
+    if not is_usable_secret(secret):
         raise RouteError(
-            f"[smartlive] callback_secrets has a secret of fewer than {MIN_SECRET_LENGTH} characters. "
-            "Generate one with `airflow smartlive generate-secret`."
+            f"[smartlive] callback_secrets has a secret of fewer than {MIN_SECRET_LENGTH} characters, or one that is "
+            "no Unicode. Generate one with `airflow smartlive generate-secret`."
         )
 
     def derive(purpose: str) -> bytes:
@@ -293,7 +298,9 @@ def _keys(secret: str) -> _Keys:
 @lru_cache(maxsize=1024)
 def _open(token: str, secrets: tuple[str, ...]) -> OpenedRoute:
     padded = token + "=" * (-len(token) % 4)
-    for secret in secrets:
+    # One that cannot be used has made no token, and locks nobody out whose token another one made.
+    usable = [secret for secret in secrets if is_usable_secret(secret)]
+    for secret in usable or secrets:
         keys = _keys(secret)
         try:
             payload = keys.token.decrypt(padded)
@@ -341,6 +348,14 @@ def _opened(payload: bytes, token: str, keys: _Keys) -> OpenedRoute:
 
 def _callback_url(base_url: str, token: str) -> str:
     return f"{base_url}{MOUNT_PATH}{CALLBACK_PATH}{token}"
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # bytes of an environment variable that are no UTF-8
+        return False
+    return True
 
 
 def _unpadded(token: bytes) -> str:

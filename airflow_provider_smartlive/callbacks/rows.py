@@ -22,7 +22,6 @@ from airflow.models.trigger import Trigger, handle_event_submit
 from airflow.triggers.base import TriggerEvent
 from airflow.utils.state import TaskInstanceState
 from sqlalchemy import Executable, Row, and_, bindparam, func, select, update
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from airflow_provider_smartlive.callbacks.facts import has_own_xcoms
@@ -30,9 +29,9 @@ from airflow_provider_smartlive.callbacks.route import Identity
 from airflow_provider_smartlive.callbacks.shapes import INSERTS, shape, table
 from airflow_provider_smartlive.callbacks.waiter import OutputRefresh, Wake, refresh_key
 
-#: Milliseconds that one statement waits for a row that somebody else has locked. Well below the time after which the
-#: sender is told to come back: a row that stays locked must not hold a thread of the API server.
-LOCK_TIMEOUT = 2000
+#: Milliseconds that one statement waits for a row that somebody else has locked. A row that stays locked must not hold
+#: a thread of the API server: the event waits without one, and is tried again.
+LOCK_TIMEOUT = 50
 
 #: The same for SQLite, where it is the one writer of the database that is waited for, and each wait is tried again.
 BUSY_TIMEOUT = 1000
@@ -137,16 +136,22 @@ def trigger_of(session: Session, task: LockedTask) -> tuple[datetime, str] | Non
     return (row[0], row[1]) if row else None
 
 
-def refreshes(session: Session, job_id: str) -> list[str]:
-    """Return marks of the commands that exchange the outputs of a job, each different from any other one's."""
+def refreshes(session: Session, job_id: str, *, refused: bool = False) -> list[str]:
+    """
+    Return marks of the commands that exchange the outputs of a job, each different from any other one's.
+
+    :param refused: return those that MetaStudio has refused, and not the others.
+    """
     found = session.execute(_with_key(), {"the_key": refresh_key(job_id)})
     marks = []
     for *identity, value in found:
         try:
-            sending = OutputRefresh.load(value).sending
+            refresh = OutputRefresh.load(value)
         except ValueError:
-            continue  # withdrawn, or somebody else's
-        marks.append(hashlib.sha256(json.dumps([*identity, sending]).encode()).hexdigest()[:12])
+            continue  # somebody else's
+        if refresh.refused is refused:
+            mark = json.dumps([*identity, refresh.sending]).encode()
+            marks.append(hashlib.sha256(mark).hexdigest()[:12])
     return marks
 
 
@@ -180,7 +185,7 @@ def bounded_waits(session: Session) -> Iterator[None]:
         connection.execute(f"PRAGMA busy_timeout = {before}")
 
 
-def is_lock_timeout(error: DBAPIError) -> bool:
+def is_lock_timeout(error: Exception) -> bool:
     """Tell whether a statement gave up because somebody else held a row for too long."""
     return sqlstate(error) == _LOCK_NOT_AVAILABLE
 

@@ -56,7 +56,7 @@ PATIENCE = 5.0
 #: take connections from Airflow's own pool (5, and 10 in need).
 CONCURRENCY = 4
 
-#: PostgreSQL's codes for: serialization failure, deadlock. Not a lock timeout: who holds a row for so long holds it on.
+#: PostgreSQL's codes for: serialization failure, deadlock. Not a lock timeout, which is :class:`Locked`.
 _CONFLICTS = frozenset({"40001", "40P01"})
 
 _own_session = partial(create_session, scoped=False)
@@ -71,6 +71,10 @@ class Gone(Exception):  # noqa: N818 - the word that HTTP uses for it
 
 class Unavailable(Exception):  # noqa: N818 - the word that HTTP uses for it
     """The database is away, locked or busy. The event is not stored, and may be sent again."""
+
+
+class Locked(Unavailable):
+    """Somebody else has locked a row that the event needs. It may be tried again soon."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +138,7 @@ class Store:
         :param digest: The mark by which a repetition is recognised.
         :return: What was committed.
         :raises Gone: if the task instance does not exist any more, or lives a later life.
+        :raises Locked: if somebody else has locked a row that is needed; nothing is stored then.
         :raises Unavailable: if the database could not do it; nothing is stored then.
         :raises UnsupportedDatabase: on MySQL, and with tables of an unknown shape.
         """
@@ -151,6 +156,7 @@ class Store:
                 current_job=current_job,
                 outputs=opened.route.terms.outputs,
                 refreshes=lambda: rows.refreshes(session, event.job_id or ""),
+                refused=lambda: rows.refreshes(session, event.job_id or "", refused=True),
             )
 
         return self._commit(opened, change, at)
@@ -174,6 +180,8 @@ class Store:
                     with rows.bounded_waits(session):
                         return self._transaction(session, opened.route, change, at)
             except (OperationalError, InterfaceError, PoolTimeoutError) as error:
+                if rows.is_lock_timeout(error):
+                    raise Locked("a row is locked in the metadata database") from error
                 late = time.monotonic() - started > PATIENCE
                 if late or attempt == ATTEMPTS or not _is_conflict(error):
                     raise Unavailable(f"the metadata database said {type(error).__name__}") from error

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError, computed_field
 
 from airflow_provider_smartlive.metastudio.events import StreamState
 from airflow_provider_smartlive.metastudio.ids import normalise_id
@@ -37,8 +37,7 @@ class StreamRow(_Row):
     :param fingerprint: Tells apart outputs that look alike; keyed, so that it does not help to guess a key.
     :param state: The last state, by the time that MetaStudio signed where there is one, else by arrival.
     :param ended: Whether END was seen. Nothing takes it back.
-    :param replaced: Whether a command has exchanged the outputs since this link was first seen. It no longer counts:
-        its END, if there is one, may come before or after the new link is up.
+    :param replaced_by: Marks of the commands that have exchanged the outputs since this link was first seen.
     :param first_at: When the first event about this link was accepted.
     :param last_at: When the last one was.
     :param signed_at: The signed time of the event that set ``state``; None if events are not signed.
@@ -51,13 +50,23 @@ class StreamRow(_Row):
     fingerprint: str
     state: str
     ended: bool = False
-    replaced: bool = False
+    replaced_by: list[str] = []
     first_at: AwareDatetime
     last_at: AwareDatetime
     signed_at: AwareDatetime | None = None
     counts: dict[str, int] = {}
     transitions: list[tuple[str, AwareDatetime]] = []
     down_since: AwareDatetime | None = None
+
+    @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorated property
+    @property
+    def replaced(self) -> bool:
+        """
+        Whether a command has exchanged the outputs since this link was first seen.
+
+        It no longer counts: its END, if there is one, may come before or after the new link is up.
+        """
+        return bool(self.replaced_by)
 
     def is_up(self) -> bool:
         """Tell whether the link was connected when it was last heard of."""

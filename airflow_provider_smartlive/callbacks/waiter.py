@@ -109,9 +109,11 @@ class OutputRefresh(_Message):
     Says that a task exchanges the outputs of a job (REFRESH_OUTPUT_URL), kept in an XCom of that task itself.
 
     :param sending: Tells one sending of the command from the next one; the same in every try that goes on with it.
+    :param refused: Whether MetaStudio has refused the command, so that the outputs are what they were.
     """
 
     sending: str
+    refused: bool = False
 
 
 def announce_refresh(ti: Any, job_id: str, sending: str) -> None:
@@ -128,9 +130,13 @@ def announce_refresh(ti: Any, job_id: str, sending: str) -> None:
     ti.xcom_push(key=refresh_key(job_id), value=OutputRefresh(sending=sending).dump())
 
 
-def withdraw_refresh(ti: Any, job_id: str) -> None:
-    """Take :func:`announce_refresh` back: MetaStudio has refused the command."""
-    ti.xcom_push(key=refresh_key(job_id), value=None)
+def withdraw_refresh(ti: Any, job_id: str, sending: str) -> None:
+    """
+    Take :func:`announce_refresh` back: MetaStudio has refused the command.
+
+    What came up before it counts again from the next event on.
+    """
+    ti.xcom_push(key=refresh_key(job_id), value=OutputRefresh(sending=sending, refused=True).dump())
 
 
 class Wake(_Message):

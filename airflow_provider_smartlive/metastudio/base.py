@@ -127,21 +127,12 @@ class Request(RequestModel):
         return self.model_dump_json(exclude_none=True).encode()
 
 
-class ResponseModel(BaseModel):
+class LenientModel(BaseModel):
     """
-    A part of a response: unknown fields are kept, and null means the same as absent (see :data:`Listed`).
+    What is read mildly: a field that has a default and a value of a wrong type is absent.
 
-    So does a wrong type in a field that has a default: only what is needed can make an answer unreadable. It is
-    logged once per process, without the value.
-
-    :cvar SOURCE: where a model that the StartSmartLive page does not describe comes from.
-    :ivar model_extra: the unknown fields; they stay out of ``repr``, as they may be secrets.
+    It is logged once per process, without the value.
     """
-
-    SOURCE: ClassVar[str | None] = None
-
-    # A number that is none would be refused by the database later, as a part of a task's result.
-    model_config = ConfigDict(**COMMON, extra="allow", frozen=True, allow_inf_nan=False)
 
     @model_validator(mode="wrap")
     @classmethod
@@ -160,6 +151,22 @@ class ResponseModel(BaseModel):
     def _needs(cls, name: str | int) -> bool:
         known = cls.model_fields.get(str(name))
         return known is None or known.is_required()
+
+
+class ResponseModel(LenientModel):
+    """
+    A part of a response: unknown fields are kept, and null means the same as absent (see :data:`Listed`).
+
+    So does a wrong type in a field that has a default: only what is needed can make an answer unreadable.
+
+    :cvar SOURCE: where a model that the StartSmartLive page does not describe comes from.
+    :ivar model_extra: the unknown fields; they stay out of ``repr``, as they may be secrets.
+    """
+
+    SOURCE: ClassVar[str | None] = None
+
+    # A number that is none would be refused by the database later, as a part of a task's result.
+    model_config = ConfigDict(**COMMON, extra="allow", frozen=True, allow_inf_nan=False)
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         known = type(self).model_fields
@@ -233,17 +240,18 @@ def decode_json(text: str) -> Any:
     """
     value = json.loads(text, strict=False)
     odd = "\0" in text or any(escape in text for escape in ("\\u0000", "\\ud", "\\uD"))
-    return _storable(value) if odd else value
+    return storable(value) if odd else value
 
 
-def _storable(value: Any) -> Any:
+def storable(value: Any) -> Any:
+    """Return decoded JSON without what no database takes: half of a surrogate pair becomes ``?``, NUL is left out."""
     match value:
         case str():
             return value.encode(errors="replace").decode().replace("\0", "")
         case list():
-            return [_storable(item) for item in value]
+            return [storable(item) for item in value]
         case dict():
-            return {_storable(name): _storable(item) for name, item in value.items()}
+            return {storable(name): storable(item) for name, item in value.items()}
     return value
 
 
@@ -255,4 +263,4 @@ def _problems(error: ValidationError) -> Iterable[tuple[tuple[int | str, ...], s
 
 @lru_cache(maxsize=1000)
 def _note_once(what: str, kind: str) -> None:
-    log.warning("In an answer of MetaStudio %s cannot be read (%s) and is left out.", what, kind)
+    log.warning("In what MetaStudio sent, %s cannot be read (%s) and is left out.", what, kind)

@@ -3,20 +3,30 @@ The events that MetaStudio reports: over HTTP (:class:`CallbackEvent`) and insid
 (:class:`RtcMessage`).
 
 Source: the StartSmartLive page. Events carry no id, time or sequence number. How they are written is read mildly,
-as the page shows too little to insist: null means absent, a message may be a text or an object, a byte order mark is
-skipped.
+as the page shows too little to insist: null means absent, and so does a wrong type where nobody needs the field; a
+message may be a text or an object; a byte order mark and blanks around a value are skipped; kinds and states are known
+in either case; what no database can hold is left out.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+)
 
-from airflow_provider_smartlive.metastudio.base import COMMON, OpenEnum
+from airflow_provider_smartlive.metastudio.base import COMMON, LenientModel, OpenEnum, storable
 
 #: How deeply an event may be nested. The documented ones need 2 levels.
 MAX_DEPTH = 16
@@ -54,10 +64,16 @@ class StreamState(StrEnum):
         return self is StreamState.END
 
 
-class _Message(BaseModel):
+def _known_state(value: Any) -> Any:
+    return _known(value, StreamState)
+
+
+class _Message(LenientModel):
     SOURCE: ClassVar[str | None] = None
 
-    model_config = ConfigDict(**COMMON, extra="ignore", frozen=True, coerce_numbers_to_str=True)
+    model_config = ConfigDict(
+        **COMMON, extra="ignore", frozen=True, coerce_numbers_to_str=True, str_strip_whitespace=True
+    )
 
 
 class _JobMessage(_Message):
@@ -70,7 +86,9 @@ class StreamStateChange(_JobMessage):
 
     output_url: str = Field("", repr=False, description="The ingest URL; it may contain a key.")
     stream_key: SecretStr = Field(SecretStr(""), description="The stream key, which is sent in clear.")
-    state: OpenEnum[StreamState] = Field(description="The state; one that is not known stays a text.")
+    state: Annotated[OpenEnum[StreamState], BeforeValidator(_known_state)] = Field(
+        description="The state; one that is not known stays a text."
+    )
 
 
 class ScriptSwitch(_JobMessage):
@@ -133,7 +151,7 @@ class CallbackEvent(BaseModel):
         :raises MalformedEvent: if it is no such event.
         """
         envelope = _json_object(raw, "the body")
-        event_type = _text(envelope, "event_type")
+        event_type = _known(_text(envelope, "event_type"), cls.MESSAGES)
         decoded = _nested(envelope, "message")
         return cls(event_type=event_type, message=_message(cls.MESSAGES.get(event_type), decoded))
 
@@ -178,7 +196,7 @@ class RtcMessage(BaseModel):
         :raises MalformedEvent: if it is no such message.
         """
         envelope = _json_object(raw, "the message")
-        message_type = _text(envelope, "message_type")
+        message_type = _known(_text(envelope, "message_type"), cls.MESSAGES)
         decoded = _nested(envelope, "data")
         return cls(message_type=message_type, data=_message(cls.MESSAGES.get(message_type), decoded))
 
@@ -202,15 +220,23 @@ def _nested(envelope: dict[str, Any], name: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else _json_object(_text(envelope, name).encode(), name)
 
 
+def _known(value: Any, words: Iterable[str]) -> Any:
+    """Return the word that a text spells, in whatever case and with blanks around it; else the text without blanks."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    return next((word for word in words if word.upper() == text.upper()), text)
+
+
 def _text(envelope: dict[str, Any], name: str) -> str:
     value = envelope.get(name)
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not value.strip():
         raise MalformedEvent(f"{name} must be a text that is not empty")
     return value
 
 
 def _json_object(raw: bytes, name: str) -> dict[str, Any]:
-    """Parse what may come from anybody: bounded depth, no repeated names, no NaN, no half characters."""
+    """Parse what may come from anybody: bounded depth, no repeated names, no NaN."""
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -218,17 +244,16 @@ def _json_object(raw: bytes, name: str) -> dict[str, Any]:
     if _depth(text) > MAX_DEPTH:
         raise MalformedEvent(f"{name} is nested too deeply")
     try:
-        value = json.loads(text, object_pairs_hook=_without_repeats)
-        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+        value = json.loads(text, object_pairs_hook=_without_repeats, strict=False)
+        json.dumps(value, allow_nan=False)
     except MalformedEvent:
         raise
-    except UnicodeEncodeError:
-        raise MalformedEvent(f"{name} contains half of a surrogate pair") from None
     except ValueError:
         raise MalformedEvent(f"{name} is not valid JSON") from None
     if not isinstance(value, dict):
         raise MalformedEvent(f"{name} must be a JSON object")
-    return value
+    cleaned: dict[str, Any] = storable(value)
+    return cleaned
 
 
 def _depth(text: str) -> int:

@@ -201,7 +201,9 @@ class SmartLiveCommandOperator(NamedJob, BaseOperator):
             "sending": uuid4().hex,
         }
         before = store.get(STORE_KEY)
-        if isinstance(before, dict) and self._continues(before, attempt, sent["job_id"]):
+        if isinstance(before, dict) and before.get("refused"):
+            sent["sending"] = str(before["sending"])  # what the receiver knows of it is of this one
+        elif isinstance(before, dict) and self._continues(before, attempt, sent["job_id"]):
             self._announce(context, job_id, request, str(before["sending"]))
             return self._sent_before(before)
         # Before it is remembered as sent: if Airflow fails here, nothing was.
@@ -213,27 +215,30 @@ class SmartLiveCommandOperator(NamedJob, BaseOperator):
             if _may_have_taken_effect(error):
                 raise AirflowFailException(f"{_UNCLEAR} {error}") from error
             store.delete(STORE_KEY)
-            self._announce(context, job_id, request, None)
+            if self._announce(context, job_id, request, sent["sending"], refused=True):
+                store.set(STORE_KEY, {**sent, "refused": True})
             raise
         store.set(STORE_KEY, {**sent, "result": result, "finished": not self.wait_for_reply})
         return result
 
     @staticmethod
-    def _announce(context: Context, job_id: str, request: CommandRequest, sending: str | None) -> None:
+    def _announce(
+        context: Context, job_id: str, request: CommandRequest, sending: str, *, refused: bool = False
+    ) -> bool:
         """
         Tell the receiver that the outputs of the job are exchanged: END is counted by those that come up anew.
 
-        :param sending: tells this sending of the command from another one; None: it was refused.
+        :param sending: tells this sending of the command from another one.
+        :param refused: whether it was refused, and nothing is exchanged.
+        :return: whether the command is one of which the receiver is told.
         """
         from airflow_provider_smartlive.callbacks.waiter import announce_refresh, withdraw_refresh
         from airflow_provider_smartlive.metastudio.commands import Command
 
         if request.command != Command.REFRESH_OUTPUT_URL:
-            return
-        if sending is None:
-            withdraw_refresh(context["ti"], job_id)
-        else:
-            announce_refresh(context["ti"], job_id, sending)
+            return False
+        (withdraw_refresh if refused else announce_refresh)(context["ti"], job_id, sending)
+        return True
 
     def _attempt(self, context: Context) -> Attempt:
         from airflow_provider_smartlive.livestream.record import Attempt

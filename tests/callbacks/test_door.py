@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -208,3 +209,92 @@ async def test_many_senders_at_once_lose_nothing(database, owner):
     table = CallbackTable.load(database.xcom(owner, XCOM_TABLE_KEY))
     assert table.events == 32
     assert table.job(JOB).streams[0].counts == {"RECONNECTING": 32}
+
+
+@pytest.fixture
+def locked(postgresql):
+    """Starters whose rows somebody else has locked; set the event to unlock them."""
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy import select
+
+    owners = [postgresql.task(xcoms={JOB_ID_KEY: JOB}) for _ in range(12)]
+    session = postgresql.sessions()
+    with session as held:
+        for owner in owners:
+            held.execute(select(TaskInstance.id).where(*postgresql._is(owner)).with_for_update()).one()
+        yield owners, held
+    postgresql.forget()
+
+
+@pytest.mark.processes
+async def test_locked_rows_hold_no_event_of_others_up_and_their_own_events_come_through(postgresql, locked):
+    owners, holder = locked
+    app, other = _airflow(postgresql), postgresql.task(xcoms={JOB_ID_KEY: JOB})
+    held = [asyncio.create_task(_send(app, _issued(owner), stream_body("END"))) for owner in owners]
+    await asyncio.sleep(0.3)  # every one of them has found its row locked
+    began = time.monotonic()
+    answer = await _send(app, _issued(other), stream_body("END"))
+    took = time.monotonic() - began
+    assert not any(task.done() for task in held)
+    holder.rollback()
+
+    assert (answer.status_code, took < 1) == (200, True)
+    assert {answer.status_code for answer in await asyncio.gather(*held)} == {200}
+    assert {postgresql.row(task).state for task in [*owners, other]} == {"scheduled"}
+
+
+@pytest.mark.processes
+async def test_a_row_that_stays_locked_is_answered_before_metastudio_gives_up(postgresql, locked):
+    owners, _ = locked
+    app, began = _airflow(postgresql), time.monotonic()
+    answers = await asyncio.gather(*(_send(app, _issued(owner), stream_body("END")) for owner in owners))
+
+    assert time.monotonic() - began < 5
+    assert {(answer.status_code, answer.headers["retry-after"]) for answer in answers} == {(503, "5")}
+
+
+def _json(value):
+    return json.dumps(value).encode()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"room_id": []},
+        {"room_id": "x" * 65},
+        {"output_url": {}},
+        {"stream_key": [1]},
+        {"room_id": True, "output_url": [], "stream_key": {}},
+        {"state": " end "},
+        {"job_id": f" {JOB} "},
+        {"job_id": f"\0{JOB}\0"},
+        {"room_id": "a\0b", "output_url": "rtmp://a\0", "stream_key": "\ud800", "more": "\0\udfff"},
+        {"more": "x" * 10_000},
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("event_type", ["RTMP_STREAM_STATE_CHANGE", " rtmp_Stream_state_change\n"])
+async def test_an_end_counts_however_it_is_written(database, owner, changes, event_type):
+    message = {"room_id": "24bad716", "job_id": JOB, "state": "END"} | changes
+    answer = await _send(
+        _airflow(database), _issued(owner), _json({"event_type": event_type, "message": message})
+    )
+
+    assert (answer.status_code, answer.json()) == (200, {"result": "folded"})
+    assert database.row(owner).state == "scheduled"
+
+
+@pytest.mark.parametrize(
+    ("event_type", "needed"),
+    [("SHOOT_SCRIPT_SWITCH", {}), ("REPLY_COMMAND_FINISH", {"reply_id": "\0r\ud800\0"}), ("\0NEW\udfff", {})],
+)
+@pytest.mark.parametrize("odd", ["\0", "\ud800", "a\0b\udfff", [], "x" * 5_000])
+async def test_no_text_of_an_event_is_refused_by_the_database(database, owner, event_type, needed, odd):
+    names = ("room_id", "scene_script_name", "shoot_script_sequence_no", "shoot_script_title", "other")
+    message = {"job_id": JOB, **dict.fromkeys(names, odd), **needed}
+    answer = await _send(
+        _airflow(database), _issued(owner), _json({"event_type": event_type, "message": message})
+    )
+
+    assert answer.status_code == 200
+    assert CallbackTable.load(database.xcom(owner, XCOM_TABLE_KEY)).events == 1

@@ -247,6 +247,17 @@ def test_after_the_outputs_were_exchanged_only_new_links_count(events, ended_by,
     assert table.job(JOB).interrupted_since() is None
 
 
+def test_a_command_that_was_refused_after_the_end_has_taken_nothing_back():
+    table, _ = _folded(stream("CONNECTED"), stream("END"))
+    table, _ = _fold(table, stream("END"), refreshes=lambda: ["one"])
+    assert not table.job(JOB).ended()
+
+    table, outcome = _fold(table, stream("CONNECTED"), refused=lambda: ["one"])
+    assert table.job(JOB).ended()
+    assert outcome.all_ended
+    assert not table.job(JOB).refreshes
+
+
 def test_outputs_that_are_exchanged_after_the_end_begin_anew():
     table, _ = _folded(stream("CONNECTED"), stream("END"))
     table, _ = _fold(table, stream("CONNECTED", output=NEW), refreshes=lambda: ["one"])
@@ -418,9 +429,9 @@ def test_bounds_hold_and_the_current_job_keeps_its_place():
 
 
 def test_control_characters_do_not_reach_the_database():
-    table, _ = _folded(script(1, shoot_script_title="a\x00b\x1b[31m"), stream("CONN\x00ECTED"))
+    table, _ = _folded(script(1, shoot_script_title="a\x00b\x1b[31m"), stream("CONN\x01ECTED"))
 
-    assert table.job(JOB).scripts.title == "a?b?[31m"
+    assert table.job(JOB).scripts.title == "ab?[31m"
     assert table.job(JOB).streams[0].state == "CONN?ECTED"
 
 
@@ -457,6 +468,7 @@ def test_ten_thousand_events_stay_small_and_cost_no_more_than_ten():
 
 
 _texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
+_ids = st.text(min_size=1, max_size=64).filter(lambda text: text.replace("\0", "").strip())
 _events = st.one_of(
     st.builds(
         lambda state, job, output: stream(
@@ -469,9 +481,9 @@ _events = st.one_of(
     st.builds(
         lambda title, job: script(1, scene_script_name=title, shoot_script_title=title, job_id=job),
         _texts,
-        st.text(min_size=1, max_size=64),
+        _ids,
     ),
-    st.builds(reply, st.text(min_size=1, max_size=64)),
+    st.builds(reply, _ids),
     st.builds(lambda name: CallbackEvent.parse(body("X" + name)), _texts),
 )
 

@@ -3,11 +3,12 @@ from __future__ import annotations
 import asyncio
 import threading
 
+import pytest
 from structlog.testing import capture_logs
 
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.callbacks import keyring as keyrings
-from airflow_provider_smartlive.callbacks.keyring import Keyring
+from airflow_provider_smartlive.callbacks.keyring import Keyring, SecretsUnavailable
 
 
 class Source:
@@ -76,7 +77,7 @@ async def test_a_backend_that_hangs_holds_no_callback_up(monkeypatch):
     finally:
         released.set()
 
-    await asyncio.wait_for(source.keyring._reading, 5)
+    await asyncio.wait_for(source.keyring._reading.done.wait(), 5)
     assert await source.keyring.secrets() == ("fake-newer",)
     assert source.asked == 2
 
@@ -86,16 +87,67 @@ async def test_a_backend_that_hangs_from_the_start_lets_nobody_in_and_holds_nobo
     released = threading.Event()
     keyring = Keyring(read=lambda: released.wait(30) and ("fake-secret",))
     try:
-        assert await asyncio.gather(*(keyring.secrets() for _ in range(50))) == [()] * 50
+        answers = await asyncio.gather(*(keyring.secrets() for _ in range(50)), return_exceptions=True)
+        assert {type(answer) for answer in answers} == {SecretsUnavailable}
     finally:
         released.set()
 
 
-async def test_without_any_answer_yet_there_is_no_secret():
+async def test_without_any_answer_yet_nobody_is_judged_and_it_is_soon_asked_again():
     source = Source()
     source.says = RuntimeError("backend is away")
+    for _ in range(3):
+        with pytest.raises(SecretsUnavailable):
+            await source.keyring.secrets()
+    assert source.asked == 1
 
-    assert await source.keyring.secrets() == ()
+    source.says, source.now = ("fake-secret",), keyrings.RETRY_UNREAD
+    assert await source.keyring.secrets() == ("fake-secret",)
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_reading_that_never_ends_is_followed_by_another_one(monkeypatch, known):
+    monkeypatch.setattr(keyrings, "READ_TIMEOUT", 0.01)
+    source, released, read = Source(), threading.Event(), None
+    if known:
+        await source.keyring.secrets()
+        source.now = settings.SECRETS_TTL
+    read, source.says = source.read, ("fake-newer",)
+
+    def hang():
+        released.wait(30)
+        return ("fake-older",)
+
+    try:
+        monkeypatch.setattr(source.keyring, "_read", hang)
+        await asyncio.gather(source.keyring.secrets(), return_exceptions=True)
+        monkeypatch.setattr(source.keyring, "_read", read)
+        source.now += keyrings.HANGS_AFTER - 1
+        await asyncio.gather(source.keyring.secrets(), return_exceptions=True)
+        assert source.asked == int(known)
+        source.now += 1
+        monkeypatch.setattr(keyrings, "READ_TIMEOUT", 5)
+        assert await source.keyring.secrets() == ("fake-newer",)
+    finally:
+        released.set()
+    for thread in threading.enumerate():
+        if thread.name == "smartlive-secrets":
+            await asyncio.to_thread(thread.join, 5)
+    await asyncio.sleep(0)
+
+    assert await source.keyring.secrets() == ("fake-newer",), "what was given up says nothing any more"
+
+
+async def test_a_secret_that_cannot_be_used_is_told_once_and_not_shown():
+    source = Source()
+    source.says = ("fake-short", "f" * 32)
+    with capture_logs() as lines:
+        for source.now in (0.0, settings.SECRETS_TTL, 2 * settings.SECRETS_TTL):
+            assert await source.keyring.secrets() == source.says
+
+    (line,) = lines
+    assert (line["left_out"], line["of"]) == (1, 2)
+    assert "fake-short" not in str(line)
 
 
 async def test_the_configuration_is_read_past_the_settings_own_cache(monkeypatch):

@@ -134,3 +134,40 @@ async def test_work_that_fails_ends_its_turn(executor):
         await turns.run("task", lambda: 1 / 0)
 
     assert await turns.run("task", lambda: 1) == 1
+
+
+class _NotYetError(Exception):
+    """What work raises that is held up."""
+
+
+async def test_work_that_is_held_up_takes_no_thread_and_is_tried_again_in_its_place():
+    with ThreadPoolExecutor(1) as executor:
+        turns, order, free = Turns(executor, held_up=_NotYetError), [], threading.Event()
+
+        def held_up():
+            if not free.is_set():
+                raise _NotYetError
+            order.append("held up")
+
+        waiting = [asyncio.create_task(turns.run("locked", held_up))]
+        waiting.append(asyncio.create_task(turns.run("locked", lambda: order.append("behind it"))))
+        await turns.run("other", lambda: order.append("other"))
+        free.set()
+        await asyncio.gather(*waiting)
+
+    assert order == ["other", "held up", "behind it"]
+    assert not turns._waiting
+
+
+async def test_work_that_stays_held_up_is_given_up_with_its_sender():
+    with ThreadPoolExecutor(1) as executor:
+        turns = Turns(executor, held_up=_NotYetError)
+
+        def held_up():
+            raise _NotYetError
+
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await turns.run("locked", held_up)
+
+        assert await turns.run("locked", lambda: "done") == "done"

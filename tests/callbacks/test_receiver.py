@@ -18,7 +18,7 @@ from callback_events import JOB, body, stream_body
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.callbacks import receiver as receivers
 from airflow_provider_smartlive.callbacks.fold import Outcome, OutcomeKind
-from airflow_provider_smartlive.callbacks.keyring import Keyring
+from airflow_provider_smartlive.callbacks.keyring import RETRY_UNREAD, Keyring
 from airflow_provider_smartlive.callbacks.receiver import Receiver, create_app
 from airflow_provider_smartlive.callbacks.route import Identity, IssuedRoute, Route, issue
 from airflow_provider_smartlive.callbacks.shapes import UnsupportedDatabase
@@ -175,6 +175,34 @@ async def test_refused_with_a_secret_that_is_too_short():
     door = Door(secrets=("fake-short",))
 
     await _refused(door, await door.post())
+
+
+@pytest.mark.parametrize("unusable", ["fake-short", "no unicode \udcff" + "x" * 32])
+async def test_a_secret_that_cannot_be_used_keeps_nobody_out_whose_secret_is_good(unusable):
+    door = Door(secrets=(unusable, SECRET))
+
+    assert (await door.post()).status_code == 200
+    stranger = await door.post(issued=door.issued(secret=OTHER_SECRET))
+    assert _face(stranger) == _face(await door.send("POST", "/nothing-here"))
+
+
+async def test_while_the_secrets_were_never_read_events_are_put_off():
+    door, clock, is_away = Door(), [0.0], [True]
+
+    def read():
+        if is_away[0]:
+            raise RuntimeError("backend is away")
+        return (SECRET,)
+
+    door.app = create_app(
+        Receiver(store=door.store, keyring=Keyring(read=read, clock=lambda: clock[0]), now=lambda: NOW)
+    )
+    away = [await door.post(), await door.send("POST", "/callbacks/x")]
+    assert {(answer.status_code, answer.headers["retry-after"]) for answer in away} == {(503, "5")}
+    assert not door.store.recorded
+
+    is_away[0], clock[0] = False, RETRY_UNREAD
+    assert (await door.post()).status_code == 200
 
 
 @pytest.mark.parametrize("value", ["soon", "9" * 14, "9" * 5000, "0", ""])

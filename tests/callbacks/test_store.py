@@ -453,9 +453,38 @@ def test_an_exchange_that_was_refused_changes_nothing(database, owner):
     command = database.task("refresh", state="running")
     _record(database, owner, stream("CONNECTED"))
     announce_refresh(_Ti(database, command), JOB, "refused")
-    withdraw_refresh(_Ti(database, command), JOB)
+    withdraw_refresh(_Ti(database, command), JOB, "refused")
 
     assert _record(database, owner, stream("END")).owner_resumed
+
+
+@pytest.mark.parametrize("tries", [1, 2])
+def test_an_exchange_that_is_refused_after_an_event_changes_nothing_either(database, owner, tries):
+    command, waiter = database.task("refresh", state="running"), database.task("watch")
+    _wait(database, waiter)
+    _record(database, owner, stream("CONNECTED"))
+    for _ in range(tries):
+        announce_refresh(_Ti(database, command), JOB, "refused")
+        assert not _record(database, owner, stream("END")).owner_resumed
+        withdraw_refresh(_Ti(database, command), JOB, "refused")
+
+    receipt = _record(database, owner, stream("END"))
+    assert (receipt.owner_resumed, receipt.waiters_woken) == (True, 1)
+    assert not _table(database, owner).job(JOB).streams[0].replaced
+
+
+def test_an_exchange_stays_when_another_one_is_refused(database, owner):
+    command, other = (database.task(name, state="running") for name in ("refresh", "other"))
+    _record(database, owner, stream("CONNECTED"))
+    for task, sending in ((command, "sent"), (other, "refused")):
+        announce_refresh(_Ti(database, task), JOB, sending)
+        _record(database, owner, stream("END"))
+    withdraw_refresh(_Ti(database, other), JOB, "refused")
+
+    assert not _record(database, owner, stream("END")).owner_resumed
+    new = "rtmp://new.example.com/live"
+    _record(database, owner, stream("CONNECTED", output=new))
+    assert _record(database, owner, stream("END", output=new)).owner_resumed
 
 
 class _Ti:

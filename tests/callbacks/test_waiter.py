@@ -93,5 +93,5 @@ def test_an_exchange_of_outputs_is_announced_on_the_tasks_own_instance():
     announce_refresh(ti, "26F06524-4f75", "a sending")
 
     assert pushed == {refresh_key("26f065244f75"): OutputRefresh(sending="a sending").dump()}
-    withdraw_refresh(ti, "26f065244f75")
-    assert pushed == {refresh_key("26f065244f75"): None}
+    withdraw_refresh(ti, "26f065244f75", "a sending")
+    assert pushed == {refresh_key("26f065244f75"): OutputRefresh(sending="a sending", refused=True).dump()}

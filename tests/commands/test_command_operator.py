@@ -205,7 +205,7 @@ def test_an_exchange_of_outputs_that_is_refused_is_taken_back(airflow: FakeAirfl
     with pytest.raises(Conflict):
         operator(command="REFRESH_OUTPUT_URL", command_params=NEW_OUTPUT, job_id=job).execute(airflow.context)
 
-    assert airflow.xcoms == {("say", refresh_key(job)): None}
+    assert airflow.xcoms["say", refresh_key(job)]["refused"]
 
 
 def test_other_commands_announce_nothing(airflow: FakeAirflow, job: str) -> None:
@@ -496,7 +496,12 @@ def test_what_metastudio_refused_is_withdrawn(airflow: FakeAirflow, metastudio: 
     metastudio.answers = [Conflict("the state does not allow this", http_status=400)]
     with pytest.raises(Conflict):
         operator(**REFRESH).execute(airflow.context)
-    assert airflow.xcoms["say", refresh_key(JOB)] is None
+    refused = airflow.xcoms.pop(("say", refresh_key(JOB)))  # as Airflow does when a try begins
+    assert refused["refused"]
+
+    operator(**REFRESH).execute(airflow.context)
+    assert airflow.xcoms["say", refresh_key(JOB)] == {**refused, "refused": False}
+    assert metastudio.sent == 2
 
 
 def test_what_it_may_have_taken_stays_announced(airflow: FakeAirflow, metastudio: FakeHook) -> None:
