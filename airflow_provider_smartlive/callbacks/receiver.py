@@ -28,14 +28,8 @@ from airflow_provider_smartlive.callbacks.keyring import Keyring, SecretsUnavail
 from airflow_provider_smartlive.callbacks.limits import RateLimit, Turns
 from airflow_provider_smartlive.callbacks.paths import HiddenPath
 from airflow_provider_smartlive.callbacks.route import CALLBACK_PATH
-from airflow_provider_smartlive.callbacks.store import (
-    Gone,
-    Locked,
-    Receipt,
-    Store,
-    Unavailable,
-    UnsupportedDatabase,
-)
+from airflow_provider_smartlive.callbacks.shapes import UnsupportedDatabase
+from airflow_provider_smartlive.callbacks.store import Gone, Locked, Receipt, Store, Unavailable
 from airflow_provider_smartlive.callbacks.telemetry import Telemetry
 from airflow_provider_smartlive.metastudio.events import CallbackEvent, EventType, MalformedEvent
 

@@ -19,20 +19,15 @@ from uuid import UUID
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.trigger import Trigger, handle_event_submit
-from airflow.models.xcom import XComModel
 from airflow.triggers.base import TriggerEvent
-from sqlalchemy import Executable, Table, bindparam, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from airflow.utils.state import TaskInstanceState
+from sqlalchemy import Executable, Row, and_, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
+from airflow_provider_smartlive.callbacks.facts import has_own_xcoms
 from airflow_provider_smartlive.callbacks.route import Identity
-from airflow_provider_smartlive.callbacks.waiter import (
-    JOB_ID_KEY,
-    XCOM_TABLE_KEY,
-    OutputRefresh,
-    Wake,
-    refresh_key,
-)
+from airflow_provider_smartlive.callbacks.shapes import INSERTS, shape, table
+from airflow_provider_smartlive.callbacks.waiter import OutputRefresh, Wake, refresh_key
 
 #: Milliseconds that one statement waits for a row that somebody else has locked. A row that stays locked must not hold
 #: a thread of the API server: the event waits without one, and is tried again.
@@ -56,33 +51,74 @@ class LockedTask:
     trigger_id: int | None
     dag_run_id: int
 
+    @property
+    def is_begun(self) -> bool:
+        """Whether the try that its state is about has begun, and has XComs of its own."""
+        if self.state in (TaskInstanceState.RUNNING, TaskInstanceState.RESTARTING):
+            return True
+        return has_own_xcoms(self.state, resumes=self.next_method is not None)
+
 
 def lock(session: Session, identity: Identity) -> LockedTask | None:
     """Lock the row of a task instance by a write that changes nothing, and return what it holds."""
-    row = session.execute(_locking(_dialect(session)), _bound(identity)).one_or_none()
-    return LockedTask(*row) if row else None
+    # A try that ended while its row was waited for has a successor, where every try has a row of its own. A statement
+    # does not see it that began before: it finds nothing, and the next one finds the successor.
+    for _ in range(2):
+        found = session.execute(_locking(_dialect(session)), _bound(identity)).all()
+        if found:
+            return LockedTask(*_newest(found))
+    return None
+
+
+def look(session: Session, identity: Identity) -> tuple[LockedTask, str] | None:
+    """Return what the row of a task instance holds, without a lock, and the state of its DAG run."""
+    found = session.execute(_looking(), _bound(identity)).all()
+    if not found:
+        return None
+    row = _newest(found)
+    return LockedTask(*row[:-1]), str(row.run_state)
 
 
 def load(session: Session, task: LockedTask, identity: Identity) -> dict[str, Any]:
-    """Read the table and the job's id, raw as the Execution API stores them."""
-    rows = session.execute(_loading(), {**_bound(identity), "the_run": task.dag_run_id})
-    return {row.key: row.value for row in rows}
+    """
+    Read the table and the job's id, raw as the Execution API stores them.
+
+    Those of the last try stay until the next one begins.
+    """
+    values = {**_bound(identity), "the_task": task.id, "the_run": task.dag_run_id}
+    found = {row.key: row.value for row in session.execute(_loading(), values)}
+    earlier = _loading_earlier()
+    if earlier is None or task.is_begun:
+        return found
+    return {row.key: row.value for row in session.execute(earlier, values)} | found
 
 
 def save(
     session: Session, task: LockedTask, identity: Identity, key: str, value: dict[str, Any], at: datetime
 ) -> None:
     """Write an XCom as the Execution API stores it, replacing the old value."""
-    save_all(session, [(task.dag_run_id, identity, key, value)], at)
+    save_all(session, [(task.id, task.dag_run_id, identity, key, value)], at)
 
 
 def save_all(
-    session: Session, xcoms: Sequence[tuple[int, Identity, str, dict[str, Any]]], at: datetime
+    session: Session, xcoms: Sequence[tuple[UUID, int, Identity, str, dict[str, Any]]], at: datetime
 ) -> None:
-    """Write XComs, each given by DAG run, task instance, key and value, replacing the old values."""
+    """
+    Write XComs, replacing the old values.
+
+    :param xcoms: For each the id of the task instance and of its DAG run, the task instance, key and value.
+    :param at: When they are written.
+    """
     values = [
-        {"dag_run_id": run, "key": key, "value": value, "timestamp": at, **vars(identity)}
-        for run, identity, key, value in xcoms
+        {
+            **_bound(identity),
+            "the_task": task,
+            "the_run": run,
+            "the_key": key,
+            "the_value": value,
+            "the_time": at,
+        }
+        for task, run, identity, key, value in xcoms
     ]
     session.execute(_upserting(_dialect(session)), values[0] if len(values) == 1 else values)
 
@@ -106,8 +142,7 @@ def refreshes(session: Session, job_id: str, *, refused: bool = False) -> list[s
 
     :param refused: return those that MetaStudio has refused, and not the others.
     """
-    names = (XComModel.dag_id, XComModel.run_id, XComModel.task_id, XComModel.map_index)
-    found = session.execute(select(*names, XComModel.value).where(XComModel.key == refresh_key(job_id)))
+    found = session.execute(_with_key(), {"the_key": refresh_key(job_id)})
     marks = []
     for *identity, value in found:
         try:
@@ -118,6 +153,12 @@ def refreshes(session: Session, job_id: str, *, refused: bool = False) -> list[s
             mark = json.dumps([*identity, refresh.sending]).encode()
             marks.append(hashlib.sha256(mark).hexdigest()[:12])
     return marks
+
+
+def waiters(session: Session, keys: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    """Yield what :meth:`~.shapes.Shape.waiters` says, for deferred tasks that registered under one of the keys."""
+    for row in session.execute(_waiters(), {"the_keys": list(keys)}):
+        yield tuple(row)
 
 
 def now(session: Session) -> datetime | None:
@@ -174,10 +215,7 @@ def _locking(dialect: str) -> Executable:
         update(task)
         .where(
             *((bound.is_not(None),) if dialect == "postgresql" else ()),
-            *(
-                task.c[name] == bindparam(f"the_{name}")
-                for name in ("dag_id", "run_id", "task_id", "map_index")
-            ),
+            shape().is_task(),
         )
         .values(updated_at=task.c.updated_at)
         # What the lock protects must not come from a subquery here: PostgreSQL evaluates it on the snapshot
@@ -194,28 +232,43 @@ def _locking(dialect: str) -> Executable:
 
 
 @cache
-def _loading() -> Executable:
-    xcom = table(XComModel)
-    return select(xcom.c.key, xcom.c.value).where(
-        xcom.c.dag_run_id == bindparam("the_run"),
-        xcom.c.task_id == bindparam("the_task_id"),
-        xcom.c.map_index == bindparam("the_map_index"),
-        xcom.c.key.in_([XCOM_TABLE_KEY, JOB_ID_KEY]),
+def _looking() -> Executable:
+    task, run = table(TaskInstance), table(DagRun)
+    columns = (task.c.id, task.c.state, task.c.next_method, task.c.max_tries, task.c.trigger_id)
+    same_run = and_(run.c.dag_id == task.c.dag_id, run.c.run_id == task.c.run_id)
+    return (
+        select(*columns, run.c.id.label("dag_run_id"), run.c.state.label("run_state"))
+        .join_from(task, run, same_run)
+        .where(shape().is_task())
     )
 
 
 @cache
+def _loading() -> Executable:
+    return shape().xcoms()
+
+
+@cache
+def _loading_earlier() -> Executable | None:
+    return shape().earlier_xcoms()
+
+
+@cache
 def _upserting(dialect: str) -> Executable:
-    xcom = table(XComModel)
-    statement = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(xcom)
-    return statement.on_conflict_do_update(
-        index_elements=[column.name for column in xcom.primary_key],
-        set_={"value": statement.excluded.value, "timestamp": statement.excluded.timestamp},
-    )
+    upsert: Executable = shape().upsert(INSERTS[dialect])
+    return upsert
 
 
-def table(model: type[Any]) -> Table:
-    """Return the table of a model of Airflow's."""
-    found = model.__table__
-    assert isinstance(found, Table)  # noqa: S101 - what SQLAlchemy maps a class to
-    return found
+@cache
+def _waiters() -> Executable:
+    return shape().waiters()
+
+
+@cache
+def _with_key() -> Executable:
+    return shape().with_key()
+
+
+def _newest(found: Sequence[Row[Any]]) -> Any:
+    """Return the row with the greatest id, which grows with time: of two that go by one name, the later one."""
+    return max(found, key=lambda row: row.id)

@@ -17,22 +17,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
-from airflow.models.xcom import XComModel
 from airflow.sdk.timezone import utcnow
 from airflow.utils.session import create_session
 from airflow.utils.state import State, TaskInstanceState
-from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.callbacks import rows
 from airflow_provider_smartlive.callbacks.facts import TaskFacts, has_own_xcoms
 from airflow_provider_smartlive.callbacks.fold import Outcome, OutcomeKind, fold, unrecognised
 from airflow_provider_smartlive.callbacks.route import Identity, OpenedRoute, Route
+from airflow_provider_smartlive.callbacks.shapes import check_dialect
 from airflow_provider_smartlive.callbacks.table import CallbackTable, JobCallbacks
 from airflow_provider_smartlive.callbacks.waiter import (
     CALLBACK,
@@ -77,10 +75,6 @@ class Unavailable(Exception):  # noqa: N818 - the word that HTTP uses for it
 
 class Locked(Unavailable):
     """Somebody else has locked a row that the event needs. It may be tried again soon."""
-
-
-class UnsupportedDatabase(RuntimeError):  # noqa: N818 - names the thing, as Gone and Unavailable do
-    """The metadata database is one for which nobody has shown that the locking works."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +140,7 @@ class Store:
         :raises Gone: if the task instance does not exist any more, or lives a later life.
         :raises Locked: if somebody else has locked a row that is needed; nothing is stored then.
         :raises Unavailable: if the database could not do it; nothing is stored then.
-        :raises UnsupportedDatabase: on MySQL.
+        :raises UnsupportedDatabase: on MySQL, and with tables of an unknown shape.
         """
 
         def change(
@@ -182,7 +176,7 @@ class Store:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 with self._sessions() as session:
-                    _check_database(session)
+                    check_dialect(session.get_bind().dialect.name)
                     with rows.bounded_waits(session):
                         return self._transaction(session, opened.route, change, at)
             except (OperationalError, InterfaceError, PoolTimeoutError) as error:
@@ -291,49 +285,20 @@ def find_task(identity: Identity) -> TaskFacts | None:
 
     With ``[core] xcom_backend`` XComs may be kept elsewhere, and the row then says where: that is not known here.
     """
-    said, table = aliased(XComModel), aliased(XComModel)
-    statement = (
-        select(TaskInstance.state, TaskInstance.max_tries, DagRun.state, said.value, table.value)
-        .join(DagRun, and_(DagRun.dag_id == TaskInstance.dag_id, DagRun.run_id == TaskInstance.run_id))
-        .outerjoin(said, _xcom_of_task(said, JOB_ID_KEY))
-        .outerjoin(table, _xcom_of_task(table, XCOM_TABLE_KEY))
-        .where(
-            TaskInstance.dag_id == identity.dag_id,
-            TaskInstance.run_id == identity.run_id,
-            TaskInstance.task_id == identity.task_id,
-            TaskInstance.map_index == identity.map_index,
-        )
-    )
     with _own_session() as session:
-        row = session.execute(statement).one_or_none()
-    if row is None:
-        return None
-    state, max_tries, run_state, job_id, callbacks = row
+        found = rows.look(session, identity)
+        if found is None:
+            return None
+        task, run_state = found
+        xcoms = rows.load(session, task, identity)
+    job_id = xcoms.get(JOB_ID_KEY)
     return TaskFacts(
-        state,
+        task.state,
         run_goes_on=run_state in State.unfinished_dr_states,
-        max_tries=max_tries,
+        max_tries=task.max_tries,
         job_id=job_id if isinstance(job_id, str) and is_id(job_id) else None,
-        generation=CallbackTable.load(callbacks).generation or None,
+        generation=CallbackTable.load(xcoms.get(XCOM_TABLE_KEY)).generation or None,
     )
-
-
-def _xcom_of_task(xcom: type[XComModel], key: str) -> ColumnElement[bool]:
-    return and_(
-        xcom.dag_run_id == DagRun.id,
-        xcom.task_id == TaskInstance.task_id,
-        xcom.map_index == TaskInstance.map_index,
-        xcom.key == key,
-    )
-
-
-def _check_database(session: Session) -> None:
-    dialect = session.get_bind().dialect.name
-    if dialect not in ("postgresql", "sqlite"):
-        raise UnsupportedDatabase(
-            f"Smart live callbacks are not supported on {dialect}: nobody has tested their locking there. "
-            "Use PostgreSQL, or start jobs with use_callbacks=False."
-        )
 
 
 def _is_conflict(error: Exception) -> bool:

@@ -15,15 +15,15 @@ from uuid import UUID
 
 import structlog
 from airflow.models.taskinstance import TaskInstance
-from airflow.models.trigger import Trigger
-from airflow.models.xcom import XCOM_RETURN_KEY, XComModel
+from airflow.models.xcom import XCOM_RETURN_KEY
 from airflow.utils.state import TaskInstanceState
-from sqlalchemy import and_, bindparam, select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from airflow_provider_smartlive.callbacks import rows
 from airflow_provider_smartlive.callbacks.route import Identity
+from airflow_provider_smartlive.callbacks.shapes import table
 from airflow_provider_smartlive.callbacks.table import JobCallbacks
 from airflow_provider_smartlive.callbacks.waiter import (
     CALLBACK,
@@ -84,23 +84,7 @@ def wake_waiters(
 
 def _find(session: Session, keys: Sequence[str]) -> Iterator[WaitingTask]:
     """Yield the tasks that registered under one of the keys and are deferred, with a trigger of ours."""
-    names = (XComModel.dag_id, XComModel.run_id, XComModel.task_id, XComModel.map_index)
-    same_task = and_(*(getattr(TaskInstance, name.key) == name for name in names))
-    statement = (
-        select(
-            *names,
-            XComModel.dag_run_id,
-            XComModel.value,
-            TaskInstance.id,
-            Trigger.created_date,
-            Trigger.classpath,
-        )
-        .join(TaskInstance, same_task)
-        .join(Trigger, Trigger.id == TaskInstance.trigger_id)
-        .where(XComModel.key.in_(keys), TaskInstance.state == TaskInstanceState.DEFERRED)
-        .order_by(*names)
-    )
-    for *identity, run, value, task_id, deferred_at, classpath in session.execute(statement):
+    for *identity, run, value, task_id, deferred_at, classpath in rows.waiters(session, keys):
         waiter = _registration(value, Identity(*identity))
         if waiter is not None and is_ours(classpath):
             yield WaitingTask(task_id, Identity(*identity), run, waiter, deferred_at)
@@ -145,7 +129,9 @@ def _end(session: Session, tasks: Sequence[WaitingTask], job: JobCallbacks, at: 
         return 0
     wakes = [(task, _wake(task, job, at).dump()) for task in tasks]
     rows.save_all(
-        session, [(task.dag_run_id, task.identity, XCOM_RETURN_KEY, wake) for task, wake in wakes], at
+        session,
+        [(task.id, task.dag_run_id, task.identity, XCOM_RETURN_KEY, wake) for task, wake in wakes],
+        at,
     )
     begun = select(TaskInstance.id, TaskInstance.start_date).where(
         TaskInstance.id.in_([task.id for task in tasks])
@@ -154,7 +140,7 @@ def _end(session: Session, tasks: Sequence[WaitingTask], job: JobCallbacks, at: 
         {"the_id": id_, "start_date": began or at, "end_date": at, "duration": _seconds(began, at)}
         for id_, began in session.execute(begun)
     ]
-    instances = rows.table(TaskInstance)
+    instances = table(TaskInstance)
     over = update(instances).where(instances.c.id == bindparam("the_id"))
     session.execute(over.values(state=TaskInstanceState.SUCCESS, trigger_id=None), ends)
     return len(tasks)

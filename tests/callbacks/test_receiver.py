@@ -21,7 +21,8 @@ from airflow_provider_smartlive.callbacks.fold import Outcome, OutcomeKind
 from airflow_provider_smartlive.callbacks.keyring import RETRY_UNREAD, Keyring
 from airflow_provider_smartlive.callbacks.receiver import Receiver, create_app
 from airflow_provider_smartlive.callbacks.route import Identity, IssuedRoute, Route, issue
-from airflow_provider_smartlive.callbacks.store import Gone, Receipt, Unavailable, UnsupportedDatabase
+from airflow_provider_smartlive.callbacks.shapes import UnsupportedDatabase
+from airflow_provider_smartlive.callbacks.store import Gone, Receipt, Unavailable
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType, SignedForm, sign
 from tests.figures import count
 

@@ -11,12 +11,12 @@ from callback_events import JOB, OTHER_JOB, OUTPUT, body, reply, stream
 from airflow_provider_smartlive.callbacks import rows
 from airflow_provider_smartlive.callbacks.fold import OutcomeKind
 from airflow_provider_smartlive.callbacks.route import Identity, OpenedRoute, Route
+from airflow_provider_smartlive.callbacks.shapes import UnsupportedDatabase
 from airflow_provider_smartlive.callbacks.store import (
     CONCURRENCY,
     Gone,
     Store,
     Unavailable,
-    UnsupportedDatabase,
 )
 from airflow_provider_smartlive.callbacks.table import CallbackTable, reply_mark
 from airflow_provider_smartlive.callbacks.waiter import (

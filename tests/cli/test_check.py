@@ -141,11 +141,12 @@ def test_a_database_that_is_away(installed: LocalSandbox, run: Run, monkeypatch:
     assert "sql_alchemy_conn" in red(run, "database")
 
 
-def test_an_airflow_that_is_too_old(
-    installed: LocalSandbox, run: Run, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("release", ["3.2.1", "3.4.0b2", "3.4.0"])
+def test_an_airflow_that_nobody_tried(
+    release: str, installed: LocalSandbox, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(check, "version", lambda package: "3.2.1")
-    assert red(run, "airflow") == "3.2.1 Install apache-airflow >=3.3.0."
+    monkeypatch.setattr(check, "version", lambda package: release)
+    assert red(run, "airflow") == f"{release} Install apache-airflow <3.4,>=3.3.0."
 
 
 def test_a_python_that_is_too_old(installed: LocalSandbox, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,310 @@
+"""
+The shapes of Airflow's tables that the receiver knows: where a task instance and its XComs are kept.
+
+Airflow 3.3 has one row for a task instance and one table of XComs. Airflow 3.4 has a row for every attempt, of which
+one is live (``working_set``), XComs that belong to an attempt, and those of before 3.4 in a table of their own.
+
+Values are bound by these names: ``the_dag_id``, ``the_run_id``, ``the_task_id`` and ``the_map_index`` for a task
+instance as people name it, ``the_task`` and ``the_run`` for the ids of its row and of its DAG run, ``the_key`` or
+``the_keys``, ``the_value`` and ``the_time`` for XComs.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from importlib import import_module
+from importlib.metadata import version
+from typing import Any
+
+from airflow.models import xcom as airflow_xcom
+from airflow.models.dagrun import DagRun
+from airflow.models.taskinstance import TaskInstance
+from airflow.models.trigger import Trigger
+from airflow.utils.state import TaskInstanceState
+from sqlalchemy import (
+    ColumnElement,
+    Executable,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    exists,
+    or_,
+    select,
+    union_all,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from airflow_provider_smartlive.callbacks.waiter import JOB_ID_KEY, XCOM_TABLE_KEY
+
+#: What an INSERT is made with that may replace a row, by dialect.
+INSERTS: Mapping[str, Callable[[Table], Any]] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
+
+_NAMES = ("dag_id", "run_id", "task_id")
+
+_OWN_KEYS = (XCOM_TABLE_KEY, JOB_ID_KEY)
+
+
+class UnsupportedDatabase(RuntimeError):  # noqa: N818 - names the thing, as Gone and Unavailable do
+    """The metadata database is one that nobody has tested: another system, or tables of another shape."""
+
+
+class Shape(ABC):
+    """Where one version of Airflow keeps task instances and XComs."""
+
+    @property
+    @abstractmethod
+    def map_index(self) -> Any:
+        """The column of a task instance that holds its map index."""
+
+    @abstractmethod
+    def is_task(self) -> ColumnElement[bool]:
+        """Return the condition for the row of a task instance, for statements on the table."""
+
+    @abstractmethod
+    def xcoms(self) -> Select[Any]:
+        """Return a query for ``key`` and ``value`` of the callback table and the job's id of ``the_task``."""
+
+    @abstractmethod
+    def earlier_xcoms(self) -> Select[Any] | None:
+        """
+        Return the same query for the attempt before ``the_task``.
+
+        None where it is not needed: there they are kept until the next attempt begins.
+        """
+
+    @abstractmethod
+    def upsert(self, insert: Callable[[Table], Any]) -> Any:
+        """Return the statement that writes an XCom, replacing an older one."""
+
+    @abstractmethod
+    def waiters(self) -> Executable:
+        """
+        Return a query for deferred tasks that have an XCom under one of ``the_keys``.
+
+        Its columns: DAG, run, task, map index; id of the DAG run; value of the XCom; id of the task instance; when its
+        trigger was created, and its class. Ordered by the first four.
+        """
+
+    @abstractmethod
+    def with_key(self) -> Select[Any]:
+        """Return a query for DAG, run, task, map index and value of all XComs under ``the_key``."""
+
+
+class OneXComTable(Shape):
+    """Airflow 3.3."""
+
+    def __init__(self) -> None:
+        self._xcom = table(airflow_xcom.XComModel)
+
+    @property
+    def map_index(self) -> Any:
+        return table(TaskInstance).c.map_index
+
+    def is_task(self) -> ColumnElement[bool]:
+        return and_(_is_named(), self.map_index == bindparam("the_map_index"))
+
+    def xcoms(self) -> Select[Any]:
+        xcom = self._xcom
+        return select(xcom.c.key, xcom.c.value).where(
+            xcom.c.dag_run_id == bindparam("the_run"),
+            xcom.c.task_id == bindparam("the_task_id"),
+            xcom.c.map_index == bindparam("the_map_index"),
+            xcom.c.key.in_(_OWN_KEYS),
+        )
+
+    def earlier_xcoms(self) -> None:
+        return None
+
+    def upsert(self, insert: Callable[[Table], Any]) -> Any:
+        names = (*_NAMES, "map_index", "key", "value")
+        given: dict[str, Any] = {name: bindparam(f"the_{name}") for name in names}
+        statement = insert(self._xcom).values(
+            **given, dag_run_id=bindparam("the_run"), timestamp=bindparam("the_time")
+        )
+        return _replacing(statement, [column.name for column in self._xcom.primary_key])
+
+    def waiters(self) -> Select[Any]:
+        xcom, task, trigger = self._xcom, table(TaskInstance), table(Trigger)
+        names = [xcom.c[name] for name in (*_NAMES, "map_index")]
+        return (
+            select(
+                *names,
+                xcom.c.dag_run_id,
+                xcom.c.value,
+                task.c.id,
+                trigger.c.created_date,
+                trigger.c.classpath,
+            )
+            .join(task, and_(*(task.c[name.name] == name for name in names)))
+            .join(trigger, trigger.c.id == task.c.trigger_id)
+            .where(_has_key(xcom), task.c.state == TaskInstanceState.DEFERRED)
+            .order_by(*names)
+        )
+
+    def with_key(self) -> Select[Any]:
+        xcom = self._xcom
+        names = [xcom.c[name] for name in (*_NAMES, "map_index")]
+        return select(*names, xcom.c.value).where(xcom.c.key == bindparam("the_key"))
+
+
+class XComsOfAttempts(Shape):
+    """Airflow 3.4. Only live attempts count, and no task in a loop: four names do not tell its iterations apart."""
+
+    def __init__(self) -> None:
+        self._new: Table = table(airflow_xcom.XComModelV2)
+        self._old: Table = table(airflow_xcom.XComModelV1)
+        self._owner: Table = table(_model("taskinstance", "LegacyTaskDataOwner"))
+        self._region: Table = table(_model("dynamic_region", "DynamicRegion"))
+        self._top: Any = _model("dynamic_region", "SENTINEL_REGION_ID")
+        self._both: Any = airflow_xcom.XComModel.__table__  # a query over old and new ones
+
+    @property
+    def map_index(self) -> Any:
+        return table(TaskInstance).c.region_index
+
+    def is_task(self) -> ColumnElement[bool]:
+        is_at = self.map_index == bindparam("the_map_index")
+        return and_(_is_named(), is_at, self._is_live(), self._is_public())
+
+    def _is_live(self) -> ColumnElement[bool]:
+        return table(TaskInstance).c.working_set.is_(True)
+
+    def _is_public(self) -> ColumnElement[bool]:
+        """A mapped task has a region of its own, others the one that all share."""
+        task, region = table(TaskInstance), self._region
+        own = exists().where(
+            region.c.id == task.c.region_id,
+            region.c.node_id == task.c.task_id,
+            region.c.parent_region_id.is_(None),
+        )
+        return or_(task.c.region_id == self._top, own)
+
+    def xcoms(self) -> Select[Any]:
+        return self._of_attempt(bindparam("the_task"))
+
+    def earlier_xcoms(self) -> Select[Any]:
+        live, earlier = table(TaskInstance).alias(), table(TaskInstance).alias()
+        same = (*_NAMES, "region_id", "region_index")
+        before = (
+            select(earlier.c.id)
+            .join(live, and_(*(live.c[name] == earlier.c[name] for name in same)))
+            .where(live.c.id == bindparam("the_task"), earlier.c.working_set.is_(None))
+            .order_by(earlier.c.try_number.desc())
+            .limit(1)
+        )
+        return self._of_attempt(before.scalar_subquery())
+
+    def _of_attempt(self, task_id: Any) -> Select[Any]:
+        xcom = self._both
+        return select(xcom.c.key, xcom.c.value).where(
+            xcom.c.task_instance_id == task_id, xcom.c.key.in_(_OWN_KEYS)
+        )
+
+    def upsert(self, insert: Callable[[Table], Any]) -> Any:
+        # As XComModel.set_for_attempt does, which takes one at a time, and builds its statement anew for each.
+        statement = insert(self._new).values(
+            task_instance_id=bindparam("the_task"),
+            key=bindparam("the_key"),
+            value=bindparam("the_value"),
+            timestamp=bindparam("the_time"),
+        )
+        return _replacing(statement, ["task_instance_id", "key"])
+
+    def waiters(self) -> Select[Any]:
+        # XComs have no index by key here. Deferred tasks are few, and an index finds them.
+        task, new, old, owner = table(TaskInstance), self._new, self._old, self._owner
+        is_new = and_(new.c.task_instance_id == task.c.id, _has_key(new))
+        moved = select(new.c.id).where(new.c.task_instance_id == task.c.id, new.c.key == old.c.key)
+        of_new = self._deferred(new.c.value).join(new, is_new)
+        of_old = (
+            self._deferred(old.c.value)
+            .join(owner, owner.c.task_instance_id == task.c.id)
+            .join(
+                old, and_(_has_key(old), *(old.c[name] == owner.c[name] for name in (*_NAMES, "map_index")))
+            )
+            .where(~moved.exists())
+        )
+        found = union_all(of_new, of_old).subquery()
+        return select(found).order_by(*(found.c[name] for name in (*_NAMES, "map_index")))
+
+    def _deferred(self, value: ColumnElement[Any]) -> Select[Any]:
+        task, trigger, run = table(TaskInstance), table(Trigger), table(DagRun)
+        names = (*(task.c[name] for name in _NAMES), self.map_index.label("map_index"))
+        return (
+            select(
+                *names, run.c.id.label("run"), value, task.c.id, trigger.c.created_date, trigger.c.classpath
+            )
+            .select_from(task)
+            .join(trigger, trigger.c.id == task.c.trigger_id)
+            .join(run, and_(run.c.dag_id == task.c.dag_id, run.c.run_id == task.c.run_id))
+            .where(task.c.state == TaskInstanceState.DEFERRED, self._is_live())
+        )
+
+    def with_key(self) -> Select[Any]:
+        xcom = self._both
+        names = [xcom.c[name] for name in (*_NAMES, "map_index")]
+        return select(*names, xcom.c.value).where(xcom.c.key == bindparam("the_key"))
+
+
+@cache
+def shape() -> Shape:
+    """
+    Return the shape of the tables that this process' Airflow has.
+
+    :raises UnsupportedDatabase: if it is none of those that were tested.
+    """
+    columns = set(table(TaskInstance).c.keys())
+    has_attempts = {"working_set", "region_id", "region_index"} <= columns
+    if hasattr(airflow_xcom, "XComModelV2") and has_attempts:
+        return XComsOfAttempts()
+    if airflow_xcom.XComModel.__tablename__ == "xcom" and "map_index" in columns and not has_attempts:
+        return OneXComTable()
+    raise UnsupportedDatabase(
+        f"Smart live callbacks do not know the tables of Airflow {version('apache-airflow-core')}. "
+        f"Install apache-airflow 3.3, or a release of this provider that supports yours."
+    )
+
+
+def check_dialect(dialect: str) -> None:
+    """
+    Make sure that the locking was tested on a database.
+
+    :param dialect: its name in SQLAlchemy.
+    :raises UnsupportedDatabase: if it was not, as on MySQL.
+    """
+    if dialect not in INSERTS:
+        raise UnsupportedDatabase(
+            f"Smart live callbacks are not supported on {dialect}: nobody has tested their locking there. "
+            "Use PostgreSQL, or start jobs with use_callbacks=False."
+        )
+
+
+def table(model: type[Any]) -> Table:
+    """Return the table of a model of Airflow's."""
+    found = model.__table__
+    assert isinstance(found, Table)  # noqa: S101 - what SQLAlchemy maps a class to
+    return found
+
+
+def _model(module: str, name: str) -> Any:
+    """Return what only Airflow 3.4 has."""
+    return getattr(import_module(f"airflow.models.{module}"), name)
+
+
+def _is_named() -> ColumnElement[bool]:
+    task = table(TaskInstance)
+    return and_(*(task.c[name] == bindparam(f"the_{name}") for name in _NAMES))
+
+
+def _has_key(xcom: Table) -> ColumnElement[bool]:
+    return xcom.c.key.in_(bindparam("the_keys", expanding=True))
+
+
+def _replacing(statement: Any, unique: Sequence[str]) -> Any:
+    return statement.on_conflict_do_update(
+        index_elements=unique,
+        set_={"value": statement.excluded.value, "timestamp": statement.excluded.timestamp},
+    )
