@@ -20,7 +20,7 @@ from airflow_provider_smartlive.lifecycle import Sight
 from airflow_provider_smartlive.livestream.ownership import callback_url_of, route_of
 from airflow_provider_smartlive.livestream.sighting import ACTIVE_STATES, Sighting
 from airflow_provider_smartlive.livestream.stop import is_over, look, stop_and_confirm
-from airflow_provider_smartlive.metastudio.errors import Conflict, MetaStudioError
+from airflow_provider_smartlive.metastudio.errors import Conflict, MetaStudioError, Throttled
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger as Logger
@@ -38,7 +38,8 @@ CLOCK_DIFFERENCE = timedelta(minutes=15)
 #: Seconds between two looks for a job that MetaStudio may not show yet.
 LOOK_AGAIN_INTERVAL = 3.0
 
-#: How often a start is sent whose outcome stayed unknown and whose job was surely not there.
+#: How often a start is sent that made no job: its outcome stayed unknown and its job was surely not there, or it was
+#: not carried out, as it was throttled, did not get through or came with an expired token.
 SENDS = 3
 
 
@@ -175,7 +176,7 @@ class JobStart:
 
     def _shown_by(self, record: JobRecord) -> datetime:
         """Return by when MetaStudio must show the job of a start."""
-        return (record.sent_at or self.now()) + self.look_again_window
+        return (record.started_at or record.sent_at or self.now()) + self.look_again_window
 
     def _search(self, record: JobRecord, *, own_failure: bool = False) -> Obtained | None:
         """
@@ -287,7 +288,7 @@ class JobStart:
 
         hook = self.hook_of(planned.smartlive_conn_id)
         self._stop_others(hook, planned)
-        for _ in range(SENDS):
+        for send in range(1, SENDS + 1):
             may_send()
             sent_at = self.now()
             record = replace(planned, sent_at=sent_at, deadline=deadline(sent_at))
@@ -311,16 +312,33 @@ class JobStart:
                 self.latest = planned
                 self.task.save(planned)
                 raise
-            except MetaStudioError:
+            except MetaStudioError as error:
                 # A clear answer, or surely not sent: nothing runs, and a retry need not wait for a listing.
                 self.latest = planned
                 self.task.save(planned)
-                raise
-            return self._remember(record, response.job_id, sent_at, Origin.STARTED, response)
+                self._pause_after(error, send)
+                continue
+            # MetaStudio may not show it yet: that counts from its answer, before which a token may have been fetched.
+            return self._remember(record, response.job_id, self.now(), Origin.STARTED, response)
         raise AirflowException(
             f"MetaStudio gave no clear answer to {SENDS} starts in room {planned.room_id}, and none of them made a "
             "job."
         )
+
+    def _pause_after(self, error: MetaStudioError, send: int) -> None:
+        """
+        Wait until a start that was not carried out may be sent again; raise its error if that makes no sense.
+
+        :param send: which one it was, counted from 1.
+        """
+        from airflow_provider_smartlive.client.exchange import backoff, may_be_sent_again
+
+        if send >= SENDS or not may_be_sent_again(error):
+            raise error
+        asked = error.retry_after if isinstance(error, Throttled) else None
+        pause = (asked or 0.0) + backoff(send)
+        self.log.warning("The start was not carried out: %s; again in %.1f s.", error, pause)
+        self.sleep(pause)
 
     def _stop_others(self, hook: SmartLiveTaskHook, planned: JobRecord) -> None:
         """Stop what this task left running, in whatever room, although no record tells of it."""

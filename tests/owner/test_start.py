@@ -15,6 +15,7 @@ from fake_task import FIRST, IDENTITY, FakeTask
 from virtual_time import NOON, Clock
 
 from airflow_provider_smartlive.callbacks.route import Identity, Route, issue
+from airflow_provider_smartlive.client.exchange import Trouble, Unreachable
 from airflow_provider_smartlive.livestream import request
 from airflow_provider_smartlive.livestream.record import JobRecord
 from airflow_provider_smartlive.livestream.start import AmbiguousStartError, JobStart, Obtained, Origin
@@ -23,6 +24,7 @@ from airflow_provider_smartlive.metastudio.errors import (
     AuthenticationError,
     NotFound,
     QuotaExceeded,
+    Throttled,
 )
 from airflow_provider_smartlive.metastudio.start import StartJobRequest
 
@@ -660,7 +662,13 @@ def test_a_job_that_metastudio_does_not_show_yet_is_stopped_all_the_same(task: T
 
 
 @pytest.mark.parametrize(
-    "refusal", [QuotaExceeded("running jobs at the limit", http_status=400), unreachable()], ids=repr
+    "refusal",
+    [
+        QuotaExceeded("running jobs at the limit", http_status=400, error_code="MSS.20010056"),
+        Unreachable("no trusted connection", trouble=Trouble.TLS),
+        Throttled("wait an hour", http_status=429, retry_after=3600),
+    ],
+    ids=repr,
 )
 def test_a_clear_refusal_leaves_nothing_to_wait_for(task: Task, refusal: Exception) -> None:
     task.metastudio.start_outcomes = [refusal]
@@ -669,6 +677,54 @@ def test_a_clear_refusal_leaves_nothing_to_wait_for(task: Task, refusal: Excepti
     assert task.record == a_record()
     assert task.run().origin is Origin.STARTED
     assert task.clock.now == NOON
+
+
+@pytest.mark.parametrize(
+    ("refusal", "asked"),
+    [
+        (Throttled("too many", http_status=429, retry_after=45), 45.0),
+        (Unreachable("no connection", trouble=Trouble.CONNECT), 0.0),
+        (AuthenticationError("the token must be updated", http_status=401, error_code="APIGW.0307"), 0.0),
+    ],
+    ids=repr,
+)
+def test_a_start_that_was_not_carried_out_is_sent_again_with_its_own_time(
+    task: Task, refusal: Exception, asked: float
+) -> None:
+    """MetaStudio may not show the job for a while after it was sent, not after it was first refused."""
+    task.metastudio.start_outcomes = [refusal, After(Crash())]
+    with pytest.raises(Crash):
+        task.run()
+    assert task.record is not None
+    assert task.record.sent_at == task.metastudio.jobs[0].created_at
+    assert timedelta(seconds=asked) <= task.clock.now - NOON <= timedelta(seconds=asked + 1)
+
+
+def test_it_may_become_too_late_while_a_start_is_throttled(task: Task) -> None:
+    def in_time() -> None:
+        if task.clock.now - NOON > timedelta(seconds=10):
+            too_late()
+
+    task.metastudio.start_outcomes = [Throttled("too many", http_status=429, retry_after=45)]
+    with pytest.raises(AirflowSkipException):
+        task.run(may_send=in_time)
+    assert task.metastudio.jobs == []
+    assert task.record == a_record()
+
+
+def test_starts_that_are_throttled_end_some_time(task: Task) -> None:
+    task.metastudio.start_outcomes = [Throttled("too many", http_status=429) for _ in range(10)]
+    with pytest.raises(Throttled):
+        task.run()
+    assert task.metastudio.asked["start"] == 3
+
+
+def test_the_time_in_which_a_job_may_be_unknown_counts_from_the_answer(task: Task) -> None:
+    """A token may have been fetched first: MetaStudio made the job at some time before it answered."""
+    task.metastudio.before_start = lambda: task.clock.sleep(90)
+    obtained = task.run()
+    assert obtained.started_at == task.clock.now
+    assert obtained.record.sent_at == NOON
 
 
 # -- whoever cannot look does not send
