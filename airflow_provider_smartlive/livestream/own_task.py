@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 
 #: Key in Airflow's task state store, which outlives a try and a clear.
 STORE_KEY = "smartlive_job"
+
+#: How long Airflow keeps the record after it was last written, whatever ``[state_store] default_retention_days`` says:
+#: a livestream lasts a week at most, and whoever clears its task then must not start beside it.
+RECORD_RETENTION = timedelta(days=30)
 
 #: Seconds between the tries to reach Airflow's API in a process that is told to end: Airflow gives it five.
 KILL_PAUSES = (0.5,) * 6
@@ -132,7 +136,7 @@ class OwnTask:
 
     def save(self, record: JobRecord) -> None:
         """Remember the job."""
-        self._ask(lambda: self._store.set(STORE_KEY, record.dump()))
+        self._ask(lambda: self._store.set(STORE_KEY, record.dump(), retention=RECORD_RETENTION))
 
     def may_have_job(self) -> bool:
         """Whether a start was sent that made a job, or may have made one."""
