@@ -154,15 +154,24 @@ class OwnTask:
         if record and record.job_id and same_id(record.job_id, job_id) and not record.ended:
             self.save(replace(record, ended=True))
 
-    def note_result(self) -> None:
-        """Remember that this life has its result: what comes after a clear is another one."""
-        if record := self.record():
-            self.save(replace(record, finished=True))
+    def note_result(self, *, is_over: bool) -> None:
+        """
+        Remember that this life has its result: what comes after a clear is another one.
 
-    def note_failure(self, reason: str) -> None:
-        """Remember why this try fails, for a later one that finds it is too late to start again."""
+        :param is_over: whether MetaStudio has said that the job is over.
+        """
         if record := self.record():
-            self.save(replace(record, failure=reason))
+            self.save(replace(record, finished=True, is_over=is_over or record.is_over))
+
+    def note_failure(self, reason: str, *, is_over: bool) -> None:
+        """
+        Remember why this try fails, for a later one that finds it is too late to start again.
+
+        :param is_over: whether MetaStudio has said that the job is over.
+        """
+        record = self.record()
+        if record is not None and record.continues_in(self.attempt):
+            self.save(replace(record, failure=reason, is_over=is_over or record.is_over))
 
     def begin_table(self, generation: str) -> None:
         """

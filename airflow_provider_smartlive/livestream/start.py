@@ -125,10 +125,12 @@ class JobStart:
         """
         Return the job of an earlier try of this life, wherever it was started; None if there surely is none.
 
+        :raises InvalidConnectionError: if the connection leads elsewhere by now.
         :raises AmbiguousStartError: if a start may have been received and that cannot be found out.
         :raises MetaStudioError: if MetaStudio cannot be asked.
         """
         self._has_record = True
+        self._check_connection(record)
         if record.job_id is None:
             return self._search(record) if record.is_unsettled else None
         sighting = self._look(record, record.job_id)
@@ -143,15 +145,17 @@ class JobStart:
 
         For the life before a clear, and for a try that fails for good: its job would stream without an owner.
 
-        :return: the record with those jobs discarded.
+        :return: the record with those jobs discarded; none of them runs.
+        :raises InvalidConnectionError: if the connection leads elsewhere by now.
         :raises AmbiguousStartError: if a job may run that cannot be recognised.
         :raises AirflowException: if a job still runs although it was told to stop.
         :raises MetaStudioError: if MetaStudio cannot be asked.
         """
         self._has_record = True
+        self._check_connection(record)
         if record.job_id is not None:
             self._stop(record, record.job_id, self._look(record, record.job_id))
-            return record.without(record.job_id)
+            return replace(record.without(record.job_id), is_over=True)
         if not record.is_unsettled:
             return record
         for jobs in self._looks(record):
@@ -159,9 +163,24 @@ class JobStart:
                 for job in found:
                     self._stop(record, job.job_id, Sighting.of(job))
                     record = record.without(job.job_id)
-                return replace(record, sent_at=None)
+                return replace(record, sent_at=None, is_over=True)
         self._refuse_if_unrecognisable(record, jobs, [job for job in jobs if job.is_active])
-        return replace(record, sent_at=None)
+        return record if self._is_unclear else replace(record, sent_at=None, is_over=True)
+
+    def _check_connection(self, record: JobRecord) -> None:
+        """Refuse to look for a job where it cannot be: that it is not found there would tell nothing."""
+        from airflow_provider_smartlive.client.connection import InvalidConnectionError
+
+        if not record.may_run or record.address is None:
+            return
+        address = self.hook_of(record.smartlive_conn_id).profile().base_url
+        if address != record.address:
+            raise InvalidConnectionError(
+                f"Connection {record.smartlive_conn_id!r} leads to {address}, but this task's livestream was started "
+                f"at {record.address} (room {record.room_id}, job {record.job_id or 'not known'}) and may still run "
+                "there. Set host, region and project_id back until it is over, and give the other project a "
+                "connection of its own. If nothing runs there any more, delete the task's state `smartlive_job`."
+            )
 
     def _look(self, record: JobRecord, job_id: str) -> Sighting:
         """Ask for a job by its id; right after its start, that MetaStudio does not know it tells nothing."""

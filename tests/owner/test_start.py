@@ -15,6 +15,7 @@ from fake_task import FIRST, IDENTITY, FakeTask
 from virtual_time import NOON, Clock
 
 from airflow_provider_smartlive.callbacks.route import Identity, Route, issue
+from airflow_provider_smartlive.client.connection import InvalidConnectionError
 from airflow_provider_smartlive.client.exchange import Trouble, Unreachable
 from airflow_provider_smartlive.livestream import request
 from airflow_provider_smartlive.livestream.record import JobRecord
@@ -33,10 +34,11 @@ OLD_SECRET = "fake-callback-secret-for-tests-only-0001"
 NEW_SECRET = "fake-callback-secret-for-tests-only-0002"
 WINDOW = 30.0
 HERE = "this-one"
+ADDRESS = "https://metastudio.cn-north-4.myhuaweicloud.com/v1/fake-project"
 
 
 def a_record(generation: int = 0, room_id: str = ROOM, **more: Any) -> JobRecord:
-    return JobRecord(str(generation), FIRST, "smartlive_default", room_id, **more)
+    return JobRecord(str(generation), FIRST, "smartlive_default", room_id, **{"address": ADDRESS} | more)
 
 
 @dataclass
@@ -77,7 +79,8 @@ class Task:
             now=self.clock,
             sleep=self.clock.sleep,
         )
-        planned = a_record(generation, room_id, calls_back=use_callbacks)
+        address = self.metastudio.profile().base_url
+        planned = a_record(generation, room_id, calls_back=use_callbacks, address=address)
         record = task.record()
         if record is not None and record.generation != planned.generation:
             start.end(record)
@@ -727,6 +730,41 @@ def test_the_time_in_which_a_job_may_be_unknown_counts_from_the_answer(task: Tas
     assert obtained.record.sent_at == NOON
 
 
+# -- a connection that leads elsewhere by now
+
+
+@pytest.mark.parametrize("generation", [0, 1], ids=["retry", "clear"])
+@pytest.mark.parametrize("is_clear", [True, False])
+def test_a_job_is_not_looked_for_where_it_cannot_be(task: Task, is_clear: bool, generation: int) -> None:
+    """Somebody gave the connection another project: not to find the job there must not start a second one."""
+    task.metastudio.start_outcomes = [None if is_clear else After(Crash())]
+    with contextlib.nullcontext() if is_clear else pytest.raises(Crash):
+        task.run()
+    asked = task.metastudio.asked.copy()
+    task.metastudio.endpoint = "https://elsewhere.example.com"
+    with pytest.raises(
+        InvalidConnectionError, match=r"'smartlive_default' leads to https://elsewhere.*cn-north-4"
+    ):
+        task.run(generation)
+    assert task.metastudio.asked == asked
+
+
+def test_one_that_leads_back_finds_its_job(task: Task) -> None:
+    first = task.run()
+    endpoint, task.metastudio.endpoint = task.metastudio.endpoint, "https://elsewhere.example.com"
+    with pytest.raises(InvalidConnectionError):
+        task.run()
+    task.metastudio.endpoint = endpoint
+    assert task.run().job_id == first.job_id
+
+
+def test_a_job_that_is_over_or_was_never_sent_holds_no_connection(task: Task) -> None:
+    old = "https://elsewhere.example.com/v1/fake-project"
+    for record in (a_record(address=old), a_record(address=old, sent_at=NOON, job_id="a" * 32, is_over=True)):
+        task.store["record"] = record.dump()
+        assert task.run(1).origin is Origin.STARTED
+
+
 # -- whoever cannot look does not send
 
 
@@ -787,7 +825,7 @@ def test_it_may_become_too_late_while_an_unknown_outcome_is_looked_for(task: Tas
 
 
 def test_nothing_is_started_beside_what_another_release_has_written(task: Task) -> None:
-    task.store["record"] = {"version": 3, "what": "ever"}
+    task.store["record"] = {"version": 99, "what": "ever"}
     with pytest.raises(ValueError, match="another release"):
         task.run()
     assert task.metastudio.jobs == []
