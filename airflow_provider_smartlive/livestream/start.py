@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from airflow_provider_smartlive.lifecycle import Sight
-from airflow_provider_smartlive.livestream.ownership import callback_url_of, route_of
+from airflow_provider_smartlive.livestream.ownership import callback_url_of, is_unreadable, route_of
 from airflow_provider_smartlive.livestream.sighting import ACTIVE_STATES, Sighting
 from airflow_provider_smartlive.livestream.stop import is_over, look, stop_and_confirm
 from airflow_provider_smartlive.metastudio.errors import Conflict, MetaStudioError, Throttled
@@ -41,6 +41,14 @@ LOOK_AGAIN_INTERVAL = 3.0
 #: How often a start is sent that made no job: its outcome stayed unknown and its job was surely not there, or it was
 #: not carried out, as it was throttled, did not get through or came with an expired token.
 SENDS = 3
+
+
+#: Why the job of a start cannot be told from others.
+_SILENT = "MetaStudio's listing carries no callback URL by which its job could be recognised"
+_UNREADABLE = (
+    "a job there has a callback URL that no secret of [smartlive] callback_secrets opens, so that it may be its job "
+    "(put a secret that was removed back to the end of the list)"
+)
 
 
 class Origin(StrEnum):
@@ -245,18 +253,19 @@ class JobStart:
         :param candidates: those of them that must not be the one.
         """
         listing_tells = record.calls_back and any(map(callback_url_of, jobs))
-        if listing_tells or all(map(callback_url_of, candidates)):
+        silent = not listing_tells and not all(map(callback_url_of, candidates))
+        unreadable = record.calls_back and any(is_unreadable(job, self.secrets) for job in candidates)
+        if not silent and not unreadable:
             return
         here = (record.smartlive_conn_id, record.room_id)
         if record.single_job_in_room and here == self.single_job_in:
             self._is_unclear = True
             return
         raise AmbiguousStartError(
-            f"A start in room {record.room_id} has an unknown outcome, and MetaStudio's listing carries no "
-            "callback URL by which its job could be recognised. Not started again, because that could stream "
-            "twice. Look at the room's jobs (`airflow smartlive jobs list`), stop what should not run, and "
-            "clear the task; or trigger a new run. `job_run_config: {single_job_in_room: true}` makes such a restart "
-            "safe."
+            f"A start in room {record.room_id} has an unknown outcome, and {_UNREADABLE if unreadable else _SILENT}. "
+            "Not started again, because that could stream twice. Look at the room's jobs (`airflow smartlive jobs "
+            "list`), stop what should not run, and clear the task; or trigger a new run. `job_run_config: "
+            "{single_job_in_room: true}` makes such a restart safe."
         )
 
     def _claim_one(

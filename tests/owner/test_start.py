@@ -446,13 +446,27 @@ def test_rotated_secrets_and_a_changed_base_url_change_nothing(task: Task) -> No
     assert len(task.metastudio.jobs) == 1
 
 
-def test_a_secret_that_was_thrown_away_costs_the_knowledge(task: Task) -> None:
-    """The negative control of the test above: without the old secret there is nothing to recognise a job by."""
+@pytest.mark.parametrize("generation", [0, 1], ids=["retry", "clear"])
+def test_a_job_whose_secret_was_thrown_away_may_be_that_of_an_unclear_start(
+    task: Task, generation: int
+) -> None:
     task.metastudio.start_outcomes = [After(Crash())]
     with pytest.raises(Crash):
-        task.run(secrets=(OLD_SECRET,))
+        task.run()
+    with pytest.raises(AmbiguousStartError, match=r"no secret of \[smartlive\] callback_secrets opens"):
+        task.run(generation, secrets=(NEW_SECRET,))
+    assert len(task.metastudio.jobs) == 1
+    task.run(generation, secrets=(NEW_SECRET, OLD_SECRET))
+    assert len(task.metastudio.running) == 1
+
+
+def test_a_job_with_somebody_elses_callback_url_is_not(task: Task) -> None:
+    task.metastudio.start_outcomes = [Crash()]
+    with pytest.raises(Crash):
+        task.run()
+    foreign = {"live_event_callback_config": {"live_event_type_callback_url": "https://example.com/events/1"}}
+    task.metastudio.add(more=foreign)
     assert task.run(secrets=(NEW_SECRET,)).origin is Origin.STARTED
-    assert len(task.metastudio.running) == 2
 
 
 def test_an_id_in_another_spelling_is_the_same_job(task: Task) -> None:
