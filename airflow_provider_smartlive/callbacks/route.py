@@ -261,6 +261,11 @@ def open_url(url: str, *, secrets: Sequence[str]) -> OpenedRoute | None:
         return None
 
 
+def is_callback_url(url: str) -> bool:
+    """Tell whether a URL has the form of those that :func:`issue` makes, here or in another deployment."""
+    return _CALLBACK_URL.fullmatch(url) is not None
+
+
 @dataclass(frozen=True)
 class _Keys:
     """What is derived from one callback secret: one key per purpose."""

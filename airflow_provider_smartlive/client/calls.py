@@ -85,7 +85,8 @@ class Call(Generic[T]):
     :param body: the exact bytes to send.
     :param content_type: of the body.
     :param repeatable: doing it twice does no harm. Others are sent again only if they surely did not arrive.
-    :param starts_job: an answer that leaves it open whether a job runs now is an ``AmbiguousStart``.
+    :param starts_job: an answer that leaves it open whether a job runs now is an ``AmbiguousStart``. It is never sent
+        again by itself: whoever starts a job has to know when.
     :param self_authorised: the target or the body carries its own authorisation; ours must not go along.
     :param room_id: the room that it names, for messages.
     :param job_id: the job that it names, for messages.

@@ -71,6 +71,10 @@ class Trouble(Enum):
         self.text = text
 
 
+#: An untrusted certificate does not become trusted by asking again, nor does the address change.
+_LASTING = (Trouble.TLS, Trouble.ADDRESS, Trouble.TOO_LARGE)
+
+
 @dataclass(frozen=True)
 class Outgoing:
     """
@@ -179,13 +183,13 @@ class Exchange:
                 note("%s: HTTP %d, request id %s.", call.operation, reply.status, reply.request_id)
                 return self._read(call, reply)
             error = self._error(call, request, reply)
-            if not renewed and self._forget_token(error):
+            if not renewed and self._forget_token(error) and not call.starts_job:
                 renewed = True
                 continue
             asked = self._retry_after(reply)
             if attempt >= self._attempts or not _may_repeat(call, reply, error, asked):
                 raise error
-            pause = asked + self._uniform(0.0, min(LONGEST_PAUSE, BASE_PAUSE * 2 ** (attempt - 1)))
+            pause = asked + backoff(attempt, self._uniform)
             left = self._attempts - attempt
             self._log.warning("%s: %s; again in %.1f s, %d left.", call.operation, error.answer, pause, left)
             attempt += 1
@@ -319,13 +323,31 @@ def refusal(
     return errors.from_response(answer.status, answer.headers, answer.body, secrets=secrets, now=now)
 
 
+def backoff(attempt: int, uniform: Callable[[float, float], float] = random.uniform) -> float:
+    """Return the seconds to wait after an attempt, counted from 1."""
+    return uniform(0.0, min(LONGEST_PAUSE, BASE_PAUSE * 2 ** (attempt - 1)))
+
+
+def may_be_sent_again(error: Exception) -> bool:
+    """
+    Tell whether a start was surely not carried out and may be soon.
+
+    It was throttled, there was no connection, or its token had expired, and the next one gets a new token.
+    """
+    if isinstance(error, errors.Throttled):
+        return (error.retry_after or 0.0) <= LONGEST_RETRY_AFTER
+    if isinstance(error, errors.AuthenticationError):
+        return error.token_expired
+    return isinstance(error, Unreachable) and not error.trouble.sent and error.trouble not in _LASTING
+
+
 def _may_repeat(
     call: Call[Any], reply: Answer | Trouble, error: errors.MetaStudioError, retry_after: float
 ) -> bool:
+    if call.starts_job:
+        return False  # whoever starts a job notes when it is sent, each time
     if isinstance(reply, Trouble):
-        # An untrusted certificate does not become trusted by asking again, nor does the address change.
-        lasting = reply in (Trouble.TLS, Trouble.ADDRESS, Trouble.TOO_LARGE)
-        return not lasting and (call.repeatable or not reply.sent)
+        return reply not in _LASTING and (call.repeatable or not reply.sent)
     if retry_after > LONGEST_RETRY_AFTER:
         return False
     # A throttled request was not carried out, whatever it was.

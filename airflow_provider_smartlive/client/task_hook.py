@@ -90,7 +90,7 @@ class SmartLiveTaskHook(BaseHook):
         """
         Start a livestream.
 
-        It is sent again only if it surely did not arrive (no connection) or was throttled.
+        It is sent once, whatever comes of it: whoever starts jobs has to know when each start was sent.
 
         :raises AmbiguousStart: if the job may run: no answer, a server error, or an unreadable answer.
         :raises MetaStudioError: if MetaStudio refused.

@@ -81,7 +81,8 @@ class Acquisition:
             )
         if record is not None and not record.continues_in(attempt):
             self.log.info("This task was cleared: it begins anew.")
-            start.end(record)
+            # If no other start follows, nothing of this life is looked for again.
+            self.task.save(start.end(record))
             planned = self._plan(wanted, generation=new_generation(self.now(), after=record.generation))
         elif record is not None:
             # A deadline that was agreed stays; one may still be added.
@@ -137,6 +138,7 @@ class Acquisition:
         self._judge_request(warnings, wanted)
         planned = replace(
             planned,
+            address=profile.base_url,
             outputs=tuple(channel.label for channel in channels),
             single_job_in_room=bool(built.job_run_config and built.job_run_config.single_job_in_room),
         )
@@ -198,8 +200,7 @@ class Acquisition:
         if record is None or record.is_later_than(self.task.attempt):
             return
         ended = start.end(record)
-        if discard:
-            self.task.save(ended)
+        self.task.save(ended if discard else replace(record, is_over=ended.is_over))
 
 
 def _secrets_or_none() -> tuple[str, ...]:

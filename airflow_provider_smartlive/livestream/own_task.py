@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 
 #: Key in Airflow's task state store, which outlives a try and a clear.
 STORE_KEY = "smartlive_job"
+
+#: How long Airflow keeps the record after it was last written, whatever ``[state_store] default_retention_days`` says:
+#: a livestream lasts a week at most, and whoever clears its task then must not start beside it.
+RECORD_RETENTION = timedelta(days=30)
 
 #: Seconds between the tries to reach Airflow's API in a process that is told to end: Airflow gives it five.
 KILL_PAUSES = (0.5,) * 6
@@ -132,7 +136,7 @@ class OwnTask:
 
     def save(self, record: JobRecord) -> None:
         """Remember the job."""
-        self._ask(lambda: self._store.set(STORE_KEY, record.dump()))
+        self._ask(lambda: self._store.set(STORE_KEY, record.dump(), retention=RECORD_RETENTION))
 
     def may_have_job(self) -> bool:
         """Whether a start was sent that made a job, or may have made one."""
@@ -150,15 +154,24 @@ class OwnTask:
         if record and record.job_id and same_id(record.job_id, job_id) and not record.ended:
             self.save(replace(record, ended=True))
 
-    def note_result(self) -> None:
-        """Remember that this life has its result: what comes after a clear is another one."""
-        if record := self.record():
-            self.save(replace(record, finished=True))
+    def note_result(self, *, is_over: bool) -> None:
+        """
+        Remember that this life has its result: what comes after a clear is another one.
 
-    def note_failure(self, reason: str) -> None:
-        """Remember why this try fails, for a later one that finds it is too late to start again."""
+        :param is_over: whether MetaStudio has said that the job is over.
+        """
         if record := self.record():
-            self.save(replace(record, failure=reason))
+            self.save(replace(record, finished=True, is_over=is_over or record.is_over))
+
+    def note_failure(self, reason: str, *, is_over: bool) -> None:
+        """
+        Remember why this try fails, for a later one that finds it is too late to start again.
+
+        :param is_over: whether MetaStudio has said that the job is over.
+        """
+        record = self.record()
+        if record is not None and record.continues_in(self.attempt):
+            self.save(replace(record, failure=reason, is_over=is_over or record.is_over))
 
     def begin_table(self, generation: str) -> None:
         """

@@ -63,6 +63,8 @@ class Owner:
         self.log = log
         self.now = now
         self._is_over = False
+        #: Whether MetaStudio has said that the job is over, not just that it knows none.
+        self.has_seen_end = False
         #: Whether it is sure that no stream state was called back.
         self._is_unreported = False
         #: Whether MetaStudio said that the job runs and no video was pushed.
@@ -163,11 +165,15 @@ class Owner:
         if sighting.sight is Sight.NOT_FOUND and self._is_new():
             sighting = replace(sighting, sight=Sight.UNKNOWN)
         self.pause = REFUSED_PAUSE if sighting.sight is Sight.REFUSED else 0.0
-        self._is_over = is_over(sighting)
+        self._note_over(sighting)
         self._is_idle = sighting.sight is Sight.ACTIVE and not sighting.streamed
         lost_since = None if sighting.is_clear else self.wait.lost_since or self.now()
         self.wait = replace(self.wait, lost_since=lost_since)
         return sighting
+
+    def _note_over(self, sighting: Sighting) -> None:
+        self._is_over = is_over(sighting)
+        self.has_seen_end = self._is_over and sighting.job is not None
 
     def _is_new(self) -> bool:
         """Whether MetaStudio may not show the job yet."""
@@ -298,7 +304,7 @@ class Owner:
         shown_by = self.wait.started_at + timedelta(seconds=self.limits.look_again_window)
         lag = max(0.0, (shown_by - self.now()).total_seconds())
         sighting = stop_and_confirm(self.hook, self.wait.room_id, self.wait.job_id, grace=grace, lag=lag)
-        self._is_over = is_over(sighting)
+        self._note_over(sighting)
         if not self._is_over:
             raise SmartLiveJobFailedError(
                 f"{reason}, but job {self.wait.job_id} is still running {grace:.0f} s after it was told to "

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 from airflow.sdk.log import mask_secret
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.callbacks.route import Identity, IssuedRoute, Route, issue, open_url
+from airflow_provider_smartlive.callbacks.route import (
+    Identity,
+    IssuedRoute,
+    Route,
+    is_callback_url,
+    issue,
+    open_url,
+)
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
 
 if TYPE_CHECKING:
@@ -54,6 +61,12 @@ def route_of(job: SmartLiveJob, secrets: Sequence[str]) -> Route | None:
     url = callback_url_of(job)
     opened = open_url(url, secrets=secrets) if url else None
     return opened.route if opened else None
+
+
+def is_unreadable(job: SmartLiveJob, secrets: Sequence[str]) -> bool:
+    """Tell whether a job carries a callback URL of this provider that no secret opens: one that was thrown away may."""
+    url = callback_url_of(job)
+    return url is not None and is_callback_url(url) and open_url(url, secrets=secrets) is None
 
 
 def active_jobs_of(

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Self
 
 from airflow_provider_smartlive.metastudio.ids import same_id
 
-_VERSION = 2
+_VERSION = 3
 _TIMES = ("sent_at", "started_at", "deadline")
 _TUPLES = ("attempt", "outputs", "discarded")
 
@@ -56,6 +56,7 @@ class JobRecord:
     :param smartlive_conn_id: the connection over which the start was sent.
     :param room_id: the room to which it was sent.
     :param outputs: the RTMP outputs that were asked for, as they may be shown.
+    :param address: where ``smartlive_conn_id`` led when the start was sent: MetaStudio's endpoint and the project.
     :param calls_back: whether a callback URL of ours was sent along, by which the job can be recognised.
     :param single_job_in_room: whether MetaStudio was asked to refuse a second job in the room.
     :param sent_at: when a start was about to be sent; stays without a job id if the outcome is unknown.
@@ -68,6 +69,7 @@ class JobRecord:
         a new try begins without it, and END does not come twice.
     :param failure: why an earlier try of this life failed, safe to show.
     :param finished: whether the task was given its result.
+    :param is_over: whether MetaStudio has said that the job is over.
     :param version: of this format.
     """
 
@@ -76,6 +78,7 @@ class JobRecord:
     smartlive_conn_id: str
     room_id: str
     outputs: tuple[str, ...] = ()
+    address: str | None = None
     calls_back: bool = True
     single_job_in_room: bool = False
     sent_at: datetime | None = None
@@ -86,6 +89,7 @@ class JobRecord:
     ended: bool = False
     failure: str | None = None
     finished: bool = False
+    is_over: bool = False
     version: int = _VERSION
 
     @classmethod
@@ -128,6 +132,11 @@ class JobRecord:
     def is_unsettled(self) -> bool:
         """Whether a start was sent whose outcome is unknown."""
         return self.sent_at is not None and self.job_id is None
+
+    @property
+    def may_run(self) -> bool:
+        """Whether a start was sent that may have made a job, and it is not known that the job is over."""
+        return self.sent_at is not None and not self.is_over
 
     @property
     def has_failed(self) -> bool:

@@ -270,7 +270,7 @@ class LivestreamRunner:
             # On a worker Airflow itself keeps execution_timeout: the same end as in a trigger.
             assert self.owner is not None  # noqa: S101 - it is there before anybody goes on
             result = self._settle_or_wait(self.owner, WakeSource.TIMEOUT)
-        self.task.note_result()
+        self.task.note_result(is_over=self._has_seen_end())
         return result
 
     def _make_owner(self, wait: WaitState, limits: WaitLimits) -> Owner:
@@ -334,15 +334,17 @@ class LivestreamRunner:
         except AirflowTaskTimeout as interrupted:
             self._quietly(lambda: self._end_job(discard=True))
             timeout = SmartLiveTimeoutError("execution_timeout was reached while the job was started.")
-            self._quietly(lambda: self.task.note_failure(str(timeout)))
+            self._quietly(lambda: self.task.note_failure(str(timeout), is_over=self._has_seen_end()))
             raise timeout from interrupted
         except Exception as error:
             if self.task.fails_for_good(error):
                 self._quietly(self._end_job)
-            else:
-                reason = _reason(error)
-                self._quietly(lambda: self.task.note_failure(reason))
+            reason = _reason(error)
+            self._quietly(lambda: self.task.note_failure(reason, is_over=self._has_seen_end()))
             raise
+
+    def _has_seen_end(self) -> bool:
+        return self.owner is not None and self.owner.has_seen_end
 
     def _end_job(self, *, discard: bool = False) -> None:
         """

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from airflow_provider_smartlive.lifecycle import Sight
-from airflow_provider_smartlive.livestream.ownership import callback_url_of, route_of
+from airflow_provider_smartlive.livestream.ownership import callback_url_of, is_unreadable, route_of
 from airflow_provider_smartlive.livestream.sighting import ACTIVE_STATES, Sighting
 from airflow_provider_smartlive.livestream.stop import is_over, look, stop_and_confirm
-from airflow_provider_smartlive.metastudio.errors import Conflict, MetaStudioError
+from airflow_provider_smartlive.metastudio.errors import Conflict, MetaStudioError, Throttled
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger as Logger
@@ -38,8 +38,17 @@ CLOCK_DIFFERENCE = timedelta(minutes=15)
 #: Seconds between two looks for a job that MetaStudio may not show yet.
 LOOK_AGAIN_INTERVAL = 3.0
 
-#: How often a start is sent whose outcome stayed unknown and whose job was surely not there.
+#: How often a start is sent that made no job: its outcome stayed unknown and its job was surely not there, or it was
+#: not carried out, as it was throttled, did not get through or came with an expired token.
 SENDS = 3
+
+
+#: Why the job of a start cannot be told from others.
+_SILENT = "MetaStudio's listing carries no callback URL by which its job could be recognised"
+_UNREADABLE = (
+    "a job there has a callback URL that no secret of [smartlive] callback_secrets opens, so that it may be its job "
+    "(put a secret that was removed back to the end of the list)"
+)
 
 
 class Origin(StrEnum):
@@ -124,10 +133,12 @@ class JobStart:
         """
         Return the job of an earlier try of this life, wherever it was started; None if there surely is none.
 
+        :raises InvalidConnectionError: if the connection leads elsewhere by now.
         :raises AmbiguousStartError: if a start may have been received and that cannot be found out.
         :raises MetaStudioError: if MetaStudio cannot be asked.
         """
         self._has_record = True
+        self._check_connection(record)
         if record.job_id is None:
             return self._search(record) if record.is_unsettled else None
         sighting = self._look(record, record.job_id)
@@ -142,15 +153,17 @@ class JobStart:
 
         For the life before a clear, and for a try that fails for good: its job would stream without an owner.
 
-        :return: the record with those jobs discarded.
+        :return: the record with those jobs discarded; none of them runs.
+        :raises InvalidConnectionError: if the connection leads elsewhere by now.
         :raises AmbiguousStartError: if a job may run that cannot be recognised.
         :raises AirflowException: if a job still runs although it was told to stop.
         :raises MetaStudioError: if MetaStudio cannot be asked.
         """
         self._has_record = True
+        self._check_connection(record)
         if record.job_id is not None:
             self._stop(record, record.job_id, self._look(record, record.job_id))
-            return record.without(record.job_id)
+            return replace(record.without(record.job_id), is_over=True)
         if not record.is_unsettled:
             return record
         for jobs in self._looks(record):
@@ -158,9 +171,24 @@ class JobStart:
                 for job in found:
                     self._stop(record, job.job_id, Sighting.of(job))
                     record = record.without(job.job_id)
-                return replace(record, sent_at=None)
+                return replace(record, sent_at=None, is_over=True)
         self._refuse_if_unrecognisable(record, jobs, [job for job in jobs if job.is_active])
-        return replace(record, sent_at=None)
+        return record if self._is_unclear else replace(record, sent_at=None, is_over=True)
+
+    def _check_connection(self, record: JobRecord) -> None:
+        """Refuse to look for a job where it cannot be: that it is not found there would tell nothing."""
+        from airflow_provider_smartlive.client.connection import InvalidConnectionError
+
+        if not record.may_run or record.address is None:
+            return
+        address = self.hook_of(record.smartlive_conn_id).profile().base_url
+        if address != record.address:
+            raise InvalidConnectionError(
+                f"Connection {record.smartlive_conn_id!r} leads to {address}, but this task's livestream was started "
+                f"at {record.address} (room {record.room_id}, job {record.job_id or 'not known'}) and may still run "
+                "there. Set host, region and project_id back until it is over, and give the other project a "
+                "connection of its own. If nothing runs there any more, delete the task's state `smartlive_job`."
+            )
 
     def _look(self, record: JobRecord, job_id: str) -> Sighting:
         """Ask for a job by its id; right after its start, that MetaStudio does not know it tells nothing."""
@@ -175,7 +203,7 @@ class JobStart:
 
     def _shown_by(self, record: JobRecord) -> datetime:
         """Return by when MetaStudio must show the job of a start."""
-        return (record.sent_at or self.now()) + self.look_again_window
+        return (record.started_at or record.sent_at or self.now()) + self.look_again_window
 
     def _search(self, record: JobRecord, *, own_failure: bool = False) -> Obtained | None:
         """
@@ -225,18 +253,19 @@ class JobStart:
         :param candidates: those of them that must not be the one.
         """
         listing_tells = record.calls_back and any(map(callback_url_of, jobs))
-        if listing_tells or all(map(callback_url_of, candidates)):
+        silent = not listing_tells and not all(map(callback_url_of, candidates))
+        unreadable = record.calls_back and any(is_unreadable(job, self.secrets) for job in candidates)
+        if not silent and not unreadable:
             return
         here = (record.smartlive_conn_id, record.room_id)
         if record.single_job_in_room and here == self.single_job_in:
             self._is_unclear = True
             return
         raise AmbiguousStartError(
-            f"A start in room {record.room_id} has an unknown outcome, and MetaStudio's listing carries no "
-            "callback URL by which its job could be recognised. Not started again, because that could stream "
-            "twice. Look at the room's jobs (`airflow smartlive jobs list`), stop what should not run, and "
-            "clear the task; or trigger a new run. `job_run_config: {single_job_in_room: true}` makes such a restart "
-            "safe."
+            f"A start in room {record.room_id} has an unknown outcome, and {_UNREADABLE if unreadable else _SILENT}. "
+            "Not started again, because that could stream twice. Look at the room's jobs (`airflow smartlive jobs "
+            "list`), stop what should not run, and clear the task; or trigger a new run. `job_run_config: "
+            "{single_job_in_room: true}` makes such a restart safe."
         )
 
     def _claim_one(
@@ -287,7 +316,7 @@ class JobStart:
 
         hook = self.hook_of(planned.smartlive_conn_id)
         self._stop_others(hook, planned)
-        for _ in range(SENDS):
+        for send in range(1, SENDS + 1):
             may_send()
             sent_at = self.now()
             record = replace(planned, sent_at=sent_at, deadline=deadline(sent_at))
@@ -311,16 +340,33 @@ class JobStart:
                 self.latest = planned
                 self.task.save(planned)
                 raise
-            except MetaStudioError:
+            except MetaStudioError as error:
                 # A clear answer, or surely not sent: nothing runs, and a retry need not wait for a listing.
                 self.latest = planned
                 self.task.save(planned)
-                raise
-            return self._remember(record, response.job_id, sent_at, Origin.STARTED, response)
+                self._pause_after(error, send)
+                continue
+            # MetaStudio may not show it yet: that counts from its answer, before which a token may have been fetched.
+            return self._remember(record, response.job_id, self.now(), Origin.STARTED, response)
         raise AirflowException(
             f"MetaStudio gave no clear answer to {SENDS} starts in room {planned.room_id}, and none of them made a "
             "job."
         )
+
+    def _pause_after(self, error: MetaStudioError, send: int) -> None:
+        """
+        Wait until a start that was not carried out may be sent again; raise its error if that makes no sense.
+
+        :param send: which one it was, counted from 1.
+        """
+        from airflow_provider_smartlive.client.exchange import backoff, may_be_sent_again
+
+        if send >= SENDS or not may_be_sent_again(error):
+            raise error
+        asked = error.retry_after if isinstance(error, Throttled) else None
+        pause = (asked or 0.0) + backoff(send)
+        self.log.warning("The start was not carried out: %s; again in %.1f s.", error, pause)
+        self.sleep(pause)
 
     def _stop_others(self, hook: SmartLiveTaskHook, planned: JobRecord) -> None:
         """Stop what this task left running, in whatever room, although no record tells of it."""

@@ -66,11 +66,11 @@ def test_an_open_start_says_what_support_asks_for(server, driver):
     assert (caught.value.http_status, caught.value.request_id) == (500, "request-1")
 
 
-def test_a_throttled_start_is_sent_again(server, driver):
-    server.will(THROTTLED, THROTTLED, STARTED)
-    assert driver("start_job", "room-1", REQUEST).job_id == "job-1"
-    assert len(server.requests) == 3
-    assert len(driver.pauses) == 2
+def test_a_throttled_start_is_not_sent_again_by_itself(server, driver):
+    server.will(THROTTLED, STARTED)
+    with pytest.raises(Throttled):
+        driver("start_job", "room-1", REQUEST)
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -93,14 +93,14 @@ def test_a_refused_start_is_not_open(server, driver, reply, kind):
     assert len(server.requests) == 1
 
 
-def test_a_start_that_surely_was_not_sent_is_repeated_and_not_open(driver, connect):
+def test_a_start_that_surely_was_not_sent_is_not_open(driver, connect):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]  # nobody listens there once it is closed
     connect(host=f"http://127.0.0.1:{port}")
     with pytest.raises(Unreachable) as caught:
         driver("start_job", "room-1", REQUEST)
     assert caught.value.trouble is Trouble.CONNECT
-    assert len(driver.pauses) == 3  # [smartlive] request_attempts is 4
+    assert driver.pauses == []
 
 
 @pytest.mark.parametrize("first", [_stall, lambda s: hang_up, lambda s: reset, lambda s: FAILURE])

@@ -61,9 +61,12 @@ def test_a_renewed_token_that_is_refused_too_is_an_error(server, driver):
     assert len(server.requests) == 4
 
 
-def test_a_start_is_sent_again_with_a_new_token(server, driver):
+def test_a_start_is_not_sent_again_by_itself_but_the_next_one_has_a_new_token(server, driver):
     server.will(_token("fake-token-1"), EXPIRED, _token("fake-token-2"))
     server.will(answer(202, {"job_id": "job-1"}))
+    with pytest.raises(AuthenticationError):
+        driver("start_job", "room-1", {})
+    assert len(server.requests) == 2
     assert driver("start_job", "room-1", {}).job_id == "job-1"
 
 

@@ -117,6 +117,7 @@ class FakeMetaStudio:
     def profile(self) -> Any:
         return SimpleNamespace(
             endpoint=self.endpoint,
+            base_url=f"{self.endpoint}/v1/fake-project",
             callback_base_url=None,
             callback_auth_type=None,
             console_link=lambda room_id, job_id: f"https://console.example.com/{room_id}/{job_id}",

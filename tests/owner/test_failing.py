@@ -22,6 +22,7 @@ from fake_metastudio import ROOM, After, Crash, ambiguous, unreachable
 
 from airflow_provider_smartlive.callbacks.table import CallbackTable
 from airflow_provider_smartlive.callbacks.waiter import XCOM_TABLE_KEY
+from airflow_provider_smartlive.client.connection import InvalidConnectionError
 from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError, SmartLiveTimeoutError
 from airflow_provider_smartlive.livestream.own_task import STORE_KEY
 from airflow_provider_smartlive.livestream.record import JobRecord
@@ -213,6 +214,25 @@ class TestLives:
             retries=2, reconcile_interval=30, ti={"try_number": 2, "max_tries": 3, "clear_number": 1}
         )
         assert again["origin"] == "started"
+
+    def test_a_livestream_that_is_over_does_not_tie_its_connection_down(self, show: Show) -> None:
+        show.at(100, show.ends())
+        show.go_live(reconcile_interval=30)
+        show.metastudio.endpoint = "https://elsewhere.example.com"
+        show.at(show.clock.seconds + 60, show.ends("FAILED"))
+        with pytest.raises(SmartLiveJobFailedError):
+            show.go_live(reconcile_interval=30, ti={"clear_number": 1})
+        show.metastudio.endpoint = "https://again-elsewhere.example.com"
+        show.go_live(wait_for_termination=False, ti={"clear_number": 2})
+        assert len(show.metastudio.jobs) == 3
+
+    def test_one_that_runs_does(self, show: Show) -> None:
+        show.go_live(wait_for_termination=False)
+        show.metastudio.endpoint = "https://elsewhere.example.com"
+        for _ in range(2):
+            with pytest.raises(InvalidConnectionError, match="leads to https://elsewhere"):
+                show.go_live(ti={"max_tries": 1, "clear_number": 1})
+        assert len(show.metastudio.jobs) == 1
 
     def test_a_process_of_an_earlier_life_leaves_the_later_one_alone(self, show: Show) -> None:
         show.go_live(wait_for_termination=False, ti={"max_tries": 1, "clear_number": 1})

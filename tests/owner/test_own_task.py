@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -77,6 +77,17 @@ def test_what_it_remembers_outlives_the_try(supervisor: FakeSupervisor) -> None:
     record = a_record(sent_at=NOON, job_id=JOB)
     OwnTask(a_context(supervisor)).save(record)
     assert OwnTask(a_context(supervisor, try_number=2)).record() == record
+
+
+@pytest.mark.parametrize("days", ["0", "1", "365"])
+def test_its_memory_outlives_a_livestream_whatever_airflow_keeps(
+    supervisor: FakeSupervisor, monkeypatch: pytest.MonkeyPatch, days: str
+) -> None:
+    """A week is the longest livestream; Airflow may be set up to delete task states after a day."""
+    monkeypatch.setenv("AIRFLOW__STATE_STORE__DEFAULT_RETENTION_DAYS", days)
+    OwnTask(a_context(supervisor)).save(a_record(sent_at=NOON, job_id=JOB))
+    kept_until = supervisor.messages[-1].expires_at
+    assert kept_until - datetime.now(UTC) > timedelta(days=29)
 
 
 def test_discarding_remembers_the_job(supervisor: FakeSupervisor) -> None:

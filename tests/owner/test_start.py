@@ -15,6 +15,8 @@ from fake_task import FIRST, IDENTITY, FakeTask
 from virtual_time import NOON, Clock
 
 from airflow_provider_smartlive.callbacks.route import Identity, Route, issue
+from airflow_provider_smartlive.client.connection import InvalidConnectionError
+from airflow_provider_smartlive.client.exchange import Trouble, Unreachable
 from airflow_provider_smartlive.livestream import request
 from airflow_provider_smartlive.livestream.record import JobRecord
 from airflow_provider_smartlive.livestream.start import AmbiguousStartError, JobStart, Obtained, Origin
@@ -23,6 +25,7 @@ from airflow_provider_smartlive.metastudio.errors import (
     AuthenticationError,
     NotFound,
     QuotaExceeded,
+    Throttled,
 )
 from airflow_provider_smartlive.metastudio.start import StartJobRequest
 
@@ -31,10 +34,11 @@ OLD_SECRET = "fake-callback-secret-for-tests-only-0001"
 NEW_SECRET = "fake-callback-secret-for-tests-only-0002"
 WINDOW = 30.0
 HERE = "this-one"
+ADDRESS = "https://metastudio.cn-north-4.myhuaweicloud.com/v1/fake-project"
 
 
 def a_record(generation: int = 0, room_id: str = ROOM, **more: Any) -> JobRecord:
-    return JobRecord(str(generation), FIRST, "smartlive_default", room_id, **more)
+    return JobRecord(str(generation), FIRST, "smartlive_default", room_id, **{"address": ADDRESS} | more)
 
 
 @dataclass
@@ -75,7 +79,8 @@ class Task:
             now=self.clock,
             sleep=self.clock.sleep,
         )
-        planned = a_record(generation, room_id, calls_back=use_callbacks)
+        address = self.metastudio.profile().base_url
+        planned = a_record(generation, room_id, calls_back=use_callbacks, address=address)
         record = task.record()
         if record is not None and record.generation != planned.generation:
             start.end(record)
@@ -441,13 +446,27 @@ def test_rotated_secrets_and_a_changed_base_url_change_nothing(task: Task) -> No
     assert len(task.metastudio.jobs) == 1
 
 
-def test_a_secret_that_was_thrown_away_costs_the_knowledge(task: Task) -> None:
-    """The negative control of the test above: without the old secret there is nothing to recognise a job by."""
+@pytest.mark.parametrize("generation", [0, 1], ids=["retry", "clear"])
+def test_a_job_whose_secret_was_thrown_away_may_be_that_of_an_unclear_start(
+    task: Task, generation: int
+) -> None:
     task.metastudio.start_outcomes = [After(Crash())]
     with pytest.raises(Crash):
-        task.run(secrets=(OLD_SECRET,))
+        task.run()
+    with pytest.raises(AmbiguousStartError, match=r"no secret of \[smartlive\] callback_secrets opens"):
+        task.run(generation, secrets=(NEW_SECRET,))
+    assert len(task.metastudio.jobs) == 1
+    task.run(generation, secrets=(NEW_SECRET, OLD_SECRET))
+    assert len(task.metastudio.running) == 1
+
+
+def test_a_job_with_somebody_elses_callback_url_is_not(task: Task) -> None:
+    task.metastudio.start_outcomes = [Crash()]
+    with pytest.raises(Crash):
+        task.run()
+    foreign = {"live_event_callback_config": {"live_event_type_callback_url": "https://example.com/events/1"}}
+    task.metastudio.add(more=foreign)
     assert task.run(secrets=(NEW_SECRET,)).origin is Origin.STARTED
-    assert len(task.metastudio.running) == 2
 
 
 def test_an_id_in_another_spelling_is_the_same_job(task: Task) -> None:
@@ -660,7 +679,13 @@ def test_a_job_that_metastudio_does_not_show_yet_is_stopped_all_the_same(task: T
 
 
 @pytest.mark.parametrize(
-    "refusal", [QuotaExceeded("running jobs at the limit", http_status=400), unreachable()], ids=repr
+    "refusal",
+    [
+        QuotaExceeded("running jobs at the limit", http_status=400, error_code="MSS.20010056"),
+        Unreachable("no trusted connection", trouble=Trouble.TLS),
+        Throttled("wait an hour", http_status=429, retry_after=3600),
+    ],
+    ids=repr,
 )
 def test_a_clear_refusal_leaves_nothing_to_wait_for(task: Task, refusal: Exception) -> None:
     task.metastudio.start_outcomes = [refusal]
@@ -669,6 +694,89 @@ def test_a_clear_refusal_leaves_nothing_to_wait_for(task: Task, refusal: Excepti
     assert task.record == a_record()
     assert task.run().origin is Origin.STARTED
     assert task.clock.now == NOON
+
+
+@pytest.mark.parametrize(
+    ("refusal", "asked"),
+    [
+        (Throttled("too many", http_status=429, retry_after=45), 45.0),
+        (Unreachable("no connection", trouble=Trouble.CONNECT), 0.0),
+        (AuthenticationError("the token must be updated", http_status=401, error_code="APIGW.0307"), 0.0),
+    ],
+    ids=repr,
+)
+def test_a_start_that_was_not_carried_out_is_sent_again_with_its_own_time(
+    task: Task, refusal: Exception, asked: float
+) -> None:
+    """MetaStudio may not show the job for a while after it was sent, not after it was first refused."""
+    task.metastudio.start_outcomes = [refusal, After(Crash())]
+    with pytest.raises(Crash):
+        task.run()
+    assert task.record is not None
+    assert task.record.sent_at == task.metastudio.jobs[0].created_at
+    assert timedelta(seconds=asked) <= task.clock.now - NOON <= timedelta(seconds=asked + 1)
+
+
+def test_it_may_become_too_late_while_a_start_is_throttled(task: Task) -> None:
+    def in_time() -> None:
+        if task.clock.now - NOON > timedelta(seconds=10):
+            too_late()
+
+    task.metastudio.start_outcomes = [Throttled("too many", http_status=429, retry_after=45)]
+    with pytest.raises(AirflowSkipException):
+        task.run(may_send=in_time)
+    assert task.metastudio.jobs == []
+    assert task.record == a_record()
+
+
+def test_starts_that_are_throttled_end_some_time(task: Task) -> None:
+    task.metastudio.start_outcomes = [Throttled("too many", http_status=429) for _ in range(10)]
+    with pytest.raises(Throttled):
+        task.run()
+    assert task.metastudio.asked["start"] == 3
+
+
+def test_the_time_in_which_a_job_may_be_unknown_counts_from_the_answer(task: Task) -> None:
+    """A token may have been fetched first: MetaStudio made the job at some time before it answered."""
+    task.metastudio.before_start = lambda: task.clock.sleep(90)
+    obtained = task.run()
+    assert obtained.started_at == task.clock.now
+    assert obtained.record.sent_at == NOON
+
+
+# -- a connection that leads elsewhere by now
+
+
+@pytest.mark.parametrize("generation", [0, 1], ids=["retry", "clear"])
+@pytest.mark.parametrize("is_clear", [True, False])
+def test_a_job_is_not_looked_for_where_it_cannot_be(task: Task, is_clear: bool, generation: int) -> None:
+    """Somebody gave the connection another project: not to find the job there must not start a second one."""
+    task.metastudio.start_outcomes = [None if is_clear else After(Crash())]
+    with contextlib.nullcontext() if is_clear else pytest.raises(Crash):
+        task.run()
+    asked = task.metastudio.asked.copy()
+    task.metastudio.endpoint = "https://elsewhere.example.com"
+    with pytest.raises(
+        InvalidConnectionError, match=r"'smartlive_default' leads to https://elsewhere.*cn-north-4"
+    ):
+        task.run(generation)
+    assert task.metastudio.asked == asked
+
+
+def test_one_that_leads_back_finds_its_job(task: Task) -> None:
+    first = task.run()
+    endpoint, task.metastudio.endpoint = task.metastudio.endpoint, "https://elsewhere.example.com"
+    with pytest.raises(InvalidConnectionError):
+        task.run()
+    task.metastudio.endpoint = endpoint
+    assert task.run().job_id == first.job_id
+
+
+def test_a_job_that_is_over_or_was_never_sent_holds_no_connection(task: Task) -> None:
+    old = "https://elsewhere.example.com/v1/fake-project"
+    for record in (a_record(address=old), a_record(address=old, sent_at=NOON, job_id="a" * 32, is_over=True)):
+        task.store["record"] = record.dump()
+        assert task.run(1).origin is Origin.STARTED
 
 
 # -- whoever cannot look does not send
@@ -731,7 +839,7 @@ def test_it_may_become_too_late_while_an_unknown_outcome_is_looked_for(task: Tas
 
 
 def test_nothing_is_started_beside_what_another_release_has_written(task: Task) -> None:
-    task.store["record"] = {"version": 3, "what": "ever"}
+    task.store["record"] = {"version": 99, "what": "ever"}
     with pytest.raises(ValueError, match="another release"):
         task.run()
     assert task.metastudio.jobs == []

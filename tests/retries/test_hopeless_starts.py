@@ -46,7 +46,9 @@ def context() -> dict[str, Any]:
         "ti": ti,
         "dag_run": run,
         "dag": SimpleNamespace(timezone=UTC, timetable=None),
-        "task_state_store": SimpleNamespace(get=store.get, set=store.__setitem__),
+        "task_state_store": SimpleNamespace(
+            get=store.get, set=lambda key, value, retention=None: store.update({key: value})
+        ),
     }
 
 
