@@ -30,13 +30,14 @@ from sqlalchemy.orm import Session, aliased
 
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.callbacks import rows
-from airflow_provider_smartlive.callbacks.facts import TaskFacts, has_own_xcoms
+from airflow_provider_smartlive.callbacks.facts import TaskFacts, has_own_xcoms, was_cleared_while_waiting
 from airflow_provider_smartlive.callbacks.fold import Outcome, OutcomeKind, fold, unrecognised
 from airflow_provider_smartlive.callbacks.route import Identity, OpenedRoute, Route
 from airflow_provider_smartlive.callbacks.table import CallbackTable, JobCallbacks
 from airflow_provider_smartlive.callbacks.waiter import (
     CALLBACK,
     JOB_ID_KEY,
+    JOB_KEY,
     XCOM_TABLE_KEY,
     Wake,
     is_fresh,
@@ -283,11 +284,22 @@ def find_task(identity: Identity) -> TaskFacts | None:
 
     With ``[core] xcom_backend`` XComs may be kept elsewhere, and the row then says where: that is not known here.
     """
-    said, table = aliased(XComModel), aliased(XComModel)
+    said, announced, table = aliased(XComModel), aliased(XComModel), aliased(XComModel)
     statement = (
-        select(TaskInstance.state, TaskInstance.max_tries, DagRun.state, said.value, table.value)
+        select(
+            TaskInstance.state,
+            TaskInstance.max_tries,
+            TaskInstance.try_number,
+            TaskInstance.end_date,
+            DagRun.state,
+            DagRun.clear_number,
+            said.value,
+            announced.value,
+            table.value,
+        )
         .join(DagRun, and_(DagRun.dag_id == TaskInstance.dag_id, DagRun.run_id == TaskInstance.run_id))
         .outerjoin(said, _xcom_of_task(said, JOB_ID_KEY))
+        .outerjoin(announced, _xcom_of_task(announced, JOB_KEY))
         .outerjoin(table, _xcom_of_task(table, XCOM_TABLE_KEY))
         .where(
             TaskInstance.dag_id == identity.dag_id,
@@ -300,13 +312,16 @@ def find_task(identity: Identity) -> TaskFacts | None:
         row = session.execute(statement).one_or_none()
     if row is None:
         return None
-    state, max_tries, run_state, job_id, callbacks = row
+    state, max_tries, try_number, end_date, run_state, clear_number, job_id, announcement, callbacks = row
     return TaskFacts(
         state,
         run_goes_on=run_state in State.unfinished_dr_states,
         max_tries=max_tries,
         job_id=job_id if isinstance(job_id, str) and is_id(job_id) else None,
         generation=CallbackTable.load(callbacks).generation or None,
+        was_cleared=was_cleared_while_waiting(
+            state, announcement, try_number=try_number, clear_number=clear_number, end_date=end_date
+        ),
     )
 
 

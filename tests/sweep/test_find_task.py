@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from airflow.models.dagrun import DagRun
+from airflow.models.taskinstance import TaskInstance
+from sqlalchemy import update
 
 from airflow_provider_smartlive.callbacks import store
 from airflow_provider_smartlive.callbacks.facts import TaskFacts
 from airflow_provider_smartlive.callbacks.route import Identity
 from airflow_provider_smartlive.callbacks.table import CallbackTable
-from airflow_provider_smartlive.callbacks.waiter import JOB_ID_KEY, XCOM_TABLE_KEY
+from airflow_provider_smartlive.callbacks.waiter import JOB_ID_KEY, JOB_KEY, XCOM_TABLE_KEY
 
 JOB_ID = "1a2b3c4d-1a2b-3c4d-1a2b-3c4d1a2b3c4d"
 
@@ -41,6 +44,19 @@ def test_a_task_with_its_callback_table(database: Any) -> None:
     found = store.find_task(task)
     assert found is not None
     assert found.generation == "2"
+
+
+@pytest.mark.parametrize(("clear_number", "was_cleared"), [(0, True), (1, False)])
+def test_a_task_that_was_cleared_while_it_waited(database: Any, clear_number: int, was_cleared: bool) -> None:
+    """Its ``max_tries`` may be what it was: ``retries`` was lowered."""
+    said = {"job_id": JOB_ID, "try_number": 1, "clear_number": clear_number}
+    task = database.task(state="scheduled", xcoms={JOB_KEY: said})
+    with database.sessions() as session:
+        session.execute(update(TaskInstance).where(TaskInstance.run_id == task.run_id).values(try_number=2))
+        session.execute(update(DagRun).where(DagRun.run_id == task.run_id).values(clear_number=1))
+    found = store.find_task(task)
+    assert found is not None
+    assert found.was_cleared is was_cleared
 
 
 def test_a_task_that_is_gone(database: Any) -> None:
