@@ -59,6 +59,16 @@ class LockedTask:
         return has_own_xcoms(self.state, resumes=self.next_method is not None)
 
 
+@dataclass(frozen=True)
+class SeenTask(LockedTask):
+    """The columns of a task instance and its DAG run, read without a lock."""
+
+    try_number: int
+    end_date: datetime | None
+    run_state: str
+    clear_number: int
+
+
 def lock(session: Session, identity: Identity) -> LockedTask | None:
     """Lock the row of a task instance by a write that changes nothing, and return what it holds."""
     # A try that ended while its row was waited for has a successor, where every try has a row of its own. A statement
@@ -70,13 +80,10 @@ def lock(session: Session, identity: Identity) -> LockedTask | None:
     return None
 
 
-def look(session: Session, identity: Identity) -> tuple[LockedTask, str] | None:
-    """Return what the row of a task instance holds, without a lock, and the state of its DAG run."""
+def look(session: Session, identity: Identity) -> SeenTask | None:
+    """Return what the rows of a task instance and its DAG run hold, without a lock."""
     found = session.execute(_looking(), _bound(identity)).all()
-    if not found:
-        return None
-    row = _newest(found)
-    return LockedTask(*row[:-1]), str(row.run_state)
+    return SeenTask(*_newest(found)) if found else None
 
 
 def load(session: Session, task: LockedTask, identity: Identity) -> dict[str, Any]:
@@ -234,10 +241,11 @@ def _locking(dialect: str) -> Executable:
 @cache
 def _looking() -> Executable:
     task, run = table(TaskInstance), table(DagRun)
-    columns = (task.c.id, task.c.state, task.c.next_method, task.c.max_tries, task.c.trigger_id)
+    locked = (task.c.id, task.c.state, task.c.next_method, task.c.max_tries, task.c.trigger_id)
+    of_run = (run.c.state.label("run_state"), run.c.clear_number)
     same_run = and_(run.c.dag_id == task.c.dag_id, run.c.run_id == task.c.run_id)
     return (
-        select(*columns, run.c.id.label("dag_run_id"), run.c.state.label("run_state"))
+        select(*locked, run.c.id.label("dag_run_id"), task.c.try_number, task.c.end_date, *of_run)
         .join_from(task, run, same_run)
         .where(shape().is_task())
     )

@@ -37,14 +37,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from airflow_provider_smartlive.callbacks.waiter import JOB_ID_KEY, XCOM_TABLE_KEY
+from airflow_provider_smartlive.callbacks.waiter import JOB_ID_KEY, JOB_KEY, XCOM_TABLE_KEY
 
 #: What an INSERT is made with that may replace a row, by dialect.
 INSERTS: Mapping[str, Callable[[Table], Any]] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 
 _NAMES = ("dag_id", "run_id", "task_id")
 
-_OWN_KEYS = (XCOM_TABLE_KEY, JOB_ID_KEY)
+_OWN_KEYS = (XCOM_TABLE_KEY, JOB_ID_KEY, JOB_KEY)
 
 
 class UnsupportedDatabase(RuntimeError):  # noqa: N818 - names the thing, as Gone and Unavailable do

@@ -27,7 +27,7 @@ from sqlalchemy.orm import Session
 
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.callbacks import rows
-from airflow_provider_smartlive.callbacks.facts import TaskFacts, has_own_xcoms
+from airflow_provider_smartlive.callbacks.facts import TaskFacts, has_own_xcoms, was_cleared_while_waiting
 from airflow_provider_smartlive.callbacks.fold import Outcome, OutcomeKind, fold, unrecognised
 from airflow_provider_smartlive.callbacks.route import Identity, OpenedRoute, Route
 from airflow_provider_smartlive.callbacks.shapes import check_dialect
@@ -35,6 +35,7 @@ from airflow_provider_smartlive.callbacks.table import CallbackTable, JobCallbac
 from airflow_provider_smartlive.callbacks.waiter import (
     CALLBACK,
     JOB_ID_KEY,
+    JOB_KEY,
     XCOM_TABLE_KEY,
     Wake,
     is_fresh,
@@ -286,18 +287,24 @@ def find_task(identity: Identity) -> TaskFacts | None:
     With ``[core] xcom_backend`` XComs may be kept elsewhere, and the row then says where: that is not known here.
     """
     with _own_session() as session:
-        found = rows.look(session, identity)
-        if found is None:
+        task = rows.look(session, identity)
+        if task is None:
             return None
-        task, run_state = found
         xcoms = rows.load(session, task, identity)
     job_id = xcoms.get(JOB_ID_KEY)
     return TaskFacts(
         task.state,
-        run_goes_on=run_state in State.unfinished_dr_states,
+        run_goes_on=task.run_state in State.unfinished_dr_states,
         max_tries=task.max_tries,
         job_id=job_id if isinstance(job_id, str) and is_id(job_id) else None,
         generation=CallbackTable.load(xcoms.get(XCOM_TABLE_KEY)).generation or None,
+        was_cleared=was_cleared_while_waiting(
+            task.state,
+            xcoms.get(JOB_KEY),
+            try_number=task.try_number,
+            clear_number=task.clear_number,
+            end_date=task.end_date,
+        ),
     )
 
 
