@@ -270,9 +270,9 @@ def is_callback_url(url: str) -> bool:
 class _Keys:
     """What is derived from one callback secret: one key per purpose."""
 
-    token: Fernet
-    mss: bytes
-    fingerprint: bytes
+    token: Fernet = field(repr=False)
+    mss: bytes = field(repr=False)
+    fingerprint: bytes = field(repr=False)
 
     def mss_key(self, token: str) -> str:
         # Hexadecimal, because MetaStudio does not say which characters a key may have and its own sample is

@@ -47,7 +47,7 @@ class Channel:
 
     @property
     def label(self) -> str:
-        """Return it as it may be shown: scheme, host and path without the last segment."""
+        """Return it as it may be shown: scheme, host and a plain application."""
         return describe_output(self.url, self.stream_key, key=b"").label
 
     @classmethod

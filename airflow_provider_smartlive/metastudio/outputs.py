@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -11,14 +12,15 @@ FINGERPRINT_DIGITS = 12
 HIDDEN = "***"
 
 _DEFAULT_PORTS = {"rtmp": 1935, "rtmps": 443}
+_PLAIN_APP = re.compile(r"[a-z]{1,12}")
 
 
 class Output(NamedTuple):
     """
     An RTMP output, safe to show.
 
-    ``label`` is scheme, host and path without its last segment, which may be a stream key; ``fingerprint``
-    tells outputs with the same label apart, and is the same for every spelling of one output.
+    ``label`` is scheme, host and, if it is a plain word, the application: any other part of the path may be a stream
+    key. ``fingerprint`` tells outputs with the same label apart, and is the same for every spelling of one output.
     """
 
     label: str
@@ -35,7 +37,7 @@ def describe_output(url: str, stream_key: str | None, *, key: bytes) -> Output:
     """
     text = _canonical(url, stream_key or "")
     fingerprint = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:FINGERPRINT_DIGITS]
-    return Output(label=_label(url), fingerprint=fingerprint)
+    return Output(label=_label(url, stream_key), fingerprint=fingerprint)
 
 
 def _canonical(url: str, stream_key: str) -> str:
@@ -64,7 +66,7 @@ def _plain_path(path: str) -> str:
     return "/".join(segment for segment in unquote(path).split("/") if segment)
 
 
-def _label(url: str) -> str:
+def _label(url: str, stream_key: str | None) -> str:
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -72,5 +74,11 @@ def _label(url: str) -> str:
     host = parts.netloc.rpartition("@")[2]
     if not parts.scheme or not host:
         return HIDDEN
-    folder = parts.path.rstrip("/").rpartition("/")[0]
-    return f"{parts.scheme}://{host}{folder}/{HIDDEN}"
+    first, *rest = parts.path.strip("/").split("/")
+    # Any segment may be a key; an application, such as "live", is a short word before the name of the stream.
+    app = (
+        f"/{first}"
+        if any(rest) and _PLAIN_APP.fullmatch(first) and first != (stream_key or "").strip()
+        else ""
+    )
+    return f"{parts.scheme}://{host}{app}/{HIDDEN}"

@@ -47,7 +47,7 @@ class Credentials:
     :raises ValueError: if a part is empty or holds anything but visible ASCII characters.
     """
 
-    access_key: str
+    access_key: str = field(repr=False)
     secret_key: str = field(repr=False)
     security_token: str | None = field(default=None, repr=False)
 

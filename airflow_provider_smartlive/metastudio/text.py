@@ -8,18 +8,16 @@ like it, as a process that was resumed no longer knows what the request held.
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Iterator
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from collections.abc import Iterable
+
+from airflow_provider_smartlive.metastudio.known_secrets import HIDDEN, without_secrets
 
 #: Longest text that is kept, in characters; MetaStudio's schema allows 256 for an error, the gateway writes more.
 MAX_TEXT = 500
 
 #: Longest name that is kept, in characters: what MetaStudio's schema allows for the name of a room.
 MAX_NAME = 256
-
-HIDDEN = "***"
 
 #: Characters of a text that are looked at; what lies behind them is dropped.
 _MAX_READ = 8 * 1024
@@ -63,8 +61,8 @@ def safe_text(text: object, *, secrets: Iterable[str | None] = (), limit: int = 
     """
     Return a text as :func:`printable` does, and without secrets.
 
-    Taken out is what the caller knows to be secret, in any spelling; of every address all but scheme and host; values
-    that are called key, secret, token, signature or password; and long values that look like keys.
+    Taken out is what the caller knows to be secret, in any spelling and in part; of every address all but scheme and
+    host; values that are called key, secret, token, signature or password; and long values that look like keys.
 
     :param text: whatever MetaStudio sent; None becomes an empty text.
     :param secrets: what must not stand in the result, such as output URLs and stream keys. Of an address, its parts are
@@ -73,8 +71,7 @@ def safe_text(text: object, *, secrets: Iterable[str | None] = (), limit: int = 
     """
     # The gateway shows the whole request after a wrong signature.
     line = _one_line(text).partition("canonicalRequest")[0].rstrip(" ,:")
-    for secret in sorted(set(_spellings(secrets)), key=len, reverse=True):
-        line = _without(line, secret)
+    line = without_secrets(line, secrets)
     line = _URL.sub(_scheme_and_host, line)
     line = _CALLBACK.sub(rf"\1{HIDDEN}", line)
     line = _QUERY.sub(f"?{HIDDEN}", line)
@@ -94,42 +91,6 @@ def _one_line(text: object) -> str:
         read = read.rpartition(" ")[0] or read  # half a secret would not be recognised
     joined = "".join(char for char in _ESCAPE.sub("", read) if char.isprintable() or char.isspace())
     return " ".join(joined.split())
-
-
-def _spellings(secrets: Iterable[str | None]) -> Iterator[str]:
-    """Return secrets, and parts of addresses, as they are and as URLs and JSON write them."""
-    for secret in secrets:
-        for part in _parts(_one_line(secret)):
-            yield part
-            yield unquote(part)
-            yield quote(part, safe="")
-            yield json.dumps(part)[1:-1]
-            yield json.dumps(part)[1:-1].replace("/", "\\/")
-
-
-def _parts(secret: str) -> Iterator[str]:
-    """Return a secret and, if it is an address, what of it is secret by itself."""
-    if secret:
-        yield secret
-    if "://" not in secret:
-        return
-    try:
-        url = urlsplit(secret)
-    except ValueError:
-        return
-    user = url.netloc.rpartition("@")[0]
-    parts = [url.path.rstrip("/").rpartition("/")[2], url.query, url.fragment, *user.split(":")]
-    parts += [value for _, value in parse_qsl(url.query)]
-    parts += [pair.partition("=")[2] for pair in url.query.split("&")]
-    # "live" of rtmp://push.example.com/live is a word, not a key.
-    yield from (part for part in parts if part and not _PLAIN_WORD.fullmatch(part))
-
-
-def _without(line: str, secret: str) -> str:
-    if len(secret) >= 8:
-        return line.replace(secret, HIDDEN)
-    # A short one is only taken out as a whole word: of "a" the text would not survive otherwise.
-    return re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", HIDDEN, line)
 
 
 def _scheme_and_host(match: re.Match[str]) -> str:

@@ -265,6 +265,11 @@ def test_the_platform_of_meituan_is_not_ours():
         _issue(auth_type=AuthType.MEITUAN_DEFAULT)
 
 
+def test_repr_hides_what_is_derived_from_a_secret():
+    keys = routes._keys("fake-secret-" * 4)
+    assert repr(keys) == "_Keys()"
+
+
 def test_repr_hides_url_and_keys():
     issued = _issue()
     opened = open_url(issued.url, secrets=[OLD])
