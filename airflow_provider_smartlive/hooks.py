@@ -65,7 +65,8 @@ class SmartLiveHook(SmartLiveTaskHook, HttpHook):
         try:
             self._drive(self._exchange(attempts=1).conduct(calls.list_jobs(0, {}, limit=1)))
         except (ValueError, MetaStudioError) as error:  # the connection, a setting, or MetaStudio's answer
-            return False, explain(error)
+            # The form tests under an id that Airflow makes up.
+            return False, explain(error).removeprefix(f"Connection {self.smartlive_conn_id!r}: ")
         return True, "MetaStudio accepts this connection."
 
     def get_conn(

@@ -7,7 +7,9 @@ uses what Airflow does not publish.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from airflow.cli.utils import redirect_stdout_log_handlers_to_stderr
@@ -36,12 +38,25 @@ _BATCH = 500
 
 _HINTS = {
     "InvalidToken": " (stored under another [core] fernet_key)",
-    "OperationalError": " (check [database] sql_alchemy_conn)",
+    "OperationalError": " (check [database] sql_alchemy_conn, and `airflow db migrate`)",
 }
 
 
-#: Puts log lines where they do not mix with what a command prints.
-logs_to_stderr = redirect_stdout_log_handlers_to_stderr
+@contextmanager
+def quiet_logs(level: int) -> Iterator[None]:
+    """
+    Put log lines where they do not mix with what a command prints.
+
+    :param level: of our own lines, the least that is shown: the rest says once more what the command says.
+    """
+    redirect_stdout_log_handlers_to_stderr()
+    logger = logging.getLogger("airflow_provider_smartlive")
+    before = logger.level
+    logger.setLevel(level)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 class ConnectionNotFoundError(Exception):
@@ -120,12 +135,12 @@ def _batches(identities: list[Identity]) -> Iterator[list[Identity]]:
 
 def database_kind() -> str:
     """
-    Return ``postgresql``, ``sqlite`` or ``mysql``, after a query that shows that the database answers.
+    Return ``postgresql``, ``sqlite`` or ``mysql``, after a query that shows that the database has Airflow's tables.
 
-    :raises DatabaseError: if it does not.
+    :raises DatabaseError: if it does not answer, or was not migrated.
     """
     with create_session(scoped=False) as session:
-        session.execute(select(1))
+        session.execute(select(Job.id).limit(1))
         return session.get_bind().dialect.name
 
 

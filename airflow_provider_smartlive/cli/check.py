@@ -191,7 +191,7 @@ def _connection(hook: airflow_core.CommandHook) -> Result:
     where = f"{hook.smartlive_conn_id!r}: project {profile.project_id} at {profile.endpoint}"
     if works:
         return Result("connection", Status.OK, f"{where} answers")
-    return Result("connection", Status.FAIL, f"{where}. {text}")
+    return Result("connection", Status.FAIL, f"{where}: {text}")
 
 
 def _callbacks(profile: ConnectionProfile) -> Result:

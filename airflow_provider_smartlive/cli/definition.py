@@ -34,7 +34,7 @@ _ENDED = Arg(("--ended",), help="also jobs that are over", action="store_true")
 _YES = Arg(("-y", "--yes"), help="do not ask", action="store_true")
 _JSON = Arg(("--json",), help="print JSON, one job a line", action="store_true")
 _CHECK_JSON = Arg(("--json",), help="print JSON", action="store_true")
-_VERBOSE = Arg(("-v", "--verbose"), help="show the traceback of an error", action="store_true")
+_VERBOSE = Arg(("-v", "--verbose"), help="show the log, and the traceback of an error", action="store_true")
 _WATCH = Arg(
     ("--watch",),
     metavar="SECONDS",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import sys
 from argparse import Namespace
@@ -12,7 +13,7 @@ from typing import NoReturn
 from airflow.exceptions import AirflowConfigException as CoreConfigException
 from airflow.sdk.exceptions import AirflowConfigException, AirflowException
 
-from airflow_provider_smartlive.cli.airflow_core import ConnectionNotFoundError, DatabaseError, logs_to_stderr
+from airflow_provider_smartlive.cli.airflow_core import ConnectionNotFoundError, DatabaseError, quiet_logs
 from airflow_provider_smartlive.cli.output import one_line
 from airflow_provider_smartlive.client.connection import InvalidConnectionError
 from airflow_provider_smartlive.client.diagnosis import explain
@@ -42,16 +43,17 @@ def command(function: Callable[[Namespace], None]) -> Callable[[Namespace], None
 
     @functools.wraps(function)
     def run(args: Namespace) -> None:
-        logs_to_stderr()
+        verbose = getattr(args, "verbose", False)
         try:
-            function(args)
+            with quiet_logs(logging.NOTSET if verbose else logging.WARNING):
+                function(args)
         except KeyboardInterrupt:
             fail("Interrupted.")
         except BrokenPipeError:
             _discard_output()
             sys.exit(1)
         except EXPECTED as error:
-            if getattr(args, "verbose", False):
+            if verbose:
                 raise
             fail(describe(error, args))
 

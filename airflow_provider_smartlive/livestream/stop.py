@@ -176,7 +176,7 @@ def _stop(
     began = now()
     sighting = yield from _look(room_id, job_id, may_lag=lag > 0)
     if is_over(sighting):
-        log.info("Job %s is over already; MetaStudio says %s.", job_id, sighting.sight)
+        log.info("Job %s is over already; MetaStudio says %s.", job_id, sighting)
         return sighting
     log.info("Stopping job %s.", job_id)
     accepted = False
@@ -210,13 +210,13 @@ def _is_accepted(answer: _Answer, job_id: str) -> bool:
 
 def _report(job_id: str, sighting: Sighting) -> None:
     if is_over(sighting):
-        log.info("Job %s is stopped; MetaStudio says %s.", job_id, sighting.sight)
+        log.info("Job %s is stopped; MetaStudio says %s.", job_id, sighting)
     else:
         log.error(
             "Job %s was told to stop, but MetaStudio still says %s. Its max_live_duration and "
             "`airflow smartlive sweep` stand behind it.",
             job_id,
-            sighting.sight,
+            sighting,
         )
 
 

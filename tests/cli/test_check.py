@@ -8,7 +8,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import create_engine
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import sessionmaker
 
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.cli import airflow_core, check, probe
@@ -139,6 +141,15 @@ def test_a_database_that_is_away(installed: LocalSandbox, run: Run, monkeypatch:
 
     monkeypatch.setattr(airflow_core, "database_kind", away)
     assert "sql_alchemy_conn" in red(run, "database")
+
+
+def test_a_database_that_is_not_migrated(
+    installed: LocalSandbox, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It answers, and has none of Airflow's tables."""
+    empty = sessionmaker(create_engine("sqlite://"))
+    monkeypatch.setattr(airflow_core, "create_session", lambda scoped: empty())
+    assert "`airflow db migrate`" in red(run, "database")
 
 
 @pytest.mark.parametrize("release", ["3.2.1", "3.4.0b2", "3.4.0"])

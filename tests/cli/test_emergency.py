@@ -71,3 +71,16 @@ def test_three_rooms_one_in_trouble(
 
     run("jobs", "stop", "--all", "--yes")
     assert run("jobs", "list").out.startswith("Nothing runs in project fake-project at http://127.0.0.1:")
+
+
+@pytest.mark.parametrize(("option", "is_logged"), [((), False), (("--verbose",), True)])
+def test_a_stop_is_told_once(
+    studio: Studio, run: Run, caplog: pytest.LogCaptureFixture, option: tuple[str, ...], is_logged: bool
+) -> None:
+    """The log says the same in other words, line by line between those of the command."""
+    studio.start("toys")
+    with caplog.at_level("INFO"):
+        stopped = run("jobs", "stop", "--all", "--yes", *option)
+    assert stopped.code == 0
+    assert "in room toys is stopped" in stopped.out
+    assert ("MetaStudio says SUCCEED" in caplog.text) is is_logged

@@ -676,6 +676,9 @@ class TestJobTriggerOnKill:
         logged = capsys.readouterr().out + caplog.text
         assert f"is {state}" in logged
         assert "topp" not in logged
+        assert "must not" not in logged
+        if state == "success":
+            assert f"Job {world.job.job_id} is over already; MetaStudio says SUCCEED." in logged
 
     def test_who_asked_for_it_keeps_the_job(self, world: World) -> None:
         self.kill(world, "failed", cancel_on_kill=False)
