@@ -74,7 +74,11 @@ class Acquisition:
         run_config = wanted.fields.get("job_run_config")
         is_single = isinstance(run_config, Mapping) and run_config.get("single_job_in_room") is True
         here = (wanted.smartlive_conn_id, wanted.room_id)
-        start = self._start = self._make_start(wanted.limits, single_job_in=here if is_single else None)
+        start = self._start = self._make_start(
+            wanted.limits,
+            single_job_in=here if is_single else None,
+            timeout_at=wanted.schedule.timeout_at if wanted.waits else lambda now: None,
+        )
         if record is not None and record.is_later_than(attempt):
             raise AirflowFailException(
                 "This task was cleared while its process went on: a later one has its place."
@@ -174,7 +178,12 @@ class Acquisition:
                 f"{too_late}"
             ) from None
 
-    def _make_start(self, limits: WaitLimits, single_job_in: tuple[str, str] | None = None) -> JobStart:
+    def _make_start(
+        self,
+        limits: WaitLimits,
+        single_job_in: tuple[str, str] | None = None,
+        timeout_at: Callable[[datetime], datetime | None] = lambda now: None,
+    ) -> JobStart:
         return JobStart(
             self.hook_of,
             task=self.task,
@@ -183,6 +192,7 @@ class Acquisition:
             look_again_window=limits.look_again_window,
             stop_grace=limits.stop_grace,
             single_job_in=single_job_in,
+            timeout_at=timeout_at,
             log=self.log,
             now=self.now,
             sleep=self.kill.sleep,

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 from airflow_provider_smartlive.metastudio.ids import same_id
 
 _VERSION = 3
-_TIMES = ("sent_at", "started_at", "deadline")
+_TIMES = ("sent_at", "started_at", "deadline", "timeout_at")
 _TUPLES = ("attempt", "outputs", "discarded")
 
 
@@ -63,6 +63,7 @@ class JobRecord:
     :param job_id: the job, once MetaStudio has answered.
     :param started_at: when the job was started.
     :param deadline: when it is to be stopped as planned.
+    :param timeout_at: when the task's ``execution_timeout`` stops it, in the try that had the job last.
     :param discarded: jobs of this life whose end is nobody's result: we stopped them, or an earlier try failed
         with them.
     :param ended: whether END was called back on every output of the job. The callback table says so, too, but
@@ -85,6 +86,7 @@ class JobRecord:
     job_id: str | None = None
     started_at: datetime | None = None
     deadline: datetime | None = None
+    timeout_at: datetime | None = None
     discarded: tuple[str, ...] = ()
     ended: bool = False
     failure: str | None = None
@@ -150,6 +152,14 @@ class JobRecord:
     def has_ended(self, job_id: str) -> bool:
         """Whether END was called back for a job, in whatever try."""
         return self.ended and self.job_id is not None and same_id(self.job_id, job_id)
+
+    def timed_out(self, ended_at: datetime | None) -> bool:
+        """
+        Tell whether the end of the job is that of ``execution_timeout``, which the trigger keeps without a worker.
+
+        :param ended_at: when the job ended; None if MetaStudio does not say.
+        """
+        return self.timeout_at is not None and ended_at is not None and ended_at >= self.timeout_at
 
     def without(self, job_id: str | None) -> Self:
         """Return the record with a job discarded."""

@@ -115,7 +115,6 @@ class LivestreamRunner:
         response = obtained.response
         return replace(
             self._wait_of(obtained.record, obtained.origin),
-            timeout_at=wanted.schedule.timeout_at(self.now()),
             start_info={
                 "origin": str(obtained.origin),
                 "started_at": obtained.started_at.isoformat(),
@@ -139,6 +138,7 @@ class LivestreamRunner:
             expected_outputs=len(record.outputs),
             started_at=started_at,
             deadline=record.deadline,
+            timeout_at=record.timeout_at,
             ended=record.ended,
             start_info={"origin": str(origin), "started_at": started_at.isoformat(), "warnings": []},
         )

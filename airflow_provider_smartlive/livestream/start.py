@@ -96,6 +96,7 @@ class JobStart:
     :param stop_grace: seconds that a job gets to stop.
     :param single_job_in: connection and room of the start that is wanted, if MetaStudio is asked to refuse a second
         job there: then a start with an unknown outcome in that room cannot be doubled.
+    :param timeout_at: returns when a job that this try has from a time on is stopped by ``execution_timeout``.
     """
 
     def __init__(
@@ -108,6 +109,7 @@ class JobStart:
         look_again_window: float,
         stop_grace: float,
         single_job_in: tuple[str, str] | None = None,
+        timeout_at: Callable[[datetime], datetime | None] = lambda now: None,
         log: Logger,
         now: Callable[[], datetime],
         sleep: Callable[[float], None] = time.sleep,
@@ -119,6 +121,7 @@ class JobStart:
         self.look_again_window = timedelta(seconds=look_again_window)
         self.stop_grace = stop_grace
         self.single_job_in = single_job_in
+        self.timeout_at = timeout_at
         self.log = log
         self.now = now
         self.sleep = sleep
@@ -287,6 +290,10 @@ class JobStart:
         claimable = running | {Sight.SUCCEED, Sight.BLOCKED} | ({Sight.FAILED} if own_failure else set())
         if sighting.sight not in claimable:
             return None
+        if sighting.sight is Sight.SUCCEED and sighting.job and record.timed_out(sighting.job.end_time):
+            self.log.info("Job %s was stopped at the execution_timeout of an earlier try.", job_id)
+            return None
+        record = replace(record, timeout_at=self.timeout_at(self.now()))
         origin = Origin.ADOPTED if sighting.sight in running else Origin.FINISHED
         self.log.info("Job %s of this task was found in room %s: %s.", job_id, record.room_id, origin)
         created_at = sighting.job.create_time if sighting.job else None
@@ -319,7 +326,9 @@ class JobStart:
         for send in range(1, SENDS + 1):
             may_send()
             sent_at = self.now()
-            record = replace(planned, sent_at=sent_at, deadline=deadline(sent_at))
+            record = replace(
+                planned, sent_at=sent_at, deadline=deadline(sent_at), timeout_at=self.timeout_at(sent_at)
+            )
             self.latest = record
             self.task.save(record)
             try:

@@ -215,6 +215,22 @@ class TestLives:
         )
         assert again["origin"] == "started"
 
+    @pytest.mark.parametrize(("ended", "origin"), [(3590, "finished"), (3610, "started")])
+    def test_a_job_that_execution_timeout_stopped_is_no_result_of_a_retry(
+        self, deferred: Show, ended: int, origin: str
+    ) -> None:
+        """The trigger stopped it, and the process that was resumed died before it could write that down."""
+        timeout = {"execution_timeout": timedelta(hours=1), "reconcile_interval": 30, "start_window": None}
+        with pytest.raises(Crash):
+            crash_while_live(deferred, **timeout)
+        deferred.resume = None
+        end_time = deferred.job.created_at + timedelta(seconds=ended)
+        deferred.ends(end_time=end_time.isoformat())()
+        deferred.clock.sleep(3700)
+        deferred.at(deferred.clock.seconds + 60, deferred.ends())
+        result = deferred.go_live(**timeout, ti={"try_number": 2, "max_tries": 3})
+        assert result["origin"] == origin
+
     def test_a_livestream_that_is_over_does_not_tie_its_connection_down(self, show: Show) -> None:
         show.at(100, show.ends())
         show.go_live(reconcile_interval=30)
