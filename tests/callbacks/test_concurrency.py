@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from sqlalchemy import select
 from airflow_provider_smartlive.callbacks import rows
 from airflow_provider_smartlive.callbacks.fold import fold
 from airflow_provider_smartlive.callbacks.route import OpenedRoute, Route, issue
-from airflow_provider_smartlive.callbacks.store import Store
+from airflow_provider_smartlive.callbacks.store import Locked, Store
 from airflow_provider_smartlive.callbacks.table import CallbackTable
 from airflow_provider_smartlive.callbacks.waiter import JOB_ID_KEY, XCOM_TABLE_KEY, Waiter, waiter_key
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType, sign
@@ -48,9 +49,15 @@ def _two_at_once(database) -> int:
         return change
 
     store = Store(sessions=database.sessions)
-    threads = [
-        threading.Thread(target=store._commit, args=(opened, meeting(number), AT)) for number in range(2)
-    ]
+
+    def commit(change):
+        while True:
+            try:
+                return store._commit(opened, change, AT)
+            except Locked:  # tried again, as the receiver does
+                time.sleep(0.05)
+
+    threads = [threading.Thread(target=commit, args=(meeting(number),)) for number in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
