@@ -113,6 +113,7 @@ class Teardown:
             time.sleep(LOOK_AGAIN_INTERVAL)
         if may_have_lost:
             self._check_unrecognised(may_have_lost, active, room_id)
+        without_job -= self._check_other_deployments(without_job, active)
         for starter in sorted(without_job, key=str):
             if starter in self._unread:
                 self._running.append(f"Airflow does not say which job the {starter} has reported")
@@ -158,6 +159,24 @@ class Teardown:
                 found.add(by_identity[route.identity])
             if job.room_id is not None and normalise_id(job.job_id) not in self._jobs:
                 self._stop(job.room_id, job.job_id)
+        return found
+
+    def _check_other_deployments(
+        self, starters: Iterable[Starter], active: Iterable[SmartLiveJob]
+    ) -> set[Starter]:
+        """Do not call it a success if a starter's job may be one of before this deployment got another mark."""
+        by_identity = {starter.identity: starter for starter in starters}
+        found: set[Starter] = set()
+        for job in active:
+            route = route_of(job, self.secrets)
+            if route is None or route.identity not in by_identity or route.deployment == self.deployment:
+                continue
+            self._running.append(
+                f"job {job.job_id} in room {job.room_id} was started by the {by_identity[route.identity]}, but of "
+                f"deployment {route.deployment!r}, and this is {self.deployment!r}: if it is the same, set "
+                "[smartlive] deployment to a name that stays, and stop the job by job_id and room_id"
+            )
+            found.add(by_identity[route.identity])
         return found
 
     def _check_unrecognised(
