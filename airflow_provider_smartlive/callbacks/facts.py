@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 _OVER = frozenset({"success", "failed", "upstream_failed", "skipped", "removed"})
 
@@ -36,6 +37,34 @@ def has_own_xcoms(state: str | None, *, resumes: bool = False) -> bool:
     return state == "deferred" or waited or (is_over(state) and not did_not_run(state))
 
 
+def waits_for_a_worker(state: str | None) -> bool:
+    """Tell whether a task instance in this state is about to run as soon as there is a worker for it."""
+    return state in _WAITS_FOR_A_WORKER
+
+
+def was_cleared_while_waiting(
+    state: str | None, announced: object, *, try_number: int, clear_number: int, end_date: datetime | None
+) -> bool:
+    """
+    Tell whether a task that waits for a worker was cleared while it waited for the end of its job.
+
+    A resume goes on in the same try, and a retry comes after a try that has ended. A task that was reset by a new
+    scheduler looks like a cleared one, but no task of its run was cleared. To be called a clear although it was none, a
+    task must have been reset in a run of which another task was cleared since the job was announced.
+
+    :param announced: the XCom ``smartlive_job`` of the task; whatever else stands there says nothing.
+    :param try_number: the task instance's.
+    :param clear_number: how often tasks of its run were cleared.
+    :param end_date: when its last try ended; None if that was cleared before it did.
+    """
+    if not waits_for_a_worker(state) or end_date is not None or not isinstance(announced, dict):
+        return False
+    said_try, said_clear = announced.get("try_number"), announced.get("clear_number")
+    if not isinstance(said_try, int) or not isinstance(said_clear, int):
+        return False
+    return try_number > said_try and clear_number > said_clear
+
+
 @dataclass(frozen=True)
 class TaskFacts:
     """
@@ -46,6 +75,8 @@ class TaskFacts:
     :param max_tries: its ``max_tries``; None where only the state can be asked for.
     :param job_id: the job that it says it has, if it says so.
     :param generation: the life that its callback table belongs to, if there is one that can be read.
+    :param was_cleared: whether it is known to have been cleared while it waited for the end of its job, and waits for
+        a worker now (:func:`was_cleared_while_waiting`).
     """
 
     state: str | None
@@ -53,3 +84,4 @@ class TaskFacts:
     max_tries: int | None = None
     job_id: str | None = None
     generation: str | None = None
+    was_cleared: bool = False

@@ -199,11 +199,14 @@ class OwnTask:
         """
         Make the job known before the task waits: to sensors, to tear-downs, to people.
 
+        The try and the number of clears are told with it: by them the sweep knows a task that was cleared since.
+
         :param announcement: what :func:`~airflow_provider_smartlive.livestream.summary.announce` returned.
         :param link: its page in MetaStudio's console.
         """
+        attempt = {"try_number": self._ti.try_number, "clear_number": self.attempt.clear_number}
         for key, value in (
-            (JOB_KEY, announcement),
+            (JOB_KEY, announcement | attempt),
             (ROOM_ID_KEY, announcement["room_id"]),
             (SmartLiveRoomLink().xcom_key, link),
             # Whoever sees this one finds the others as well.

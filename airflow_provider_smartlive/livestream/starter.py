@@ -5,12 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_smartlive.callbacks.facts import did_not_run, has_own_xcoms, is_over
+from airflow_provider_smartlive.callbacks.facts import (
+    did_not_run,
+    has_own_xcoms,
+    is_over,
+    waits_for_a_worker,
+    was_cleared_while_waiting,
+)
 from airflow_provider_smartlive.callbacks.route import Identity
 from airflow_provider_smartlive.callbacks.table import CallbackTable, JobCallbacks
-from airflow_provider_smartlive.callbacks.waiter import JOB_ID_KEY, ROOM_ID_KEY, XCOM_TABLE_KEY
+from airflow_provider_smartlive.callbacks.waiter import JOB_ID_KEY, JOB_KEY, ROOM_ID_KEY, XCOM_TABLE_KEY
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -192,6 +199,44 @@ class Starter:
     def room_id(self) -> str | None:
         """Return the room of its job, on a worker."""
         return _text(self._pull(ROOM_ID_KEY))
+
+    def was_cleared_while_waiting(self, state: str | None) -> bool:
+        """
+        Tell, on a worker, whether it was cleared while it waited for the end of its job.
+
+        Airflow tells the number of a try only of the last task instance before a logical date. In a run without a
+        logical date that is another one, unless no other run of the DAG has the task in this state.
+
+        :param state: its state; Airflow is asked for more only if it waits for a worker.
+        :raises AirflowRuntimeError: if Airflow cannot tell at the moment.
+        """
+        if not waits_for_a_worker(state):
+            return False
+        from airflow.sdk import TaskInstanceState
+        from airflow.sdk.execution_time import task_runner
+        from airflow.sdk.execution_time.comms import GetDagRun, GetPreviousTI
+
+        comms: Any = task_runner.SUPERVISOR_COMMS
+        run = comms.send(GetDagRun(dag_id=self.dag_id, run_id=self.run_id))
+        later = run.logical_date and run.logical_date + timedelta(microseconds=1)
+        task = comms.send(
+            GetPreviousTI(
+                dag_id=self.dag_id,
+                task_id=self.task_id,
+                map_index=self.map_index,
+                logical_date=later,
+                state=None if later else TaskInstanceState(state),
+            )
+        ).task_instance
+        if task is None or task.run_id != self.run_id:
+            return False
+        return was_cleared_while_waiting(
+            state,
+            self._pull(JOB_KEY),
+            try_number=task.try_number,
+            clear_number=run.clear_number or 0,
+            end_date=task.end_date,
+        )
 
     def generation(self) -> str | None:
         """Return which life of it its callback table belongs to, on a worker; None if there is no table."""

@@ -73,7 +73,7 @@ def reason_to_stop(job: SmartLiveJob, route: Route, task: TaskFacts | None, *, n
         return f"its planned end was at {terms.deadline.isoformat(timespec='seconds')}"
     if task is None:
         return "its task instance is gone" if terms.cancel_on_kill else None
-    if task.max_tries is not None and task.max_tries != route.max_tries:
+    if task.was_cleared or (task.max_tries is not None and task.max_tries != route.max_tries):
         return "its task was cleared and lives on without it"
     if task.generation is not None and task.generation > route.generation:
         return "its task was cleared and has begun anew"

@@ -96,9 +96,11 @@ def _find_task(identity: Identity) -> TaskFacts | None:
             return None
         raise
     run_goes_on = str(getattr(run_state, "value", run_state)) in ("queued", "running")
+    state = own_state(identity)
     return TaskFacts(
-        own_state(identity),
+        state,
         run_goes_on=run_goes_on,
         job_id=starter.job_id(),
         generation=starter.generation(),
+        was_cleared=starter.was_cleared_while_waiting(state),
     )

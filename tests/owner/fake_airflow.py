@@ -12,6 +12,7 @@ from uuid import UUID
 
 import pytest
 from airflow.sdk._shared.state import TaskScope
+from airflow.sdk.api.datamodels._generated import PreviousTIResponse
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time import comms
 from airflow.sdk.execution_time.context import TaskStateStoreAccessor
@@ -36,6 +37,9 @@ class FakeSupervisor:
     faults: list[BaseException | None] = field(default_factory=list)
     messages: list[Any] = field(default_factory=list)
     on_message: Callable[[Any], None] = lambda message: None
+    #: The run and its task as Airflow describes them to a worker; their other fields do not matter here.
+    run: dict[str, Any] = field(default_factory=dict)
+    task: dict[str, Any] = field(default_factory=dict)
 
     def send(self, msg: Any) -> Any:
         message = msg
@@ -50,6 +54,12 @@ class FakeSupervisor:
                 return comms.XComResult(key=message.key, value=self.xcoms.get(_place(message)))
             case comms.GetTaskStates():
                 return comms.TaskStatesResult(task_states=self._states_of(message))
+            case comms.GetDagRunState():
+                return comms.DagRunStateResult(state="running")
+            case comms.GetDagRun():
+                return comms.DagRunResult.model_construct(**self.run)
+            case comms.GetPreviousTI():
+                return comms.PreviousTIResult(task_instance=self._task_before(message))
             case comms.GetTaskStateStore():
                 if message.key in self.store:
                     return comms.TaskStateStoreResult(value=self.store[message.key])
@@ -79,6 +89,17 @@ class FakeSupervisor:
             if message.map_index is not None:
                 found = {name: state for name, state in found.items() if name not in message.task_ids}
         return {RUN: found} if found else {}
+
+    def _task_before(self, message: comms.GetPreviousTI) -> PreviousTIResponse | None:
+        """Return the task instance of the last run before a logical date; of the last run if none is given."""
+        found = PreviousTIResponse(**{"task_id": TASK, "dag_id": DAG, "run_id": RUN} | self.task)
+        logical_date = found.logical_date
+        is_before = message.logical_date is None or (
+            logical_date is not None and logical_date < message.logical_date
+        )
+        is_asked_for = message.state is None or message.state == found.state
+        same = (message.dag_id, message.task_id, message.map_index) == (DAG, TASK, found.map_index)
+        return found if is_before and is_asked_for and same else None
 
     def xcom(self, key: str, task_id: str = TASK, map_index: int = -1) -> Any:
         return self.xcoms.get((task_id, map_index, key))

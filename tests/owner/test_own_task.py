@@ -106,10 +106,12 @@ def test_discarding_without_a_store_is_no_error(supervisor: FakeSupervisor) -> N
 
 def test_the_job_is_published_for_others(supervisor: FakeSupervisor) -> None:
     announcement = {"job_id": JOB, "room_id": ROOM, "planned_end": None}
-    OwnTask(a_context(supervisor, map_index=2)).publish(announcement, "https://console.example.com")
+    context = a_context(supervisor, map_index=2, try_number=3, clear_number=1)
+    OwnTask(context).publish(announcement, "https://console.example.com")
     starter = Starter(DAG, RUN, TASK, 2)
     assert (starter.job_id(), starter.room_id()) == (JOB, ROOM)
-    assert supervisor.xcom("smartlive_job", map_index=2) == announcement
+    told = {"try_number": 3, "clear_number": 1}
+    assert supervisor.xcom("smartlive_job", map_index=2) == announcement | told
     assert supervisor.xcom("smartlive_room_link", map_index=2) == "https://console.example.com"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.callbacks.facts import TaskFacts
+from airflow_provider_smartlive.callbacks.facts import TaskFacts, was_cleared_while_waiting
 from airflow_provider_smartlive.callbacks.route import Identity, JobTerms, Route, issue
 from airflow_provider_smartlive.livestream.sweep import unwanted
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
@@ -176,6 +176,53 @@ def test_a_job_whose_task_cannot_be_looked_up_is_left_alone_and_saves_no_other()
 def test_a_task_that_its_scheduler_lost_looks_for_its_job_when_it_starts_anew() -> None:
     """A new scheduler resets what a dead one had running: no state, and the same generation."""
     assert reason(job(), TaskFacts(None, run_goes_on=True, max_tries=2)) is None
+
+
+@pytest.mark.parametrize("terms", [{}, {"cancel_on_kill": False}])
+def test_a_job_whose_task_was_cleared_while_it_waited_is_not(terms: dict[str, Any]) -> None:
+    """It is ``scheduled`` at once, with the XComs of its last life until a worker has it, which a full pool delays."""
+    cleared = TaskFacts("scheduled", run_goes_on=True, max_tries=2, job_id=JOB_ID, was_cleared=True)
+    assert reason(job(**terms), cleared) == "its task was cleared and lives on without it"
+
+
+SAID = {"try_number": 1, "clear_number": 0}
+
+
+@pytest.mark.parametrize(
+    ("state", "said", "try_number", "clear_number", "end_date", "was_cleared"),
+    [
+        ("scheduled", SAID, 2, 1, None, True),
+        ("queued", SAID, 2, 1, None, True),
+        # Resumed in the same try, and another task of the run was cleared.
+        ("queued", SAID, 1, 1, None, False),
+        # Reset by a new scheduler.
+        ("scheduled", SAID, 2, 0, None, False),
+        # Ended: it waits for a retry, which takes up the job, or was cleared after it had seen to its job.
+        ("scheduled", SAID, 2, 1, NOW, False),
+        # Its new try sees to the job of the last one.
+        ("running", SAID, 2, 1, None, False),
+        ("deferred", SAID, 2, 1, None, False),
+        # It may not be scheduled for long; its trigger has stopped its job.
+        (None, SAID, 1, 1, None, False),
+        # Not known.
+        ("scheduled", None, 2, 1, None, False),
+        ("scheduled", {"job_id": JOB_ID}, 2, 1, None, False),
+        ("scheduled", {"try_number": "1", "clear_number": None}, 2, 1, None, False),
+        ("scheduled", "s3://xcoms/1", 2, 1, None, False),
+    ],
+)
+def test_what_tells_a_clear_from_a_resume_and_a_retry(
+    state: str | None,
+    said: object,
+    try_number: int,
+    clear_number: int,
+    end_date: datetime | None,
+    was_cleared: bool,
+) -> None:
+    found = was_cleared_while_waiting(
+        state, said, try_number=try_number, clear_number=clear_number, end_date=end_date
+    )
+    assert found is was_cleared
 
 
 def test_a_cleared_task_of_a_run_that_is_over_starts_nothing() -> None:

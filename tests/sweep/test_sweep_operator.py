@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time import comms
-from fake_airflow import DAG, RUN, FakeSupervisor, a_context
+from fake_airflow import DAG, RUN, TASK, FakeSupervisor, a_context, api_error
 from fake_metastudio import ROOM, FakeJob, FakeMetaStudio
+from virtual_time import NOON
 
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.callbacks.facts import TaskFacts
 from airflow_provider_smartlive.callbacks.route import Identity, Route, issue
 from airflow_provider_smartlive.client.connection import MissingConnectionError
 from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError
+from airflow_provider_smartlive.livestream.starter import Starter
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
 from airflow_provider_smartlive.metastudio.errors import AuthenticationError, PermissionDenied
 from airflow_provider_smartlive.metastudio.start import StartJobRequest
@@ -139,3 +142,78 @@ def test_a_wrong_key_fails_for_good(metastudio: FakeMetaStudio, supervisor: Fake
     metastudio.down = AuthenticationError("Verify aksk signature fail", error_code="APIGW.0301")
     with pytest.raises(AirflowFailException, match="Check login and password"):
         sweep(supervisor)
+
+
+# -- cleared while it waited, in a full pool
+
+
+@pytest.mark.parametrize(
+    ("said", "task", "clear_number", "is_stopped"),
+    [
+        ({"try_number": 1, "clear_number": 0}, {"try_number": 2}, 1, True),
+        ({"try_number": 1, "clear_number": 0}, {"try_number": 1}, 1, False),
+        ({"try_number": 1, "clear_number": 0}, {"try_number": 2}, 0, False),
+        ({"try_number": 1, "clear_number": 0}, {"try_number": 2, "end_date": NOON}, 1, False),
+        (None, {"try_number": 2}, 1, False),
+    ],
+    ids=["cleared", "resumed", "reset", "retried", "unknown"],
+)
+@pytest.mark.parametrize("logical_date", [NOON, None])
+@pytest.mark.parametrize("state", ["scheduled", "queued"])
+def test_a_task_that_was_cleared_and_waits_for_a_worker(
+    metastudio: FakeMetaStudio,
+    supervisor: FakeSupervisor,
+    said: dict[str, int] | None,
+    task: dict[str, Any],
+    clear_number: int,
+    is_stopped: bool,
+    logical_date: datetime | None,
+    state: str,
+) -> None:
+    """Its job streams on until the new try runs, for nobody."""
+    job = started(metastudio, task_id=TASK)
+    supervisor.states = {TASK: state}
+    supervisor.xcoms[TASK, -1, "smartlive_job"] = said
+    supervisor.run = {"logical_date": logical_date, "clear_number": clear_number}
+    supervisor.task = {"state": state, "logical_date": logical_date} | task
+    assert [found["reason"] for found in sweep(supervisor)] == (
+        ["its task was cleared and lives on without it"] if is_stopped else []
+    )
+    assert metastudio.running == ([] if is_stopped else [job.job_id])
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        {"state": "scheduled", "logical_date": NOON - timedelta(days=1)},  # of the run before it
+        {"state": "running", "logical_date": None},
+    ],
+)
+def test_another_run_says_nothing_of_a_task(supervisor: FakeSupervisor, task: dict[str, Any]) -> None:
+    supervisor.xcoms[TASK, -1, "smartlive_job"] = {"try_number": 1, "clear_number": 0}
+    supervisor.run = {"logical_date": task["logical_date"] and NOON, "clear_number": 1}
+    supervisor.task = {"try_number": 2, "run_id": "another"} | task
+    assert not Starter(DAG, RUN, TASK).was_cleared_while_waiting("scheduled")
+
+
+@pytest.mark.parametrize("state", [None, "running", "deferred", "up_for_retry", "success", "failed"])
+def test_airflow_is_asked_for_more_only_of_tasks_that_wait_for_a_worker(
+    supervisor: FakeSupervisor, state: str | None
+) -> None:
+    assert not Starter(DAG, RUN, TASK).was_cleared_while_waiting(state)
+    assert supervisor.messages == []
+
+
+def test_while_airflow_cannot_tell_the_job_goes_on(
+    metastudio: FakeMetaStudio, supervisor: FakeSupervisor
+) -> None:
+    job = started(metastudio, task_id=TASK)
+    supervisor.states = {TASK: "scheduled"}
+
+    def fail(message: Any) -> None:
+        if isinstance(message, comms.GetDagRun):
+            raise api_error()
+
+    supervisor.on_message = fail
+    assert sweep(supervisor) == []
+    assert metastudio.running == [job.job_id]
