@@ -1,9 +1,9 @@
 """
-What a signal means: the policy of the whole provider, as one pure table.
+What becomes of a job: the policy of the whole provider, as two pure tables.
 
-A *signal* is what woke the owner of a job (the task that started it). A *sight* is what MetaStudio says about
-the job at that moment. :func:`decide` maps both to what the owner does; nothing else in the package decides
-that.
+:func:`decide` says what the task that owns a job does when it is woken, by what woke it and by what MetaStudio says
+about the job (a *sight*). :func:`decide_kill` says whether a job ends with its task. Nothing else in the package
+decides either.
 """
 
 from __future__ import annotations
@@ -12,55 +12,25 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Signal(StrEnum):
-    """What made the owner look."""
+class WakeSource(StrEnum):
+    """What woke a waiting task, as it stands in the event that resumes it and in the task's result."""
 
-    #: A callback: the link of every output that is known is over.
-    END = "end"
-    #: Nothing was pushed; the slow poll behind the callbacks asked.
+    #: END of every output that is known was called back.
+    CALLBACK = "callback"
+    #: The same, found in the table by the trigger's first read.
+    FIRST_READ = "first-read"
+    #: Nothing was called back; the slow poll behind the callbacks asked.
     RECONCILIATION = "reconciliation"
     #: ``stop_at`` or ``max_duration``: the planned end.
     DEADLINE = "deadline"
     #: ``execution_timeout`` of the task.
     TIMEOUT = "timeout"
     #: MetaStudio did not finish the job within ``end_grace`` after END.
-    GRACE_OVER = "grace_over"
-    #: The stream was interrupted for longer than ``fail_on_disconnect_longer_than``.
-    DISCONNECTED = "disconnected"
-    #: Somebody ended the task: marked it, cleared it, stopped or deleted its run.
-    KILL = "kill"
-    #: The trigger was cancelled although its task still waits: a hand-over, a restart, a stall.
-    HAND_OVER = "hand_over"
-
-
-class WakeSource(StrEnum):
-    """What woke a waiting task, as it stands in the event that resumes it and in the task's result."""
-
-    CALLBACK = "callback"
-    #: A callback too, found in the table by the trigger's first read.
-    FIRST_READ = "first-read"
-    RECONCILIATION = "reconciliation"
-    DEADLINE = "deadline"
-    TIMEOUT = "timeout"
     GRACE_OVER = "grace-over"
+    #: The stream was interrupted for longer than ``fail_on_disconnect_longer_than``.
     DISCONNECTED = "disconnected"
     #: MetaStudio was unreachable, or refused us, for longer than ``failure_budget``.
     BUDGET_OVER = "budget-over"
-
-    @property
-    def signal(self) -> Signal:
-        """What it means to the owner."""
-        return _SIGNALS.get(self, Signal.RECONCILIATION)
-
-
-_SIGNALS = {
-    WakeSource.CALLBACK: Signal.END,
-    WakeSource.FIRST_READ: Signal.END,
-    WakeSource.DEADLINE: Signal.DEADLINE,
-    WakeSource.TIMEOUT: Signal.TIMEOUT,
-    WakeSource.GRACE_OVER: Signal.GRACE_OVER,
-    WakeSource.DISCONNECTED: Signal.DISCONNECTED,
-}
 
 
 class Sight(StrEnum):
@@ -78,6 +48,11 @@ class Sight(StrEnum):
     #: MetaStudio refuses our credentials.
     REFUSED = "refused"
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the job no longer runs. One that MetaStudio does not know does not run."""
+        return self in (Sight.SUCCEED, Sight.FAILED, Sight.BLOCKED, Sight.NOT_FOUND)
+
 
 class Action(StrEnum):
     """What the owner does."""
@@ -91,9 +66,6 @@ class Action(StrEnum):
     WAIT_FOR_FINISH = "wait_for_finish"
     STOP_AND_FINISH = "stop_and_finish"
     STOP_AND_FAIL = "stop_and_fail"
-    #: Stop and confirm; the task's own result is decided elsewhere.
-    STOP = "stop"
-    NOTHING = "nothing"
 
 
 @dataclass(frozen=True)
@@ -110,7 +82,7 @@ class Verdict:
 
 
 def decide(
-    signal: Signal,
+    source: WakeSource,
     sight: Sight,
     *,
     ended: bool = False,
@@ -122,7 +94,7 @@ def decide(
     """
     Return what the owner of a job does.
 
-    :param signal: what made it look.
+    :param source: what woke it.
     :param sight: what MetaStudio says about the job.
     :param ended: whether callbacks have shown END on every output that is known.
     :param still_streams: whether the stream went on after END by MetaStudio's own figures (:func:`went_on`).
@@ -130,25 +102,21 @@ def decide(
         ``failure_budget``.
     :param leave_running: whether a job that does not finish after END is left to MetaStudio instead of being
         stopped (``stop_after_end=False``).
-    :param stopped: whether the job was stopped for this signal already: its end is then no surprise, and is judged
+    :param stopped: whether the job was stopped for this reason already: its end is then no surprise, and is judged
         as if it still ran.
     """
-    if signal is Signal.HAND_OVER:
-        return Verdict(Action.NOTHING, "the task still waits; another triggerer goes on")
-    is_our_doing = stopped and sight in _STOPPED.get(signal, ())
-    if sight in _OVER and not is_our_doing:
-        return _over(signal, sight, ended)
-    if signal is Signal.KILL:
-        return Verdict(Action.STOP, "the task was ended from outside")
-    if signal is Signal.TIMEOUT:
+    is_our_doing = stopped and sight in _STOPPED.get(source, ())
+    if sight.is_over and not is_our_doing:
+        return _over(sight, ended)
+    if source is WakeSource.TIMEOUT:
         return Verdict(Action.STOP_AND_FAIL, "execution_timeout was reached")
-    if signal is Signal.DEADLINE:
+    if source is WakeSource.DEADLINE:
         return Verdict(Action.STOP_AND_FINISH, "stopped as planned")
-    if signal is Signal.DISCONNECTED:
+    if source is WakeSource.DISCONNECTED:
         return Verdict(Action.STOP_AND_FAIL, "the stream was interrupted for too long")
     if sight in (Sight.UNKNOWN, Sight.REFUSED):
         return _unclear(sight, ended, budget_over)
-    if signal is Signal.GRACE_OVER and ended:
+    if source is WakeSource.GRACE_OVER and ended:
         if still_streams:
             return Verdict(
                 Action.WAIT_FOR_FINISH, "END was called back, but MetaStudio's figures do not show it"
@@ -161,21 +129,17 @@ def decide(
     return Verdict(Action.WAIT, "the stream goes on")
 
 
-_OVER = {Sight.SUCCEED, Sight.FAILED, Sight.BLOCKED, Sight.NOT_FOUND}
-
 #: For what a job is stopped without anybody's decision, and what MetaStudio may say of it then: the state after a stop
 #: is not documented. A planned end that it calls a failure is no reason to begin the show again.
 _STOPPED = {
-    Signal.DEADLINE: {Sight.SUCCEED, Sight.FAILED, Sight.NOT_FOUND},
-    Signal.TIMEOUT: {Sight.SUCCEED, Sight.NOT_FOUND},
-    Signal.DISCONNECTED: {Sight.SUCCEED, Sight.NOT_FOUND},
+    WakeSource.DEADLINE: {Sight.SUCCEED, Sight.FAILED, Sight.NOT_FOUND},
+    WakeSource.TIMEOUT: {Sight.SUCCEED, Sight.NOT_FOUND},
+    WakeSource.DISCONNECTED: {Sight.SUCCEED, Sight.NOT_FOUND},
 }
 
 
-def _over(signal: Signal, sight: Sight, ended: bool) -> Verdict:
-    """MetaStudio has no running job: nothing is left to stop, whatever the signal was."""
-    if signal is Signal.KILL:
-        return Verdict(Action.NOTHING, "the job is over already")
+def _over(sight: Sight, ended: bool) -> Verdict:
+    """MetaStudio has no running job: nothing is left to stop, whatever woke the task."""
     if sight is Sight.SUCCEED:
         return Verdict(Action.FINISH, "the job succeeded" if ended else "the job succeeded; END was not seen")
     if sight is Sight.BLOCKED:
@@ -219,14 +183,87 @@ WANTED_TASK_STATES = frozenset(
 )
 
 
-def signal_of_cancel(task_state: str | None) -> Signal:
-    """
-    Tell a kill from a hand-over when a waiting trigger or process is cancelled.
+class KillSeenBy(StrEnum):
+    """Who asks whether a job ends with its task."""
 
-    :param task_state: the state of the own task instance, or None if there is none any more or it was
-        cleared.
+    #: The trigger that waits for the task. Airflow cancels it for a resume and for a stalled triggerer as well.
+    TRIGGER = "trigger"
+    #: A process of the task that is told to end: its task may have been ended, or its worker shuts down.
+    WORKER = "worker"
+    #: A process that is about to leave a running job, to defer or to return, and was told nothing.
+    LEAVING = "leaving"
+    SWEEP = "sweep"
+
+
+@dataclass(frozen=True)
+class KillVerdict:
     """
-    return Signal.HAND_OVER if task_state in WANTED_TASK_STATES else Signal.KILL
+    Whether a job ends with its task, and why.
+
+    :param stops: whether the job is stopped.
+    :param reason: a short sentence.
+    """
+
+    stops: bool
+    reason: str
+
+
+def may_end_with_task(*, cancel_on_kill: bool, time_is_over: bool = False) -> bool:
+    """
+    Tell whether the end of its task may stop a job at all, whatever the task's state is.
+
+    :param cancel_on_kill: the task's argument. False keeps the job until its time is over, and not longer.
+    :param time_is_over: whether the job is due to be stopped anyway.
+    """
+    return cancel_on_kill or time_is_over
+
+
+def decide_kill(
+    seen_by: KillSeenBy,
+    task_state: str | None,
+    *,
+    cancel_on_kill: bool = True,
+    time_is_over: bool = False,
+    resumed: bool = False,
+    is_last_try: bool = False,
+    waits: bool = True,
+    run_goes_on: bool = False,
+) -> KillVerdict:
+    """
+    Return whether a job that runs is stopped because of what became of its task.
+
+    :param seen_by: who asks.
+    :param task_state: the state of the task instance that owns the job; None if there is none any more, or it was
+        cleared.
+    :param cancel_on_kill: the task's argument.
+    :param time_is_over: whether the job is due to be stopped anyway.
+    :param resumed: whether the process that is told to end goes on after a deferral.
+    :param is_last_try: whether no retry is left after this try.
+    :param waits: whether the task sees to the end of its job.
+    :param run_goes_on: whether the run of the task is not over, so that a task without a state will run.
+    """
+    if not may_end_with_task(cancel_on_kill=cancel_on_kill, time_is_over=time_is_over):
+        return KillVerdict(False, "the job was to outlive its task")
+    if seen_by is KillSeenBy.WORKER and task_state == "running":
+        return _worker_ends(resumed, is_last_try)
+    if seen_by in (KillSeenBy.WORKER, KillSeenBy.LEAVING) and task_state == "restarting":
+        return KillVerdict(True, "the task was cleared while it ran, and begins anew")
+    if seen_by is KillSeenBy.SWEEP and task_state == "success" and not waits:
+        return KillVerdict(False, "the end of the job is a tear-down's, or another DAG's")
+    if seen_by is KillSeenBy.SWEEP and task_state is None and run_goes_on:
+        return KillVerdict(False, "the task looks for its job when it starts")
+    if task_state in WANTED_TASK_STATES:
+        return KillVerdict(False, "the task goes on")
+    return KillVerdict(True, "the task was ended from outside")
+
+
+def _worker_ends(resumed: bool, is_last_try: bool) -> KillVerdict:
+    """The process is told to end, and its task is not: only a retry, or another process, will own the job."""
+    if resumed:
+        return KillVerdict(False, "another process may have the task")
+    if is_last_try:
+        return KillVerdict(True, "the worker ends, and no retry is left")
+    return KillVerdict(False, "the worker ends, and a retry takes up the job")
 
 
 class Progress(StrEnum):
@@ -253,7 +290,7 @@ def progress(target_state: str, sight: Sight, *, seen: bool, streamed: bool) -> 
     """
     if seen:
         return Progress.REACHED
-    over = sight in _OVER
+    over = sight.is_over
     if target_state == "END":
         if over and sight is not Sight.NOT_FOUND and (streamed or sight is Sight.SUCCEED):
             return Progress.REACHED

@@ -23,7 +23,7 @@ from airflow_provider_smartlive.callbacks.waiter import (
     XCOM_TABLE_KEY,
     Wake,
 )
-from airflow_provider_smartlive.lifecycle import Signal, signal_of_cancel
+from airflow_provider_smartlive.lifecycle import KillSeenBy, decide_kill
 from airflow_provider_smartlive.links import SmartLiveRoomLink
 from airflow_provider_smartlive.livestream.airflow_api import API_PAUSES, ask
 from airflow_provider_smartlive.livestream.record import Attempt, JobRecord
@@ -216,7 +216,8 @@ class OwnTask:
 
     def is_ended_meanwhile(self) -> bool:
         """Tell, in a process that was told nothing, whether its task was ended, cleared or deleted meanwhile."""
-        return _is_ended(self._ask(lambda: own_state(self.identity)))
+        state = self._ask(lambda: own_state(self.identity))
+        return decide_kill(KillSeenBy.LEAVING, state).stops
 
     def is_ended_from_outside(self) -> bool:
         """
@@ -229,18 +230,13 @@ class OwnTask:
         was its worker that shut down, in the second or two of its life, the backstops are left.
         """
         state = self._ask(lambda: own_state(self.identity), pauses=KILL_PAUSES)
-        if state == "running":
-            return not self._resumed and self.is_last_try
-        return _is_ended(state)
+        return decide_kill(
+            KillSeenBy.WORKER, state, resumed=self._resumed, is_last_try=self.is_last_try
+        ).stops
 
     def _ask(self, action: Callable[[], T], *, pauses: Sequence[float] = API_PAUSES) -> T:
         """Do something by way of Airflow's API, whose passing faults must not end a livestream."""
         return ask(action, sleep=self._sleep, pauses=pauses)
-
-
-def _is_ended(state: str | None) -> bool:
-    """A task that is cleared while it runs is ``restarting``: it wants to start anew."""
-    return state == "restarting" or signal_of_cancel(state) is Signal.KILL
 
 
 def own_state(task: Identity) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.sdk.observability import stats
@@ -16,7 +16,7 @@ from airflow_provider_smartlive.exceptions import (
     SmartLiveKilledError,
     SmartLiveTimeoutError,
 )
-from airflow_provider_smartlive.lifecycle import Action, Sight, Signal, Verdict, WakeSource, decide, went_on
+from airflow_provider_smartlive.lifecycle import Action, Sight, Verdict, WakeSource, decide, went_on
 from airflow_provider_smartlive.livestream.sighting import REFUSED_PAUSE, Sighting
 from airflow_provider_smartlive.livestream.stop import is_over, look, stop_and_confirm
 from airflow_provider_smartlive.livestream.summary import summarise
@@ -111,7 +111,7 @@ class Owner:
         self._log_changes(callbacks)
         sighting = self._look()
         verdict = decide(
-            source.signal if stopped else self._signal(source, callbacks),
+            source if stopped else self._source_by_now(source, callbacks),
             sighting.sight,
             ended=self.has_ended(callbacks),
             still_streams=self._still_streams(sighting),
@@ -124,10 +124,10 @@ class Owner:
         stats.incr("smartlive.resumed", tags={"source": str(source)})
         return self._act(verdict, sighting, callbacks, source)
 
-    def _signal(self, source: WakeSource, callbacks: JobCallbacks | None) -> Signal:
+    def _source_by_now(self, source: WakeSource, callbacks: JobCallbacks | None) -> WakeSource:
         """Return what a wake-up means by now: an interrupted stream may have come back."""
         back = source is WakeSource.DISCONNECTED and self.due(callbacks) is None
-        return Signal.RECONCILIATION if back else source.signal
+        return WakeSource.RECONCILIATION if back else source
 
     def _act(
         self, verdict: Verdict, sighting: Sighting, callbacks: JobCallbacks | None, source: WakeSource
@@ -153,8 +153,8 @@ class Owner:
                 raise SmartLiveJobBlockedError(self._failure(verdict, sighting))
             case Action.FINISH:
                 pass
-            case _:
-                raise AssertionError(f"the owner of a job cannot {verdict.action}")
+            case unknown:
+                assert_never(unknown)
         return self._summary(verdict.reason, source, sighting, callbacks)
 
     def _look(self) -> Sighting:

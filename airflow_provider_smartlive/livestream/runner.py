@@ -26,7 +26,7 @@ from airflow_provider_smartlive.exceptions import (
     SmartLiveKilledError,
     SmartLiveTimeoutError,
 )
-from airflow_provider_smartlive.lifecycle import WakeSource
+from airflow_provider_smartlive.lifecycle import WakeSource, may_end_with_task
 from airflow_provider_smartlive.livestream.owner import Owner
 from airflow_provider_smartlive.livestream.record import JobRecord
 from airflow_provider_smartlive.livestream.rivals import rival_warnings
@@ -307,7 +307,7 @@ class LivestreamRunner:
     # -- the end of the process
 
     def _leave(self, owner: Owner) -> None:
-        if owner.limits.cancel_on_kill:
+        if may_end_with_task(cancel_on_kill=owner.limits.cancel_on_kill):
             owner.leave()
 
     def _honour_kill(self) -> None:

@@ -148,7 +148,7 @@ async def stop_and_confirm_async(
 
 def is_over(sighting: Sighting) -> bool:
     """Whether MetaStudio says that the job no longer runs. A job that it does not know does not run."""
-    return sighting.sight in (Sight.SUCCEED, Sight.FAILED, Sight.BLOCKED, Sight.NOT_FOUND)
+    return sighting.sight.is_over
 
 
 def _look(room_id: str, job_id: str, *, may_lag: bool) -> _Steps[Sighting]:

@@ -12,7 +12,7 @@ from airflow.sdk.timezone import utcnow
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.callbacks.facts import TaskFacts
 from airflow_provider_smartlive.callbacks.route import Identity, Route
-from airflow_provider_smartlive.lifecycle import Signal, signal_of_cancel
+from airflow_provider_smartlive.lifecycle import KillSeenBy, decide_kill
 from airflow_provider_smartlive.livestream.ownership import route_of
 from airflow_provider_smartlive.metastudio.ids import same_id
 
@@ -72,19 +72,19 @@ def reason_to_stop(job: SmartLiveJob, route: Route, task: TaskFacts | None, *, n
         # Whatever the task waits for: in a paused DAG, or one whose file is gone, it may wait for ever.
         return f"its planned end was at {terms.deadline.isoformat(timespec='seconds')}"
     if task is None:
-        return "its task instance is gone" if terms.cancel_on_kill else None
+        gone = decide_kill(KillSeenBy.SWEEP, None, cancel_on_kill=terms.cancel_on_kill)
+        return "its task instance is gone" if gone.stops else None
     if task.was_cleared or (task.max_tries is not None and task.max_tries != route.max_tries):
         return "its task was cleared and lives on without it"
     if task.generation is not None and task.generation > route.generation:
         return "its task was cleared and has begun anew"
     if task.job_id is not None and not same_id(task.job_id, job.job_id):
         return "its task has another job"
-    if task.state == "success" and not terms.waits:
-        # Its end is somebody else's: a tear-down of its run, or a stop in another DAG.
-        return None
-    if task.state is None and task.run_goes_on:
-        # Reset by a new scheduler, or cleared: it looks for its job itself when it starts.
-        return None
-    if signal_of_cancel(task.state) is Signal.KILL and terms.cancel_on_kill:
-        return f"its task is {task.state or 'cleared'}"
-    return None
+    verdict = decide_kill(
+        KillSeenBy.SWEEP,
+        task.state,
+        cancel_on_kill=terms.cancel_on_kill,
+        waits=terms.waits,
+        run_goes_on=task.run_goes_on,
+    )
+    return f"its task is {task.state or 'cleared'}" if verdict.stops else None

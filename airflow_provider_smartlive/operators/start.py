@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, cast
 
 from airflow.sdk import BaseOperator
 
+from airflow_provider_smartlive.lifecycle import may_end_with_task
 from airflow_provider_smartlive.links import SmartLiveRoomLink
 
 if TYPE_CHECKING:
@@ -196,7 +197,7 @@ class StartSmartLiveJobOperator(BaseOperator):
 
     def on_kill(self) -> None:
         """Stop the job if the task was ended from outside; a process that only lost its task leaves it alone."""
-        if self.cancel_on_kill:
+        if may_end_with_task(cancel_on_kill=self.cancel_on_kill):
             self._kill.pull(at_once=self._runner is not None and self._runner.owner is not None)
 
     def _run(self, context: Context, *, resumed: bool = False) -> LivestreamRunner:

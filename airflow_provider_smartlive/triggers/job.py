@@ -14,11 +14,12 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_provider_smartlive.callbacks.waiter import STOP_KEY, Wake
 from airflow_provider_smartlive.lifecycle import (
     Action,
+    KillSeenBy,
     Sight,
-    Signal,
     WakeSource,
     decide,
-    signal_of_cancel,
+    decide_kill,
+    may_end_with_task,
 )
 from airflow_provider_smartlive.livestream.own_trigger import (
     LONGEST_PAUSE,
@@ -248,7 +249,9 @@ class SmartLiveJobTrigger(BaseTrigger):
         over = lost_since is not None and utcnow() - lost_since >= timedelta(
             seconds=self.limits.failure_budget
         )
-        verdict = decide(Signal.RECONCILIATION, sighting.sight, ended=self.wait.is_ending, budget_over=over)
+        verdict = decide(
+            WakeSource.RECONCILIATION, sighting.sight, ended=self.wait.is_ending, budget_over=over
+        )
         if verdict.action in (Action.WAIT, Action.WAIT_FOR_FINISH):
             return None
         return WakeSource.BUDGET_OVER if over else WakeSource.RECONCILIATION
@@ -324,16 +327,21 @@ class SmartLiveJobTrigger(BaseTrigger):
         Airflow also calls this for a task that a callback resumed, and on every trigger of a triggerer that
         stalled and lost them to another one: the state of the own task instance tells them apart.
         """
-        # ``cancel_on_kill=False`` leaves a job until its time is over, and not longer.
         moment = self.wait.next_moment()
-        is_over_time = moment is not None and moment[0] <= utcnow() and moment[1] in _STOPPING
-        if self.limits.cancel_on_kill or is_over_time:
-            await uninterrupted(self._honour_kill())
+        terms = {
+            "cancel_on_kill": self.limits.cancel_on_kill,
+            "time_is_over": moment is not None and moment[0] <= utcnow() and moment[1] in _STOPPING,
+        }
+        if may_end_with_task(**terms):
+            await uninterrupted(self._honour_kill(**terms))
 
-    async def _honour_kill(self) -> None:
+    async def _honour_kill(self, *, cancel_on_kill: bool, time_is_over: bool) -> None:
         state = await insist(self, lambda: own_state_async(own_task(self)), budget=KILL_BUDGET)
         job_id = self.wait.job_id
-        if signal_of_cancel(state) is Signal.HAND_OVER:
+        verdict = decide_kill(
+            KillSeenBy.TRIGGER, state, cancel_on_kill=cancel_on_kill, time_is_over=time_is_over
+        )
+        if not verdict.stops:
             # Airflow has just written that a user cancelled the trigger, whatever the reason was.
             self.log.info("The task goes on (it is %s): job %s is left alone.", state, job_id)
             return

@@ -5,15 +5,17 @@ from __future__ import annotations
 import inspect
 import itertools
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.utils.state import TaskInstanceState
 
 from airflow_provider_smartlive.callbacks.table import JobCallbacks, StreamRow
 from airflow_provider_smartlive.cli.definition import get_commands
-from airflow_provider_smartlive.lifecycle import Sight, Signal, WakeSource, decide
+from airflow_provider_smartlive.lifecycle import KillSeenBy, Sight, WakeSource, decide, decide_kill
 from airflow_provider_smartlive.livestream.owner import Owner
 from airflow_provider_smartlive.livestream.summary import summarise
 from airflow_provider_smartlive.livestream.wait_state import WaitState
@@ -53,23 +55,23 @@ AND = {
 FLAGS = tuple(inspect.signature(decide).parameters)[3:]
 
 
-def fits(row: list[str], signal: str, sight: str, ended: bool, given: dict[str, bool]) -> bool:
+def fits(row: list[str], source: str, sight: str, ended: bool, given: dict[str, bool]) -> bool:
     woken_by, says, end_seen, more, *_ = row
     return (
-        (not woken_by or signal == woken_by)
+        (not woken_by or source == woken_by)
         and (not says or sight in says.split(", "))
         and (not end_seen or ended == (end_seen == "yes"))
         and AND[more].items() <= given.items()
     )
 
 
-@pytest.mark.parametrize("signal", Signal)
-def test_the_transition_table_is_the_codes(signal: Signal) -> None:
+@pytest.mark.parametrize("source", WakeSource)
+def test_the_transition_table_is_the_codes(source: WakeSource) -> None:
     for sight, ended, *flags in itertools.product(Sight, *[(False, True)] * (1 + len(FLAGS))):
         given = dict(zip(FLAGS, flags, strict=True))
-        row = next(row for row in ROWS if fits(row, signal, sight, ended, given))
-        verdict = decide(signal, sight, ended=ended, **given)
-        assert row[4:] == [verdict.action, verdict.reason], (signal, sight, ended, given)
+        row = next(row for row in ROWS if fits(row, source, sight, ended, given))
+        verdict = decide(source, sight, ended=ended, **given)
+        assert row[4:] == [verdict.action, verdict.reason], (source, sight, ended, given)
 
 
 def test_the_table_knows_every_flag() -> None:
@@ -78,10 +80,57 @@ def test_the_table_knows_every_flag() -> None:
 
 def test_no_row_of_it_is_idle() -> None:
     used = set()
-    for signal, sight, ended, *flags in itertools.product(Signal, Sight, *[(False, True)] * (1 + len(FLAGS))):
+    for source, sight, ended, *flags in itertools.product(
+        WakeSource, Sight, *[(False, True)] * (1 + len(FLAGS))
+    ):
         given = dict(zip(FLAGS, flags, strict=True))
-        used.add(next(n for n, row in enumerate(ROWS) if fits(row, signal, sight, ended, given)))
+        used.add(next(n for n, row in enumerate(ROWS) if fits(row, source, sight, ended, given)))
     assert used == set(range(len(ROWS)))
+
+
+# --- architecture.md: whether a job ends with its task
+
+KILL_ROWS = table(page("architecture.md"), "seen by")
+KILL_AND: dict[str, dict[str, bool]] = {
+    "": {},
+    "cancel_on_kill=False, its time is not over": {"cancel_on_kill": False, "time_is_over": False},
+    "the process has resumed": {"resumed": True},
+    "the last try": {"is_last_try": True},
+    "wait_for_termination=False": {"waits": False},
+    "its run goes on": {"run_goes_on": True},
+}
+KILL_FLAGS = tuple(inspect.signature(decide_kill).parameters)[2:]
+TASK_STATES = (None, *(state.value for state in TaskInstanceState))
+
+
+def kills() -> Iterator[tuple[int, KillSeenBy, str | None, dict[str, bool]]]:
+    """Yield every combination of what can be known, with the number of the row that fits it."""
+    for seen_by, state, *flags in itertools.product(
+        KillSeenBy, TASK_STATES, *[(False, True)] * len(KILL_FLAGS)
+    ):
+        given = dict(zip(KILL_FLAGS, flags, strict=True))
+        for number, (by, states, more, *_) in enumerate(KILL_ROWS):
+            if (
+                (not by or seen_by in by.split(", "))
+                and (not states or (state or "none") in states.split(", "))
+                and KILL_AND[more].items() <= given.items()
+            ):
+                yield number, seen_by, state, given
+                break
+
+
+def test_the_table_of_kills_is_the_codes() -> None:
+    used = set()
+    for number, seen_by, state, given in kills():
+        verdict = decide_kill(seen_by, state, **given)
+        said = ["is stopped" if verdict.stops else "is left", verdict.reason]
+        assert KILL_ROWS[number][3:] == said, (seen_by, state, given)
+        used.add(number)
+    assert used == set(range(len(KILL_ROWS))), "a row is idle"
+
+
+def test_the_table_of_kills_knows_every_flag() -> None:
+    assert sorted(flag for condition in KILL_AND.values() for flag in condition) == sorted(KILL_FLAGS)
 
 
 # --- operators.md

@@ -10,125 +10,124 @@ import pytest
 from airflow_provider_smartlive.lifecycle import (
     WANTED_TASK_STATES,
     Action,
+    KillSeenBy,
     Progress,
     Sight,
-    Signal,
     WakeSource,
     decide,
+    decide_kill,
+    may_end_with_task,
     progress,
-    signal_of_cancel,
     went_on,
 )
 
 OVER = (Sight.SUCCEED, Sight.FAILED, Sight.BLOCKED, Sight.NOT_FOUND)
 UNCLEAR = (Sight.UNKNOWN, Sight.REFUSED)
-#: The signals on which the owner goes on to wait, to finish or to fail.
-AWAKE = tuple(signal for signal in Signal if signal not in (Signal.KILL, Signal.HAND_OVER))
+ANY = tuple(WakeSource)
 
-#: The signals that end a job that may run, whatever MetaStudio says.
-ENDS_ITSELF = (Signal.DEADLINE, Signal.TIMEOUT, Signal.DISCONNECTED, Signal.KILL)
+#: What ends a job that may run, whatever MetaStudio says.
+ENDS_ITSELF = (WakeSource.DEADLINE, WakeSource.TIMEOUT, WakeSource.DISCONNECTED)
+END = (WakeSource.CALLBACK, WakeSource.FIRST_READ)
+ASKED = (WakeSource.RECONCILIATION, WakeSource.BUDGET_OVER)
 
-#: Row of the transition table, as (text, signals, sights, what else is known, what the owner does).
-ROWS: list[tuple[str, tuple[Signal, ...], tuple[Sight, ...], dict[str, Any], Action]] = [
-    ("anything, SUCCEED: finish", AWAKE, (Sight.SUCCEED,), {}, Action.FINISH),
-    ("anything, SUCCEED after END: finish", AWAKE, (Sight.SUCCEED,), {"ended": True}, Action.FINISH),
-    ("anything, FAILED: fail, retry by policy", AWAKE, (Sight.FAILED,), {}, Action.FAIL),
-    ("anything, FAILED after END: fail all the same", AWAKE, (Sight.FAILED,), {"ended": True}, Action.FAIL),
-    ("anything, BLOCKED: fail, no retry", AWAKE, (Sight.BLOCKED,), {}, Action.FAIL_FOR_GOOD),
+#: Row of the transition table, as (text, what woke the owner, sights, what else is known, what the owner does).
+ROWS: list[tuple[str, tuple[WakeSource, ...], tuple[Sight, ...], dict[str, Any], Action]] = [
+    ("anything, SUCCEED: finish", ANY, (Sight.SUCCEED,), {}, Action.FINISH),
+    ("anything, SUCCEED after END: finish", ANY, (Sight.SUCCEED,), {"ended": True}, Action.FINISH),
+    ("anything, FAILED: fail, retry by policy", ANY, (Sight.FAILED,), {}, Action.FAIL),
+    ("anything, FAILED after END: fail all the same", ANY, (Sight.FAILED,), {"ended": True}, Action.FAIL),
+    ("anything, BLOCKED: fail, no retry", ANY, (Sight.BLOCKED,), {}, Action.FAIL_FOR_GOOD),
     (
         "END on all known outputs, active: ending, ask often",
-        (Signal.END, Signal.RECONCILIATION),
+        (*END, *ASKED),
         (Sight.ACTIVE,),
         {"ended": True},
         Action.WAIT_FOR_FINISH,
     ),
     (
         "the ending is over, still active: stop, success",
-        (Signal.GRACE_OVER,),
+        (WakeSource.GRACE_OVER,),
         (Sight.ACTIVE,),
         {"ended": True},
         Action.STOP_AND_FINISH,
     ),
     (
         "the same, told to leave it running: success",
-        (Signal.GRACE_OVER,),
+        (WakeSource.GRACE_OVER,),
         (Sight.ACTIVE,),
         {"ended": True, "leave_running": True},
         Action.FINISH,
     ),
     (
         "the ending is over, but by MetaStudio's figures the stream goes on: END was false, the ending begins anew",
-        (Signal.GRACE_OVER,),
+        (WakeSource.GRACE_OVER,),
         (Sight.ACTIVE,),
         {"ended": True, "still_streams": True},
         Action.WAIT_FOR_FINISH,
     ),
     (
         "the same, told to leave it running: somebody has to own it",
-        (Signal.GRACE_OVER,),
+        (WakeSource.GRACE_OVER,),
         (Sight.ACTIVE,),
         {"ended": True, "still_streams": True, "leave_running": True},
         Action.WAIT_FOR_FINISH,
     ),
     (
         "the ending is over, but a new output has appeared: keep waiting",
-        (Signal.GRACE_OVER,),
+        (WakeSource.GRACE_OVER,),
         (Sight.ACTIVE,),
         {"ended": False},
         Action.WAIT,
     ),
-    ("END on some outputs, active: keep waiting", (Signal.END,), (Sight.ACTIVE,), {}, Action.WAIT),
-    ("reconciliation, active: keep waiting", (Signal.RECONCILIATION,), (Sight.ACTIVE,), {}, Action.WAIT),
-    ("not found, END was seen: success", AWAKE, (Sight.NOT_FOUND,), {"ended": True}, Action.FINISH),
-    ("not found, END was not seen: vanished", AWAKE, (Sight.NOT_FOUND,), {}, Action.FAIL),
+    ("END on some outputs, active: keep waiting", END, (Sight.ACTIVE,), {}, Action.WAIT),
+    ("reconciliation, active: keep waiting", ASKED, (Sight.ACTIVE,), {}, Action.WAIT),
+    ("not found, END was seen: success", ANY, (Sight.NOT_FOUND,), {"ended": True}, Action.FINISH),
+    ("not found, END was not seen: vanished", ANY, (Sight.NOT_FOUND,), {}, Action.FAIL),
     (
         "deadline, may run: stop, success",
-        (Signal.DEADLINE,),
+        (WakeSource.DEADLINE,),
         (Sight.ACTIVE, *UNCLEAR),
         {},
         Action.STOP_AND_FINISH,
     ),
     (
         "execution_timeout, may run: stop, fail",
-        (Signal.TIMEOUT,),
+        (WakeSource.TIMEOUT,),
         (Sight.ACTIVE, *UNCLEAR),
         {},
         Action.STOP_AND_FAIL,
     ),
     (
         "interrupted for too long, may run: stop, fail",
-        (Signal.DISCONNECTED,),
+        (WakeSource.DISCONNECTED,),
         (Sight.ACTIVE, *UNCLEAR),
         {},
         Action.STOP_AND_FAIL,
     ),
-    ("kill, may run: stop", (Signal.KILL,), (Sight.ACTIVE, *UNCLEAR), {}, Action.STOP),
-    ("kill, over: nothing", (Signal.KILL,), OVER, {}, Action.NOTHING),
-    ("cancelled, task still waits: nothing", (Signal.HAND_OVER,), tuple(Sight), {}, Action.NOTHING),
     (
         "transient errors: keep waiting",
-        (Signal.END, Signal.RECONCILIATION, Signal.GRACE_OVER),
+        (*END, *ASKED, WakeSource.GRACE_OVER),
         UNCLEAR,
         {},
         Action.WAIT,
     ),
     (
         "transient errors after END: the ending goes on",
-        (Signal.END, Signal.RECONCILIATION, Signal.GRACE_OVER),
+        (*END, *ASKED, WakeSource.GRACE_OVER),
         UNCLEAR,
         {"ended": True},
         Action.WAIT_FOR_FINISH,
     ),
     (
         "transient errors beyond the budget: fail",
-        (Signal.END, Signal.RECONCILIATION, Signal.GRACE_OVER),
+        (*END, *ASKED, WakeSource.GRACE_OVER),
         (Sight.UNKNOWN,),
         {"budget_over": True},
         Action.FAIL,
     ),
     (
         "authentication refused beyond the budget: fail, saying so",
-        (Signal.END, Signal.RECONCILIATION, Signal.GRACE_OVER),
+        (*END, *ASKED, WakeSource.GRACE_OVER),
         (Sight.REFUSED,),
         {"budget_over": True},
         Action.FAIL_FOR_GOOD,
@@ -137,66 +136,56 @@ ROWS: list[tuple[str, tuple[Signal, ...], tuple[Sight, ...], dict[str, Any], Act
 
 
 @pytest.mark.parametrize(
-    ("signal", "sight", "known", "action"),
+    ("source", "sight", "known", "action"),
     [
-        pytest.param(signal, sight, known, action, id=f"{text} [{signal}, {sight}]")
-        for text, signals, sights, known, action in ROWS
-        for signal, sight in itertools.product(signals, sights)
+        pytest.param(source, sight, known, action, id=f"{text} [{source}, {sight}]")
+        for text, sources, sights, known, action in ROWS
+        for source, sight in itertools.product(sources, sights)
     ],
 )
-def test_row(signal: Signal, sight: Sight, known: dict[str, Any], action: Action) -> None:
-    assert decide(signal, sight, **known).action is action
+def test_row(source: WakeSource, sight: Sight, known: dict[str, Any], action: Action) -> None:
+    assert decide(source, sight, **known).action is action
 
 
-def test_every_signal_and_sight_stand_in_a_row() -> None:
-    covered = {pair for _, signals, sights, _, _ in ROWS for pair in itertools.product(signals, sights)}
-    assert covered == set(itertools.product(Signal, Sight))
+def test_everything_that_wakes_and_every_sight_stand_in_a_row() -> None:
+    covered = {pair for _, sources, sights, _, _ in ROWS for pair in itertools.product(sources, sights)}
+    assert covered == set(itertools.product(WakeSource, Sight))
 
 
 def combinations() -> list[Any]:
     """Return every combination of what can be known."""
     flags = ("ended", "still_streams", "budget_over", "leave_running")
     return [
-        (signal, sight, dict(zip(flags, values, strict=True)))
-        for signal, sight in itertools.product(Signal, Sight)
+        (source, sight, dict(zip(flags, values, strict=True)))
+        for source, sight in itertools.product(WakeSource, Sight)
         for values in itertools.product((False, True), repeat=4)
     ]
 
 
 def test_every_combination_has_a_verdict_with_a_reason() -> None:
-    for signal, sight, known in combinations():
-        assert decide(signal, sight, **known).reason, (signal, sight, known)
-
-
-def test_a_hand_over_never_touches_anything() -> None:
-    for signal, sight, known in combinations():
-        if signal is Signal.HAND_OVER:
-            assert decide(signal, sight, **known).action is Action.NOTHING
+    for source, sight, known in combinations():
+        assert decide(source, sight, **known).reason, (source, sight, known)
 
 
 def test_what_is_over_is_never_stopped_nor_waited_for() -> None:
-    for signal, sight, known in combinations():
+    for source, sight, known in combinations():
         if sight in OVER:
-            action = decide(signal, sight, **known).action
-            assert action in {Action.FINISH, Action.FAIL, Action.FAIL_FOR_GOOD, Action.NOTHING}
+            action = decide(source, sight, **known).action
+            assert action in {Action.FINISH, Action.FAIL, Action.FAIL_FOR_GOOD}
 
 
 def test_a_job_that_may_run_is_left_alone_only_where_somebody_asked_for_it() -> None:
-    for signal, sight, known in combinations():
-        if sight is Sight.ACTIVE and decide(signal, sight, **known).action is Action.FINISH:
-            assert signal is Signal.GRACE_OVER
+    for source, sight, known in combinations():
+        if sight is Sight.ACTIVE and decide(source, sight, **known).action is Action.FINISH:
+            assert source is WakeSource.GRACE_OVER
             assert known["leave_running"]
             assert known["ended"]
 
 
 def test_a_stream_that_goes_on_is_never_stopped_because_of_a_callback() -> None:
-    for signal, sight, known in combinations():
-        if (
-            known["still_streams"]
-            and sight is Sight.ACTIVE
-            and signal not in (*ENDS_ITSELF, Signal.HAND_OVER)
-        ):
-            assert decide(signal, sight, **known).action in {Action.WAIT, Action.WAIT_FOR_FINISH}
+    for source, sight, known in combinations():
+        if known["still_streams"] and sight is Sight.ACTIVE and source not in ENDS_ITSELF:
+            assert decide(source, sight, **known).action in {Action.WAIT, Action.WAIT_FOR_FINISH}
 
 
 @pytest.mark.parametrize(
@@ -216,61 +205,100 @@ def test_whether_a_stream_went_on(before: float, after: float, elapsed: float, e
 
 
 def test_a_planned_or_forced_end_always_stops_what_may_run() -> None:
-    stops = {Action.STOP, Action.STOP_AND_FINISH, Action.STOP_AND_FAIL}
-    for signal, sight, known in combinations():
-        if signal in ENDS_ITSELF and sight not in OVER:
-            assert decide(signal, sight, **known).action in stops
+    stops = {Action.STOP_AND_FINISH, Action.STOP_AND_FAIL}
+    for source, sight, known in combinations():
+        if source in ENDS_ITSELF and sight not in OVER:
+            assert decide(source, sight, **known).action in stops
 
 
 def test_a_passing_fault_never_ends_a_wait() -> None:
-    for signal, sight, known in combinations():
-        if sight in UNCLEAR and not known["budget_over"] and signal not in (*ENDS_ITSELF, Signal.HAND_OVER):
-            assert decide(signal, sight, **known).action in {Action.WAIT, Action.WAIT_FOR_FINISH}
+    for source, sight, known in combinations():
+        if sight in UNCLEAR and not known["budget_over"] and source not in ENDS_ITSELF:
+            assert decide(source, sight, **known).action in {Action.WAIT, Action.WAIT_FOR_FINISH}
 
 
 def test_a_budget_that_is_over_means_nothing_to_a_good_answer() -> None:
-    for signal, sight, known in combinations():
+    for source, sight, known in combinations():
         if sight not in UNCLEAR:
             without = known | {"budget_over": False}
-            assert decide(signal, sight, **known) == decide(signal, sight, **without)
+            assert decide(source, sight, **known) == decide(source, sight, **without)
+
+
+STATES_OVER = ("failed", "success", "removed", "skipped", "upstream_failed")
+EVERYBODY = tuple(KillSeenBy)
+PROCESSES = (KillSeenBy.WORKER, KillSeenBy.LEAVING)
+OTHERS = (KillSeenBy.TRIGGER, KillSeenBy.SWEEP)
+GOES_ON = tuple(sorted(WANTED_TASK_STATES - {"running", "restarting"}))
+
+#: Row of the table of kills, as (text, who asks, states of the task, what else is known, whether the job is stopped).
+KILLS: list[tuple[str, tuple[KillSeenBy, ...], tuple[str | None, ...], dict[str, bool], bool]] = [
+    ("ended from outside: stop", EVERYBODY, STATES_OVER, {}, True),
+    ("cleared or gone: stop", EVERYBODY, (None,), {}, True),
+    ("goes on: leave", EVERYBODY, GOES_ON, {}, False),
+    ("runs, elsewhere: leave", (*OTHERS, KillSeenBy.LEAVING), ("running",), {}, False),
+    ("cleared while it ran: its own process stops", PROCESSES, ("restarting",), {}, True),
+    ("cleared while it ran: leave it to its process", OTHERS, ("restarting",), {}, False),
+    ("a worker ends, a retry is left", (KillSeenBy.WORKER,), ("running",), {}, False),
+    ("a worker ends, no retry", (KillSeenBy.WORKER,), ("running",), {"is_last_try": True}, True),
+    (
+        "resumed twice, the older process ends",
+        (KillSeenBy.WORKER,),
+        ("running",),
+        {"is_last_try": True, "resumed": True},
+        False,
+    ),
+    (
+        "told to outlive its task",
+        EVERYBODY,
+        (None, *STATES_OVER),
+        {"cancel_on_kill": False},
+        False,
+    ),
+    (
+        "told to, but its time is over",
+        EVERYBODY,
+        (None, *STATES_OVER),
+        {"cancel_on_kill": False, "time_is_over": True},
+        True,
+    ),
+    ("started without waiting", (KillSeenBy.SWEEP,), ("success",), {"waits": False}, False),
+    ("the same, but it failed", (KillSeenBy.SWEEP,), ("failed", "skipped"), {"waits": False}, True),
+    ("reset by a new scheduler", (KillSeenBy.SWEEP,), (None,), {"run_goes_on": True}, False),
+    ("cleared while it was deferred", (KillSeenBy.TRIGGER,), (None,), {"run_goes_on": True}, True),
+]
 
 
 @pytest.mark.parametrize(
-    ("source", "signal"),
+    ("seen_by", "state", "known", "stops"),
     [
-        (WakeSource.CALLBACK, Signal.END),
-        (WakeSource.FIRST_READ, Signal.END),
-        (WakeSource.RECONCILIATION, Signal.RECONCILIATION),
-        (WakeSource.DEADLINE, Signal.DEADLINE),
-        (WakeSource.TIMEOUT, Signal.TIMEOUT),
-        (WakeSource.GRACE_OVER, Signal.GRACE_OVER),
-        (WakeSource.DISCONNECTED, Signal.DISCONNECTED),
-        (WakeSource.BUDGET_OVER, Signal.RECONCILIATION),
+        pytest.param(seen_by, state, known, stops, id=f"{text} [{seen_by}, {state}]")
+        for text, who, states, known, stops in KILLS
+        for seen_by, state in itertools.product(who, states)
     ],
 )
-def test_what_a_wake_up_means(source: WakeSource, signal: Signal) -> None:
-    assert source.signal is signal
+def test_row_of_kills(seen_by: KillSeenBy, state: str | None, known: dict[str, bool], stops: bool) -> None:
+    assert decide_kill(seen_by, state, **known).stops is stops
 
 
-def test_every_wake_up_means_something() -> None:
-    assert {source.signal for source in WakeSource} <= set(Signal)
+def test_everybody_and_every_state_stand_in_a_row_of_kills() -> None:
+    covered = {pair for _, who, states, _, _ in KILLS for pair in itertools.product(who, states)}
+    assert covered == set(itertools.product(KillSeenBy, (None, *STATES_OVER, *WANTED_TASK_STATES)))
 
 
-@pytest.mark.parametrize("state", sorted(WANTED_TASK_STATES))
-def test_a_task_that_still_wants_its_job_was_not_killed(state: str) -> None:
-    assert signal_of_cancel(state) is Signal.HAND_OVER
-
-
-@pytest.mark.parametrize("state", [None, "failed", "success", "removed", "skipped", "upstream_failed"])
-def test_a_task_that_is_over_cleared_or_gone_was_killed(state: str | None) -> None:
-    assert signal_of_cancel(state) is Signal.KILL
+@pytest.mark.parametrize(
+    ("cancel_on_kill", "time_is_over", "expected"),
+    [(True, True, True), (True, False, True), (False, True, True), (False, False, False)],
+)
+def test_whether_a_kill_may_stop_a_job_at_all(
+    cancel_on_kill: bool, time_is_over: bool, expected: bool
+) -> None:
+    assert may_end_with_task(cancel_on_kill=cancel_on_kill, time_is_over=time_is_over) is expected
 
 
 def test_every_state_of_airflow_is_judged() -> None:
     from airflow.utils.state import TaskInstanceState
 
-    killed = {"failed", "success", "removed", "skipped", "upstream_failed"}
-    unfinished = {state.value for state in TaskInstanceState} - killed
+    unfinished = {state.value for state in TaskInstanceState} - set(STATES_OVER)
     # A task of ours never waits for a person's input.
     assert unfinished - {"awaiting_input"} == WANTED_TASK_STATES
 
