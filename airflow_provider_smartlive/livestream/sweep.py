@@ -46,7 +46,16 @@ def unwanted(
     mark = settings.deployment() if deployment is None else deployment
     for job in jobs:
         route = route_of(job, secrets) if job.is_active else None
-        if route is None or route.deployment != mark:
+        if route is None:
+            continue
+        if route.deployment != mark:
+            log.info(
+                "Job %s is left alone: it was started by deployment %r, and this is %r. If it is the same, set "
+                "[smartlive] deployment to a name that stays, and stop the job with `airflow smartlive jobs stop`.",
+                job.job_id,
+                route.deployment,
+                mark,
+            )
             continue
         try:
             task = find_task(route.identity)

@@ -21,7 +21,7 @@ from airflow_provider_smartlive.exceptions import (
     SmartLiveJobFailedError,
     SmartLiveTimeoutError,
 )
-from airflow_provider_smartlive.lifecycle import WakeSource
+from airflow_provider_smartlive.lifecycle import Verdict, WakeSource
 from airflow_provider_smartlive.livestream.owner import Owner
 from airflow_provider_smartlive.livestream.record import JobRecord
 from airflow_provider_smartlive.livestream.wait_state import WaitLimits, WaitState
@@ -72,6 +72,16 @@ class Stage:
 @pytest.fixture
 def stage(clock: Clock, metastudio: FakeMetaStudio) -> Stage:
     return Stage(clock, metastudio)
+
+
+def test_an_action_that_it_does_not_know_is_no_success(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    unknown: Any = "dance"
+    monkeypatch.setattr(
+        "airflow_provider_smartlive.livestream.owner.decide",
+        lambda *_, **__: Verdict(unknown, "somebody added it"),
+    )
+    with pytest.raises(AssertionError, match="dance"):
+        stage.settle(WakeSource.CALLBACK)
 
 
 # -- finish

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.api_fastapi.execution_api.routes.task_instances import get_previous_task_instance
+from airflow.jobs.triggerer_job_runner import ToTriggerRunner
+from airflow.models.dagrun import DagRun
+from airflow.models.taskinstance import TaskInstance
+from airflow.sdk.execution_time import comms
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy import update
 
 from airflow_provider_smartlive.callbacks import store
 from airflow_provider_smartlive.callbacks.facts import TaskFacts
 from airflow_provider_smartlive.callbacks.route import Identity
 from airflow_provider_smartlive.callbacks.table import CallbackTable
 from airflow_provider_smartlive.callbacks.waiter import JOB_ID_KEY, XCOM_TABLE_KEY
+from airflow_provider_smartlive.livestream.starter import Starter
 
 JOB_ID = "1a2b3c4d-1a2b-3c4d-1a2b-3c4d1a2b3c4d"
 
@@ -45,3 +55,49 @@ def test_a_task_with_its_callback_table(database: Any) -> None:
 
 def test_a_task_that_is_gone(database: Any) -> None:
     assert store.find_task(Identity("dag", "a run that was deleted", "go_live")) is None
+
+
+# -- what the sweep's task learns of it from Airflow's API
+
+
+@pytest.mark.parametrize("logical_date", [datetime(2026, 1, 1, tzinfo=UTC), None])
+@pytest.mark.parametrize(("try_number", "was_cleared"), [(2, True), (1, False)])
+def test_airflow_tells_a_worker_the_try_of_another_task(
+    database: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    logical_date: datetime | None,
+    try_number: int,
+    was_cleared: bool,
+) -> None:
+    """Asked of Airflow's own route: its "previous" task instance is the task's own, just before a later date."""
+    task = database.task(state="scheduled")
+    with database.sessions() as session:
+        ours = {"logical_date": logical_date, "clear_number": 1}
+        session.execute(update(DagRun).where(DagRun.run_id == task.run_id).values(**ours))
+        session.execute(
+            update(TaskInstance).where(TaskInstance.run_id == task.run_id).values(try_number=try_number)
+        )
+
+    def send(message: Any) -> Any:
+        match message:
+            case comms.GetDagRun():
+                return comms.DagRunResult.model_construct(**ours)
+            case comms.GetXCom():
+                return comms.XComResult(key=message.key, value={"try_number": 1, "clear_number": 0})
+            case comms.GetPreviousTI():
+                asked = message.model_dump(exclude={"type"})
+                with database.sessions() as session:
+                    found = get_previous_task_instance(**asked, session=session)
+                return comms.PreviousTIResult(task_instance=found and found.model_dump())
+        raise NotImplementedError(message)
+
+    supervisor = SimpleNamespace(send=send)
+    monkeypatch.setattr("airflow.sdk.execution_time.task_runner.SUPERVISOR_COMMS", supervisor, raising=False)
+    assert Starter(**vars(task)).was_cleared_while_waiting("scheduled") is was_cleared
+
+
+def test_a_trigger_is_not_told() -> None:
+    """Airflow takes the question of a trigger, and cannot read its own answer: until it can, the sweep has to do."""
+    answer = comms.PreviousTIResult().model_dump()
+    with pytest.raises(ValidationError, match="PreviousTIResult"):
+        TypeAdapter(ToTriggerRunner).validate_python(answer)

@@ -153,6 +153,14 @@ def test_a_job_of_another_deployment_is_never_touched(task: TaskFacts | None) ->
     assert reason(job(deployment=""), task) is None
 
 
+def test_a_job_of_another_mark_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    """The mark of this deployment may have changed with its base URL."""
+    with caplog.at_level("INFO"):
+        assert reason(job(deployment="https://old.example.com"), None) is None
+    assert f"Job {JOB_ID} is left alone" in caplog.text
+    assert "[smartlive] deployment" in caplog.text
+
+
 def test_this_deployment_is_the_one_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__SMARTLIVE__DEPLOYMENT", "ours")
     jobs = [job(deployment=settings.deployment())]
