@@ -21,9 +21,17 @@ class SmartLivePlugin(AirflowPlugin):
         A property, because Airflow imports every plugin in every process: workers, the triggerer and the scheduler
         never read it, and so never pay for FastAPI and the database layer.
         """
+        import structlog
+
         from airflow_provider_smartlive.callbacks.receiver import create_app
         from airflow_provider_smartlive.callbacks.route import MOUNT_PATH
+        from airflow_provider_smartlive.callbacks.support import problems
 
+        for problem in problems():
+            # Said at start, not by the answer to the first callback.
+            structlog.get_logger(__name__).error(
+                "smartlive: callbacks are not supported here", problem=problem
+            )
         receiver = {"name": "smartlive callbacks", "app": create_app(), "url_prefix": MOUNT_PATH}
         return [receiver, *self._board_app()]
 

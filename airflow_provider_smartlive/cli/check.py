@@ -7,14 +7,15 @@ from argparse import Namespace
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from importlib.metadata import metadata, requires, version
+from importlib.metadata import metadata, version
 from typing import TYPE_CHECKING
 
-from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from airflow_provider_smartlive import settings
+from airflow_provider_smartlive.callbacks import support
 from airflow_provider_smartlive.callbacks.route import MIN_SECRET_LENGTH, MOUNT_PATH, Identity, RouteError
+from airflow_provider_smartlive.callbacks.support import PACKAGE
 from airflow_provider_smartlive.cli import airflow_core, probe
 from airflow_provider_smartlive.cli.definition import TEST_TASK
 from airflow_provider_smartlive.cli.errors import EXPECTED, command, describe, fail
@@ -25,8 +26,6 @@ from airflow_provider_smartlive.provider_info import OPTIONS
 
 if TYPE_CHECKING:
     from airflow_provider_smartlive.client.connection import ConnectionProfile
-
-PACKAGE = "airflow-provider-smartlive"
 
 
 class Status(StrEnum):
@@ -112,9 +111,7 @@ def _python() -> Result:
 
 
 def _airflow() -> Result:
-    declared = map(Requirement, requires(PACKAGE) or ())
-    needed = next(found.specifier for found in declared if found.name == "apache-airflow")
-    here = version("apache-airflow-core")
+    needed, here = support.supported_airflow(), support.installed_airflow()
     if needed.contains(here, prereleases=True):
         return Result("airflow", Status.OK, f"{here} (needed: {needed})")
     return Result("airflow", Status.FAIL, here, f"Install apache-airflow {needed}.")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import copy
+import signal
+import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from airflow.models.dag import DagModel
@@ -36,6 +40,9 @@ if TYPE_CHECKING:
 
 #: Seconds that a run may take. The first one of a session waits some for Airflow to make its API.
 TIMEOUT = 120.0
+
+#: Seconds after the limit of a run at which whatever still hangs is interrupted.
+GRACE = 1.0
 
 #: Seconds for which triggers run between two looks at what is to be done.
 SLICE = 0.1
@@ -83,7 +90,7 @@ def run_dag(dag: DAG, *, conf: Mapping[str, Any] | None = None, timeout: float =
 
     :param dag: the DAG.
     :param conf: the configuration of the run.
-    :param timeout: seconds that it may take; looked at whenever no task runs.
+    :param timeout: seconds that it may take. A task that hangs is interrupted, if this is the main thread.
     :raises TimeoutError: if it takes longer, with the tasks that are not finished.
     """
     return _Run(dag, dict(conf or {})).finish(timeout)
@@ -98,6 +105,8 @@ class _Run:
         self._scheduled = _for_scheduler(dag)
         self._run_id = f"test__{uuid.uuid4()}"
         self._errors: dict[str, BaseException] = {}
+        self._doing = ""
+        self._interrupted = ""
         with create_session(scoped=False) as session:
             self._create(conf, session)
 
@@ -131,14 +140,44 @@ class _Run:
         :param timeout: seconds.
         """
         give_up_at = time.monotonic() + timeout
-        with Triggerer(self._dag.dag_id, self._run_id) as triggerer:
+        late = f"The run is not over after {timeout:.0f} s"
+        with self._interrupting(timeout, late), Triggerer(self._dag.dag_id, self._run_id) as triggerer:
             while (state := self._schedule()) not in State.finished_dr_states:
                 for task in self._queue():
                     self._execute(task)
+                    if self._interrupted:
+                        raise TimeoutError(f"{late}: {self._interrupted} hung and was interrupted.")
                 if time.monotonic() >= give_up_at:
-                    raise TimeoutError(f"The run is not over after {timeout:.0f} s: {self._unfinished()}.")
+                    raise TimeoutError(f"{late}: {self._unfinished()}.")
                 triggerer.go_on(SLICE)
         return self._result(state)
+
+    @contextmanager
+    def _interrupting(self, timeout: float, late: str) -> Iterator[None]:
+        """
+        Interrupt this thread, if it is the main one, when the run and a grace have taken too long.
+
+        By a signal, which ends what blocks; not SIGALRM, which ``execution_timeout`` uses. Airflow takes what is raised
+        within a task for the failure of that task, so it is remembered as well.
+        """
+        main = threading.main_thread()
+        if threading.current_thread() is not main or main.ident is None:
+            yield
+            return
+
+        def interrupt(number: int, frame: FrameType | None) -> None:
+            self._interrupted = self._doing or "a trigger"
+            raise TimeoutError(f"{late}: {self._interrupted} hung and was interrupted.")
+
+        before = signal.signal(signal.SIGUSR2, interrupt)
+        timer = threading.Timer(timeout + GRACE, signal.pthread_kill, (main.ident, signal.SIGUSR2))
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            signal.signal(signal.SIGUSR2, before)
 
     def _schedule(self) -> str:
         """Schedule the tasks whose time has come, and return the state of the run."""
@@ -164,7 +203,9 @@ class _Run:
             return [TaskToRun.model_validate(row, from_attributes=True) for row in found]
 
     def _execute(self, task: TaskToRun) -> None:
+        self._doing = _name(task.task_id, task.map_index)
         done = run_task_in_process(ti=task, task=self._dag.task_dict[task.task_id])
+        self._doing = ""
         if done.error is not None:
             self._errors[_name(task.task_id, task.map_index)] = done.error
 

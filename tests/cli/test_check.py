@@ -13,6 +13,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import sessionmaker
 
 from airflow_provider_smartlive import settings
+from airflow_provider_smartlive.callbacks import support
 from airflow_provider_smartlive.cli import airflow_core, check, probe
 from airflow_provider_smartlive.cli.probe import Finding
 from airflow_provider_smartlive.sandbox.testing import LocalSandbox
@@ -156,7 +157,7 @@ def test_a_database_that_is_not_migrated(
 def test_an_airflow_that_nobody_tried(
     release: str, installed: LocalSandbox, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(check, "version", lambda package: release)
+    monkeypatch.setattr(support, "version", lambda package: release)
     assert red(run, "airflow") == f"{release} Install apache-airflow <3.4,>=3.3.0."
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,18 @@ def test_a_run_that_does_not_end_says_what_it_waits_for(dag: DAG, smartlive_run_
         Defers(task_id="begins", does="fire") >> Defers(task_id="waits", does="hang")
     with pytest.raises(TimeoutError, match=r"not over after 1 s: .*waits is (deferred|None)\.$"):
         # How far it comes within a second is up to the machine.
+        smartlive_run_dag(dag, timeout=1)
+
+
+def test_a_task_that_hangs_is_interrupted_and_named(dag: DAG, smartlive_run_dag: RunDag) -> None:
+    with dag:
+
+        @task
+        def hangs() -> None:
+            threading.Event().wait(60)
+
+        hangs()
+    with pytest.raises(TimeoutError, match=r"not over after 1 s: hangs hung and was interrupted"):
         smartlive_run_dag(dag, timeout=1)
 
 
