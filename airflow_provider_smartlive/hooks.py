@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import requests
 from airflow.providers.http.hooks.http import HttpHook
@@ -31,6 +33,10 @@ from airflow_provider_smartlive.client.transport import RequestsAuth, respond
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError
 
 __all__ = ["AmbiguousStart", "InvalidConnectionError", "SmartLiveAsyncHook", "SmartLiveHook", "Unreachable"]
+
+
+#: What may be a key or an address: no blanks, ASCII, and more than a word.
+_MAY_BE_SECRET = re.compile(r"(?![A-Za-z_]{1,32}\Z)[!-~]{1,1024}")
 
 
 class SmartLiveHook(SmartLiveTaskHook, HttpHook):
@@ -84,6 +90,27 @@ class SmartLiveHook(SmartLiveTaskHook, HttpHook):
         self.merged_extra = dict(extra_options or {})
         return session
 
+    def run(
+        self,
+        endpoint: str | None = None,
+        data: dict[str, Any] | str | None = None,
+        headers: dict[str, Any] | None = None,
+        extra_options: dict[str, Any] | None = None,
+        **request_kwargs: Any,
+    ) -> Any:
+        """
+        Send a request that has no method here, as :class:`~airflow.providers.http.hooks.http.HttpHook` does.
+
+        :raises Unreachable: if no request can be made of the arguments, or no complete answer came.
+        :raises MetaStudioError: if MetaStudio refused.
+        """
+        try:
+            return super().run(endpoint, data, headers, extra_options, **request_kwargs)
+        except requests.RequestException as error:
+            # Its text repeats the header or the URL that is wrong.
+            text = f"no request can be made of these arguments ({type(error).__name__}). Check endpoint and headers"
+            raise Unreachable(text, trouble=Trouble.ADDRESS) from None
+
     def run_and_check(
         self,
         session: requests.Session,
@@ -110,8 +137,34 @@ class SmartLiveHook(SmartLiveTaskHook, HttpHook):
         """Raise MetaStudio's error for any answer but 2xx (for :meth:`run`)."""
         if not 200 <= response.status_code < 300:
             answer = Answer(response.status_code, response.headers, response.content)
-            raise refusal(answer, secrets=self.profile().secrets, now=self._now())
+            secrets = (*self._exchange().secrets, *_held_by(response.request))
+            raise refusal(answer, secrets=secrets, now=self._now())
 
     def _set_base_url(self, connection: object) -> None:
         self.base_url = self.profile().base_url
         self._base_url_initialized = True
+
+
+def _held_by(request: requests.PreparedRequest) -> set[str]:
+    """Return the texts of a request that may be secret: MetaStudio's errors may repeat what the caller has sent."""
+    body = request.body or b""
+    text = body.decode(errors="replace") if isinstance(body, bytes) else str(body)
+    try:
+        sent = list(_texts(json.loads(text)))
+    except (ValueError, RecursionError):
+        sent = [text, *(value for _, value in parse_qsl(text))]
+    sent += [value for _, value in parse_qsl(urlsplit(request.url or "").query)]
+    ours = ("authorization", "x-auth-token", "x-security-token", "cookie")
+    sent += [str(value) for name, value in request.headers.items() if name.lower() in ours]
+    return {value for value in sent if _MAY_BE_SECRET.fullmatch(value)}
+
+
+def _texts(value: Any) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case list():
+            for item in value:
+                yield from _texts(item)
+        case dict():
+            yield from _texts(list(value.values()))

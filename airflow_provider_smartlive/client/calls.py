@@ -10,7 +10,7 @@ Source of paths, parameters and success codes: the StartSmartLive page and the S
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar
 from urllib.parse import quote
@@ -23,7 +23,7 @@ from airflow_provider_smartlive.metastudio.jobs import (
     SmartLiveJob,
     StartJobResponse,
 )
-from airflow_provider_smartlive.metastudio.text import printable
+from airflow_provider_smartlive.metastudio.text import printable, request_id
 
 if TYPE_CHECKING:
     from airflow_provider_smartlive.metastudio.base import Page
@@ -47,9 +47,6 @@ _ROOMS = "/smart-live-rooms"
 #: Entries after which a listing that still goes on is given up: its count is wrong, or every page is the same.
 MAX_ENTRIES = 100_000
 
-#: Longest request id that is kept; MetaStudio's have 32 characters.
-MAX_REQUEST_ID = 128
-
 
 @dataclass(frozen=True)
 class Answer:
@@ -70,7 +67,18 @@ class Answer:
     @property
     def request_id(self) -> str | None:
         """What Huawei's support asks for."""
-        return printable(self.header("X-Request-Id"), limit=MAX_REQUEST_ID) or None
+        return request_id(self.header("X-Request-Id"))
+
+    def without_echo(self, secrets: Iterable[str]) -> Answer:
+        """
+        Return the answer without its request id, if that repeats something of the request.
+
+        :param secrets: what the request held.
+        """
+        if request_id(self.header("X-Request-Id"), secrets=secrets) == self.request_id:
+            return self
+        kept = {name: value for name, value in self.headers.items() if name.lower() != "x-request-id"}
+        return replace(self, headers=kept)
 
 
 @dataclass(frozen=True)

@@ -177,6 +177,8 @@ class Exchange:
         while True:
             request = yield from self._request(call)
             reply = yield replace(request, pause=pause)
+            if isinstance(reply, Answer):
+                reply = reply.without_echo((*self.secrets, *call.secrets))
             if isinstance(reply, Answer) and 200 <= reply.status < 300:
                 # What changes something is worth a line: Huawei's support asks for the request id.
                 note = self._log.debug if call.repeatable else self._log.info
@@ -238,7 +240,7 @@ class Exchange:
             error: errors.MetaStudioError = Unreachable(reply.text.format(peer=request.peer), trouble=reply)
             unclear = reply.sent
         else:
-            error = refusal(reply, secrets=self._secrets(call), now=self._now())
+            error = refusal(reply, secrets=(*self.secrets, *call.secrets), now=self._now())
             self._remark_clock(error, reply)
             unclear = isinstance(error, errors.ServerError) or (
                 error.error_code is None and reply.status in _AFTER_FORWARDING
@@ -251,8 +253,9 @@ class Exchange:
         error.room_id, error.job_id = call.room_id, call.job_id
         return error
 
-    def _secrets(self, call: Call[Any]) -> tuple[str, ...]:
-        """Return what the request held and no error may hold."""
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What every request over this connection holds, and no error may hold."""
         match self.profile.authentication:
             case signing.Credentials(access_key=key):
                 ours: tuple[str, ...] = (key,)
@@ -261,7 +264,7 @@ class Exchange:
                 ours = (token.value,) if token else ()
             case _:
                 ours = ()
-        return (*self.profile.secrets, *ours, *call.secrets)
+        return (*self.profile.secrets, *ours)
 
     def _retry_after(self, reply: Answer | Trouble) -> float:
         if isinstance(reply, Trouble):

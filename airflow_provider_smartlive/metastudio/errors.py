@@ -18,7 +18,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from airflow_provider_smartlive.metastudio.text import printable, safe_text
+from airflow_provider_smartlive.metastudio.text import request_id as request_id_of
+from airflow_provider_smartlive.metastudio.text import safe_text
 
 #: Longest error code that is kept; the schema allows 32 characters.
 MAX_CODE = 64
@@ -333,12 +334,13 @@ def from_response(
     :param now: the time, aware, for a Retry-After that is a date; default: the answer's own Date.
     """
     lower = {name.lower(): value for name, value in headers.items()}
-    error_code, error_msg = _code_and_text(body, tuple(secrets))
+    known = tuple(secrets)
+    error_code, error_msg = _code_and_text(body, known)
     kind = family(error_code, http_status)
     details: dict[str, Any] = {
         "http_status": http_status,
         "error_code": error_code,
-        "request_id": printable(lower.get("x-request-id"), limit=MAX_CODE) or None,
+        "request_id": request_id_of(lower.get("x-request-id"), secrets=known),
     }
     if kind is Throttled:
         return Throttled(error_msg, retry_after=retry_after(headers, now), **details)

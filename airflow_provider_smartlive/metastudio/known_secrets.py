@@ -142,13 +142,15 @@ def _pieces(secret: str) -> Iterator[str]:
             piece = needle[at : at + _PIECE]
             if piece.isascii() and piece.isalpha():
                 piece = needle[at : at + _LETTERS]
-            if len(piece) >= _LETTERS or not piece.isalpha():
+            # Zeros in a row are a part of error codes.
+            if len(set(piece)) > 2 and (len(piece) >= _LETTERS or not piece.isalpha()):
                 yield piece
     if len(secret) < _PIECE:
         return
     for coding, coded in _encoded(secret):
         size = _CODED_PIECE[coding]
-        yield from (coded[at : at + size] for at in range(len(coded) - size + 1))
+        coded_pieces = (coded[at : at + size] for at in range(len(coded) - size + 1))
+        yield from (piece for piece in coded_pieces if len(set(piece)) > 2)
 
 
 def _cut(text: str, spans: list[tuple[int, int]]) -> str:

@@ -44,6 +44,7 @@ _PLAIN_WORD = re.compile(r"[A-Za-z]{1,12}\.?")
 _OPAQUE = re.compile(
     r"(?<![A-Za-z0-9_+=-])(?=[A-Za-z_+=-]*[0-9])(?=[0-9_+=-]*[A-Za-z])[A-Za-z0-9_+=-]{20,}", re.ASCII
 )
+_REQUEST_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -80,6 +81,17 @@ def safe_text(text: object, *, secrets: Iterable[str | None] = (), limit: int = 
     line = _BESIDE.sub(_beside, line)
     line = _OPAQUE.sub(_opaque, line)
     return line[:limit].rstrip()
+
+
+def request_id(value: str | None, *, secrets: Iterable[str | None] = ()) -> str | None:
+    """
+    Return the value of a header X-Request-Id; None if it is none of MetaStudio's, which have 32 letters and digits.
+
+    :param secrets: what the request held; an id that repeats some of it is none either.
+    """
+    if value is None or not _REQUEST_ID.fullmatch(value) or without_secrets(value, secrets) != value:
+        return None
+    return value
 
 
 def _one_line(text: object) -> str:

@@ -104,6 +104,41 @@ def test_run(server, connect, outcome):
     assert not [secret for secret in (SECRET_KEY, SECURITY_TOKEN) if secret in told]
 
 
+@pytest.mark.parametrize("header", ["a/b", STREAM_KEY, CALLBACK_KEY.upper(), ACCESS_KEY, "r" * 65])
+def test_a_request_id_that_repeats_the_request(server, driver, connect, everything, header):
+    connect()
+    server.will(answer(202, STARTED, X_Request_Id=header))
+    started = driver("start_job", "room-1", REQUEST)
+    assert started.request_id is None
+    assert header not in everything()
+
+
+def test_run_repeats_neither_the_access_key_nor_what_the_caller_sent(server, connect, everything):
+    from airflow_provider_smartlive.hooks import SmartLiveHook
+
+    connect()
+    held = [ACCESS_KEY, STREAM_KEY, CALLBACK_KEY]
+    server.will(
+        answer(400, {"error_code": "X.1", "error_msg": f"bad {' '.join(held)} room"}, X_Request_Id=STREAM_KEY)
+    )
+    with pytest.raises(MetaStudioError) as caught:
+        SmartLiveHook(CONN_ID, method="POST").run("smart-live-rooms", data=json.dumps(REQUEST))
+    told = "".join(traceback.format_exception(caught.value)) + everything()
+    assert not [secret for secret in held if secret in told]
+    assert caught.value.error_msg == "bad *** *** *** room"
+    assert caught.value.request_id is None
+
+
+@pytest.mark.parametrize("headers", [{"X-Auth-Token": f"{STREAM_KEY}\n"}, {f"\n{STREAM_KEY}": "x"}])
+def test_run_does_not_repeat_a_header_that_cannot_be_sent(connect, everything, headers):
+    from airflow_provider_smartlive.hooks import SmartLiveHook
+
+    connect()
+    with pytest.raises(MetaStudioError, match="no request can be made") as caught:
+        SmartLiveHook(CONN_ID).run("smart-live-rooms", headers=headers)
+    assert STREAM_KEY not in "".join(traceback.format_exception(caught.value)) + everything()
+
+
 def test_an_iam_password_and_its_token(server, driver, connect):
     iam = {"auth": "password", "iam_domain": "account", "iam_endpoint": server.url}
     connect(login=f"secret user of {type(driver).__name__}", password="fake-iam-password", extra=iam)

@@ -191,7 +191,29 @@ def test_what_the_request_held_is_in_no_error() -> None:
     )
     assert error.error_code == "***"
     assert error.error_msg == "live/*** and /push/*** are refused"
-    assert error.request_id == "r-1"
+    assert error.request_id is None
+
+
+@pytest.mark.parametrize(
+    ("header", "shown"),
+    [
+        ("0a1b2c3d4e5f60718293a4b5c6d7e8f9", "0a1b2c3d4e5f60718293a4b5c6d7e8f9"),
+        ("request-1", "request-1"),
+        ("x" * 64, "x" * 64),
+        ("x" * 65, None),
+        ("", None),
+        ("fake-key-1", None),
+        ("FAKE-KEY-1-x", None),
+        ("ZmFrZS1rZXktMQ", None),
+        ("rtmp://push.example.com/live", None),
+        ("a b", None),
+        ("a\n", None),
+        ("\u0661", None),
+    ],
+)
+def test_a_request_id_is_one_of_metastudios(header: str, shown: str | None) -> None:
+    error = from_response(500, {"X-Request-Id": header}, b"", secrets=["fake-key-1"])
+    assert error.request_id == shown
 
 
 def test_text_names_operation_connection_room_job_and_fix() -> None:
