@@ -68,9 +68,9 @@ class StreamRow(_Row):
         """
         return bool(self.replaced_by)
 
-    def is_up(self) -> bool:
-        """Tell whether the link was connected when it was last heard of."""
-        return self.state == StreamState.CONNECTED and not self.replaced
+    def is_open(self) -> bool:
+        """Tell whether the link was ever connected, and has neither ended nor been replaced; it may be interrupted."""
+        return bool(self.counts.get(StreamState.CONNECTED)) and not (self.ended or self.replaced)
 
     def interrupted_since(self) -> datetime | None:
         """Return since when the link is not connected, be it interrupted or never up; None if it is, or has ended."""
@@ -135,13 +135,14 @@ class JobCallbacks(_Row):
         """
         Tell whether a stream state was ever reported.
 
-        For END, whether the stream has ended and no other link was up beside it: that may be one that was exchanged in
-        MetaStudio's console, and the show goes on. For the mark of a reply, whether it is among the latest.
+        For END, whether the stream has ended and no other link is open that was seen before: the output may have been
+        exchanged in MetaStudio's console, and the show goes on although the new link is interrupted. For the mark of a
+        reply, whether it is among the latest.
         """
         if state == StreamState.END:
             ended_at = self.ended_at
             return ended_at is not None and not any(
-                stream.is_up() and stream.first_at <= ended_at for stream in self.streams
+                stream.is_open() and stream.first_at <= ended_at for stream in self.streams
             )
         if state.startswith(_REPLY):
             return self.replies is not None and state in map(reply_mark, self.replies.recent)

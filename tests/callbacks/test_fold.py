@@ -299,6 +299,18 @@ def test_an_exchange_that_nobody_told_us_of_leaves_sensors_to_metastudio_while_t
     assert (ended, reached) == ([2], [3])
 
 
+@pytest.mark.parametrize("state", ["DISCONNECTED", "RECONNECTING", "CONNECTING"])
+@pytest.mark.parametrize("started", [{}, STARTED])
+def test_an_interruption_of_a_link_that_nobody_told_us_of_is_no_end(started, state):
+    up = [stream("CONNECTED"), stream("CONNECTED", output=NEW)]
+    middle = [stream("END"), stream(state, output=NEW)]
+
+    for events in ([*up, *middle], [*up, *reversed(middle)]):
+        assert _told(*events, **started)[2] == []
+        _, _, reached = _told(*events, stream("CONNECTED", output=NEW), stream("END", output=NEW), **started)
+        assert reached == [5]
+
+
 def test_outputs_with_the_same_label_are_told_apart():
     table, _ = _folded(stream("CONNECTED", stream_key="fake-1"), stream("END", stream_key="fake-2"))
 
