@@ -369,6 +369,11 @@ def _unpadded(token: bytes) -> str:
 
 
 def _checked_base_url(base_url: str) -> str:
+    if not base_url:
+        raise _base_url_error(
+            "is empty, and so is [api] base_url. Set it to where MetaStudio reaches the API server; with a sandbox "
+            "that is http://localhost:8080 by default."
+        )
     try:
         parts = urlsplit(base_url)
         host, _ = parts.hostname, parts.port

@@ -191,7 +191,7 @@ def test_a_short_secret_is_refused_without_repeating_it():
 @pytest.mark.parametrize(
     ("base_url", "problem"),
     [
-        ("", "not an http"),
+        ("", r"is empty, and so is \[api\] base_url\. Set it"),
         ("airflow.example.com", "not an http"),
         ("ftp://airflow.example.com", "not an http"),
         ("https://[::1", "not an http"),
