@@ -33,13 +33,50 @@ _QUERY = re.compile(r"\?[^\s\"'<>?]*=[^\s\"'<>]*")
 _CALLBACK = re.compile(r"(/smartlive/)[^\s\"'<>]+", re.IGNORECASE)
 _AUTHORIZATION = re.compile(r"(authorization\W{1,5}|SDK-HMAC-SHA256\s)[^\"]+", re.IGNORECASE)
 
-_WORD = r"(?:key|secret|token|sign|password|passwd|pwd|credential|auth|密钥|秘钥|密码|签名|令牌|推流码)[\w-]{0,30}"
-_VALUE = r"\\*\[[^\]]*\]?|\\*\"[^\"]*\"?|'[^']*'?|[^\s,;\"'<>&)}\]]+"
-#: ``key=...``, ``"stream_keys": ["..."]``, ``token: ...``
-_PAIR = re.compile(rf"({_WORD})(\\*[\"']?\s{{0,3}}(?:=>|[:=\uff1a])\s{{0,3}})({_VALUE})", re.IGNORECASE)
+#: Letters, digits and the signs of an address in full width, as input methods for Chinese write them.
+_FULL_WIDTH = {
+    code: code - 0xFEE0
+    for code in range(0xFF01, 0xFF5F)
+    if chr(code - 0xFEE0).isalnum() or chr(code - 0xFEE0) in "%&+-./=@_"
+}
+_FULL_WIDTH_SCHEME = re.compile(r"\uff1a(?=//)")
+
+#: What is called so is a secret; a stream's name is the last part of the address to which it is pushed.
+_CHINESE_WORD = "密钥|秘钥|密码|签名|令牌|推流码|推流地址"
+_WORD = (
+    r"(?:(?:key|secret|token|sign|password|passwd|pwd|credential|auth|stream[ _-]?(?:name|code))[\w-]{0,30}"
+    rf"|{_CHINESE_WORD})"
+)
+_QUOTED = (
+    r"\\*\[[^\]]*\]?|\\*\"[^\"]*\"?|'[^']*'?"
+    r"|\u201c[^\u201d]*\u201d?|\u2018[^\u2019]*\u2019?|「[^」]*」?|『[^』]*』?"
+)
+_VALUE = rf"{_QUOTED}|[^\s,;\"'<>&)}}\]\uff0c。\uff1b\uff09]+"
+#: ``key=...``, ``"stream_keys": ["..."]``, ``token: ...``, ``key -> ...``
+_PAIR = re.compile(
+    rf"({_WORD})(\\*[\"'\u201d\u2019」』]?\s{{0,3}}(?:[=-]>|[:=\uff1a→为是])\s{{0,3}})({_VALUE})",
+    re.IGNORECASE,
+)
 #: ``key 'abc' is wrong``, ``illegal stream key abc-123``
 _BESIDE = re.compile(rf"({_WORD})(\s(?:is\s|was\s)?[(\[]?)({_VALUE})", re.IGNORECASE)
-_PLAIN_WORD = re.compile(r"[A-Za-z]{1,12}\.?")
+#: The same in Chinese, which puts no blank there, and where what is pushed may be an address or its last part.
+_CHINESE = re.compile(rf"((?:{_CHINESE_WORD}|推流)\s?)(?:{_QUOTED}|[!-~]{{3,}})")
+#: An application of an RTMP server with what stands behind it, also without scheme and host.
+_APPLICATION = re.compile(
+    r"(/(?:live|app|push|publish|stream|rtmp|broadcast)/)[^\s\"'<>\uff0c。\uff1b\uff09\u201d」]+",
+    re.IGNORECASE,
+)
+
+#: What says of a key, behind a colon, what is wrong with it.
+_SAID_OF_A_KEY = re.compile(
+    r"(?:a|an|and|already|are|be|cannot|changed|denied|does|duplicate|empty|error|exists|"
+    r"expired|fail|failed|failure|has|illegal|in|incorrect|invalid|is|mismatch|missing|must|"
+    r"no|none|not|null|of|or|please|rejected|required|revoked|should|the|this|too|"
+    r"unauthorized|undefined|unknown|verify|was|wrong|your)[.:]?",
+    re.IGNORECASE,
+)
+#: A word as texts have it: in lower case, with a capital, or in capitals.
+_LIKE_A_WORD = re.compile(r"(?:[A-Za-z]?[a-z]{1,13}|[A-Z]{1,13})[.:]?|[\d.]{1,3}", re.ASCII)
 #: Tokens and keys anywhere: long, with letters and digits. Ids of rooms and jobs (UUIDs) are none.
 _OPAQUE = re.compile(
     r"(?<![A-Za-z0-9_+=-])(?=[A-Za-z_+=-]*[0-9])(?=[0-9_+=-]*[A-Za-z])[A-Za-z0-9_+=-]{20,}", re.ASCII
@@ -72,13 +109,16 @@ def safe_text(text: object, *, secrets: Iterable[str | None] = (), limit: int = 
     """
     # The gateway shows the whole request after a wrong signature.
     line = _one_line(text).partition("canonicalRequest")[0].rstrip(" ,:")
+    line = _FULL_WIDTH_SCHEME.sub(":", line.translate(_FULL_WIDTH))
     line = without_secrets(line, secrets)
     line = _URL.sub(_scheme_and_host, line)
     line = _CALLBACK.sub(rf"\1{HIDDEN}", line)
+    line = _APPLICATION.sub(rf"\1{HIDDEN}", line)
     line = _QUERY.sub(f"?{HIDDEN}", line)
     line = _AUTHORIZATION.sub(rf"\1{HIDDEN}", line)
     line = _PAIR.sub(_pair, line)
     line = _BESIDE.sub(_beside, line)
+    line = _CHINESE.sub(rf"\1{HIDDEN}", line)
     line = _OPAQUE.sub(_opaque, line)
     return line[:limit].rstrip()
 
@@ -112,16 +152,14 @@ def _scheme_and_host(match: re.Match[str]) -> str:
 
 def _pair(match: re.Match[str]) -> str:
     name, separator, value = match.groups()
-    said = "=" not in separator and not value.startswith(("[", '"', "'", "\\"))
     # "Invalid token: expired" says what is wrong.
-    return match[0] if said and _PLAIN_WORD.fullmatch(value) else f"{name}{separator}{HIDDEN}"
+    said = "=" not in separator and _SAID_OF_A_KEY.fullmatch(value)
+    return match[0] if said else f"{name}{separator}{HIDDEN}"
 
 
 def _beside(match: re.Match[str]) -> str:
     name, blank, value = match.groups()
-    quoted = value.startswith(('"', "'", "\\"))
-    opaque = len(value) >= 6 and any(char.isdigit() for char in value)
-    return f"{name}{blank}{HIDDEN}" if quoted or opaque else match[0]
+    return match[0] if value == HIDDEN or _LIKE_A_WORD.fullmatch(value) else f"{name}{blank}{HIDDEN}"
 
 
 def _opaque(match: re.Match[str]) -> str:

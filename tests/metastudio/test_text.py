@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from airflow_provider_smartlive.metastudio.text import MAX_NAME, MAX_TEXT, printable, safe_text
@@ -77,7 +79,7 @@ def test_words_of_an_address_are_no_secrets() -> None:
         ('{"output_urls":["rtmps:\\/\\/h:443\\/app\\/fake"]}', '{"output_urls":["rtmps://h:443/***"]}'),
         ("url rtmp%3A%2F%2Fpush%2Flive%2Ffake ok", "url rtmp://push/*** ok"),
         ("POST /smartlive/callbacks/fake 503", "POST /smartlive/*** 503"),
-        ("/live/room?txSecret=fake&txTime=1 x", "/live/room?*** x"),
+        ("/live/room?txSecret=fake&txTime=1 x", "/live/*** x"),
         ("stream_keys=[fake-1] key=fake", "stream_keys=*** key=***"),
         ('{"stream_keys": ["fake 1", "b"], "key":"fake"}', '{"stream_keys": ***, "key":***}'),
         ('{\\"stream_key\\":\\"fake\\"}', '{\\"stream_key\\":***}'),
@@ -101,6 +103,49 @@ def test_what_looks_secret_is_taken_out(text: str, shown: str) -> None:
     assert safe_text(shown) == shown
 
 
+@pytest.mark.parametrize("key", ["ab12", "Kx7Q2z", "room4711ab12", "abcdEFGH", "48213377"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "stream name {}",
+        "stream name: {}",
+        "stream code={}",
+        "invalid stream name ({})",
+        "stream key {}",
+        "stream key is {}",
+        "stream key: {}",
+        "key \u201c{}\u201d",
+        "key\u2192{}",
+        "key -> {}",
+        "\uff4b\uff45\uff59\uff1a{}",
+        "推流 {}",
+        "推流地址 {}",
+        "推流码为{}",
+        "推流码\uff1a{}",
+        "串流密钥\uff1a{}",
+        "密钥\u201c{}\u201d",
+        "密钥「{}」",
+        "密钥{}错误",
+        "/live/{}",
+        "path /live/{} not found",
+        "rtmp\uff1a//host\uff0flive\uff0f{}",
+        "\uff52\uff54\uff4d\uff50://host/live/{}",
+    ],
+)
+def test_a_short_key_is_known_by_what_is_said_before_it(text: str, key: str) -> None:
+    """As in a process that does not know the request: a command, a sensor, a trigger."""
+    assert key not in safe_text(text.format(key))
+
+
+@pytest.mark.parametrize(
+    "part", ["key ", "key\u2192", "推流 ", "密钥", "stream-name ", "/live/", "\u201c", "rtmp\uff1a//"]
+)
+def test_a_hostile_text_costs_little(part: str) -> None:
+    started = time.process_time()
+    safe_text(part * 8192)
+    assert time.process_time() - started < 1
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -112,6 +157,9 @@ def test_what_looks_secret_is_taken_out(text: str, shown: str) -> None:
         "policy user over ratelimit,limit:XX,time:1 second",
         "TOO_LONG_NAME_OF_A_STATE at 20261122T120000Z",
         "roomId job exist.",
+        "stream name is empty",
+        "key: must be at most 64 characters",
+        "推流地址错误",
         "推流失败\uff1a平台拒绝",
     ],
 )
