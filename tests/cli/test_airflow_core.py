@@ -32,8 +32,8 @@ def test_tables_of_many_tasks_in_few_queries(database: Database, monkeypatch: py
 
     tables = airflow_core.callback_tables([*tasks, *tasks, without, gone])
 
-    assert list(tables) == tasks
-    assert [table.jobs[0].job_id for table in tables.values()] == [f"job{number}" for number in range(5)]
+    jobs = {task: table.jobs[0].job_id for task, table in tables.items()}
+    assert jobs == {task: f"job{number}" for number, task in enumerate(tasks)}
 
 
 def test_no_task_no_table() -> None:
