@@ -12,9 +12,10 @@ import re
 import sys
 import unicodedata
 from base64 import b64encode, urlsafe_b64encode
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from urllib.parse import parse_qsl, urlsplit
 
 HIDDEN = "***"
@@ -79,21 +80,45 @@ def without_secrets(text: str, secrets: Iterable[str | None]) -> str:
     :param secrets: what must not stand in the result, also not encoded, nor in parts of six characters. Of an
         address, its parts are taken out, too.
     """
-    parts = {part: whole for secret in secrets if secret for part, whole in _parts(secret[:_MAX_SECRET])}
-    if not parts or not text:
+    searches = [_search(secret[:_MAX_SECRET]) for secret in secrets if secret]
+    if not searches or not text:
         return text
-    needles = {needle: short for part in parts for needle, short in _needles(part)}
-    pieces = {piece for part, whole in parts.items() if not whole for piece in _pieces(part)}
     spans: list[tuple[int, int]] = []
     reading = _Reading.of(text)
     for _ in range(_ROUNDS):
-        spans += reading.find(needles)
-        spans += reading.find_pieces(pieces)
+        for search in searches:
+            spans += reading.find(search.needles)
+            spans += reading.find_pieces(search.pieces)
         further = reading.unescaped()
         if further.units == reading.units:
             return _cut(text, spans)
         reading = further
     return HIDDEN
+
+
+@dataclass(frozen=True)
+class _Search:
+    """
+    What is looked for because of one secret.
+
+    :param needles: texts, each with whether it is so short that it only counts as a whole word.
+    :param pieces: parts of it that are distinctive, by their length.
+    """
+
+    needles: Mapping[str, bool] = field(repr=False)
+    pieces: Mapping[int, Set[str]] = field(repr=False)
+
+
+# A connection's secrets are looked for in each of its answers, and a token of 9,000 characters has as many parts.
+@lru_cache(maxsize=32)
+def _search(secret: str) -> _Search:
+    parts = dict(_parts(secret))
+    needles = {needle: short for part in parts for needle, short in _needles(part)}
+    pieces: dict[int, set[str]] = defaultdict(set)
+    for part, whole in parts.items():
+        for piece in () if whole else _pieces(part):
+            pieces[len(piece)].add(piece)
+    return _Search(needles, pieces)
 
 
 def _parts(secret: str) -> Iterator[tuple[str, bool]]:
@@ -215,11 +240,11 @@ class _Reading:
                 if not short or self._is_apart(at, at + len(needle)):
                     yield self._span(at, at + len(needle))
 
-    def find_pieces(self, pieces: Set[str]) -> Iterator[tuple[int, int]]:
-        """Return where in the text one of some texts is."""
-        for size in {len(piece) for piece in pieces}:
+    def find_pieces(self, pieces: Mapping[int, Set[str]]) -> Iterator[tuple[int, int]]:
+        """Return where in the text one of some texts is, which are given by their length."""
+        for size, texts in pieces.items():
             for at in range(len(self.compact) - size + 1):
-                if self.compact[at : at + size] in pieces:
+                if self.compact[at : at + size] in texts:
                     yield self._span(at, at + size)
 
     def _is_apart(self, start: int, end: int) -> bool:
