@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from airflow.models.dagrun import DagRun
@@ -69,6 +69,18 @@ class SeenTask(LockedTask):
     clear_number: int
 
 
+class Refreshes(NamedTuple):
+    """
+    Marks of the commands that exchange the outputs of a job, each different from any other one's.
+
+    :param sent: of those that were sent.
+    :param refused: of those that MetaStudio has refused.
+    """
+
+    sent: list[str]
+    refused: list[str]
+
+
 def lock(session: Session, identity: Identity) -> LockedTask | None:
     """Lock the row of a task instance by a write that changes nothing, and return what it holds."""
     # A try that ended while its row was waited for has a successor, where every try has a row of its own. A statement
@@ -93,8 +105,8 @@ def load(session: Session, task: LockedTask, identity: Identity) -> dict[str, An
     Those of the last try stay until the next one begins.
     """
     values = {**_bound(identity), "the_task": task.id, "the_run": task.dag_run_id}
-    found = {row.key: row.value for row in session.execute(_loading(), values)}
-    earlier = _loading_earlier()
+    found = {row.key: row.value for row in session.execute(shape().xcoms, values)}
+    earlier = shape().earlier_xcoms
     if earlier is None or task.is_begun:
         return found
     return {row.key: row.value for row in session.execute(earlier, values)} | found
@@ -143,28 +155,22 @@ def trigger_of(session: Session, task: LockedTask) -> tuple[datetime, str] | Non
     return (row[0], row[1]) if row else None
 
 
-def refreshes(session: Session, job_id: str, *, refused: bool = False) -> list[str]:
-    """
-    Return marks of the commands that exchange the outputs of a job, each different from any other one's.
-
-    :param refused: return those that MetaStudio has refused, and not the others.
-    """
-    found = session.execute(_with_key(), {"the_key": refresh_key(job_id)})
-    marks = []
-    for *identity, value in found:
+def refreshes(session: Session, job_id: str) -> Refreshes:
+    """Return the commands that exchange the outputs of a job."""
+    found = Refreshes([], [])
+    for *identity, value in session.execute(shape().with_key, {"the_key": refresh_key(job_id)}):
         try:
             refresh = OutputRefresh.load(value)
         except ValueError:
             continue  # somebody else's
-        if refresh.refused is refused:
-            mark = json.dumps([*identity, refresh.sending]).encode()
-            marks.append(hashlib.sha256(mark).hexdigest()[:12])
-    return marks
+        mark = hashlib.sha256(json.dumps([*identity, refresh.sending]).encode()).hexdigest()[:12]
+        (found.refused if refresh.refused else found.sent).append(mark)
+    return found
 
 
 def waiters(session: Session, keys: Sequence[str]) -> Iterator[tuple[Any, ...]]:
     """Yield what :meth:`~.shapes.Shape.waiters` says, for deferred tasks that registered under one of the keys."""
-    for row in session.execute(_waiters(), {"the_keys": list(keys)}):
+    for row in session.execute(shape().waiters, {"the_keys": list(keys)}):
         yield tuple(row)
 
 
@@ -252,29 +258,9 @@ def _looking() -> Executable:
 
 
 @cache
-def _loading() -> Executable:
-    return shape().xcoms()
-
-
-@cache
-def _loading_earlier() -> Executable | None:
-    return shape().earlier_xcoms()
-
-
-@cache
 def _upserting(dialect: str) -> Executable:
     upsert: Executable = shape().upsert(INSERTS[dialect])
     return upsert
-
-
-@cache
-def _waiters() -> Executable:
-    return shape().waiters()
-
-
-@cache
-def _with_key() -> Executable:
-    return shape().with_key()
 
 
 def _newest(found: Sequence[Row[Any]]) -> Any:

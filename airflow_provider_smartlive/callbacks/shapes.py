@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, cached_property
 from importlib import import_module
 from importlib.metadata import version
 from typing import Any
@@ -52,7 +52,7 @@ class UnsupportedDatabase(RuntimeError):  # noqa: N818 - names the thing, as Gon
 
 
 class Shape(ABC):
-    """Where one version of Airflow keeps task instances and XComs."""
+    """Where one version of Airflow keeps task instances and XComs; each statement is built once."""
 
     @property
     @abstractmethod
@@ -63,14 +63,16 @@ class Shape(ABC):
     def is_task(self) -> ColumnElement[bool]:
         """Return the condition for the row of a task instance, for statements on the table."""
 
+    @property
     @abstractmethod
     def xcoms(self) -> Select[Any]:
-        """Return a query for ``key`` and ``value`` of the callback table and the job's id of ``the_task``."""
+        """A query for ``key`` and ``value`` of the callback table and the job's id of ``the_task``."""
 
+    @property
     @abstractmethod
     def earlier_xcoms(self) -> Select[Any] | None:
         """
-        Return the same query for the attempt before ``the_task``.
+        The same query for the attempt before ``the_task``.
 
         None where it is not needed: there they are kept until the next attempt begins.
         """
@@ -79,22 +81,26 @@ class Shape(ABC):
     def upsert(self, insert: Callable[[Table], Any]) -> Any:
         """Return the statement that writes an XCom, replacing an older one."""
 
+    @property
     @abstractmethod
     def waiters(self) -> Executable:
         """
-        Return a query for deferred tasks that have an XCom under one of ``the_keys``.
+        A query for deferred tasks that have an XCom under one of ``the_keys``.
 
         Its columns: DAG, run, task, map index; id of the DAG run; value of the XCom; id of the task instance; when its
         trigger was created, and its class. Ordered by the first four.
         """
 
+    @property
     @abstractmethod
     def with_key(self) -> Select[Any]:
-        """Return a query for DAG, run, task, map index and value of all XComs under ``the_key``."""
+        """A query for DAG, run, task, map index and value of all XComs under ``the_key``."""
 
 
 class OneXComTable(Shape):
     """Airflow 3.3."""
+
+    earlier_xcoms = None
 
     def __init__(self) -> None:
         self._xcom = table(airflow_xcom.XComModel)
@@ -106,6 +112,7 @@ class OneXComTable(Shape):
     def is_task(self) -> ColumnElement[bool]:
         return and_(_is_named(), self.map_index == bindparam("the_map_index"))
 
+    @cached_property
     def xcoms(self) -> Select[Any]:
         xcom = self._xcom
         return select(xcom.c.key, xcom.c.value).where(
@@ -115,9 +122,6 @@ class OneXComTable(Shape):
             xcom.c.key.in_(_OWN_KEYS),
         )
 
-    def earlier_xcoms(self) -> None:
-        return None
-
     def upsert(self, insert: Callable[[Table], Any]) -> Any:
         names = (*_NAMES, "map_index", "key", "value")
         given: dict[str, Any] = {name: bindparam(f"the_{name}") for name in names}
@@ -126,6 +130,7 @@ class OneXComTable(Shape):
         )
         return _replacing(statement, [column.name for column in self._xcom.primary_key])
 
+    @cached_property
     def waiters(self) -> Select[Any]:
         xcom, task, trigger = self._xcom, table(TaskInstance), table(Trigger)
         names = [xcom.c[name] for name in (*_NAMES, "map_index")]
@@ -144,6 +149,7 @@ class OneXComTable(Shape):
             .order_by(*names)
         )
 
+    @cached_property
     def with_key(self) -> Select[Any]:
         xcom = self._xcom
         names = [xcom.c[name] for name in (*_NAMES, "map_index")]
@@ -182,9 +188,11 @@ class XComsOfAttempts(Shape):
         )
         return or_(task.c.region_id == self._top, own)
 
+    @cached_property
     def xcoms(self) -> Select[Any]:
         return self._of_attempt(bindparam("the_task"))
 
+    @cached_property
     def earlier_xcoms(self) -> Select[Any]:
         live, earlier = table(TaskInstance).alias(), table(TaskInstance).alias()
         same = (*_NAMES, "region_id", "region_index")
@@ -213,6 +221,7 @@ class XComsOfAttempts(Shape):
         )
         return _replacing(statement, ["task_instance_id", "key"])
 
+    @cached_property
     def waiters(self) -> Select[Any]:
         # XComs have no index by key here. Deferred tasks are few, and an index finds them.
         task, new, old, owner = table(TaskInstance), self._new, self._old, self._owner
@@ -243,6 +252,7 @@ class XComsOfAttempts(Shape):
             .where(task.c.state == TaskInstanceState.DEFERRED, self._is_live())
         )
 
+    @cached_property
     def with_key(self) -> Select[Any]:
         xcom = self._both
         names = [xcom.c[name] for name in (*_NAMES, "map_index")]

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 
 from airflow.models.taskinstance import TaskInstance
 from airflow.sdk.timezone import utcnow
@@ -147,6 +147,8 @@ class Store:
         def change(
             session: Session, table: CallbackTable, current_job: str | None
         ) -> tuple[CallbackTable, Outcome]:
+            # Few events need it, and those that do may need both of its parts.
+            refreshes = cache(lambda: rows.refreshes(session, event.job_id or ""))
             return fold(
                 table,
                 event,
@@ -156,8 +158,8 @@ class Store:
                 digest=digest,
                 current_job=current_job,
                 outputs=opened.route.terms.outputs,
-                refreshes=lambda: rows.refreshes(session, event.job_id or ""),
-                refused=lambda: rows.refreshes(session, event.job_id or "", refused=True),
+                refreshes=lambda: refreshes().sent,
+                refused=lambda: refreshes().refused,
             )
 
         return self._commit(opened, change, at)

@@ -21,6 +21,11 @@ def installed_airflow() -> str:
     return version("apache-airflow-core")
 
 
+def is_airflow_supported() -> bool:
+    """Tell whether this release was tested on the Airflow that is installed here, pre-releases included."""
+    return supported_airflow().contains(installed_airflow(), prereleases=True)
+
+
 def problems() -> list[str]:
     """Return what keeps callbacks from being supported here, each with its fix. Reads no table."""
     from airflow import settings
@@ -28,9 +33,11 @@ def problems() -> list[str]:
     from airflow_provider_smartlive.callbacks.shapes import UnsupportedDatabase, check_dialect, shape
 
     found = []
-    here, needed = installed_airflow(), supported_airflow()
-    if not needed.contains(here, prereleases=True):
-        found.append(f"Airflow {here} is not supported by this release: install apache-airflow {needed}.")
+    if not is_airflow_supported():
+        found.append(
+            f"Airflow {installed_airflow()} is not supported by this release: "
+            f"install apache-airflow {supported_airflow()}."
+        )
     try:
         shape()
         if settings.engine is not None:

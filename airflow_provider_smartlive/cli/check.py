@@ -112,7 +112,7 @@ def _python() -> Result:
 
 def _airflow() -> Result:
     needed, here = support.supported_airflow(), support.installed_airflow()
-    if needed.contains(here, prereleases=True):
+    if support.is_airflow_supported():
         return Result("airflow", Status.OK, f"{here} (needed: {needed})")
     return Result("airflow", Status.FAIL, here, f"Install apache-airflow {needed}.")
 

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from dev.faults.count import Broken, judge
 from dev.faults.injections import Without
 from dev.faults.runner import Runner
 from dev.faults.schedule import (
     ENDLESS,
+    PLAIN,
     Callbacks,
     Case,
-    JobOutcome,
-    Listing,
     Point,
     Run,
     StartFault,
@@ -28,19 +28,12 @@ from dev.faults.stack import FaultStack
 #: Seconds until an END counts as lost: the interval of the reconciliation, many times over.
 PATIENCE = 75.0
 
-_PLAIN = Run(
-    number=0,
-    round=0,
-    room_id="",
-    case=Case(Target.TASK, Point.AFTER_ACCEPT),
-    start=StartFault.NONE,
-    listing=Listing.NONE,
-    callbacks=Callbacks.NONE,
-    job_outcome=JobOutcome.PLAIN,
-    show_seconds=8,
-    hold_seconds=0,
-    down_seconds=0,
-)
+
+def _run(number: int, target: Target, point: Point, **facts: Any) -> Run:
+    """Return a run in which nothing else goes wrong; a stream that is hit itself goes on until somebody stops it."""
+    show_seconds = ENDLESS if point is Point.STREAMING else PLAIN.show_seconds
+    run = replace(PLAIN, number=number, case=Case(target, point), show_seconds=show_seconds)
+    return replace(run, **facts)
 
 
 @dataclass(frozen=True)
@@ -63,95 +56,55 @@ CONTROLS = (
         "lookup",
         Broken.DUPLICATE,
         (
-            replace(_PLAIN, number=901, show_seconds=20),
-            replace(_PLAIN, number=902, show_seconds=20, start=StartFault.RESET_AFTER),
+            _run(901, Target.TASK, Point.AFTER_ACCEPT, show_seconds=20),
+            _run(902, Target.TASK, Point.AFTER_ACCEPT, show_seconds=20, start=StartFault.RESET_AFTER),
         ),
     ),
     Control(
         "kill",
         Broken.ORPHAN,
         (
-            replace(
-                _PLAIN,
-                number=903,
-                case=Case(Target.MARK_FAILED, Point.STREAMING),
-                show_seconds=ENDLESS,
-            ),
-            replace(_PLAIN, number=904, case=Case(Target.DELETE, Point.STREAMING), show_seconds=ENDLESS),
+            _run(903, Target.MARK_FAILED, Point.STREAMING),
+            _run(904, Target.DELETE, Point.STREAMING),
         ),
     ),
     Control(
         "reconciliation",
         Broken.LOST,
-        (
-            replace(
-                _PLAIN,
-                number=905,
-                case=Case(Target.TASK, Point.BEFORE_DEFER),
-                callbacks=Callbacks.DROPPED,
-                show_seconds=14,
-            ),
-        ),
+        (_run(905, Target.TASK, Point.BEFORE_DEFER, show_seconds=14, callbacks=Callbacks.DROPPED),),
     ),
     Control(
         "the job's own room",
         Broken.DUPLICATE,
-        (replace(_PLAIN, number=906, case=Case(Target.MOVED, Point.AFTER_ACCEPT), show_seconds=45),),
+        (_run(906, Target.MOVED, Point.AFTER_ACCEPT, show_seconds=45),),
     ),
     Control(
         "the look for other lives",
         Broken.DUPLICATE,
-        (
-            replace(
-                _PLAIN,
-                number=907,
-                case=Case(Target.TRIGGERED_AGAIN, Point.STREAMING),
-                show_seconds=ENDLESS,
-            ),
-        ),
+        (_run(907, Target.TRIGGERED_AGAIN, Point.STREAMING),),
     ),
     Control(
         "the trigger's stop",
         Broken.LATE,
         (
-            replace(_PLAIN, number=908, case=Case(Target.PAUSED, Point.STREAMING), show_seconds=ENDLESS),
-            replace(
-                _PLAIN,
-                number=909,
-                case=Case(Target.MARKED_RESUMED, Point.STREAMING),
-                show_seconds=ENDLESS,
-            ),
+            _run(908, Target.PAUSED, Point.STREAMING),
+            _run(909, Target.MARKED_RESUMED, Point.STREAMING),
         ),
     ),
     Control(
         "the stop after a time-out",
         Broken.ORPHAN,
-        (
-            replace(
-                _PLAIN,
-                number=910,
-                case=Case(Target.START_TIMEOUT, Point.AFTER_ACCEPT),
-                show_seconds=ENDLESS,
-            ),
-        ),
+        (_run(910, Target.START_TIMEOUT, Point.AFTER_ACCEPT, show_seconds=ENDLESS),),
     ),
     Control(
         "the total time-out",
         Broken.LOST,
-        (
-            replace(
-                _PLAIN,
-                number=911,
-                case=Case(Target.DRIP, Point.STREAMING),
-                callbacks=Callbacks.END_DROPPED,
-                show_seconds=ENDLESS,
-            ),
-        ),
+        (_run(911, Target.DRIP, Point.STREAMING, callbacks=Callbacks.END_DROPPED),),
     ),
     Control(
         "the bounds of a locked row",
         Broken.DEAF,
-        (replace(_PLAIN, number=912, case=Case(Target.LOCKED_ROW, Point.STREAMING), show_seconds=ENDLESS),),
+        (_run(912, Target.LOCKED_ROW, Point.STREAMING),),
     ),
 )
 

@@ -337,6 +337,22 @@ class Run:
         )
 
 
+#: A run of the commonest kind: only its task is hit, and nothing else goes wrong.
+PLAIN = Run(
+    number=0,
+    round=0,
+    room_id="",
+    case=Case(Target.TASK, Point.AFTER_ACCEPT),
+    start=StartFault.NONE,
+    listing=Listing.NONE,
+    callbacks=Callbacks.NONE,
+    job_outcome=JobOutcome.PLAIN,
+    show_seconds=8,
+    hold_seconds=0,
+    down_seconds=0,
+)
+
+
 #: Seconds from its start after which a livestream is stopped as planned (``max_duration`` in ``dags/faults.py``).
 PLANNED_SECONDS = 30.0
 

@@ -12,14 +12,13 @@ from airflow_provider_smartlive.callbacks.route import Identity, JobTerms, Route
 from dev.faults.count import LATE_BOUND, Broken, RunResult, judge
 from dev.faults.records import Job
 from dev.faults.schedule import (
+    PLAIN,
     PLANNED_SECONDS,
-    Callbacks,
     Case,
     JobOutcome,
     Listing,
     Point,
     Run,
-    StartFault,
     Target,
 )
 from dev.faults.table import table
@@ -27,19 +26,7 @@ from dev.faults.table import table
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 TASK = Identity("faults", "faults__001", "go_live")
 
-RUN = Run(
-    number=1,
-    round=1,
-    room_id="room",
-    case=Case(Target.TASK, Point.AFTER_ACCEPT),
-    start=StartFault.NONE,
-    listing=Listing.NONE,
-    callbacks=Callbacks.NONE,
-    job_outcome=JobOutcome.PLAIN,
-    show_seconds=8,
-    hold_seconds=0,
-    down_seconds=0,
-)
+RUN = replace(PLAIN, number=1, round=1, room_id="room")
 
 
 def job(

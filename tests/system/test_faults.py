@@ -6,6 +6,9 @@ A small part of the fault harness, the same each time: what matters most, and th
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from dev.faults.count import judge
@@ -14,9 +17,9 @@ from dev.faults.negative_controls import Control, report
 from dev.faults.runner import Runner
 from dev.faults.schedule import (
     ENDLESS,
+    PLAIN,
     Callbacks,
     Case,
-    JobOutcome,
     Listing,
     Point,
     Run,
@@ -28,18 +31,18 @@ from dev.faults.stack import FaultStack
 pytestmark = pytest.mark.processes
 
 
-def plan(number: int, target: Target, point: Point, **faults: object) -> Run:
-    facts = {
-        "start": StartFault.NONE,
-        "listing": Listing.NONE,
-        "callbacks": Callbacks.NONE,
-        "job_outcome": JobOutcome.PLAIN,
-        "show_seconds": ENDLESS if point is Point.STREAMING else 10.0,
-        "hold_seconds": 1.0,
-        "down_seconds": 1.0,
-    }
-    room_id = f"00000000-0000-4000-9000-{number:012d}"
-    return Run(number=number, round=1, room_id=room_id, case=Case(target, point), **{**facts, **faults})  # type: ignore[arg-type]  # the defaults above are of the right types
+def plan(number: int, target: Target, point: Point, **faults: Any) -> Run:
+    run = replace(
+        PLAIN,
+        number=number,
+        round=1,
+        room_id=f"00000000-0000-4000-9000-{number:012d}",
+        case=Case(target, point),
+        show_seconds=ENDLESS if point is Point.STREAMING else 10.0,
+        hold_seconds=1.0,
+        down_seconds=1.0,
+    )
+    return replace(run, **faults)
 
 
 ROUNDS = {
