@@ -15,7 +15,7 @@ from airflow_provider_smartlive.cli.jobs import ListedJob, jobs_table, listed
 from airflow_provider_smartlive.cli.output import note, one_line, plural, say, say_json, table
 from airflow_provider_smartlive.cli.watch import watch
 from airflow_provider_smartlive.livestream.sighting import ACTIVE_STATES
-from airflow_provider_smartlive.livestream.stop import is_over, stop_each
+from airflow_provider_smartlive.livestream.stop import stop_each
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def sweep(args: Namespace) -> None:
     seen = {} if args.dry_run else _stop(hook, jobs, tell=note if args.json else say)
     if args.json:
         for job in jobs:
-            stopped = is_over(seen[job.job.job_id]) if seen else None
+            stopped = seen[job.job.job_id].sight.is_over if seen else None
             say_json({**job.facts(), "reason": reasons[job.job.job_id], "stopped": stopped})
     _exit_if_running(seen)
     if problem:
@@ -227,7 +227,9 @@ def _stop(
                 hook.stop_job(room, job_id)
         for job_id, sighting in stop_each(hook, pairs, grace=grace):
             seen[job_id] = sighting
-            outcome = "is stopped, MetaStudio says" if is_over(sighting) else f"STILL RUNS after {grace} s:"
+            outcome = (
+                "is stopped, MetaStudio says" if sighting.sight.is_over else f"STILL RUNS after {grace} s:"
+            )
             tell(one_line(f"{names[job_id]} {outcome} {sighting}"))
     except KeyboardInterrupt:
         open_ = [name for job_id, name in names.items() if job_id not in seen]
@@ -236,7 +238,7 @@ def _stop(
 
 
 def _exit_if_running(seen: Mapping[str, Sighting]) -> None:
-    if running := [job_id for job_id, sighting in seen.items() if not is_over(sighting)]:
+    if running := [job_id for job_id, sighting in seen.items() if not sighting.sight.is_over]:
         fail(
             f"Still running: {', '.join(running)}. Run the command again; MetaStudio's console can stop them, too, "
             "and max_live_duration ends them at the latest."

@@ -18,7 +18,7 @@ from airflow_provider_smartlive.exceptions import (
 )
 from airflow_provider_smartlive.lifecycle import Action, Sight, Verdict, WakeSource, decide, went_on
 from airflow_provider_smartlive.livestream.sighting import REFUSED_PAUSE, Sighting
-from airflow_provider_smartlive.livestream.stop import is_over, look, stop_and_confirm
+from airflow_provider_smartlive.livestream.stop import look, stop_and_confirm
 from airflow_provider_smartlive.livestream.summary import summarise
 from airflow_provider_smartlive.livestream.wait_state import WaitLimits, WaitState, state_changes
 from airflow_provider_smartlive.metastudio.text import safe_text
@@ -172,7 +172,7 @@ class Owner:
         return sighting
 
     def _note_over(self, sighting: Sighting) -> None:
-        self._is_over = is_over(sighting)
+        self._is_over = sighting.sight.is_over
         self.has_seen_end = self._is_over and sighting.job is not None
 
     def _is_new(self) -> bool:
@@ -294,7 +294,7 @@ class Owner:
             else source,
             job=sighting.job if sighting else None,
             callbacks=callbacks,
-            is_over=sighting is not None and is_over(sighting),
+            is_over=sighting is not None and sighting.sight.is_over,
             settled_at=self.now().isoformat(),
             **self.wait.start_info,
         )

@@ -19,7 +19,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from airflow_provider_smartlive.lifecycle import Sight
 from airflow_provider_smartlive.livestream.ownership import callback_url_of, is_unreadable, route_of
 from airflow_provider_smartlive.livestream.sighting import ACTIVE_STATES, Sighting
-from airflow_provider_smartlive.livestream.stop import is_over, look, stop_and_confirm
+from airflow_provider_smartlive.livestream.stop import look, stop_and_confirm
 from airflow_provider_smartlive.metastudio.errors import Conflict, MetaStudioError, Throttled
 
 if TYPE_CHECKING:
@@ -404,12 +404,13 @@ class JobStart:
         return Obtained(record, job_id, started_at, origin, response)
 
     def _stop(self, record: JobRecord, job_id: str, sighting: Sighting) -> None:
-        if is_over(sighting):
+        if sighting.sight.is_over:
             return
         self.log.info("Stopping job %s in room %s, which nobody owns any more.", job_id, record.room_id)
         hook = self.hook_of(record.smartlive_conn_id)
         lag = max(0.0, (self._shown_by(record) - self.now()).total_seconds())
-        if not is_over(stop_and_confirm(hook, record.room_id, job_id, grace=self.stop_grace, lag=lag)):
+        stopped = stop_and_confirm(hook, record.room_id, job_id, grace=self.stop_grace, lag=lag)
+        if not stopped.sight.is_over:
             raise AirflowException(
                 f"Job {job_id} of this task is still running in room {record.room_id} although it was told to stop; "
                 "starting another one would stream twice."

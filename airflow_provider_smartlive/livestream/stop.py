@@ -146,11 +146,6 @@ async def stop_and_confirm_async(
     return await _drive_async(conn_id, _stop(room_id, job_id, grace=grace, lag=lag, now=now))
 
 
-def is_over(sighting: Sighting) -> bool:
-    """Whether MetaStudio says that the job no longer runs. A job that it does not know does not run."""
-    return sighting.sight.is_over
-
-
 def _look(room_id: str, job_id: str, *, may_lag: bool) -> _Steps[Sighting]:
     answer = yield Show(room_id, job_id)
     if not isinstance(answer, NotFound):
@@ -175,7 +170,7 @@ def _stop(
 ) -> _Steps[Sighting]:
     began = now()
     sighting = yield from _look(room_id, job_id, may_lag=lag > 0)
-    if is_over(sighting):
+    if sighting.sight.is_over:
         log.info("Job %s is over already; MetaStudio says %s.", job_id, sighting)
         return sighting
     log.info("Stopping job %s.", job_id)
@@ -187,7 +182,7 @@ def _stop(
             accepted = _is_accepted((yield Stop(room_id, job_id)), job_id)
         seen = yield from _look(room_id, job_id, may_lag=now() < began + lag)
         sighting = replace(seen, stopped=accepted)
-        if is_over(sighting) or now() >= began + grace:
+        if sighting.sight.is_over or now() >= began + grace:
             break
         yield Pause(CONFIRM_INTERVAL)
     _report(job_id, sighting)
@@ -209,7 +204,7 @@ def _is_accepted(answer: _Answer, job_id: str) -> bool:
 
 
 def _report(job_id: str, sighting: Sighting) -> None:
-    if is_over(sighting):
+    if sighting.sight.is_over:
         log.info("Job %s is stopped; MetaStudio says %s.", job_id, sighting)
     else:
         log.error(

@@ -13,7 +13,7 @@ from airflow_provider_smartlive.lifecycle import Sight
 from airflow_provider_smartlive.livestream.airflow_api import ask
 from airflow_provider_smartlive.livestream.ownership import active_jobs_of, callback_url_of, route_of
 from airflow_provider_smartlive.livestream.sighting import ACTIVE_STATES, Sighting
-from airflow_provider_smartlive.livestream.stop import is_over, stop_and_confirm
+from airflow_provider_smartlive.livestream.stop import stop_and_confirm
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError
 from airflow_provider_smartlive.metastudio.ids import normalise_id, same_id
 
@@ -220,7 +220,7 @@ class Teardown:
             self.log.error("Job %s could not be stopped: %s", job_id, error)
             sighting = Sighting.failed(error)
         self._jobs[normalise_id(job_id)] = job_id
-        if not is_over(sighting):
+        if not sighting.sight.is_over:
             self._running.append(
                 f"job {job_id} in room {room_id} is still running (MetaStudio says {sighting})"
             )

@@ -322,7 +322,7 @@ class SmartLiveCommandOperator(NamedJob, BaseOperator):
         self, context: Context, job_id: str, room_id: str, result: dict[str, Any], until: datetime
     ) -> None:
         """Wait on the worker for what would wake a deferred task."""
-        from airflow_provider_smartlive.livestream.stop import is_over, look
+        from airflow_provider_smartlive.livestream.stop import look
 
         interval = timedelta(seconds=settings.number("reconcile_interval_without_rtmp"))
         budget = timedelta(seconds=settings.number("failure_budget"))
@@ -335,7 +335,7 @@ class SmartLiveCommandOperator(NamedJob, BaseOperator):
                 ask_at = now + interval
                 sighting = look(self.hook, room_id, job_id)
                 lost_since = None if sighting.is_clear else lost_since or now
-                if is_over(sighting):
+                if sighting.sight.is_over:
                     if self._was_spoken(context, job_id, result["command_id"]):
                         return
                     raise self._unheard(WakeSource.RECONCILIATION, result)

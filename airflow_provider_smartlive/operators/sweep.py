@@ -49,7 +49,7 @@ class SmartLiveSweepOperator(BaseOperator):
         """
         from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
         from airflow_provider_smartlive.livestream.sighting import ACTIVE_STATES
-        from airflow_provider_smartlive.livestream.stop import is_over, stop_each
+        from airflow_provider_smartlive.livestream.stop import stop_each
         from airflow_provider_smartlive.livestream.sweep import unwanted
         from airflow_provider_smartlive.retries import failing_for_good
 
@@ -64,7 +64,7 @@ class SmartLiveSweepOperator(BaseOperator):
             self.log.warning("Job %s in room %s runs unwanted: %s.", job.job_id, job.room_id, reason)
         jobs = [] if self.only_report else [(job.room_id, job.job_id) for job, _ in found if job.room_id]
         stopped = stop_each(hook, jobs, grace=grace)
-        running = [job_id for job_id, sighting in stopped if not is_over(sighting)]
+        running = [job_id for job_id, sighting in stopped if not sighting.sight.is_over]
         if running:
             raise SmartLiveJobFailedError(
                 f"These jobs were told to stop and still run: {', '.join(running)}."

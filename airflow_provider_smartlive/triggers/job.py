@@ -278,7 +278,7 @@ class SmartLiveJobTrigger(BaseTrigger):
 
         :return: whether the job is over, by our doing.
         """
-        from airflow_provider_smartlive.livestream.stop import is_over, stop_and_confirm_async
+        from airflow_provider_smartlive.livestream.stop import stop_and_confirm_async
 
         wait, limits = self.wait, self.limits
         self.log.info("Job %s: %s.", wait.job_id, _STOPPING[source])
@@ -296,7 +296,7 @@ class SmartLiveJobTrigger(BaseTrigger):
                         lag=self._lag_left(),
                     )
                 stopped = stopped or sighting.stopped
-                if is_over(sighting):
+                if sighting.sight.is_over:
                     return stopped
             except AuthenticationError as error:
                 self.log.error("Job %s cannot be stopped at the moment: %s", wait.job_id, error)

@@ -12,7 +12,6 @@ from airflow_provider_smartlive.lifecycle import Sight
 from airflow_provider_smartlive.livestream.sighting import Sighting
 from airflow_provider_smartlive.livestream.stop import (
     CONFIRM_INTERVAL,
-    is_over,
     stop_and_confirm,
     stop_and_confirm_async,
 )
@@ -53,7 +52,7 @@ def test_looks_keep_their_distance(stop: Stop, metastudio: FakeMetaStudio, clock
 
 @pytest.mark.parametrize("state", ["SUCCEED", "FAILED", "BLOCKED"])
 def test_what_is_over_is_left_alone(stop: Stop, metastudio: FakeMetaStudio, state: str) -> None:
-    assert is_over(stop(metastudio.add(state=state).job_id))
+    assert stop(metastudio.add(state=state).job_id).sight.is_over
     assert metastudio.asked == {"show": 1}
 
 
@@ -125,7 +124,7 @@ def test_it_gives_up_when_its_time_is_over_and_says_so(
     stop: Stop, metastudio: FakeMetaStudio, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     job = metastudio.add(looks_until_stopped=None)
-    assert not is_over(stop(job.job_id, grace=20))
+    assert not stop(job.job_id, grace=20).sight.is_over
     assert 20 <= clock.seconds <= 20 + CONFIRM_INTERVAL
     assert "sweep" in caplog.text
 
