@@ -16,6 +16,9 @@ PATIENCE, PAUSE = 200.0, 0.7
 #: Seconds that one request may take. A loaded two-core machine needs more than usual.
 REQUEST_TIMEOUT = 30.0
 
+#: How often a request is sent that SQLite refuses, because another process wrote between its read and its write.
+SENDS = 5
+
 FINISHED = frozenset({"success", "failed"})
 
 
@@ -39,10 +42,17 @@ class AirflowApi:
         """
         Send one request to ``/api/v2`` with a token, and return the answer whatever its status.
 
+        It is sent again if Airflow rolled its transaction back.
+
         :param path: the path behind ``/api/v2``.
         """
         self._log_in()
-        return self._client.request(method, f"/api/v2{path}", **kwargs)
+        for _ in range(SENDS):
+            response = self._client.request(method, f"/api/v2{path}", **kwargs)
+            if not _was_rolled_back(response):
+                break
+            time.sleep(PAUSE)
+        return response
 
     def fetch(self, path: str) -> bytes:
         """
@@ -167,6 +177,10 @@ class AirflowApi:
         self.call("PATCH", _task_path(dag_id, run_id, task_id, map_index), json={"new_state": state})
 
 
+def _was_rolled_back(response: httpx.Response) -> bool:
+    return response.status_code == httpx.codes.INTERNAL_SERVER_ERROR and "Database error" in response.text
+
+
 def _task_path(dag_id: str, run_id: str, task_id: str, map_index: int) -> str:
     path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"
     return path if map_index < 0 else f"{path}/{map_index}"
@@ -174,7 +188,7 @@ def _task_path(dag_id: str, run_id: str, task_id: str, map_index: int) -> str:
 
 def patiently(ask: Callable[[], T]) -> T:
     """
-    Ask again while the other side is down, or its database busy, for :data:`PATIENCE`.
+    Ask again while the other side is down for :data:`PATIENCE`.
 
     :raises httpx.HTTPError: what it said last.
     """
