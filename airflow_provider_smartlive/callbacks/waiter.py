@@ -24,15 +24,12 @@ ROOM_ID_KEY = "room_id"
 #: XCom of the starting task that says what it has started, for people and pages.
 JOB_KEY = "smartlive_job"
 
-#: XCom of the starting task that holds why its trigger stops the job (a :class:`Wake`), written before the stop: the
-#: END that follows may resume the task before the trigger does.
-STOP_KEY = "smartlive_stop"
-
 #: Source of the wake-ups that come from the receiver.
 CALLBACK = "callback"
 
 _WAITER_KEY_PREFIX = "smartlive_waiter/"
 _REFRESH_KEY_PREFIX = "smartlive_refresh/"
+_STOP_KEY_PREFIX = "smartlive_stop/"
 
 #: Where the triggers of this provider are.
 _TRIGGERS = "airflow_provider_smartlive.triggers."
@@ -60,6 +57,24 @@ def starter_waiter_key(starter: Identity) -> str:
 def refresh_key(job_id: str) -> str:
     """Return the XCom key under which a task says that it exchanges the outputs of a job."""
     return f"{_REFRESH_KEY_PREFIX}{normalise_id(job_id)}"
+
+
+def stop_key(source: str, job_id: str) -> str:
+    """
+    Return the XCom key under which the trigger of a task notes why it stops the job, before it does.
+
+    The END that follows may resume the task before the trigger does. All that the note says stands in the key: if the
+    resumed process dies, a retry is told which XComs Airflow has deleted, not what they held.
+
+    :param source: What is due (a :class:`~airflow_provider_smartlive.lifecycle.WakeSource`).
+    """
+    return f"{_STOP_KEY_PREFIX}{source}/{normalise_id(job_id)}"
+
+
+def read_stop_key(key: str) -> tuple[str, str] | None:
+    """Return the source and the job id of a :func:`stop_key`; None for any other key."""
+    source, slash, job_id = key.removeprefix(_STOP_KEY_PREFIX).partition("/")
+    return (source, job_id) if key.startswith(_STOP_KEY_PREFIX) and slash else None
 
 
 def is_ours(classpath: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, tzinfo
 from functools import partial
@@ -19,11 +19,11 @@ from airflow_provider_smartlive.callbacks.waiter import (
     JOB_ID_KEY,
     JOB_KEY,
     ROOM_ID_KEY,
-    STOP_KEY,
     XCOM_TABLE_KEY,
-    Wake,
+    read_stop_key,
+    stop_key,
 )
-from airflow_provider_smartlive.lifecycle import KillSeenBy, decide_kill
+from airflow_provider_smartlive.lifecycle import KillSeenBy, WakeSource, decide_kill
 from airflow_provider_smartlive.links import SmartLiveRoomLink
 from airflow_provider_smartlive.livestream.airflow_api import API_PAUSES, ask
 from airflow_provider_smartlive.livestream.record import Attempt, JobRecord
@@ -154,6 +154,28 @@ class OwnTask:
         if record and record.job_id and same_id(record.job_id, job_id) and not record.ended:
             self.save(replace(record, ended=True))
 
+    def note_stop(self, job_id: str, source: WakeSource) -> None:
+        """
+        Remember that the job was stopped, or is about to be, and what that makes of its end.
+
+        :param source: what was due.
+        """
+        record = self.record()
+        if record and record.job_id and same_id(record.job_id, job_id):
+            self.save(record.stopped_by(source))
+
+    def note_earlier_stop(self) -> None:
+        """
+        Remember why the trigger of an earlier try stopped the job, if the process that it resumed died over it.
+
+        Airflow deletes the XComs of a task as a try begins, and what is left of the trigger's note is its key. To be
+        called first in a new try: a later one is not told any more.
+        """
+        told = getattr(self._ti, "_ti_context_from_server", None)
+        for key in (told and told.xcom_keys_to_clear) or ():
+            if (note := read_stop_key(key)) and note[0] in set(WakeSource):
+                self.note_stop(note[1], WakeSource(note[0]))
+
     def note_result(self, *, is_over: bool) -> None:
         """
         Remember that this life has its result: what comes after a clear is another one.
@@ -187,13 +209,25 @@ class OwnTask:
         """Return what was called back about a job; None if nothing was, in this try."""
         return self._ask(lambda: Starter(**vars(self.identity)).callbacks(job_id))
 
-    def why_stopped(self, job_id: str) -> Wake | None:
-        """Return why the trigger of this try began to stop the job; None if it did not."""
+    def why_stopped(self, job_id: str, sources: Iterable[WakeSource]) -> WakeSource | None:
+        """
+        Return why the trigger of this try began to stop the job; None if it did not.
+
+        :param sources: what it may have been.
+        """
         from airflow.sdk.execution_time.xcom import XCom
 
-        note = self._ask(lambda: XCom.get_one(key=STOP_KEY, **vars(self.identity)))
-        wake = Wake.load(note) if note is not None else None
-        return wake if wake is not None and same_id(wake.job_id, job_id) else None
+        for source in sources:
+            look = partial(XCom.get_one, key=stop_key(source, job_id), **vars(self.identity))
+            if self._ask(look) is not None:
+                return source
+        return None
+
+    def withdraw_stop(self, job_id: str, source: WakeSource) -> None:
+        """Take back the trigger's note of why it stops the job: it could not, and the job goes on."""
+        from airflow.sdk.execution_time.xcom import XCom
+
+        self._ask(partial(XCom.delete, key=stop_key(source, job_id), **vars(self.identity)))
 
     def publish(self, announcement: dict[str, Any], link: str) -> None:
         """

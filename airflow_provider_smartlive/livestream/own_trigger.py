@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 from airflow.sdk.bases.xcom import BaseXCom
@@ -43,6 +44,14 @@ async def leave(trigger: BaseTrigger, key: str, wake: Wake) -> None:
     from airflow.sdk.execution_time.xcom import XCom
 
     await XCom.aset(key, wake.dump(), **vars(own_task(trigger)))
+
+
+async def withdraw(trigger: BaseTrigger, key: str) -> None:
+    """Delete an XCom of the task that waits. The SDK can do so synchronously only, which a thread does."""
+    from airflow.sdk.execution_time.xcom import XCom
+    from asgiref.sync import sync_to_async
+
+    await sync_to_async(partial(XCom.delete, key=key, **vars(own_task(trigger))))()
 
 
 async def leave_result(trigger: BaseTrigger, wake: Wake) -> None:

@@ -132,6 +132,8 @@ class Owner:
     def _act(
         self, verdict: Verdict, sighting: Sighting, callbacks: JobCallbacks | None, source: WakeSource
     ) -> dict[str, Any] | None:
+        if source is WakeSource.DISCONNECTED and verdict.action in (Action.WAIT, Action.WAIT_FOR_FINISH):
+            self.task.withdraw_stop(self.wait.job_id, source)
         match verdict.action:
             case Action.WAIT:
                 self.wait = replace(self.wait, grace_until=None, grace_since=None, end_source=None)
@@ -142,7 +144,7 @@ class Owner:
                 self._give_grace(sighting, anew=source is WakeSource.GRACE_OVER)
                 return None
             case Action.STOP_AND_FINISH:
-                sighting = self._stop(verdict.reason)
+                sighting = self._stop(verdict.reason, note=lambda: self._note_planned_stop(source))
             case Action.STOP_AND_FAIL:
                 self.discard(verdict.reason)
                 error = SmartLiveTimeoutError if source is WakeSource.TIMEOUT else SmartLiveJobFailedError
@@ -231,11 +233,7 @@ class Owner:
         :param reason: for the log and for the error.
         :raises SmartLiveJobFailedError: if the job does not stop.
         """
-        try:
-            self.task.discard(self.wait.job_id)
-        finally:
-            # An Airflow that cannot take the note must not cost the stop.
-            self._stop(reason)
+        self._stop(reason, note=lambda: self.task.discard(self.wait.job_id))
 
     def end(self) -> None:
         """
@@ -299,7 +297,24 @@ class Owner:
             **self.wait.start_info,
         )
 
-    def _stop(self, reason: str) -> Sighting:
+    def _note_planned_stop(self, source: WakeSource) -> None:
+        if source is WakeSource.DEADLINE:
+            self.task.note_stop(self.wait.job_id, source)
+
+    def _stop(self, reason: str, *, note: Callable[[], None] = lambda: None) -> Sighting:
+        """
+        Stop the job, and make sure that it is over.
+
+        :param note: writes down what that makes of the job's end, before it comes.
+        """
+        try:
+            note()
+        finally:
+            # An Airflow that cannot take the note must not cost the stop.
+            sighting = self._stop_and_confirm(reason)
+        return sighting
+
+    def _stop_and_confirm(self, reason: str) -> Sighting:
         grace = self.limits.stop_grace
         shown_by = self.wait.started_at + timedelta(seconds=self.limits.look_again_window)
         lag = max(0.0, (shown_by - self.now()).total_seconds())

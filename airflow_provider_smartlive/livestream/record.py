@@ -6,9 +6,10 @@ from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from typing import Any, NamedTuple, Self
 
+from airflow_provider_smartlive.lifecycle import Action, Sight, WakeSource, decide
 from airflow_provider_smartlive.metastudio.ids import same_id
 
-_VERSION = 3
+_VERSION = 4
 _TIMES = ("sent_at", "started_at", "deadline", "timeout_at")
 _TUPLES = ("attempt", "outputs", "discarded")
 
@@ -66,6 +67,8 @@ class JobRecord:
     :param timeout_at: when the task's ``execution_timeout`` stops it, in the try that had the job last.
     :param discarded: jobs of this life whose end is nobody's result: we stopped them, or an earlier try failed
         with them.
+    :param planned_stop: whether the planned end of the job had come, and it was stopped or about to be: its end is the
+        result then, whatever MetaStudio calls it.
     :param ended: whether END was called back on every output of the job. The callback table says so, too, but
         a new try begins without it, and END does not come twice.
     :param failure: why an earlier try of this life failed, safe to show.
@@ -88,6 +91,7 @@ class JobRecord:
     deadline: datetime | None = None
     timeout_at: datetime | None = None
     discarded: tuple[str, ...] = ()
+    planned_stop: bool = False
     ended: bool = False
     failure: str | None = None
     finished: bool = False
@@ -160,6 +164,19 @@ class JobRecord:
         :param ended_at: when the job ended; None if MetaStudio does not say.
         """
         return self.timeout_at is not None and ended_at is not None and ended_at >= self.timeout_at
+
+    def stopped_by(self, source: WakeSource) -> Self:
+        """
+        Return the record with what a stop makes of the end of the job: the result, or that of an earlier try.
+
+        :param source: what was due.
+        """
+        verdict = decide(source, Sight.ACTIVE)
+        if verdict.action is Action.STOP_AND_FAIL:
+            return replace(
+                self.without(self.job_id), failure=f"{verdict.reason}; job {self.job_id} was stopped."
+            )
+        return replace(self, planned_stop=verdict.action is Action.STOP_AND_FINISH)
 
     def without(self, job_id: str | None) -> Self:
         """Return the record with a job discarded."""

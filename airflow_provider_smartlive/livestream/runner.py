@@ -105,6 +105,7 @@ class LivestreamRunner:
         )
         with self._leaving_no_job_behind():
             with failing_for_good(unless=self.task.may_have_job):
+                self.task.note_earlier_stop()
                 wanted = self.read()
                 obtained = acquisition.obtain(wanted)
             owner = self.owner = self._make_owner(self._first_wait(obtained, wanted), wanted.limits)
@@ -163,7 +164,9 @@ class LivestreamRunner:
             return owner.started()
         if obtained.response is None:
             # A job of an earlier try may have ended; its callbacks went with the XComs of that try.
-            return self._settle_or_wait(owner, WakeSource.RECONCILIATION)
+            planned_stop = obtained.record.planned_stop
+            source = WakeSource.DEADLINE if planned_stop else WakeSource.RECONCILIATION
+            return self._settle_or_wait(owner, source, stopped=planned_stop)
         if owner.has_ended(owner.callbacks()):
             return self._settle_or_wait(owner, WakeSource.CALLBACK)
         return self._wait(owner)
@@ -246,13 +249,16 @@ class LivestreamRunner:
             return WaitLimits(interval=0)
 
     def _reason_of_stop(self, owner: Owner) -> WakeSource | None:
-        """Return why the trigger was stopping the job, if it was, when the END of that stop resumed the task."""
+        """
+        Return why the trigger was stopping the job, if it was, when the END of that stop resumed the task.
+
+        Of most tasks nothing can have been due, and Airflow is not asked.
+        """
         moment = owner.wait.next_moment()
-        is_over_time = moment is not None and moment[0] <= self.now()
-        if not is_over_time and owner.limits.disconnect_limit is None:
-            return None  # as for most tasks, which need not ask Airflow
-        note = self.task.why_stopped(owner.wait.job_id)
-        return WakeSource(note.source) if note is not None else None
+        sources = [moment[1]] if moment is not None and moment[0] <= self.now() else []
+        if owner.limits.disconnect_limit is not None:
+            sources.append(WakeSource.DISCONNECTED)
+        return self.task.why_stopped(owner.wait.job_id, sources)
 
     def _remembered_wait(self) -> WaitState:
         record = self.task.record()

@@ -288,9 +288,10 @@ class JobStart:
             # MetaStudio has forgotten a show that an earlier try saw end.
             return self._remember(record, job_id, record.started_at or self.now(), Origin.FINISHED)
         claimable = running | {Sight.SUCCEED, Sight.BLOCKED} | ({Sight.FAILED} if own_failure else set())
-        if sighting.sight not in claimable:
+        if sighting.sight not in claimable and not record.planned_stop:
             return None
-        if sighting.sight is Sight.SUCCEED and sighting.job and record.timed_out(sighting.job.end_time):
+        timed_out = not record.planned_stop and sighting.job and record.timed_out(sighting.job.end_time)
+        if sighting.sight is Sight.SUCCEED and timed_out:
             self.log.info("Job %s was stopped at the execution_timeout of an earlier try.", job_id)
             return None
         record = replace(record, timeout_at=self.timeout_at(self.now()))

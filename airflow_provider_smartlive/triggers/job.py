@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 from airflow.sdk.timezone import utcnow
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_smartlive.callbacks.waiter import STOP_KEY, Wake
+from airflow_provider_smartlive.callbacks.waiter import Wake, stop_key
 from airflow_provider_smartlive.lifecycle import (
     Action,
     KillSeenBy,
@@ -28,6 +28,7 @@ from airflow_provider_smartlive.livestream.own_trigger import (
     own_state_async,
     own_task,
     uninterrupted,
+    withdraw,
 )
 from airflow_provider_smartlive.livestream.sighting import REFUSED_PAUSE, Sighting
 from airflow_provider_smartlive.livestream.starter import Starter
@@ -282,7 +283,8 @@ class SmartLiveJobTrigger(BaseTrigger):
 
         wait, limits = self.wait, self.limits
         self.log.info("Job %s: %s.", wait.job_id, _STOPPING[source])
-        await self._leave_note(source)
+        note = stop_key(source, wait.job_id)
+        await self._mind_note(leave(self, note, self._wake(source)))
         until = utcnow() + timedelta(seconds=limits.failure_budget)
         stopped, pause = False, FIRST_STOP_PAUSE
         while True:
@@ -297,6 +299,8 @@ class SmartLiveJobTrigger(BaseTrigger):
                     )
                 stopped = stopped or sighting.stopped
                 if sighting.sight.is_over:
+                    if not stopped:  # it had ended by itself
+                        await self._mind_note(withdraw(self, note))
                     return stopped
             except AuthenticationError as error:
                 self.log.error("Job %s cannot be stopped at the moment: %s", wait.job_id, error)
@@ -308,17 +312,17 @@ class SmartLiveJobTrigger(BaseTrigger):
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 
-    async def _leave_note(self, source: WakeSource) -> None:
+    async def _mind_note(self, change: Awaitable[None]) -> None:
         """
-        Write down why the job is stopped, before it is: its END may be called back and resume the task before we do.
+        Write or withdraw the note of why the job is stopped (:func:`~.callbacks.waiter.stop_key`).
 
         The stop does not wait for an Airflow that does not answer.
         """
         try:
             async with asyncio.timeout(NOTE_TIMEOUT):
-                await leave(self, STOP_KEY, self._wake(source))
+                await change
         except Exception as error:
-            self.log.warning("Why the job is stopped cannot be noted: %s", error)
+            self.log.warning("The note of why the job is stopped cannot be changed: %s", error)
 
     async def on_kill(self) -> None:
         """

@@ -14,8 +14,10 @@ from airflow_provider_smartlive.callbacks.waiter import (
     announce_refresh,
     is_fresh,
     is_ours,
+    read_stop_key,
     refresh_key,
     starter_waiter_key,
+    stop_key,
     waiter_key,
     withdraw_refresh,
 )
@@ -36,6 +38,19 @@ def test_the_key_of_a_starter_tells_task_instances_apart_and_fits_an_xcom():
     assert starter_waiter_key(starter) == starter_waiter_key(Identity("d" * 250, "r" * 250, "t" * 250))
     assert starter_waiter_key(starter) != starter_waiter_key(mapped)
     assert len(starter_waiter_key(starter)) <= 512
+
+
+def test_the_key_of_a_stop_says_all_that_a_retry_has_to_know():
+    key = stop_key("disconnected", "26F06524-4F75-4b3a-a853-b649a21aaf66")
+
+    assert read_stop_key(key) == ("disconnected", "26f065244f754b3aa853b649a21aaf66")
+
+
+@pytest.mark.parametrize(
+    "key", ["job_id", "smartlive_stop", "smartlive_stop/deadline", waiter_key("26f06524")]
+)
+def test_other_keys_say_nothing_of_a_stop(key: str):
+    assert read_stop_key(key) is None
 
 
 def test_a_registration_survives_the_way_through_an_xcom():

@@ -52,6 +52,8 @@ class FakeSupervisor:
                 self.xcoms[_place(message)] = message.value
             case comms.GetXCom():
                 return comms.XComResult(key=message.key, value=self.xcoms.get(_place(message)))
+            case comms.DeleteXCom():
+                self.xcoms.pop(_place(message), None)
             case comms.GetTaskStates():
                 return comms.TaskStatesResult(task_states=self._states_of(message))
             case comms.GetDagRunState():
@@ -101,6 +103,13 @@ class FakeSupervisor:
         same = (message.dag_id, message.task_id, message.map_index) == (DAG, TASK, found.map_index)
         return found if is_before and is_asked_for and same else None
 
+    def clear_xcoms(self, task_id: str = TASK) -> list[str]:
+        """Delete the XComs of a task, as its process does when a new try begins; return their keys."""
+        places = [place for place in self.xcoms if place[0] == task_id]
+        for place in places:
+            del self.xcoms[place]
+        return [key for _, _, key in places]
+
     def xcom(self, key: str, task_id: str = TASK, map_index: int = -1) -> Any:
         return self.xcoms.get((task_id, map_index, key))
 
@@ -109,7 +118,7 @@ class FakeSupervisor:
         monkeypatch.setattr("airflow.sdk.execution_time.task_runner.SUPERVISOR_COMMS", self, raising=False)
 
 
-def _place(message: comms.SetXCom | comms.GetXCom) -> tuple[str, int, str]:
+def _place(message: comms.SetXCom | comms.GetXCom | comms.DeleteXCom) -> tuple[str, int, str]:
     return message.task_id, -1 if message.map_index is None else message.map_index, message.key
 
 
@@ -120,7 +129,11 @@ def api_error() -> AirflowRuntimeError:
 
 @dataclass
 class FakeTaskInstance:
-    """The task instance of a context or trigger."""
+    """
+    The task instance of a context or trigger.
+
+    :param deleted_xcoms: the keys of the XComs that Airflow deleted as this try began.
+    """
 
     supervisor: FakeSupervisor
     dag_id: str = DAG
@@ -129,6 +142,11 @@ class FakeTaskInstance:
     map_index: int | None = -1
     try_number: int = 1
     max_tries: int = 0
+    deleted_xcoms: list[str] = field(default_factory=list)
+
+    @property
+    def _ti_context_from_server(self) -> Any:
+        return SimpleNamespace(xcom_keys_to_clear=self.deleted_xcoms)
 
     def get_first_reschedule_date(self, context: dict[str, Any]) -> datetime:
         return NOON

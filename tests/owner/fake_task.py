@@ -11,6 +11,7 @@ from virtual_time import NOON
 
 from airflow_provider_smartlive.callbacks.route import Identity
 from airflow_provider_smartlive.callbacks.table import JobCallbacks
+from airflow_provider_smartlive.lifecycle import WakeSource
 from airflow_provider_smartlive.livestream.record import Attempt, JobRecord
 
 IDENTITY = Identity("nightly", "scheduled__2026-01-01", "go_live")
@@ -33,6 +34,7 @@ class FakeTask:
     called_back: JobCallbacks | None = None
     before_save: Callable[[JobRecord], None] = lambda record: None
     killed: bool = False
+    withdrawn: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def identity(self) -> Identity:
@@ -51,6 +53,13 @@ class FakeTask:
     def discard(self, job_id: str) -> None:
         if record := self.record():
             self.save(record.without(job_id))
+
+    def note_stop(self, job_id: str, source: WakeSource) -> None:
+        if record := self.record():
+            self.save(record.stopped_by(source))
+
+    def withdraw_stop(self, job_id: str, source: WakeSource) -> None:
+        self.withdrawn.append((job_id, source))
 
     def note_end(self, job_id: str) -> None:
         if record := self.record():

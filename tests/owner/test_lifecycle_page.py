@@ -60,14 +60,14 @@ class Life(Show):
 
     def begins_again(self, *, cleared: bool = False, **arguments: Any) -> Any:
         """Run another try, of this life or of the next one, until it has a job to wait for."""
-        self.supervisor.xcoms.clear()
+        deleted = self.supervisor.clear_xcoms()
         self.supervisor.states = {TASK: "running"}
         ti = (
             {"try_number": 2, "max_tries": 1, "clear_number": 1}
             if cleared
             else {"try_number": 2, "max_tries": 3}
         )
-        return self.go_live(ti=ti, **{"wait_for_termination": False} | arguments)
+        return self.go_live(ti=ti | {"deleted_xcoms": deleted}, **{"wait_for_termination": False} | arguments)
 
     def sweeps(self, task: TaskFacts | None) -> None:
         """Sweep, while Airflow knows this of the task."""
@@ -118,10 +118,27 @@ def its_planned_end_without_a_worker(life: Life) -> None:
     run(life.clock, anext(life.trigger().run()))  # what the triggerer does; nobody goes on with its event
 
 
+def its_planned_end_and_a_death(life: Life) -> None:
+    life.defers(max_duration=HOUR, ti={"max_tries": 3})
+    run(life.clock, anext(life.trigger().run()))
+    assert life.begins_again(wait_for_termination=True)["outcome"] == "stopped as planned"
+
+
 def its_timeout(life: Life) -> None:
     life.deferrable = True  # on a worker it is Airflow that interrupts the task
     with pytest.raises(SmartLiveTimeoutError):
         life.go_live(execution_timeout=HOUR)
+
+
+def an_interruption(life: Life) -> None:
+    with pytest.raises(SmartLiveJobFailedError, match="interrupted for too long"):
+        life.go_live(fail_on_disconnect_longer_than=timedelta(minutes=5))
+
+
+def an_interruption_and_a_death(life: Life) -> None:
+    life.defers(fail_on_disconnect_longer_than=timedelta(minutes=5), ti={"max_tries": 3})
+    run(life.clock, anext(life.trigger().run()))
+    assert life.begins_again()["origin"] == "started"
 
 
 def a_retry_while_it_runs(life: Life) -> None:
@@ -249,7 +266,10 @@ SCENES: dict[str, list[Callable[[Life], None]]] = {
         the_script_is_over,
         its_planned_end,
         its_planned_end_without_a_worker,
+        its_planned_end_and_a_death,
         its_timeout,
+        an_interruption,
+        an_interruption_and_a_death,
         a_retry_while_it_runs,
         a_retry_after_it_ended_well,
         a_retry_after_it_failed,

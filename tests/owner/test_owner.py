@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 import structlog
+from airflow.sdk.exceptions import AirflowRuntimeError
+from fake_airflow import api_error
 from fake_callbacks import STREAM_KEY, called_back
-from fake_metastudio import ROOM, FakeJob, FakeMetaStudio, unreachable
+from fake_metastudio import ROOM, Crash, FakeJob, FakeMetaStudio, unreachable
 from fake_task import FIRST, FakeTask
 from structlog.testing import capture_logs
 from virtual_time import NOON, Clock
@@ -264,6 +266,41 @@ def test_a_deadline_is_a_planned_end(stage: Stage) -> None:
     assert result is not None
     assert (result["outcome"], result["state"]) == ("stopped as planned", "SUCCEED")
     assert not stage.forsworn, "its end is the result, also for a retry"
+
+
+def test_a_planned_end_is_written_down_before_it_comes(stage: Stage) -> None:
+    stage.metastudio.stop_outcomes = [Crash()]
+    with pytest.raises(Crash):
+        stage.settle(WakeSource.DEADLINE)
+    record = stage.task.record()
+    assert record is not None
+    assert record.planned_stop
+
+
+def test_the_stop_of_a_job_that_does_not_finish_is_none(stage: Stage) -> None:
+    stage.calls_back(*LIVE, "END")
+    assert stage.settle(WakeSource.GRACE_OVER) is not None
+    record = stage.task.record()
+    assert record is not None
+    assert not record.planned_stop
+
+
+@pytest.mark.parametrize("source", [WakeSource.DEADLINE, WakeSource.TIMEOUT])
+def test_a_note_that_airflow_does_not_take_costs_no_stop(stage: Stage, source: WakeSource) -> None:
+    def refuse(record: JobRecord) -> None:
+        raise api_error()
+
+    stage.task.before_save = refuse
+    with pytest.raises(AirflowRuntimeError):
+        stage.settle(source)
+    assert stage.metastudio.running == []
+
+
+def test_the_note_of_an_interruption_is_withdrawn_if_the_stream_has_come_back(stage: Stage) -> None:
+    stage.options["disconnect_limit"] = 60
+    stage.calls_back(*LIVE)
+    assert stage.settle(WakeSource.DISCONNECTED) is None
+    assert stage.task.withdrawn == [(stage.job.job_id, WakeSource.DISCONNECTED)]
 
 
 def test_an_execution_timeout_stops_and_fails(stage: Stage) -> None:

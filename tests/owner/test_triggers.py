@@ -21,7 +21,7 @@ from fake_metastudio import ROOM, FakeAsyncHook, FakeJob, FakeMetaStudio, not_fo
 from virtual_time import NOON, Clock, run
 
 from airflow_provider_smartlive.callbacks.table import CallbackTable
-from airflow_provider_smartlive.callbacks.waiter import STOP_KEY, XCOM_TABLE_KEY, Wake
+from airflow_provider_smartlive.callbacks.waiter import XCOM_TABLE_KEY, Wake, stop_key
 from airflow_provider_smartlive.lifecycle import WakeSource
 from airflow_provider_smartlive.livestream.sighting import REFUSED_PAUSE
 from airflow_provider_smartlive.livestream.wait_state import WaitLimits, WaitState
@@ -366,7 +366,7 @@ class TestJobTriggerStopsByItself:
         stop_job = world.metastudio.stop_job
 
         def stop(room_id: str, job_id: str) -> None:
-            seen.append(world.supervisor.xcom(STOP_KEY))
+            seen.append(world.supervisor.xcom(stop_key("timeout", job_id)))
             stop_job(room_id, job_id)
 
         monkeypatch.setattr(world.metastudio, "stop_job", stop)
@@ -387,6 +387,7 @@ class TestJobTriggerStopsByItself:
         wake = self.fire(world, job_trigger(world, deadline=NOON + timedelta(hours=1), interval=9999))
         assert (wake.source, wake.stopped) == (WakeSource.DEADLINE, False)
         assert world.metastudio.stopped == []
+        assert world.supervisor.xcom(stop_key("deadline", world.job.job_id)) is None
 
     @pytest.mark.parametrize("minutes", [1, 10, 50])
     def test_it_goes_on_while_metastudio_is_unreachable(self, world: World, minutes: int) -> None:

@@ -67,6 +67,8 @@ class Stand:
         self.stack.sandbox.add_rooms(room)
         for rule in self.row.faults:
             self.rule(rule)
+        if self.row.dies is not None:
+            self.stack.injections.give(self.run_id, self.row.dies, "task")
         self.api.trigger_dag(self.dag_id, run_id=self.run_id, conf={"room_id": self.room_id})
 
     def rule(self, rule: Rule) -> None:
@@ -87,8 +89,11 @@ class Stand:
         return self.api.task_instance(self.dag_id, self.run_id, TASK)
 
     def log(self) -> str:
-        """The log of the first try: what it was woken by, and why it did what it did."""
-        return self.api.task_log(self.dag_id, self.run_id, TASK)
+        """The logs of all tries: what they were woken by, and why they did what they did."""
+        tries = range(1, self.row.tries + 1)
+        return "\n".join(
+            self.api.task_log(self.dag_id, self.run_id, TASK, try_number=number) for number in tries
+        )
 
     def jobs(self) -> list[Job]:
         return self.stack.records.jobs(self.room_id)
@@ -115,6 +120,8 @@ class Row:
     :param ends: states in which the task may end.
     :param stops: whether the job is stopped through the API.
     :param tries: how many tries the task takes.
+    :param dies: the point at which the process of the first try is killed.
+    :param stopped: which of its jobs are stopped through the API, if it is not all or none of one job per try.
     :param left: whether the job may outlive its task.
     """
 
@@ -127,6 +134,8 @@ class Row:
     ends: frozenset[str] = field(default=frozenset({"success"}))
     stops: bool = False
     tries: int = 1
+    dies: str | None = None
+    stopped: tuple[bool, ...] = ()
     left: bool = False
 
 
@@ -156,6 +165,17 @@ def _end_falsely(stand: Stand) -> None:
 
 def _ride_out(stand: Stand) -> None:
     time.sleep(A_WHILE)
+    stand.finish()
+
+
+def _interrupt_once(stand: Stand) -> None:
+    """Interrupt the stream of the first try, and let that of the second one come to its end."""
+    stand.send("DISCONNECTED")
+    wait_until(
+        lambda: any(job.connected_at for job in stand.jobs()[1:]),
+        "second livestream",
+        timeout=RUN_TIMEOUT / 2,
+    )
     stand.finish()
 
 
@@ -205,6 +225,25 @@ ROWS = (
         act=lambda stand: stand.send("DISCONNECTED"),
         ends=FAILED,
         stops=True,
+    ),
+    Row(
+        "deadline, the resumed process dies",
+        "stopped as planned.",
+        way="bounded_retried",
+        show=ENDLESS,
+        dies="resumed",
+        tries=2,
+        stopped=(True,),
+    ),
+    Row(
+        "disconnected, the resumed process dies",
+        "its stream has not been connected for longer than fail_on_disconnect_longer_than.",
+        way="steady_retried",
+        show=ENDLESS,
+        act=_interrupt_once,
+        dies="resumed",
+        tries=2,
+        stopped=(True, False),
     ),
     Row(
         "unknown, the budget is over",
@@ -312,7 +351,8 @@ def test_row(stands: dict[str, Stand], row: Row) -> None:
         wait_until(
             lambda: not any(job.is_active for job in stand.jobs()), "end of the job", timeout=KILL_BOUND
         )
-    assert [bool(job.stops) for job in stand.jobs()] == [row.stops] * row.tries
+    assert tuple(bool(job.stops) for job in stand.jobs()) == (row.stopped or (row.stops,) * row.tries)
+    assert row.dies is None or stand.stack.injections.is_obeyed(stand.run_id)
 
 
 def test_a_failure_says_what_metastudio_said(stands: dict[str, Stand]) -> None:

@@ -19,6 +19,16 @@ WAYS: dict[str, dict[str, Any]] = {
     "patient": {"end_grace": 60},
     "leaving": {"stop_after_end": False},
     "steady": {"fail_on_disconnect_longer_than": timedelta(seconds=3)},
+    "bounded_retried": {
+        "max_duration": timedelta(seconds=10),
+        "retries": 1,
+        "retry_delay": timedelta(seconds=1),
+    },
+    "steady_retried": {
+        "fail_on_disconnect_longer_than": timedelta(seconds=3),
+        "retries": 1,
+        "retry_delay": timedelta(seconds=1),
+    },
     "failing_fast": {},
     # What MetaStudio refuses, it refuses for a connection: nobody is asked over it for minutes.
     "refused": {"smartlive_conn_id": "smartlive_refused"},
