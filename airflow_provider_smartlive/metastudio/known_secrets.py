@@ -1,22 +1,22 @@
 """
 Secrets that are known, found in a text in whatever spelling it repeats them.
 
-Not the spellings of a secret are listed, but the text is read as a decoder would: case and width folded, percent, JSON
-and HTML escapes undone, however often they were applied, blanks dropped. Each unit of the result knows from where in
-the text it comes, so that the spelling is cut out as it stands there.
+Not the spellings of a secret are listed, but the text is read as a decoder would (see :mod:`.reading`): case and width
+folded, blanks dropped, escapes and codings undone, in whatever order and however often they were applied. What is found
+is cut out as it stands in the text.
 """
 
 from __future__ import annotations
 
 import re
-import sys
-import unicodedata
 from base64 import b64encode, urlsafe_b64encode
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from urllib.parse import parse_qsl, urlsplit
+
+from airflow_provider_smartlive.metastudio.reading import Reading
 
 HIDDEN = "***"
 
@@ -25,49 +25,21 @@ HIDDEN = "***"
 _PIECE = 6
 _LETTERS = 8
 
-#: The same in base64 and hexadecimal: some six characters of the secret.
-_CODED_PIECE = {"base64": 8, "hex": 12}
+#: The same in base64 that has lost its case, so that it cannot be decoded: some six characters of the secret.
+_CODED_PIECE = 8
 
 #: Characters of a secret that are looked for; connections and MetaStudio take 1024.
 _MAX_SECRET = 4096
 
-#: How often escapes are undone; a text that has some even then is none that a service writes.
-_ROUNDS = 10
+#: Units that are read for each character of a text, in all its layers, and for each layer. Base64 takes 4 readings of
+#: three quarters of the length, of which one makes sense: that sums up to 12, however often it is applied. A text that
+#: takes more is none that a service writes.
+_UNITS_PER_CHARACTER = 24
+_UNITS_PER_LAYER = 64
 
-#: Escapes of URLs, JSON and HTML, with what escapes their own signs: ``%252541`` and ``\\\\u0041`` are one each.
-_ESCAPES = re.compile(
-    r"%(?:25)*(?P<percent>[0-9a-f]{2})"
-    r"|\\{1,64}(?:u(?P<unicode>[0-9a-f]{4})|x(?P<byte>[0-9a-f]{2})|(?P<sign>[/\"'nrt]))|\\(?P<backslash>\\)"
-    r"|&(?:amp;){0,99}(?:#x0{0,9}(?P<hexadecimal>[0-9a-f]{1,6});?|#0{0,9}(?P<decimal>[0-9]{1,7});?|(?P<entity>[a-z]{2,6});)"
-)
-_BLANKS = {"n": " ", "r": " ", "t": " "}
-#: What HTML calls characters that keys and addresses have.
-_ENTITIES = {
-    "amp": "&",
-    "apos": "'",
-    "ast": "*",
-    "bsol": "\\",
-    "colon": ":",
-    "comma": ",",
-    "commat": "@",
-    "dash": "-",
-    "dollar": "$",
-    "equals": "=",
-    "excl": "!",
-    "gt": ">",
-    "hyphen": "-",
-    "lowbar": "_",
-    "lt": "<",
-    "nbsp": " ",
-    "num": "#",
-    "percnt": "%",
-    "period": ".",
-    "plus": "+",
-    "quest": "?",
-    "quot": '"',
-    "semi": ";",
-    "sol": "/",
-}
+#: Characters below which a needle is no finding in what may have been no coding: any two bytes may be these.
+_GUESSED = 3
+
 #: A word of an address, or of an error, that says nothing.
 _PLAIN_WORD = re.compile(r"[A-Za-z]{1,12}\.?")
 
@@ -84,16 +56,21 @@ def without_secrets(text: str, secrets: Iterable[str | None]) -> str:
     if not searches or not text:
         return text
     spans: list[tuple[int, int]] = []
-    reading = _Reading.of(text)
-    for _ in range(_ROUNDS):
+    units = _UNITS_PER_CHARACTER * len(text) + 100 * _UNITS_PER_LAYER
+    layers = [Reading.of(text)]
+    seen = set()
+    while layers:
+        reading = layers.pop()
+        if not reading.units or (layer := (reading.units, reading.spans[0])) in seen:
+            continue
+        seen.add(layer)
+        units -= len(reading.units) + _UNITS_PER_LAYER
+        if units < 0:
+            return HIDDEN
         for search in searches:
-            spans += reading.find(search.needles)
-            spans += reading.find_pieces(search.pieces)
-        further = reading.unescaped()
-        if further.units == reading.units:
-            return _cut(text, spans)
-        reading = further
-    return HIDDEN
+            spans += _find(search, reading)
+        layers += reading.layers()
+    return _cut(text, spans)
 
 
 @dataclass(frozen=True)
@@ -143,21 +120,19 @@ def _parts(secret: str) -> Iterator[tuple[str, bool]]:
 
 def _needles(secret: str) -> Iterator[tuple[str, bool]]:
     """Return what is looked for, and with each whether it is so short that it only counts as a whole word."""
-    short = len(_Reading.of(secret).compact) < _PIECE
-    for plain in _spellings(secret):
-        yield plain, short
-    for _, coded in _encoded(secret):
-        yield coded, short
+    short = len(Reading.of(secret).compact) < _PIECE
+    yield from ((plain, short) for plain in _spellings(secret))
+    yield from ((coded, short) for coded in _in_base64(secret))
+    if short:
+        # The decoder leaves out what is as short as that.
+        yield secret.encode("utf-8", "surrogatepass").hex(), short
 
 
 def _spellings(secret: str) -> Iterator[str]:
     """Return a secret as it is compared: as it is, with its blanks as a query writes them, and with escapes undone."""
-    reading = _Reading.of(secret)
-    yield reading.compact
-    yield _Reading.of(secret.replace(" ", "+")).compact
-    for _ in range(_ROUNDS):
-        reading = reading.unescaped()
-    yield reading.compact
+    yield Reading.of(secret).compact
+    yield Reading.of(secret.replace(" ", "+")).compact
+    yield Reading.of(secret).fully_unescaped().compact
 
 
 def _pieces(secret: str) -> Iterator[str]:
@@ -172,10 +147,26 @@ def _pieces(secret: str) -> Iterator[str]:
                 yield piece
     if len(secret) < _PIECE:
         return
-    for coding, coded in _encoded(secret):
-        size = _CODED_PIECE[coding]
-        coded_pieces = (coded[at : at + size] for at in range(len(coded) - size + 1))
+    for coded in _in_base64(secret):
+        coded_pieces = (coded[at : at + _CODED_PIECE] for at in range(len(coded) - _CODED_PIECE + 1))
         yield from (piece for piece in coded_pieces if len(set(piece)) > 2)
+
+
+def _find(search: _Search, reading: Reading) -> Iterator[tuple[int, int]]:
+    """Return where in the text parts of a secret are that show in this reading of it."""
+    for needle, short in search.needles.items():
+        if reading.guessed and len(needle) < _GUESSED:
+            continue
+        for at in _all(reading.compact, needle):
+            # Of "a" the text would not survive otherwise.
+            if not short or reading.is_apart(at, at + len(needle)):
+                yield reading.span(at, at + len(needle))
+    for size, pieces in search.pieces.items():
+        if reading.windows(size).isdisjoint(pieces):
+            continue
+        for at in range(len(reading.compact) - size + 1):
+            if reading.compact[at : at + size] in pieces:
+                yield reading.span(at, at + size)
 
 
 def _cut(text: str, spans: list[tuple[int, int]]) -> str:
@@ -188,117 +179,16 @@ def _cut(text: str, spans: list[tuple[int, int]]) -> str:
     return "".join([*kept, text[done:]])
 
 
-@dataclass(frozen=True)
-class _Reading:
-    """
-    A text as it is compared.
-
-    :param units: ASCII characters in small letters, and the bytes of others.
-    :param spans: where in the text each of them comes from.
-    """
-
-    units: str
-    spans: list[tuple[int, int]]
-
-    @classmethod
-    def of(cls, text: str) -> _Reading:
-        """Read a text without undoing escapes."""
-        read = [(unit, (at, at + 1)) for at, char in enumerate(text) for unit in _units(char)]
-        return cls("".join(unit for unit, _ in read), [span for _, span in read])
-
-    def unescaped(self) -> _Reading:
-        """Return the reading with the outermost escapes undone; it is the same if there are none."""
-        units: list[str] = []
-        spans: list[tuple[int, int]] = []
-        done = 0
-        for match in _ESCAPES.finditer(self.units):
-            meant = _meaning(match)
-            if meant is None:
-                continue
-            start, end = match.span()
-            units += [self.units[done:start], meant]
-            spans += self.spans[done:start]
-            spans += [(self.spans[start][0], self.spans[end - 1][1])] * len(meant)
-            done = end
-        return _Reading("".join([*units, self.units[done:]]), [*spans, *self.spans[done:]])
-
-    @cached_property
-    def _places(self) -> list[int]:
-        """Where the units are that are neither blanks nor control characters."""
-        return [place for place, unit in enumerate(self.units) if "!" <= unit != "\x7f"]
-
-    @cached_property
-    def compact(self) -> str:
-        """The units without blanks and control characters."""
-        return "".join(self.units[place] for place in self._places)
-
-    def find(self, needles: Mapping[str, bool]) -> Iterator[tuple[int, int]]:
-        """Return where in the text the needles are; those with True only as whole words."""
-        for needle, short in needles.items():
-            for at in _all(self.compact, needle):
-                # Of "a" the text would not survive otherwise.
-                if not short or self._is_apart(at, at + len(needle)):
-                    yield self._span(at, at + len(needle))
-
-    def find_pieces(self, pieces: Mapping[int, Set[str]]) -> Iterator[tuple[int, int]]:
-        """Return where in the text one of some texts is, which are given by their length."""
-        for size, texts in pieces.items():
-            for at in range(len(self.compact) - size + 1):
-                if self.compact[at : at + size] in texts:
-                    yield self._span(at, at + size)
-
-    def _is_apart(self, start: int, end: int) -> bool:
-        first, last = self._places[start], self._places[end - 1]
-        before = self.units[first - 1] if first else " "
-        after = self.units[last + 1] if last + 1 < len(self.units) else " "
-        return not (_is_word(before) or _is_word(after))
-
-    def _span(self, start: int, end: int) -> tuple[int, int]:
-        return self.spans[self._places[start]][0], self.spans[self._places[end - 1]][1]
-
-
-def _meaning(escape: re.Match[str]) -> str | None:
-    """Return the units of what an escape means; None if it is none."""
-    kind, text = escape.lastgroup, escape[escape.lastgroup or 0]
-    match kind:
-        case "percent" | "byte":
-            return _byte(text)
-        case "unicode" | "hexadecimal" | "decimal":
-            number = int(text, 10 if kind == "decimal" else 16)
-            return _units(chr(number)) if number <= sys.maxunicode else None
-        case "entity":
-            known = _ENTITIES.get(text)
-            return None if known is None else _units(known)
-    return _BLANKS.get(text, text)
-
-
-def _byte(digits: str) -> str:
-    value = chr(int(digits, 16))
-    return value.lower() if value < "\x80" else value
-
-
-def _units(char: str) -> str:
-    """Return a character in small letters and usual width; one that is not ASCII as its bytes, as escapes name them."""
-    if unicodedata.category(char) in ("Cc", "Cf") and not char.isspace():
-        return ""  # of no width, or a change of direction
-    if char < "\x80":
-        return char.lower()
-    folded = unicodedata.normalize("NFKC", char).casefold()
-    folded = folded if len(folded) <= 4 else char
-    return "".join(c if c < "\x80" else c.encode("utf-8", "surrogatepass").decode("latin-1") for c in folded)
-
-
-def _encoded(secret: str) -> Iterator[tuple[str, str]]:
-    """Return a secret in hex and in base64, also as a part of something longer, in small letters."""
+def _in_base64(secret: str) -> Iterator[str]:
+    """Return a secret in base64, also as a part of something longer, in small letters."""
     data = secret.encode("utf-8", "surrogatepass")
-    yield "hex", data.hex()
     for encode in (b64encode, urlsafe_b64encode):
-        yield "base64", encode(data).decode().rstrip("=").lower()
+        yield encode(data).decode().rstrip("=").lower()
         if len(data) < _PIECE:
             continue
         for before in (0, 1, 2):
             whole = encode(b"\0" * before + data).decode()
-            yield "base64", whole[-(-before * 8 // 6) : (before + len(data)) * 8 // 6].lower()
+            yield whole[-(-before * 8 // 6) : (before + len(data)) * 8 // 6].lower()
 
 
 def _all(text: str, needle: str) -> Iterator[int]:
@@ -307,7 +197,3 @@ def _all(text: str, needle: str) -> Iterator[int]:
     while at >= 0:
         yield at
         at = text.find(needle, at + 1)
-
-
-def _is_word(unit: str) -> bool:
-    return unit == "_" or (unit.isascii() and unit.isalnum())

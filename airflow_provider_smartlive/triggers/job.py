@@ -43,7 +43,7 @@ from airflow_provider_smartlive.triggers.timing import first_read, head_start
 
 if TYPE_CHECKING:
     from airflow_provider_smartlive.callbacks.table import JobCallbacks
-    from airflow_provider_smartlive.reconciler import Watch
+    from airflow_provider_smartlive.reconciler.watch import Watch
 
 #: Seconds between two questions about a stream whose callbacks do not arrive.
 SILENT_INTERVAL = 60.0
@@ -105,7 +105,7 @@ class SmartLiveJobTrigger(BaseTrigger):
         yield TriggerEvent((await self._wait()).dump())
 
     async def _wait(self) -> Wake:
-        from airflow_provider_smartlive.reconciler import watching
+        from airflow_provider_smartlive.reconciler.registry import watching
 
         wait, ending = self.wait, self.wait.is_ending
         left = self._seconds_left()

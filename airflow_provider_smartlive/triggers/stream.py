@@ -155,7 +155,7 @@ class SmartLiveStreamTrigger(BaseTrigger):
 
         :return: what wakes the task; None if the job is over without the state, or is the starter's no longer.
         """
-        from airflow_provider_smartlive.reconciler import watching
+        from airflow_provider_smartlive.reconciler.registry import watching
 
         if not self.believe_callbacks:
             await asyncio.sleep(head_start(self.interval))

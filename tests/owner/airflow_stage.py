@@ -202,7 +202,7 @@ def set_up(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Stage:
     for module in ("client.task_hook", "livestream.runner"):
         monkeypatch.setattr(f"{package}.{module}.SmartLiveTaskHook", lambda **_: stage.metastudio)
     monkeypatch.setattr(f"{package}.hooks.SmartLiveAsyncHook", lambda **_: FakeAsyncHook(stage.metastudio))
-    monkeypatch.setattr(f"{package}.reconciler.JITTER", 0.0)
+    monkeypatch.setattr(f"{package}.reconciler.poller.JITTER", 0.0)
     monkeypatch.setattr(
         f"{package}.livestream.kill.KillSwitch.sleep", lambda _, seconds: stage.clock.sleep(seconds)
     )

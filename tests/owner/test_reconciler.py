@@ -17,7 +17,6 @@ import pytest
 from fake_metastudio import ROOM, FakeAsyncHook, FakeJob, FakeMetaStudio, unreachable
 from virtual_time import Clock, run
 
-from airflow_provider_smartlive import reconciler
 from airflow_provider_smartlive.lifecycle import Sight
 from airflow_provider_smartlive.livestream.sighting import REFUSED_PAUSE, Sighting
 from airflow_provider_smartlive.metastudio.errors import (
@@ -28,15 +27,11 @@ from airflow_provider_smartlive.metastudio.errors import (
     Throttled,
     UnexpectedResponse,
 )
-from airflow_provider_smartlive.reconciler import (
-    JITTER,
-    OVERDUE,
-    PACE,
-    THROTTLED_PAUSE,
-    WORTH_A_PAGE,
-    Watch,
-    watching,
-)
+from airflow_provider_smartlive.reconciler import poller as poller_module
+from airflow_provider_smartlive.reconciler.poller import JITTER, WORTH_A_PAGE, Reconciler
+from airflow_provider_smartlive.reconciler.registry import watching
+from airflow_provider_smartlive.reconciler.requests import PACE, THROTTLED_PAUSE
+from airflow_provider_smartlive.reconciler.watch import OVERDUE, Watch
 
 DOCS = Path(__file__).parents[2] / "docs"
 INTERVAL = 300.0
@@ -110,13 +105,13 @@ async def settled() -> None:
 @pytest.fixture
 def poller(clock: Clock, metastudio: FakeMetaStudio, monkeypatch: pytest.MonkeyPatch) -> Poller:
     poller = Poller(clock, metastudio)
-    monkeypatch.setattr(reconciler, "_hook", poller.make_hook)
+    monkeypatch.setattr(poller_module, "_hook", poller.make_hook)
     without_jitter(monkeypatch)
     return poller
 
 
 def without_jitter(monkeypatch: pytest.MonkeyPatch, spread: float = 0.0) -> None:
-    monkeypatch.setitem(reconciler.Reconciler.__init__.__kwdefaults__, "spread", lambda: spread)
+    monkeypatch.setitem(Reconciler.__init__.__kwdefaults__, "spread", lambda: spread)
 
 
 def test_one_job_is_shown_once_an_interval(poller: Poller) -> None:
@@ -600,7 +595,7 @@ def test_a_connection_that_cannot_be_read_is_tried_again(
                 raise ValueError("the connection has no project_id")
             return poller.make_hook(conn_id)
 
-        monkeypatch.setattr(reconciler, "_hook", make_hook)
+        monkeypatch.setattr(poller_module, "_hook", make_hook)
         seen = poller.wait(poller.metastudio.add())
         await asyncio.sleep(2 * INTERVAL + 1)
         assert [sight for _, sight in seen] == [Sight.UNKNOWN, Sight.ACTIVE]
@@ -768,7 +763,7 @@ def test_the_poller_does_not_inherit_the_log_context_of_whoever_started_it(
         return poller.make_hook(conn_id)
 
     async def main() -> None:
-        monkeypatch.setattr(reconciler, "_hook", make_hook)
+        monkeypatch.setattr(poller_module, "_hook", make_hook)
         trigger.set("the first trigger")
         poller.wait(poller.metastudio.add())
         await asyncio.sleep(INTERVAL + 1)

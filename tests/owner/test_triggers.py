@@ -26,7 +26,7 @@ from airflow_provider_smartlive.lifecycle import WakeSource
 from airflow_provider_smartlive.livestream.sighting import REFUSED_PAUSE
 from airflow_provider_smartlive.livestream.wait_state import WaitLimits, WaitState
 from airflow_provider_smartlive.metastudio.errors import AuthenticationError, PermissionDenied
-from airflow_provider_smartlive.reconciler import OVERDUE
+from airflow_provider_smartlive.reconciler.watch import OVERDUE
 from airflow_provider_smartlive.triggers import SmartLiveJobTrigger, SmartLiveStreamTrigger
 from airflow_provider_smartlive.triggers.job import SILENT_INTERVAL, STOPS_AT_ONCE
 from airflow_provider_smartlive.triggers.stream import EARLY_READ
@@ -92,7 +92,7 @@ def world(
     monkeypatch.setattr("airflow_provider_smartlive.hooks.SmartLiveAsyncHook", hook)
     for module in ("triggers.job", "triggers.stream", "livestream.own_trigger"):
         monkeypatch.setattr(f"airflow_provider_smartlive.{module}.utcnow", clock)
-    monkeypatch.setattr("airflow_provider_smartlive.reconciler.JITTER", 0.0)
+    monkeypatch.setattr("airflow_provider_smartlive.reconciler.poller.JITTER", 0.0)
     return World(clock, metastudio, supervisor, metastudio.add())
 
 

@@ -254,7 +254,7 @@ _SEAMS: dict[str, Callable[[ModuleType], None]] = {
     "airflow_provider_smartlive.operators.start": _start_operator,
     "airflow_provider_smartlive.client.async_transport": _async_transport,
     "airflow_provider_smartlive.triggers.job": _triggers,
-    "airflow_provider_smartlive.reconciler": _reconciler,
+    "airflow_provider_smartlive.reconciler.watch": _reconciler,
     "airflow_provider_smartlive.callbacks.limits": _limits,
     "airflow_provider_smartlive.callbacks.rows": _rows,
     "airflow.sdk.execution_time.task_runner": _task_runner,

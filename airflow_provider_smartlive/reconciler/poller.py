@@ -1,43 +1,18 @@
-"""
-One poller per event loop and connection, shared by every trigger that waits there.
-
-Asking MetaStudio is only the safety net behind the callbacks, so it must cost next to nothing: streams are asked for
-in pages of active jobs, not one by one. What one poller promises, and how (figures in docs/scaling.md):
-
-* It sends at most five requests a second (:data:`PACE`), one after the other, and none for a while after MetaStudio
-  has refused the credentials or throttled.
-* Every job is asked for within its interval (of 5 s at least), and an END whose every callback was lost is seen in
-  that time, as long as the list of active jobs takes less than an eighth of it. Jobs that have left that list are
-  looked for in pages of the jobs that were finished last; only a few, and those that are not found there, are shown
-  one by one.
-* Looking at the active jobs, catching up with those that have left, and searching for a job whose room is not known
-  take turns, request by request: none of them can keep another waiting.
-* A watch that has heard nothing for twice its interval and a minute says so by itself: a failure budget counts by
-  the clock, also if the poller stands still.
-"""
+"""The poller of one connection: what is asked for next, and who is told."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from contextvars import Context
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import suppress
 from math import inf
-from typing import TYPE_CHECKING, Self, TypeVar
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING
 
 from airflow_provider_smartlive.client.calls import MAX_ENTRIES, PAGE_SIZE, AllJobsFilters, next_offset
 from airflow_provider_smartlive.lifecycle import Sight
-from airflow_provider_smartlive.livestream.sighting import (
-    ACTIVE_STATES,
-    FINAL_STATES,
-    REFUSED_PAUSE,
-    Sighting,
-)
+from airflow_provider_smartlive.livestream.sighting import ACTIVE_STATES, FINAL_STATES, Sighting
 from airflow_provider_smartlive.metastudio.errors import (
     AuthenticationError,
     InvalidRequest,
@@ -47,21 +22,15 @@ from airflow_provider_smartlive.metastudio.errors import (
     UnexpectedResponse,
 )
 from airflow_provider_smartlive.metastudio.ids import normalise_id
+from airflow_provider_smartlive.reconciler.clock import loop_time
+from airflow_provider_smartlive.reconciler.requests import PACE, Requests
+from airflow_provider_smartlive.reconciler.watch import Watch, WatchQueue
 
 if TYPE_CHECKING:
     from airflow_provider_smartlive.hooks import SmartLiveAsyncHook
     from airflow_provider_smartlive.metastudio.jobs import JobList, SmartLiveJob
 
-T = TypeVar("T")
-
 log = logging.getLogger(__name__)
-
-#: Seconds between two requests of one poller: at most five a second of the ten that MetaStudio grants a
-#: tenant.
-PACE = 0.2
-
-#: Least seconds between two questions about a job, whatever its interval is.
-SHORTEST_INTERVAL = 5.0
 
 #: Part of an interval by which a question may come early, so that triggers that started together do not ask
 #: together, nor the pollers of several triggerers in step. Never late: the interval is a promise.
@@ -77,185 +46,11 @@ TOGETHER = 1.0
 #: further page: looking for them never costs more than a tenth of what showing each of them does.
 WORTH_A_PAGE = 10
 
-#: Seconds to leave MetaStudio alone when it throttles without a Retry-After; a longer one than REFUSED_PAUSE is not
-#: waited for.
-THROTTLED_PAUSE = 30.0
-
-#: Seconds without any sighting, beyond twice the interval, after which a watch reports that nothing is known.
-OVERDUE = 60.0
-
 #: How many jobs are told about in one turn of the event loop: each trigger wakes up in the next one, and whatever
 #: else lives on the loop has to wait for all of them.
 TOLD_AT_ONCE = 50
 
 _NEWEST_FIRST: AllJobsFilters = {"sort_key": "create_time", "sort_dir": "desc"}
-
-
-@dataclass(eq=False)
-class Watch:
-    """
-    One job that somebody waits for.
-
-    :param job_id: the job.
-    :param room_id: its room; None while it is not known. What a listing says counts more.
-    :param interval: seconds between two sightings; at least :data:`SHORTEST_INTERVAL`.
-    :ivar due: when it is to be asked for, by the event loop's clock; infinite while that is going on.
-    :ivar listed: whether the job was on the list of active jobs when that was read last.
-    :ivar created_at: when the job was made, once a listing has told.
-    """
-
-    job_id: str
-    room_id: str | None
-    interval: float
-    due: float = 0.0
-    listed: bool = False
-    created_at: datetime | None = None
-    _sightings: asyncio.Queue[Sighting] = field(default_factory=lambda: asyncio.Queue(maxsize=1))
-    _last: Sighting | None = None
-    _heard_at: float | None = None
-
-    @property
-    def seconds(self) -> float:
-        """The interval, bounded below."""
-        return max(SHORTEST_INTERVAL, self.interval)
-
-    def tell(self, sighting: Sighting) -> None:
-        """Hand over what was seen; only the newest sighting is kept."""
-        if self._sightings.full():
-            self._sightings.get_nowait()
-        self._sightings.put_nowait(sighting)
-
-    async def next(self) -> Sighting:
-        """
-        Wait for the next sighting.
-
-        If none comes for too long, what was heard last counts again if it was no clear answer; else nothing is known.
-        """
-        if self._heard_at is None:
-            self._heard_at = _now()
-        patience = 2 * self.seconds + OVERDUE
-        try:
-            async with asyncio.timeout_at(self._heard_at + patience):
-                self._last = await self._sightings.get()
-        except TimeoutError:
-            if self._last is None or self._last.is_clear:
-                nothing = TimeoutError(f"no answer about the job for {patience:.0f} s")
-                self._last = Sighting(Sight.UNKNOWN, error=nothing)
-        self._heard_at = _now()
-        return self._last
-
-    def learn(self, job: SmartLiveJob) -> None:
-        """Keep what a listing says about the job."""
-        self.room_id = job.room_id or self.room_id
-        self.created_at = job.create_time
-
-
-class Requests:
-    """
-    Sends the requests of one poller: one at a time, at a pace, in the order in which they are asked for.
-
-    It holds the hook, between ``async with`` and its end, and opens it for the first request.
-
-    :param conn_id: the connection; its credentials are read again when MetaStudio refuses them.
-    :param make_hook: makes the asynchronous hook.
-    :ivar silent_until: MetaStudio is left alone until then, by the event loop's clock.
-    """
-
-    def __init__(self, conn_id: str, make_hook: Callable[[str], SmartLiveAsyncHook]) -> None:
-        self.conn_id = conn_id
-        self.silent_until = -inf
-        self._make_hook = make_hook
-        self._hook: SmartLiveAsyncHook | None = None
-        self._stack = AsyncExitStack()
-        # First come, first served: so those who send many requests take turns with those who send few.
-        self._turn = asyncio.Lock()
-        self._sent_at = -inf
-        self._refusals = 0
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        await self._stack.aclose()
-
-    @property
-    def is_silent(self) -> bool:
-        """Whether MetaStudio is left alone at the moment."""
-        return _now() < self.silent_until
-
-    async def send(self, ask: Callable[[SmartLiveAsyncHook], Awaitable[T]]) -> T:
-        """
-        Wait for one's turn, and ask.
-
-        :raises AuthenticationError, Throttled: then it may be asked again; that waits as long as it has to.
-        """
-        async with self._turn:
-            await asyncio.sleep(max(0.0, self._sent_at + PACE - _now(), self.silent_until - _now()))
-            self._sent_at = _now()
-            if self._hook is None:
-                self._hook = await self._stack.enter_async_context(self._make_hook(self.conn_id))
-            try:
-                answer = await ask(self._hook)
-            except AuthenticationError:
-                await self._refused(self._hook)
-                raise
-            except Throttled as error:
-                self._be_silent(max(THROTTLED_PAUSE, error.retry_after or 0.0), error)
-                raise
-            self._refusals = 0
-            return answer
-
-    async def _refused(self, hook: SmartLiveAsyncHook) -> None:
-        """Read the connection once more (a key may have been changed); else fall silent: each try costs."""
-        self._refusals += 1
-        if self._refusals == 1 and await self._has_changed(hook):
-            return
-        self._refusals = 0
-        self._be_silent(REFUSED_PAUSE, "it refuses the credentials")
-
-    async def _has_changed(self, hook: SmartLiveAsyncHook) -> bool:
-        try:
-            return await hook.reload()
-        except Exception as error:  # whatever it is, the bad key must not be tried again because of it
-            log.warning("Connection %s cannot be read again: %s", self.conn_id, error)
-            return False
-
-    def _be_silent(self, seconds: float, reason: object) -> None:
-        seconds = min(seconds, REFUSED_PAUSE)
-        self.silent_until = _now() + seconds
-        log.warning("Connection %s: MetaStudio is not asked for %.0f s: %s", self.conn_id, seconds, reason)
-
-
-class WatchQueue:
-    """Watches in the order in which they came; each may leave from any place."""
-
-    def __init__(self) -> None:
-        self._watches: dict[Watch, None] = {}
-        self._filled = asyncio.Event()
-
-    def __len__(self) -> int:
-        return len(self._watches)
-
-    def __iter__(self) -> Iterator[Watch]:
-        return iter(self._watches)
-
-    def __contains__(self, watch: Watch) -> bool:
-        return watch in self._watches
-
-    def add(self, watch: Watch) -> None:
-        """Add a watch at the end."""
-        self._watches[watch] = None
-        self._filled.set()
-
-    def discard(self, watch: Watch) -> None:
-        """Take a watch out, if it is in."""
-        self._watches.pop(watch, None)
-
-    async def filled(self) -> None:
-        """Wait until there is a watch."""
-        while not self._watches:
-            self._filled.clear()
-            await self._filled.wait()
 
 
 class Reconciler:
@@ -337,7 +132,7 @@ class Reconciler:
         """Wait until something is due, and take what is due soon along."""
         while True:
             self._earlier.clear()
-            now = _now()
+            now = loop_time()
             begin = now if self._due else min(map(self._begin, self._watches), default=inf)
             self._wakes_at = max(begin, self._requests.silent_until)
             if self._wakes_at <= now:
@@ -359,12 +154,12 @@ class Reconciler:
         return watch.due - min(2 * pages + shows, LONGEST_LEAD * watch.seconds)
 
     async def _list_active(self) -> None:
-        began, listed = _now(), set[Watch]()
+        began, listed = loop_time(), set[Watch]()
         try:
             async for jobs in self._pages(_NEWEST_FIRST | {"state": ACTIVE_STATES}):
                 # It tells about every active job: those that were not due yet need not ask for themselves.
                 listed |= await self._tell_about(jobs)
-            self._took = _now() - began
+            self._took = loop_time() - began
             unlisted = [watch for watch in self._watches if watch.listed and watch not in listed]
         except (InvalidRequest, PermissionDenied, UnexpectedResponse) as error:
             log.warning(
@@ -517,7 +312,7 @@ class Reconciler:
             queue.discard(watch)
 
     def _schedule(self, watch: Watch, early: float) -> None:
-        watch.due = _now() + watch.seconds * (1 - JITTER * early)
+        watch.due = loop_time() + watch.seconds * (1 - JITTER * early)
         if self._begin(watch) < self._wakes_at:
             self._earlier.set()
 
@@ -527,49 +322,7 @@ async def _breathe(number: int) -> None:
         await asyncio.sleep(0)
 
 
-def _now() -> float:
-    return asyncio.get_running_loop().time()
-
-
 def _hook(conn_id: str) -> SmartLiveAsyncHook:
     from airflow_provider_smartlive.hooks import SmartLiveAsyncHook
 
     return SmartLiveAsyncHook(smartlive_conn_id=conn_id)
-
-
-_running: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, tuple[Reconciler, asyncio.Task[None]]]] = (
-    WeakKeyDictionary()
-)
-
-
-@asynccontextmanager
-async def watching(
-    conn_id: str, *, job_id: str, room_id: str | None, interval: float
-) -> AsyncIterator[Watch]:
-    """
-    Watch a job through the poller that all triggers of this event loop and connection share.
-
-    The first one to come starts the poller, the last one to go stops it.
-
-    :param conn_id: the connection.
-    :param job_id: the job.
-    :param room_id: its room, or None if it is not known.
-    :param interval: seconds between two sightings.
-    """
-    pollers = _running.setdefault(asyncio.get_running_loop(), {})
-    if conn_id not in pollers or pollers[conn_id][1].done():
-        # The poller outlives the trigger that happened to start it: it must not inherit that trigger's log
-        # context.
-        poller = Reconciler(conn_id)
-        name = f"smartlive reconciler {conn_id}"
-        pollers[conn_id] = (poller, asyncio.create_task(poller.run(), name=name, context=Context()))
-    reconciler, task = pollers[conn_id]
-    watch = Watch(job_id=job_id, room_id=room_id, interval=interval)
-    reconciler.add(watch)
-    try:
-        yield watch
-    finally:
-        reconciler.remove(watch)
-        if reconciler.idle and pollers.get(conn_id, (None, None))[1] is task:
-            del pollers[conn_id]
-            task.cancel()

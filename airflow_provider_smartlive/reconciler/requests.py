@@ -1,0 +1,105 @@
+"""The requests of one poller: in turns, at a pace, and none while MetaStudio does not want any."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from math import inf
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from airflow_provider_smartlive.livestream.sighting import REFUSED_PAUSE
+from airflow_provider_smartlive.metastudio.errors import AuthenticationError, Throttled
+from airflow_provider_smartlive.reconciler.clock import loop_time
+
+if TYPE_CHECKING:
+    from airflow_provider_smartlive.hooks import SmartLiveAsyncHook
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two requests of one poller: at most five a second of the ten that MetaStudio grants a
+#: tenant.
+PACE = 0.2
+
+#: Seconds to leave MetaStudio alone when it throttles without a Retry-After; a longer one than REFUSED_PAUSE is not
+#: waited for.
+THROTTLED_PAUSE = 30.0
+
+
+class Requests:
+    """
+    Sends the requests of one poller: one at a time, at a pace, in the order in which they are asked for.
+
+    It holds the hook, between ``async with`` and its end, and opens it for the first request.
+
+    :param conn_id: the connection; its credentials are read again when MetaStudio refuses them.
+    :param make_hook: makes the asynchronous hook.
+    :ivar silent_until: MetaStudio is left alone until then, by the event loop's clock.
+    """
+
+    def __init__(self, conn_id: str, make_hook: Callable[[str], SmartLiveAsyncHook]) -> None:
+        self.conn_id = conn_id
+        self.silent_until = -inf
+        self._make_hook = make_hook
+        self._hook: SmartLiveAsyncHook | None = None
+        self._stack = AsyncExitStack()
+        # First come, first served: so those who send many requests take turns with those who send few.
+        self._turn = asyncio.Lock()
+        self._sent_at = -inf
+        self._refusals = 0
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._stack.aclose()
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether MetaStudio is left alone at the moment."""
+        return loop_time() < self.silent_until
+
+    async def send(self, ask: Callable[[SmartLiveAsyncHook], Awaitable[T]]) -> T:
+        """
+        Wait for one's turn, and ask.
+
+        :raises AuthenticationError, Throttled: then it may be asked again; that waits as long as it has to.
+        """
+        async with self._turn:
+            await asyncio.sleep(max(0.0, self._sent_at + PACE - loop_time(), self.silent_until - loop_time()))
+            self._sent_at = loop_time()
+            if self._hook is None:
+                self._hook = await self._stack.enter_async_context(self._make_hook(self.conn_id))
+            try:
+                answer = await ask(self._hook)
+            except AuthenticationError:
+                await self._refused(self._hook)
+                raise
+            except Throttled as error:
+                self._be_silent(max(THROTTLED_PAUSE, error.retry_after or 0.0), error)
+                raise
+            self._refusals = 0
+            return answer
+
+    async def _refused(self, hook: SmartLiveAsyncHook) -> None:
+        """Read the connection once more (a key may have been changed); else fall silent: each try costs."""
+        self._refusals += 1
+        if self._refusals == 1 and await self._has_changed(hook):
+            return
+        self._refusals = 0
+        self._be_silent(REFUSED_PAUSE, "it refuses the credentials")
+
+    async def _has_changed(self, hook: SmartLiveAsyncHook) -> bool:
+        try:
+            return await hook.reload()
+        except Exception as error:  # whatever it is, the bad key must not be tried again because of it
+            log.warning("Connection %s cannot be read again: %s", self.conn_id, error)
+            return False
+
+    def _be_silent(self, seconds: float, reason: object) -> None:
+        seconds = min(seconds, REFUSED_PAUSE)
+        self.silent_until = loop_time() + seconds
+        log.warning("Connection %s: MetaStudio is not asked for %.0f s: %s", self.conn_id, seconds, reason)
