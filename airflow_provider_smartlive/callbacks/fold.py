@@ -143,7 +143,10 @@ def fold(
 
     job_id, room_id = (normalise_id(_name(value)) for value in (message.job_id, message.room_id))
     before = table.job(job_id) or JobCallbacks(job_id=job_id, first_at=at, last_at=at)
-    before = before.model_copy(update={"last_at": at, "room_id": room_id or before.room_id})
+    number = table.events + 1
+    before = before.model_copy(
+        update={"last_at": at, "last_event": number, "room_id": room_id or before.room_id}
+    )
     if isinstance(message, StreamStateChange):
         output = describe_output(
             message.output_url, message.stream_key.get_secret_value(), key=fingerprint_key
@@ -197,7 +200,7 @@ def _placed(jobs: list[JobCallbacks], job: JobCallbacks, kept: str) -> list[JobC
     if any(other.job_id == job.job_id for other in jobs):
         return [job if other.job_id == job.job_id else other for other in jobs]
     if len(jobs) >= MAX_JOBS:
-        silent = min((other for other in jobs if other.job_id != kept), key=lambda other: other.last_at)
+        silent = min((other for other in jobs if other.job_id != kept), key=lambda other: other.last_event)
         jobs = [other for other in jobs if other is not silent]
     return [*jobs, job]
 
@@ -251,7 +254,7 @@ def _with_stream(
 ) -> tuple[JobCallbacks, OutcomeKind]:
     old = _row_of(job, output)
     if old is not None:
-        changed = _with_state(old, state, at, signed_at)
+        changed = _with_state(old, state, at, signed_at, job.last_event)
         streams = [changed if row is old else row for row in job.streams]
     else:
         kept = _with_room(job.streams, started=output.fingerprint in outputs, outputs=outputs)
@@ -259,7 +262,7 @@ def _with_stream(
             return job.model_copy(update={"omitted_streams": job.omitted_streams + 1}), OutcomeKind.FOLDED
         label = _name(output.label, MAX_LABEL)
         new = StreamRow(label=label, fingerprint=output.fingerprint, state="", first_at=at, last_at=at)
-        streams = [*kept, _with_state(new, state, at, signed_at)]
+        streams = [*kept, _with_state(new, state, at, signed_at, job.last_event)]
     after = job.model_copy(update={"streams": streams})
     if not after.ended() and _is_complete(after, outputs):
         after = after.model_copy(update={"ended_at": at})
@@ -273,7 +276,7 @@ def _with_room(streams: list[StreamRow], *, started: bool, outputs: Sequence[str
     given_up = [row for row in streams if row.replaced or (started and row.fingerprint not in outputs)]
     if not given_up:
         return None
-    silent = min(given_up, key=lambda row: (not row.replaced, row.last_at))
+    silent = min(given_up, key=lambda row: (not row.replaced, row.last_event))
     return [row for row in streams if row is not silent]
 
 
@@ -301,10 +304,13 @@ def _outcome_of_stream(before: JobCallbacks, after: JobCallbacks, state: str, ki
     return Outcome(kind, after.job_id, state, frozenset(reached), after.ended() and not before.ended())
 
 
-def _with_state(stream: StreamRow, state: str, at: datetime, signed_at: datetime | None) -> StreamRow:
+def _with_state(
+    stream: StreamRow, state: str, at: datetime, signed_at: datetime | None, number: int
+) -> StreamRow:
     counted = state if state in _KNOWN_STATES or _has_room_for(stream, state) else OTHER_STATE
     changes: dict[str, Any] = {
         "last_at": at,
+        "last_event": number,
         "counts": {**stream.counts, counted: stream.counts.get(counted, 0) + 1},
     }
     is_end = state == StreamState.END
@@ -425,5 +431,5 @@ def _without_lists(table: CallbackTable) -> CallbackTable:
 
 
 def _with_one_job(table: CallbackTable, kept: str) -> CallbackTable:
-    latest = max(table.jobs, key=lambda job: (job.job_id == kept, job.last_at), default=None)
+    latest = max(table.jobs, key=lambda job: (job.job_id == kept, job.last_event), default=None)
     return table.model_copy(update={"jobs": [latest] if latest else []})

@@ -40,6 +40,7 @@ class StreamRow(_Row):
     :param replaced_by: Marks of the commands that have exchanged the outputs since this link was first seen.
     :param first_at: When the first event about this link was accepted.
     :param last_at: When the last one was.
+    :param last_event: The number of the last one (:attr:`CallbackTable.events`): the clocks of API servers differ.
     :param signed_at: The signed time of the event that set ``state``; None if events are not signed.
     :param counts: How often each state was reported.
     :param transitions: The latest changes of the state, with the time of acceptance.
@@ -53,6 +54,7 @@ class StreamRow(_Row):
     replaced_by: list[str] = []
     first_at: AwareDatetime
     last_at: AwareDatetime
+    last_event: int = 0
     signed_at: AwareDatetime | None = None
     counts: dict[str, int] = {}
     transitions: list[tuple[str, AwareDatetime]] = []
@@ -114,6 +116,7 @@ class JobCallbacks(_Row):
     What was reported about one job.
 
     :param job_id: Normalised: lower case, no dashes.
+    :param last_event: The number of the last event about this job (:attr:`CallbackTable.events`).
     :param ended_at: When the last output that counts reported END. It stays, whatever is reported later; only a command
         that exchanges the outputs takes it back.
     :param refreshes: Marks of the commands that exchanged the outputs, the latest last.
@@ -124,6 +127,7 @@ class JobCallbacks(_Row):
     room_id: str = ""
     first_at: AwareDatetime
     last_at: AwareDatetime
+    last_event: int = 0
     ended_at: AwareDatetime | None = None
     refreshes: list[str] = []
     streams: list[StreamRow] = []
@@ -135,18 +139,19 @@ class JobCallbacks(_Row):
         """
         Tell whether a stream state was ever reported.
 
-        For END, whether the stream has ended and no other link is open that was seen before: the output may have been
+        For END, whether the stream has ended and no other link is open, be it older or newer: the output may have been
         exchanged in MetaStudio's console, and the show goes on although the new link is interrupted. For the mark of a
         reply, whether it is among the latest.
         """
         if state == StreamState.END:
-            ended_at = self.ended_at
-            return ended_at is not None and not any(
-                stream.is_open() and stream.first_at <= ended_at for stream in self.streams
-            )
+            return self.ended() and not self.has_open_link()
         if state.startswith(_REPLY):
             return self.replies is not None and state in map(reply_mark, self.replies.recent)
         return any(stream.counts.get(state) for stream in self.streams)
+
+    def has_open_link(self) -> bool:
+        """Tell whether a link was up and may be up again: it has neither ended nor been replaced."""
+        return any(stream.is_open() for stream in self.streams)
 
     def interrupted_since(self, expected_outputs: int = 1) -> datetime | None:
         """

@@ -159,7 +159,8 @@ def test_no_later_event_takes_a_recorded_end_back(state, more):
 
     assert (ended, reached) == ([1], [1])
     assert job.ended()
-    assert job.has_reached("END")
+    # A link that is up leaves whoever asks later to MetaStudio; any other event does not even do that.
+    assert job.has_reached("END") == (state != "CONNECTED")
 
 
 @pytest.mark.parametrize("state", list(StreamState))
@@ -297,6 +298,55 @@ def test_an_exchange_that_nobody_told_us_of_leaves_sensors_to_metastudio_while_t
     _, ended, reached = _told(*events, **STARTED)
 
     assert (ended, reached) == ([2], [3])
+
+
+@pytest.mark.parametrize("more", [{}, STARTED])
+@pytest.mark.parametrize("state", ["CONNECTED", "DISCONNECTED"])
+def test_a_link_that_comes_up_after_the_end_is_waited_for_by_sensors_and_wakes_them_anew(state, more):
+    """An exchange that nobody told us of: END of the old link comes before the new one is up."""
+    events = [stream("CONNECTED"), stream("END"), *_links("CONNECTING", "CONNECTED", state, "END")]
+
+    job, ended, reached = _told(*events, **more)
+    assert (ended, reached) == ([1], [1, 5])
+    assert job.has_reached("END")
+    for count in (4, 5):
+        job, _, _ = _told(*events[:count], **more)
+        assert job.ended()
+        assert not job.has_reached("END")
+
+
+def _links(*states):
+    return [stream(state, output=NEW) for state in states]
+
+
+@pytest.mark.parametrize("skew", [-3600, -1, 0, 1, 3600])
+def test_clocks_of_two_api_servers_that_differ_change_nothing(skew):
+    """The link that was exchanged in the console is reported to another server than the rest."""
+    table = CallbackTable()
+    for number, (state, output) in enumerate([("CONNECTED", OUTPUT), ("CONNECTED", NEW), ("END", OUTPUT)]):
+        second = number + (skew if output == NEW else 0)
+        table, outcome = _fold(table, stream(state, output=output), second=second, **STARTED)
+
+    assert outcome.all_ended
+    assert outcome.reached == frozenset()
+    assert not table.job(JOB).has_reached("END")
+
+
+@pytest.mark.parametrize("skew", [-3600, 3600])
+def test_whose_turn_it_is_to_leave_a_full_table_is_told_by_the_count_of_events(skew):
+    jobs = [f"{number:032x}" for number in range(MAX_JOBS + 1)]
+    table = CallbackTable()
+    for number, job_id in enumerate(jobs):
+        table, _ = _fold(table, stream("CONNECTED", job_id=job_id), second=number + skew * (number % 2))
+    assert [job.job_id for job in table.jobs] == jobs[1:]
+
+    outputs = [f"{FORGED}{number}" for number in range(MAX_STREAMS)]
+    table = CallbackTable()
+    for number, output in enumerate([*outputs, OUTPUT]):
+        event = stream("CONNECTED", output=output)
+        table, _ = _fold(table, event, second=number + skew * (number % 2), **STARTED)
+    kept = {row.fingerprint for row in table.job(JOB).streams}
+    assert kept == set(map(_fingerprint, [*outputs[1:], OUTPUT]))
 
 
 @pytest.mark.parametrize("state", ["DISCONNECTED", "RECONNECTING", "CONNECTING"])
