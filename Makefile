@@ -13,7 +13,7 @@ export UV_PYTHON_DOWNLOADS := never
 # Compiled once here, instead of by every start of every Airflow process.
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help install demo up test test-fast bench faults lint board-lint format clean
+.PHONY: help install demo up test test-fast bench faults matrix lint board-lint format clean
 
 help: ## Say what there is.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' \
@@ -39,6 +39,9 @@ bench: .bench/.ready ## Measure this provider beside its peers, an hour. QUICK=1
 faults: $(READY) ## Kill everything, everywhere, and count. RUNS=n SEED=s; ONLY="3 7" plays these runs again.
 	@$(RUN)python -W ignore -m dev.faults $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
 
+matrix: $(READY) ## Try every version that is claimed. CELLS="oldest/3.11/*", SHORT=1, WRITE=1: into the docs.
+	@$(RUN)python -m dev.matrix $(if $(SHORT),--short) $(if $(WRITE),--write) $(foreach cell,$(CELLS),'$(cell)')
+
 lint: $(READY) ## Style, types and import contracts.
 	$(RUN)ruff check
 	$(RUN)ruff format --check
@@ -55,7 +58,7 @@ format: $(READY) ## Put the code into the project's style.
 	$(RUN)ruff format
 
 clean: ## Remove everything that can be made again.
-	rm -rf .venv .uv .demo .bench .faults .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache node_modules dist build
+	rm -rf .venv .uv .demo .bench .faults .matrix .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache node_modules dist build
 
 $(READY): pyproject.toml uv.lock | $(UV)
 	$(UV) sync --locked

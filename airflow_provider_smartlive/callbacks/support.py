@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from importlib.metadata import requires, version
 
 from packaging.requirements import Requirement
@@ -30,18 +32,25 @@ def problems() -> list[str]:
     """Return what keeps callbacks from being supported here, each with its fix. Reads no table."""
     from airflow import settings
 
-    from airflow_provider_smartlive.callbacks.shapes import UnsupportedDatabase, check_dialect, shape
+    from airflow_provider_smartlive.callbacks.shapes import check_dialect, shape
 
-    found = []
-    if not is_airflow_supported():
-        found.append(
-            f"Airflow {installed_airflow()} is not supported by this release: "
-            f"install apache-airflow {supported_airflow()}."
-        )
-    try:
-        shape()
-        if settings.engine is not None:
-            check_dialect(settings.engine.dialect.name)
-    except UnsupportedDatabase as error:
-        found.append(str(error))
+    if is_airflow_supported():
+        found = _refused(shape)
+    else:
+        # Its tables may be unknown, too: that is the same problem, with the same fix.
+        fix = f"install apache-airflow {supported_airflow()}"
+        found = [f"Airflow {installed_airflow()} is not supported by this release: {fix}."]
+    if settings.engine is not None:
+        found += _refused(partial(check_dialect, settings.engine.dialect.name))
     return found
+
+
+def _refused(check: Callable[[], object]) -> list[str]:
+    """Return what a check says that refuses; nothing if it does not."""
+    from airflow_provider_smartlive.callbacks.shapes import UnsupportedDatabase
+
+    try:
+        check()
+    except UnsupportedDatabase as error:
+        return [str(error)]
+    return []

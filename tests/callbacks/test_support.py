@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from airflow import settings
+from sqlalchemy import create_mock_engine
 from structlog.testing import capture_logs
 
 from airflow_provider_smartlive.callbacks import shapes, support
@@ -36,23 +37,44 @@ def test_an_airflow_outside_the_range_is_one_line(
     assert "install apache-airflow <3.4,>=3.3.0" in problem
 
 
-def test_mysql_is_said_at_start(sqlite: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("url", ["mysql://", "mariadb://"])
+def test_mysql_is_said_at_start(url: str, sqlite: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(support, "version", lambda package: "3.3.2")
-    monkeypatch.setattr(settings, "engine", SimpleNamespace(dialect=SimpleNamespace(name="mysql")))
-    [problem] = support.problems()
-    assert "not supported on mysql" in problem
+    monkeypatch.setattr(settings, "engine", create_mock_engine(url, lambda *statement: None))
+    [problem] = said_at_start()
+    assert f"not supported on {url.removesuffix('://')}" in problem
     assert "Use PostgreSQL" in problem
 
 
-def test_tables_of_an_unknown_shape_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def unknown_tables(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     class Other:
         __tablename__ = "xcom_v3"
 
     monkeypatch.setattr(shapes.airflow_xcom, "XComModel", Other, raising=False)
     monkeypatch.delattr(shapes.airflow_xcom, "XComModelV2", raising=False)
     shapes.shape.cache_clear()
-    try:
-        with pytest.raises(shapes.UnsupportedDatabase, match="do not know the tables of Airflow"):
-            shapes.shape()
-    finally:
-        shapes.shape.cache_clear()
+    yield
+    shapes.shape.cache_clear()
+
+
+def test_tables_of_an_unknown_shape_are_refused(unknown_tables: None) -> None:
+    with pytest.raises(shapes.UnsupportedDatabase, match="do not know the tables of Airflow"):
+        shapes.shape()
+
+
+def test_tables_of_an_unknown_shape_are_said_at_start(
+    unknown_tables: None, sqlite: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(support, "version", lambda package: "3.3.2")
+    [problem] = said_at_start()
+    assert "do not know the tables of Airflow" in problem
+
+
+def test_an_unknown_airflow_with_unknown_tables_is_one_line(
+    unknown_tables: None, sqlite: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tables are unknown because the version is: one problem, one fix."""
+    monkeypatch.setattr(support, "version", lambda package: "4.0.0")
+    [problem] = said_at_start()
+    assert problem.startswith("Airflow 4.0.0 is not supported")
