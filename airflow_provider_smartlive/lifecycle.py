@@ -47,6 +47,8 @@ class Sight(StrEnum):
     UNKNOWN = "unknown"
     #: MetaStudio refuses our credentials.
     REFUSED = "refused"
+    #: Nobody can be asked: the connection was edited and leads to another project than the one of the job.
+    OTHER_PROJECT = "other_project"
 
     @property
     def is_over(self) -> bool:
@@ -116,6 +118,8 @@ def decide(
         return Verdict(Action.STOP_AND_FAIL, "the stream was interrupted for too long")
     if sight in (Sight.UNKNOWN, Sight.REFUSED):
         return _unclear(sight, ended, budget_over)
+    if sight is Sight.OTHER_PROJECT:
+        return _other_project(source, ended, leave_running)
     if source is WakeSource.GRACE_OVER and ended:
         if still_streams:
             return Verdict(
@@ -159,6 +163,16 @@ def _unclear(sight: Sight, ended: bool, budget_over: bool) -> Verdict:
     if sight is Sight.REFUSED:
         return Verdict(Action.FAIL_FOR_GOOD, "MetaStudio refuses the credentials")
     return Verdict(Action.FAIL, "MetaStudio was unreachable for longer than failure_budget")
+
+
+def _other_project(source: WakeSource, ended: bool, leave_running: bool) -> Verdict:
+    """Nobody can be asked about the job, but callbacks still come from where it is. No budget ends that wait."""
+    if source is WakeSource.GRACE_OVER and ended:
+        if leave_running:
+            return Verdict(Action.FINISH, "the stream ended; the job is left to MetaStudio")
+        return Verdict(Action.FAIL, "the stream ended, and whether its job did cannot be asked")
+    reason = "the connection leads to another project; only callbacks tell of the job"
+    return Verdict(Action.WAIT_FOR_FINISH if ended else Action.WAIT, reason)
 
 
 def went_on(before: float, after: float, elapsed: float) -> bool:

@@ -137,6 +137,7 @@ class LivestreamRunner:
             job_id=job_id,
             expected_outputs=len(record.outputs),
             started_at=started_at,
+            address=record.address,
             deadline=record.deadline,
             timeout_at=record.timeout_at,
             ended=record.ended,
