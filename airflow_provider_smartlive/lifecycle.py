@@ -247,14 +247,16 @@ def decide_kill(
     Return whether a job that runs is stopped because of what became of its task.
 
     :param seen_by: who asks.
-    :param task_state: the state of the task instance that owns the job; None if there is none any more, or it was
-        cleared.
+    :param task_state: the state of the task instance that owns the job; None if there is none any more, or it has no
+        state: it was cleared, or a new scheduler has reset it. A scheduler resets no deferred task: what a trigger sees
+        without a state was cleared, and in a paused DAG nobody else would stop its job.
     :param cancel_on_kill: the task's argument.
     :param time_is_over: whether the job is due to be stopped anyway.
     :param resumed: whether the process that is told to end goes on after a deferral.
     :param is_last_try: whether no retry is left after this try.
     :param waits: whether the task sees to the end of its job.
-    :param run_goes_on: whether the run of the task is not over, so that a task without a state will run.
+    :param run_goes_on: whether the task instance is there and its run is not over, so that it will run if it has no
+        state.
     """
     if not may_end_with_task(cancel_on_kill=cancel_on_kill, time_is_over=time_is_over):
         return KillVerdict(False, "the job was to outlive its task")
@@ -264,7 +266,7 @@ def decide_kill(
         return KillVerdict(True, "the task was cleared while it ran, and begins anew")
     if seen_by is KillSeenBy.SWEEP and task_state == "success" and not waits:
         return KillVerdict(False, "the end of the job is a tear-down's, or another DAG's")
-    if seen_by is KillSeenBy.SWEEP and task_state is None and run_goes_on:
+    if task_state is None and run_goes_on and seen_by is not KillSeenBy.TRIGGER:
         return KillVerdict(False, "the task looks for its job when it starts")
     if task_state in WANTED_TASK_STATES:
         return KillVerdict(False, "the task goes on")

@@ -292,7 +292,14 @@ KILLS: list[tuple[str, tuple[KillSeenBy, ...], tuple[str | None, ...], dict[str,
     ),
     ("started without waiting", (KillSeenBy.SWEEP,), ("success",), {"waits": False}, False),
     ("the same, but it failed", (KillSeenBy.SWEEP,), ("failed", "skipped"), {"waits": False}, True),
-    ("reset by a new scheduler", (KillSeenBy.SWEEP,), (None,), {"run_goes_on": True}, False),
+    ("reset by a new scheduler", (*PROCESSES, KillSeenBy.SWEEP), (None,), {"run_goes_on": True}, False),
+    (
+        "the same, no retry left: it runs all the same",
+        PROCESSES,
+        (None,),
+        {"run_goes_on": True, "is_last_try": True, "resumed": True},
+        False,
+    ),
     ("cleared while it was deferred", (KillSeenBy.TRIGGER,), (None,), {"run_goes_on": True}, True),
 ]
 

@@ -156,6 +156,17 @@ def a_clear_while_it_waits(life: Life) -> None:
     assert life.begins_again(cleared=True)["origin"] == "started"
 
 
+def a_clear_in_a_paused_dag(life: Life) -> None:
+    life.defers()
+    life.comes_to(None)
+
+
+def a_reset_by_a_new_scheduler(life: Life) -> None:
+    life.supervisor.states = {TASK: None}
+    life.defers(ti={"max_tries": 3})  # which Airflow refuses: there is no trigger
+    assert life.begins_again()["origin"] == "adopted"
+
+
 def a_clear_after_the_end(life: Life) -> None:
     the_script_is_over(life)
     assert life.begins_again(cleared=True)["origin"] == "started"
@@ -282,6 +293,8 @@ SCENES: dict[str, list[Callable[[Life], None]]] = {
         a_retry_after_it_failed,
         the_last_try_fails,
         a_clear_while_it_waits,
+        a_clear_in_a_paused_dag,
+        a_reset_by_a_new_scheduler,
         a_clear_after_the_end,
         a_mark,
         a_mark_that_is_to_stop_nothing,
