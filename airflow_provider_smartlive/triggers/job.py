@@ -357,7 +357,9 @@ class SmartLiveJobTrigger(BaseTrigger):
             # Airflow has just written that a user cancelled the trigger, whatever the reason was.
             self.log.info("The task goes on (it is %s): job %s is left alone.", state, job_id)
             return
-        self.log.info("The task is %s: making sure that job %s does not run on.", state or "gone", job_id)
+        self.log.info(
+            "The task is %s: making sure that job %s does not run on.", state or "cleared or gone", job_id
+        )
         from airflow_provider_smartlive.livestream.stop import stop_and_confirm_async
 
         wait = self.wait
