@@ -47,6 +47,8 @@ class Sight(StrEnum):
     UNKNOWN = "unknown"
     #: MetaStudio refuses our credentials.
     REFUSED = "refused"
+    #: Nobody can be asked: the connection was edited and leads to another project than the one of the job.
+    OTHER_PROJECT = "other_project"
 
     @property
     def is_over(self) -> bool:
@@ -116,6 +118,8 @@ def decide(
         return Verdict(Action.STOP_AND_FAIL, "the stream was interrupted for too long")
     if sight in (Sight.UNKNOWN, Sight.REFUSED):
         return _unclear(sight, ended, budget_over)
+    if sight is Sight.OTHER_PROJECT:
+        return _other_project(source, ended, leave_running)
     if source is WakeSource.GRACE_OVER and ended:
         if still_streams:
             return Verdict(
@@ -159,6 +163,16 @@ def _unclear(sight: Sight, ended: bool, budget_over: bool) -> Verdict:
     if sight is Sight.REFUSED:
         return Verdict(Action.FAIL_FOR_GOOD, "MetaStudio refuses the credentials")
     return Verdict(Action.FAIL, "MetaStudio was unreachable for longer than failure_budget")
+
+
+def _other_project(source: WakeSource, ended: bool, leave_running: bool) -> Verdict:
+    """Nobody can be asked about the job, but callbacks still come from where it is. No budget ends that wait."""
+    if source is WakeSource.GRACE_OVER and ended:
+        if leave_running:
+            return Verdict(Action.FINISH, "the stream ended; the job is left to MetaStudio")
+        return Verdict(Action.FAIL, "the stream ended, and whether its job did cannot be asked")
+    reason = "the connection leads to another project; only callbacks tell of the job"
+    return Verdict(Action.WAIT_FOR_FINISH if ended else Action.WAIT, reason)
 
 
 def went_on(before: float, after: float, elapsed: float) -> bool:
@@ -233,14 +247,16 @@ def decide_kill(
     Return whether a job that runs is stopped because of what became of its task.
 
     :param seen_by: who asks.
-    :param task_state: the state of the task instance that owns the job; None if there is none any more, or it was
-        cleared.
+    :param task_state: the state of the task instance that owns the job; None if there is none any more, or it has no
+        state: it was cleared, or a new scheduler has reset it. A scheduler resets no deferred task: what a trigger sees
+        without a state was cleared, and in a paused DAG nobody else would stop its job.
     :param cancel_on_kill: the task's argument.
     :param time_is_over: whether the job is due to be stopped anyway.
     :param resumed: whether the process that is told to end goes on after a deferral.
     :param is_last_try: whether no retry is left after this try.
     :param waits: whether the task sees to the end of its job.
-    :param run_goes_on: whether the run of the task is not over, so that a task without a state will run.
+    :param run_goes_on: whether the task instance is there and its run is not over, so that it will run if it has no
+        state.
     """
     if not may_end_with_task(cancel_on_kill=cancel_on_kill, time_is_over=time_is_over):
         return KillVerdict(False, "the job was to outlive its task")
@@ -250,7 +266,7 @@ def decide_kill(
         return KillVerdict(True, "the task was cleared while it ran, and begins anew")
     if seen_by is KillSeenBy.SWEEP and task_state == "success" and not waits:
         return KillVerdict(False, "the end of the job is a tear-down's, or another DAG's")
-    if seen_by is KillSeenBy.SWEEP and task_state is None and run_goes_on:
+    if task_state is None and run_goes_on and seen_by is not KillSeenBy.TRIGGER:
         return KillVerdict(False, "the task looks for its job when it starts")
     if task_state in WANTED_TASK_STATES:
         return KillVerdict(False, "the task goes on")

@@ -11,6 +11,7 @@ from airflow.sdk import RetryDecision, RetryPolicy
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_smartlive.client.connection import InvalidConnectionError
+from airflow_provider_smartlive.client.project import OtherProjectError
 from airflow_provider_smartlive.metastudio.errors import (
     AuthenticationError,
     Blocked,
@@ -79,6 +80,10 @@ class SmartLiveRetryPolicy(RetryPolicy):
                 return RetryDecision.fail("A livestream may run already; another start could stream twice.")
             case AuthenticationError() | PermissionDenied() | Blocked():
                 return RetryDecision.fail("MetaStudio will refuse this account again.")
+            case OtherProjectError():
+                return (
+                    RetryDecision.default()
+                )  # a livestream may run there: a retry finds it when that is mended
             case InvalidRequest() | NotFound() | InvalidConnectionError():
                 return RetryDecision.fail("The same request will be wrong again.")
         return RetryDecision.default()

@@ -208,7 +208,7 @@ class SmartLiveStreamStateSensor(NamedJob, BaseSensorOperator):
         """Say at once what MetaStudio refuses; on workers, give up after ``failure_budget`` as a trigger does."""
         if not sighting.is_clear:
             self.log.warning("MetaStudio gives no clear answer: %s. The callback may still come.", sighting)
-        unclear_for = self._seconds_since(context, "unclear", not sighting.is_clear)
+        unclear_for = self._seconds_since(context, "unclear", sighting.is_lost)
         if unclear_for >= settings.number("failure_budget"):
             raise self._unreachable(sighting)
 
@@ -310,7 +310,9 @@ class SmartLiveStreamStateSensor(NamedJob, BaseSensorOperator):
         from airflow_provider_smartlive.livestream.stop import look
 
         room_id = self.find_room(context)
-        return look(self.hook, room_id, job_id) if room_id else None
+        if room_id is None:
+            return None
+        return look(self.hook, room_id, job_id, address=self.find_address(context, job_id))
 
     def _missed(self, job_id: str, proof: str) -> AirflowException:
         return self._failure(f"Job {job_id} is over ({proof}), and its stream was never {self.target_state}.")

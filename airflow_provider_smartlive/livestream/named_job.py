@@ -87,6 +87,11 @@ class NamedJob:
         starter = self.find_starter(context)
         return self.room_id or (starter.room_id() if starter else None)
 
+    def find_address(self, context: Context, job_id: str) -> str | None:
+        """Return where the job was started, so that it is not asked for elsewhere; None if nobody has said it."""
+        starter = self.find_starter(context)
+        return starter.address(job_id) if starter else None
+
     def register(self, context: Context, target_state: str, *, needs_worker: bool) -> None:
         """Ask the receiver to wake this task; before it is deferred, so that no callback finds it missing."""
         from airflow_provider_smartlive.callbacks.waiter import Waiter, starter_waiter_key, waiter_key

@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, tzinfo
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from airflow.sdk.definitions.retry_policy import RetryAction
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowRuntimeError
 
+from airflow_provider_smartlive.callbacks.facts import TaskFacts
 from airflow_provider_smartlive.callbacks.route import Identity
 from airflow_provider_smartlive.callbacks.table import CallbackTable
 from airflow_provider_smartlive.callbacks.waiter import (
@@ -249,9 +251,15 @@ class OwnTask:
             self._ask(partial(self._ti.xcom_push, key=key, value=value))
 
     def is_ended_meanwhile(self) -> bool:
-        """Tell, in a process that was told nothing, whether its task was ended, cleared or deleted meanwhile."""
-        state = self._ask(lambda: own_state(self.identity))
-        return decide_kill(KillSeenBy.LEAVING, state).stops
+        """
+        Tell, in a process that was told nothing, whether its task was ended, cleared or deleted meanwhile.
+
+        One that a new scheduler has reset runs again, and takes up the job.
+        """
+        task = self._ask(lambda: own_facts(self.identity))
+        return decide_kill(
+            KillSeenBy.LEAVING, task.state if task else None, run_goes_on=_will_run(task)
+        ).stops
 
     def is_ended_from_outside(self) -> bool:
         """
@@ -263,10 +271,19 @@ class OwnTask:
         it: the task is ``running``, elsewhere. So a resumed process leaves the job alone even without a retry; if it
         was its worker that shut down, in the second or two of its life, the backstops are left.
         """
-        state = self._ask(lambda: own_state(self.identity), pauses=KILL_PAUSES)
+        task = self._ask(lambda: own_facts(self.identity), pauses=KILL_PAUSES)
         return decide_kill(
-            KillSeenBy.WORKER, state, resumed=self._resumed, is_last_try=self.is_last_try
+            KillSeenBy.WORKER,
+            task.state if task else None,
+            resumed=self._resumed,
+            is_last_try=self.is_last_try,
+            run_goes_on=_will_run(task),
         ).stops
+
+    def is_reset(self) -> bool:
+        """Whether a new scheduler has taken the task from this process: it will run again, however this one ends."""
+        task = self._ask(lambda: own_facts(self.identity), pauses=KILL_PAUSES)
+        return task is not None and task.state is None and task.run_goes_on
 
     def _ask(self, action: Callable[[], T], *, pauses: Sequence[float] = API_PAUSES) -> T:
         """Do something by way of Airflow's API, whose passing faults must not end a livestream."""
@@ -274,13 +291,50 @@ class OwnTask:
 
 
 def own_state(task: Identity) -> str | None:
-    """Return the state of a task instance; None if it is cleared or gone."""
+    """Return the state of a task instance; None if it has none, or is gone."""
+    return _state_of(_listed(task))
+
+
+def own_facts(task: Identity) -> TaskFacts | None:
+    """
+    Return how a task instance stands; None if it is gone.
+
+    Its run is asked for only if that matters: for a task without a state.
+    """
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    listed = _listed(task)
+    if not listed:
+        return None
+    state = _state_of(listed)
+    if state is not None:
+        return TaskFacts(state, run_goes_on=True)
+    try:
+        run_state = RuntimeTaskInstance.get_dagrun_state(task.dag_id, task.run_id)
+    except AirflowRuntimeError as error:
+        # Only "not found" says that the run is gone; an Airflow that does not answer says nothing.
+        if (error.error.detail or {}).get("status_code") == HTTPStatus.NOT_FOUND:
+            return None
+        raise
+    return TaskFacts(None, run_goes_on=str(getattr(run_state, "value", run_state)) in ("queued", "running"))
+
+
+def _will_run(task: TaskFacts | None) -> bool:
+    return task is not None and task.run_goes_on
+
+
+def _state_of(listed: dict[str, Any]) -> str | None:
+    state = next(iter(listed.values()), None)
+    return str(getattr(state, "value", state)) if state is not None else None
+
+
+def _listed(task: Identity) -> dict[str, Any]:
+    """Return what Airflow lists of a task instance: its state, be it None; nothing if it is gone."""
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
     mapped: dict[str, Any] = {"map_index": task.map_index} if task.map_index >= 0 else {}
     states = RuntimeTaskInstance.get_task_states(
         dag_id=task.dag_id, task_ids=[task.task_id], run_ids=[task.run_id], **mapped
     )
-    of_run = states.get(task.run_id, {})
-    state = of_run.get(f"{task.task_id}_{task.map_index}" if mapped else task.task_id)
-    return str(getattr(state, "value", state)) if state is not None else None
+    name = f"{task.task_id}_{task.map_index}" if mapped else task.task_id
+    return {key: state for key, state in states.get(task.run_id, {}).items() if key == name}

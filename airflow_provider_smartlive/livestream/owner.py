@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.sdk.observability import stats
 
+from airflow_provider_smartlive.client.project import OtherProjectError
 from airflow_provider_smartlive.exceptions import (
     SmartLiveJobBlockedError,
     SmartLiveJobFailedError,
@@ -160,18 +161,24 @@ class Owner:
         return self._summary(verdict.reason, source, sighting, callbacks)
 
     def _look(self) -> Sighting:
-        """Ask MetaStudio; if it refuses, read the credentials again: somebody may have changed the key."""
-        sighting = look(self.hook, self.wait.room_id, self.wait.job_id)
-        if sighting.sight is Sight.REFUSED and self.hook.reload():
-            sighting = look(self.hook, self.wait.room_id, self.wait.job_id)
+        """Ask MetaStudio; if that is in vain, read the connection again: somebody may have mended it."""
+        sighting = self._look_once()
+        if sighting.sight in (Sight.REFUSED, Sight.OTHER_PROJECT) and self.hook.reload():
+            sighting = self._look_once()
+        if sighting.sight is Sight.OTHER_PROJECT:
+            self.log.error("%s", sighting.error)
         if sighting.sight is Sight.NOT_FOUND and self._is_new():
             sighting = replace(sighting, sight=Sight.UNKNOWN)
         self.pause = REFUSED_PAUSE if sighting.sight is Sight.REFUSED else 0.0
         self._note_over(sighting)
         self._is_idle = sighting.sight is Sight.ACTIVE and not sighting.streamed
-        lost_since = None if sighting.is_clear else self.wait.lost_since or self.now()
+        lost_since = self.wait.lost_since or self.now() if sighting.is_lost else None
         self.wait = replace(self.wait, lost_since=lost_since)
         return sighting
+
+    def _look_once(self) -> Sighting:
+        wait = self.wait
+        return look(self.hook, wait.room_id, wait.job_id, address=wait.address)
 
     def _note_over(self, sighting: Sighting) -> None:
         self._is_over = sighting.sight.is_over
@@ -318,7 +325,13 @@ class Owner:
         grace = self.limits.stop_grace
         shown_by = self.wait.started_at + timedelta(seconds=self.limits.look_again_window)
         lag = max(0.0, (shown_by - self.now()).total_seconds())
-        sighting = stop_and_confirm(self.hook, self.wait.room_id, self.wait.job_id, grace=grace, lag=lag)
+        wait = self.wait
+        try:
+            sighting = stop_and_confirm(
+                self.hook, wait.room_id, wait.job_id, address=wait.address, grace=grace, lag=lag
+            )
+        except OtherProjectError as error:
+            raise SmartLiveJobFailedError(f"{reason}, but the job cannot be stopped. {error}") from None
         self._note_over(sighting)
         if not self._is_over:
             raise SmartLiveJobFailedError(

@@ -138,6 +138,7 @@ class LivestreamRunner:
             job_id=job_id,
             expected_outputs=len(record.outputs),
             started_at=started_at,
+            address=record.address,
             deadline=record.deadline,
             timeout_at=record.timeout_at,
             ended=record.ended,
@@ -343,11 +344,18 @@ class LivestreamRunner:
             self._quietly(lambda: self.task.note_failure(str(timeout), is_over=self._has_seen_end()))
             raise timeout from interrupted
         except Exception as error:
-            if self.task.fails_for_good(error):
+            if self.task.fails_for_good(error) and not self._runs_again():
                 self._quietly(self._end_job)
             reason = _reason(error)
             self._quietly(lambda: self.task.note_failure(reason, is_over=self._has_seen_end()))
             raise
+
+    def _runs_again(self) -> bool:
+        """Whether the task runs again although it may not be tried again: a new scheduler has reset it."""
+        try:
+            return self.task.is_reset()
+        except Exception:
+            return False  # an Airflow that does not answer must not leave a job without an owner
 
     def _has_seen_end(self) -> bool:
         return self.owner is not None and self.owner.has_seen_end

@@ -70,7 +70,16 @@ class Sighting:
     @property
     def is_clear(self) -> bool:
         """Whether MetaStudio has answered; that it does not know the job is an answer too."""
-        return self.sight not in (Sight.UNKNOWN, Sight.REFUSED)
+        return self.sight not in (Sight.UNKNOWN, Sight.REFUSED, Sight.OTHER_PROJECT)
+
+    @property
+    def is_lost(self) -> bool:
+        """
+        Whether ``failure_budget`` counts: MetaStudio gives no answer, or refuses us.
+
+        A connection that leads to another project ends no wait: callbacks come from where the job is.
+        """
+        return self.sight in (Sight.UNKNOWN, Sight.REFUSED)
 
     @property
     def stream_seconds(self) -> float:

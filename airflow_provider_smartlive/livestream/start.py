@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
+from airflow_provider_smartlive.client.project import OtherProjectError, check_project
 from airflow_provider_smartlive.lifecycle import Sight
 from airflow_provider_smartlive.livestream.ownership import callback_url_of, is_unreadable, route_of
 from airflow_provider_smartlive.livestream.sighting import ACTIVE_STATES, Sighting
@@ -136,7 +137,7 @@ class JobStart:
         """
         Return the job of an earlier try of this life, wherever it was started; None if there surely is none.
 
-        :raises InvalidConnectionError: if the connection leads elsewhere by now.
+        :raises OtherProjectError: if the connection leads elsewhere by now.
         :raises AmbiguousStartError: if a start may have been received and that cannot be found out.
         :raises MetaStudioError: if MetaStudio cannot be asked.
         """
@@ -157,7 +158,7 @@ class JobStart:
         For the life before a clear, and for a try that fails for good: its job would stream without an owner.
 
         :return: the record with those jobs discarded; none of them runs.
-        :raises InvalidConnectionError: if the connection leads elsewhere by now.
+        :raises OtherProjectError: if the connection leads elsewhere by now.
         :raises AmbiguousStartError: if a job may run that cannot be recognised.
         :raises AirflowException: if a job still runs although it was told to stop.
         :raises MetaStudioError: if MetaStudio cannot be asked.
@@ -179,25 +180,27 @@ class JobStart:
         return record if self._is_unclear else replace(record, sent_at=None, is_over=True)
 
     def _check_connection(self, record: JobRecord) -> None:
-        """Refuse to look for a job where it cannot be: that it is not found there would tell nothing."""
-        from airflow_provider_smartlive.client.connection import InvalidConnectionError
-
-        if not record.may_run or record.address is None:
+        """Refuse to look for a job where it cannot be."""
+        if not record.may_run:
             return
-        address = self.hook_of(record.smartlive_conn_id).profile().base_url
-        if address != record.address:
-            raise InvalidConnectionError(
-                f"Connection {record.smartlive_conn_id!r} leads to {address}, but this task's livestream was started "
-                f"at {record.address} (room {record.room_id}, job {record.job_id or 'not known'}) and may still run "
-                "there. Set host, region and project_id back until it is over, and give the other project a "
-                "connection of its own. If nothing runs there any more, delete the task's state `smartlive_job`."
+        try:
+            check_project(
+                self.hook_of(record.smartlive_conn_id).profile(),
+                record.address,
+                room_id=record.room_id,
+                job_id=record.job_id,
             )
+        except OtherProjectError as error:
+            raise OtherProjectError(
+                f"{error} If nothing runs there any more, delete the task's state `smartlive_job`."
+            ) from None
 
     def _look(self, record: JobRecord, job_id: str) -> Sighting:
         """Ask for a job by its id; right after its start, that MetaStudio does not know it tells nothing."""
         known_until = self._shown_by(record)
         while True:
-            sighting = look(self.hook_of(record.smartlive_conn_id), record.room_id, job_id)
+            hook = self.hook_of(record.smartlive_conn_id)
+            sighting = look(hook, record.room_id, job_id, address=_address_of(record))
             if sighting.sight in (Sight.UNKNOWN, Sight.REFUSED) and sighting.error and not sighting.job:
                 raise sighting.error
             if sighting.sight is not Sight.NOT_FOUND or self.now() >= known_until:
@@ -410,9 +413,16 @@ class JobStart:
         self.log.info("Stopping job %s in room %s, which nobody owns any more.", job_id, record.room_id)
         hook = self.hook_of(record.smartlive_conn_id)
         lag = max(0.0, (self._shown_by(record) - self.now()).total_seconds())
-        stopped = stop_and_confirm(hook, record.room_id, job_id, grace=self.stop_grace, lag=lag)
+        stopped = stop_and_confirm(
+            hook, record.room_id, job_id, address=_address_of(record), grace=self.stop_grace, lag=lag
+        )
         if not stopped.sight.is_over:
             raise AirflowException(
                 f"Job {job_id} of this task is still running in room {record.room_id} although it was told to stop; "
                 "starting another one would stream twice."
             )
+
+
+def _address_of(record: JobRecord) -> str | None:
+    """Return where the job of a record has to be asked for; None if it is over, wherever it was."""
+    return record.address if record.may_run else None

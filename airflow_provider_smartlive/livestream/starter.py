@@ -18,6 +18,7 @@ from airflow_provider_smartlive.callbacks.facts import (
 from airflow_provider_smartlive.callbacks.route import Identity
 from airflow_provider_smartlive.callbacks.table import CallbackTable, JobCallbacks
 from airflow_provider_smartlive.callbacks.waiter import JOB_ID_KEY, JOB_KEY, ROOM_ID_KEY, XCOM_TABLE_KEY
+from airflow_provider_smartlive.metastudio.ids import same_id
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -242,6 +243,10 @@ class Starter:
         """Return which life of it its callback table belongs to, on a worker; None if there is no table."""
         return CallbackTable.load(self._pull(XCOM_TABLE_KEY)).generation or None
 
+    def address(self, job_id: str) -> str | None:
+        """Return where a job of it was started (endpoint and project), on a worker; None if it has not said so."""
+        return _address(self._pull(JOB_KEY), job_id)
+
     def callbacks(self, job_id: str) -> JobCallbacks | None:
         """Return what was called back about a job of it, on a worker."""
         return CallbackTable.load(self._pull(XCOM_TABLE_KEY)).job(job_id)
@@ -253,6 +258,10 @@ class Starter:
     async def room_id_async(self) -> str | None:
         """Return the room of its job, in a trigger."""
         return _text(await self._apull(ROOM_ID_KEY))
+
+    async def address_async(self, job_id: str) -> str | None:
+        """Return where a job of it was started (endpoint and project), in a trigger; None if it has not said so."""
+        return _address(await self._apull(JOB_KEY), job_id)
 
     async def callbacks_async(self, job_id: str) -> JobCallbacks | None:
         """Return what was called back about a job of it, in a trigger."""
@@ -274,6 +283,13 @@ def _ask_for_states(**which: Any) -> dict[str, dict[str, Any]]:
 
     states: dict[str, dict[str, Any]] = RuntimeTaskInstance.get_task_states(**which)
     return states
+
+
+def _address(announcement: Any, job_id: str) -> str | None:
+    """Read what a starter says of its job; it may be another one by now."""
+    if not isinstance(announcement, dict) or not same_id(_text(announcement.get("job_id")) or "", job_id):
+        return None
+    return _text(announcement.get("address"))
 
 
 def _text(value: Any) -> str | None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
+from airflow_provider_smartlive.client.project import OtherProjectError, check_project
 from airflow_provider_smartlive.lifecycle import Sight
 from airflow_provider_smartlive.livestream.sighting import ACTIVE_STATES, Sighting
 from airflow_provider_smartlive.metastudio.errors import Conflict, MetaStudioError, NotFound
@@ -70,20 +71,35 @@ _Answer: TypeAlias = "SmartLiveJob | MetaStudioError | None"
 _Steps: TypeAlias = Generator[_Step, _Answer, T]
 
 
-def look(hook: SmartLiveTaskHook, room_id: str, job_id: str, *, may_lag: bool = False) -> Sighting:
+def look(
+    hook: SmartLiveTaskHook, room_id: str, job_id: str, *, address: str | None, may_lag: bool = False
+) -> Sighting:
     """
     Ask MetaStudio about a job; an error is part of the answer.
 
     :param room_id: the room in which the job is looked for first. If it is not there, it is looked for among the
         active jobs of all rooms: the sighting's job then names its real room.
+    :param address: where the job was started; None if that is not known. Elsewhere nobody is asked
+        (``Sight.OTHER_PROJECT``).
     :param may_lag: whether MetaStudio may not show the job yet, so that "not found" means "not known".
     """
+    try:
+        check_project(hook.profile(), address, room_id=room_id, job_id=job_id)
+    except OtherProjectError as error:
+        return Sighting(Sight.OTHER_PROJECT, error=error)
     return _drive(hook, _look(room_id, job_id, may_lag=may_lag), time.sleep)
 
 
-async def look_async(conn_id: str, room_id: str, job_id: str, *, may_lag: bool = False) -> Sighting:
+async def look_async(
+    conn_id: str, room_id: str, job_id: str, *, address: str | None, may_lag: bool = False
+) -> Sighting:
     """Do the same as :func:`look` from a trigger, with a hook of its own for a connection."""
-    return await _drive_async(conn_id, _look(room_id, job_id, may_lag=may_lag))
+    async with _hook(conn_id) as hook:
+        try:
+            check_project(await hook.profile(), address, room_id=room_id, job_id=job_id)
+        except OtherProjectError as error:
+            return Sighting(Sight.OTHER_PROJECT, error=error)
+        return await _drive_async(hook, _look(room_id, job_id, may_lag=may_lag))
 
 
 def stop_and_confirm(
@@ -91,6 +107,7 @@ def stop_and_confirm(
     room_id: str,
     job_id: str,
     *,
+    address: str | None,
     grace: float,
     lag: float = 0.0,
     now: Callable[[], float] = time.monotonic,
@@ -105,11 +122,14 @@ def stop_and_confirm(
     :param hook: the hook.
     :param room_id: the room. A job that is not found there is stopped in the room where MetaStudio lists it.
     :param job_id: the job.
+    :param address: where the job was started; None if that is not known, or it has just been listed by this hook.
     :param grace: seconds that the job gets to end.
     :param lag: seconds for which MetaStudio may not show the job yet, so that "not found" does not mean "over".
     :return: the last sighting; :func:`is_over` tells whether the job is over, ``stopped`` whether that is our doing.
     :raises MetaStudioError: if MetaStudio refuses the stop of an active job.
+    :raises OtherProjectError: if the connection leads elsewhere by now.
     """
+    check_project(hook.profile(), address, room_id=room_id, job_id=job_id)
     return _drive(hook, _stop(room_id, job_id, grace=grace, lag=lag, now=now), sleep)
 
 
@@ -119,19 +139,25 @@ def stop_each(
     """
     Stop jobs one after the other, and yield the last sighting of each. One whose stop fails saves no other.
 
-    :param jobs: room and job ids.
+    :param jobs: room and job ids, as this hook has listed them.
     :param grace: seconds that each job gets to end.
     """
     for room_id, job_id in jobs:
         try:
-            yield job_id, stop_and_confirm(hook, room_id, job_id, grace=grace)
+            yield job_id, stop_and_confirm(hook, room_id, job_id, address=None, grace=grace)
         except MetaStudioError as error:
             log.error("Job %s could not be stopped: %s", job_id, error)
             yield job_id, Sighting.failed(error)
 
 
 async def stop_and_confirm_async(
-    conn_id: str, room_id: str, job_id: str, grace: float = KILL_GRACE, lag: float = 0.0
+    conn_id: str,
+    room_id: str,
+    job_id: str,
+    *,
+    address: str | None,
+    grace: float = KILL_GRACE,
+    lag: float = 0.0,
 ) -> Sighting:
     """
     Do the same as :func:`stop_and_confirm` from a trigger, with a hook of its own.
@@ -139,11 +165,20 @@ async def stop_and_confirm_async(
     :param conn_id: the connection.
     :param room_id: the room.
     :param job_id: the job.
+    :param address: where the job was started; None if that is not known.
     :param grace: seconds that the whole may take.
     :param lag: seconds for which MetaStudio may not show the job yet.
     """
     now = asyncio.get_running_loop().time
-    return await _drive_async(conn_id, _stop(room_id, job_id, grace=grace, lag=lag, now=now))
+    async with _hook(conn_id) as hook:
+        check_project(await hook.profile(), address, room_id=room_id, job_id=job_id)
+        return await _drive_async(hook, _stop(room_id, job_id, grace=grace, lag=lag, now=now))
+
+
+def _hook(conn_id: str) -> SmartLiveAsyncHook:
+    from airflow_provider_smartlive.hooks import SmartLiveAsyncHook
+
+    return SmartLiveAsyncHook(smartlive_conn_id=conn_id)
 
 
 def _look(room_id: str, job_id: str, *, may_lag: bool) -> _Steps[Sighting]:
@@ -239,30 +274,27 @@ def _drive(hook: SmartLiveTaskHook, steps: _Steps[T], sleep: Callable[[float], N
             answer = error
 
 
-async def _drive_async(conn_id: str, steps: _Steps[T]) -> T:
-    from airflow_provider_smartlive.hooks import SmartLiveAsyncHook
-
+async def _drive_async(hook: SmartLiveAsyncHook, steps: _Steps[T]) -> T:
     answer: _Answer = None
-    async with SmartLiveAsyncHook(smartlive_conn_id=conn_id) as hook:
-        while True:
-            try:
-                step = steps.send(answer)
-            except StopIteration as done:
-                result: T = done.value
-                return result
-            answer = None
-            try:
-                match step:
-                    case Show(room_id, job_id):
-                        answer = await hook.show_job(room_id, job_id)
-                    case Find(job_id):
-                        answer = await _find_async(hook, job_id)
-                    case Stop(room_id, job_id):
-                        await hook.stop_job(room_id, job_id)
-                    case Pause(seconds):
-                        await asyncio.sleep(seconds)
-            except MetaStudioError as error:
-                answer = error
+    while True:
+        try:
+            step = steps.send(answer)
+        except StopIteration as done:
+            result: T = done.value
+            return result
+        answer = None
+        try:
+            match step:
+                case Show(room_id, job_id):
+                    answer = await hook.show_job(room_id, job_id)
+                case Find(job_id):
+                    answer = await _find_async(hook, job_id)
+                case Stop(room_id, job_id):
+                    await hook.stop_job(room_id, job_id)
+                case Pause(seconds):
+                    await asyncio.sleep(seconds)
+        except MetaStudioError as error:
+            answer = error
 
 
 async def _find_async(hook: SmartLiveAsyncHook, job_id: str) -> SmartLiveJob | None:

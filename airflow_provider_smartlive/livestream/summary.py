@@ -30,6 +30,7 @@ def announce(record: JobRecord, *, planned_start: datetime, start_info: Mapping[
         "job_id": record.job_id,
         "room_id": record.room_id,
         "smartlive_conn_id": record.smartlive_conn_id,
+        "address": record.address,
         "outputs": list(record.outputs),
         "callbacks": record.calls_back,
         "planned_start": planned_start.isoformat(),

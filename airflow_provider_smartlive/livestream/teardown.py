@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowRuntimeError
 
+from airflow_provider_smartlive.client.project import OtherProjectError
 from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError
 from airflow_provider_smartlive.lifecycle import Sight
 from airflow_provider_smartlive.livestream.airflow_api import ask
@@ -94,11 +95,11 @@ class Teardown:
         """
         without_job: set[Starter] = set()
         for starter in starters:
-            job_id, room = self._reported(starter)
+            job_id, room, address = self._reported(starter)
             if job_id is None or room is None:
                 without_job.add(starter)
             elif normalise_id(job_id) not in self._jobs:
-                self._stop(room, job_id)
+                self._stop(room, job_id, address=address)
         # A start leaves a job some time before the task can report it, and MetaStudio may show it later still.
         # Any state may be a mark on a task that ran before.
         may_have_lost = {starter for starter in without_job if starters[starter].is_over}
@@ -139,14 +140,21 @@ class Teardown:
             )
         return list(self._jobs.values())
 
-    def _reported(self, starter: Starter) -> tuple[str | None, str | None]:
-        """Return job and room that a starter reported; nothing if Airflow does not say: its callback URL tells, too."""
+    def _reported(self, starter: Starter) -> tuple[str | None, str | None, str | None]:
+        """
+        Return the job that a starter reported, its room, and where it was started.
+
+        Nothing if Airflow does not say: its callback URL tells, too.
+        """
         try:
-            return ask(starter.job_id, sleep=time.sleep), ask(starter.room_id, sleep=time.sleep)
+            job_id = ask(starter.job_id, sleep=time.sleep)
+            room_id = ask(starter.room_id, sleep=time.sleep)
+            address = ask(lambda: starter.address(job_id), sleep=time.sleep) if job_id else None
         except AirflowRuntimeError as error:
             self._unread.add(starter)
             self.log.warning("Which job the %s has reported cannot be read: %s", starter, error)
-            return None, None
+            return None, None, None
+        return job_id, room_id, address
 
     def _stop_running(self, starters: Iterable[Starter], active: Iterable[SmartLiveJob]) -> set[Starter]:
         """Stop the jobs that carry the callback URL of a starter, and return the starters that have one."""
@@ -204,22 +212,26 @@ class Teardown:
                 f"{', '.join(here)} in room {room_id}, which may be what {names} started without callbacks"
             )
 
-    def _stop(self, room_id: str, job_id: str) -> Sighting:
+    def _stop(self, room_id: str, job_id: str, *, address: str | None = None) -> Sighting:
+        self._jobs[normalise_id(job_id)] = job_id
         try:
             sighting = stop_and_confirm(
                 self.hook,
                 room_id,
                 job_id,
+                address=address,
                 grace=self.grace,
                 lag=self.look_again_window,
                 now=time.monotonic,
                 sleep=time.sleep,
             )
+        except OtherProjectError as error:
+            self._running.append(str(error).removesuffix("."))
+            return Sighting(Sight.OTHER_PROJECT, error=error)
         except MetaStudioError as error:
             # One job whose stop is refused saves no other.
             self.log.error("Job %s could not be stopped: %s", job_id, error)
             sighting = Sighting.failed(error)
-        self._jobs[normalise_id(job_id)] = job_id
         if not sighting.sight.is_over:
             self._running.append(
                 f"job {job_id} in room {room_id} is still running (MetaStudio says {sighting})"

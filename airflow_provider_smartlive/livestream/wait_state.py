@@ -66,6 +66,7 @@ class WaitState:
     :param job_id: the job.
     :param expected_outputs: how many RTMP outputs it was started with.
     :param started_at: when it was started.
+    :param address: where ``smartlive_conn_id`` led then: MetaStudio's endpoint and the project.
     :param deadline: when it is to be stopped as planned.
     :param timeout_at: when the task's ``execution_timeout`` is over.
     :param grace_until: END was seen; how long MetaStudio may take to finish the job.
@@ -84,6 +85,7 @@ class WaitState:
     job_id: str
     expected_outputs: int
     started_at: datetime
+    address: str | None = None
     deadline: datetime | None = None
     timeout_at: datetime | None = None
     grace_until: datetime | None = None
@@ -94,7 +96,7 @@ class WaitState:
     start_info: dict[str, Any] = field(default_factory=dict)
     ended: bool = False
     logged_until: datetime | None = None
-    version: int = 2
+    version: int = 3
 
     def dump(self) -> dict[str, Any]:
         """Return the state as JSON-able primitives; points in time as ISO 8601 text."""

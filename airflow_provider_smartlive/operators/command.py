@@ -114,6 +114,7 @@ class SmartLiveCommandOperator(NamedJob, BaseOperator):
         :raises AirflowException: if the task that starts the job has none yet.
         :raises MetaStudioError: if MetaStudio refuses the command.
         """
+        from airflow_provider_smartlive.client.project import check_project
         from airflow_provider_smartlive.retries import failing_for_good
 
         with failing_for_good(unless=lambda: False):
@@ -123,6 +124,9 @@ class SmartLiveCommandOperator(NamedJob, BaseOperator):
             self._check_wait()
         job_id, room_id = self._find(context)
         with failing_for_good(unless=lambda: False):
+            check_project(
+                self.hook.profile(), self.find_address(context, job_id), room_id=room_id, job_id=job_id
+            )
             result = self._send_once(context, room_id, job_id, request)
         if not self.wait_for_reply:
             return result
@@ -327,14 +331,15 @@ class SmartLiveCommandOperator(NamedJob, BaseOperator):
         interval = timedelta(seconds=settings.number("reconcile_interval_without_rtmp"))
         budget = timedelta(seconds=settings.number("failure_budget"))
         ask_at, lost_since = utcnow() + interval, None
+        address = self.find_address(context, job_id)
         while not self._was_spoken(context, job_id, result["command_id"]):
             now = utcnow()
             if now >= until:
                 raise self._unheard(WakeSource.TIMEOUT, result)
             if now >= ask_at:
                 ask_at = now + interval
-                sighting = look(self.hook, room_id, job_id)
-                lost_since = None if sighting.is_clear else lost_since or now
+                sighting = look(self.hook, room_id, job_id, address=address)
+                lost_since = lost_since or now if sighting.is_lost else None
                 if sighting.sight.is_over:
                     if self._was_spoken(context, job_id, result["command_id"]):
                         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from http import HTTPStatus
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -80,27 +80,16 @@ def _find_task(identity: Identity) -> TaskFacts | None:
 
     :raises AirflowRuntimeError: if Airflow cannot tell at the moment.
     """
-    from airflow.sdk.exceptions import AirflowRuntimeError
-    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
-
-    from airflow_provider_smartlive.callbacks.facts import TaskFacts
-    from airflow_provider_smartlive.livestream.own_task import own_state
+    from airflow_provider_smartlive.livestream.own_task import own_facts
     from airflow_provider_smartlive.livestream.starter import Starter
 
-    starter = Starter(identity.dag_id, identity.run_id, identity.task_id, identity.map_index)
-    try:
-        run_state = RuntimeTaskInstance.get_dagrun_state(identity.dag_id, identity.run_id)
-    except AirflowRuntimeError as error:
-        # Only "not found" says that the run is gone; an Airflow that does not answer says nothing.
-        if (error.error.detail or {}).get("status_code") == HTTPStatus.NOT_FOUND:
-            return None
-        raise
-    run_goes_on = str(getattr(run_state, "value", run_state)) in ("queued", "running")
-    state = own_state(identity)
-    return TaskFacts(
-        state,
-        run_goes_on=run_goes_on,
+    task = own_facts(identity)
+    if task is None:
+        return None
+    starter = Starter(**vars(identity))
+    return replace(
+        task,
         job_id=starter.job_id(),
         generation=starter.generation(),
-        was_cleared=starter.was_cleared_while_waiting(state),
+        was_cleared=starter.was_cleared_while_waiting(task.state),
     )

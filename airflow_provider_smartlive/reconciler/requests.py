@@ -28,6 +28,10 @@ PACE = 0.2
 #: waited for.
 THROTTLED_PAUSE = 30.0
 
+#: Seconds after which a poller reads its connection again: somebody may have given it another project, where jobs of
+#: before are not found, or new keys. Triggers that start later already read it so.
+CONNECTION_AGE = 60.0
+
 
 class Requests:
     """
@@ -35,7 +39,8 @@ class Requests:
 
     It holds the hook, between ``async with`` and its end, and opens it for the first request.
 
-    :param conn_id: the connection; its credentials are read again when MetaStudio refuses them.
+    :param conn_id: the connection; it is read again when it is older than :data:`CONNECTION_AGE`, and when MetaStudio
+        refuses its credentials.
     :param make_hook: makes the asynchronous hook.
     :ivar silent_until: MetaStudio is left alone until then, by the event loop's clock.
     """
@@ -49,6 +54,7 @@ class Requests:
         # First come, first served: so those who send many requests take turns with those who send few.
         self._turn = asyncio.Lock()
         self._sent_at = -inf
+        self._read_at = -inf
         self._refusals = 0
 
     async def __aenter__(self) -> Self:
@@ -71,18 +77,27 @@ class Requests:
         async with self._turn:
             await asyncio.sleep(max(0.0, self._sent_at + PACE - loop_time(), self.silent_until - loop_time()))
             self._sent_at = loop_time()
-            if self._hook is None:
-                self._hook = await self._stack.enter_async_context(self._make_hook(self.conn_id))
+            hook = await self._open_hook()
             try:
-                answer = await ask(self._hook)
+                answer = await ask(hook)
             except AuthenticationError:
-                await self._refused(self._hook)
+                await self._refused(hook)
                 raise
             except Throttled as error:
                 self._be_silent(max(THROTTLED_PAUSE, error.retry_after or 0.0), error)
                 raise
             self._refusals = 0
             return answer
+
+    async def _open_hook(self) -> SmartLiveAsyncHook:
+        if self._hook is None:
+            self._hook = await self._stack.enter_async_context(self._make_hook(self.conn_id))
+        elif loop_time() < self._read_at + CONNECTION_AGE:
+            return self._hook
+        elif await self._has_changed(self._hook):
+            log.info("Connection %s was edited.", self.conn_id)
+        self._read_at = loop_time()
+        return self._hook
 
     async def _refused(self, hook: SmartLiveAsyncHook) -> None:
         """Read the connection once more (a key may have been changed); else fall silent: each try costs."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from airflow.sdk.timezone import utcnow
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_smartlive.callbacks.waiter import Wake, stop_key
+from airflow_provider_smartlive.client.project import OtherProjectError
 from airflow_provider_smartlive.lifecycle import (
     Action,
     KillSeenBy,
@@ -137,14 +139,15 @@ class SmartLiveJobTrigger(BaseTrigger):
             self._streamed = self._streamed or sighting.streamed
             if (says := f"{sighting}{', and video is pushed' if sighting.streamed else ''}") != said:
                 said = says
-                self.log.info("Job %s: MetaStudio says %s.", self.wait.job_id, said)
-            lost_since = None if sighting.is_clear else lost_since or utcnow()
+                level = logging.ERROR if sighting.sight is Sight.OTHER_PROJECT else logging.INFO
+                self.log.log(level, "Job %s: MetaStudio says %s.", self.wait.job_id, said)
+            lost_since = lost_since or utcnow() if sighting.is_lost else None
             if source := self._source(sighting, lost_since):
                 return self._wake(source, state=str(sighting.sight))
             await self._mind_silence(watch, sighting)
 
     async def _checked(self, watch: Watch, sighting: Sighting) -> Sighting:
-        """Look once more for a job that was not found: too early, or in a wrong room, that is no end."""
+        """Look once more for a job that was not found: too early, in a wrong room or project, that is no end."""
         if sighting.sight is not Sight.NOT_FOUND:
             return sighting
         try:
@@ -161,7 +164,11 @@ class SmartLiveJobTrigger(BaseTrigger):
 
         wait = self.wait
         return await look_async(
-            wait.smartlive_conn_id, wait.room_id, wait.job_id, may_lag=self._lag_left() > 0
+            wait.smartlive_conn_id,
+            wait.room_id,
+            wait.job_id,
+            address=wait.address,
+            may_lag=self._lag_left() > 0,
         )
 
     def _lag_left(self) -> float:
@@ -294,6 +301,7 @@ class SmartLiveJobTrigger(BaseTrigger):
                         wait.smartlive_conn_id,
                         wait.room_id,
                         wait.job_id,
+                        address=wait.address,
                         grace=limits.stop_grace,
                         lag=self._lag_left(),
                     )
@@ -302,6 +310,10 @@ class SmartLiveJobTrigger(BaseTrigger):
                     if not stopped:  # it had ended by itself
                         await self._mind_note(withdraw(self, note))
                     return stopped
+            except OtherProjectError as error:
+                # No fault that passes: the task fails with it at once, so that somebody gets to know of it.
+                self.log.error("Job %s cannot be stopped: %s", wait.job_id, error)
+                return False
             except AuthenticationError as error:
                 self.log.error("Job %s cannot be stopped at the moment: %s", wait.job_id, error)
                 pause = REFUSED_PAUSE
@@ -349,12 +361,18 @@ class SmartLiveJobTrigger(BaseTrigger):
             # Airflow has just written that a user cancelled the trigger, whatever the reason was.
             self.log.info("The task goes on (it is %s): job %s is left alone.", state, job_id)
             return
-        self.log.info("The task is %s: making sure that job %s does not run on.", state or "gone", job_id)
+        self.log.info(
+            "The task is %s: making sure that job %s does not run on.", state or "cleared or gone", job_id
+        )
         from airflow_provider_smartlive.livestream.stop import stop_and_confirm_async
 
-        await stop_and_confirm_async(
-            self.wait.smartlive_conn_id, self.wait.room_id, job_id, lag=self._lag_left()
-        )
+        wait = self.wait
+        try:
+            await stop_and_confirm_async(
+                wait.smartlive_conn_id, wait.room_id, job_id, address=wait.address, lag=self._lag_left()
+            )
+        except OtherProjectError as error:
+            self.log.error("Job %s is not stopped although its task is over: %s", job_id, error)
 
 
 _stop_slots: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timedelta
 from inspect import signature
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.timezone import utcnow
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
@@ -14,6 +14,7 @@ from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 from airflow_provider_smartlive.callbacks.waiter import Wake
 from airflow_provider_smartlive.lifecycle import (
     Progress,
+    Sight,
     WakeSource,
     progress,
 )
@@ -22,9 +23,13 @@ from airflow_provider_smartlive.livestream.own_trigger import (
     insist,
     leave_result,
 )
+from airflow_provider_smartlive.livestream.sighting import Sighting
 from airflow_provider_smartlive.livestream.starter import OWN_XCOMS_AFTER, Starter
 from airflow_provider_smartlive.metastudio.ids import same_id
 from airflow_provider_smartlive.triggers.timing import first_read, head_start
+
+if TYPE_CHECKING:
+    from airflow_provider_smartlive.reconciler.watch import Watch
 
 #: Seconds until the first look of a task that is ended without a worker, and for a starter's job.
 EARLY_READ = 2.0
@@ -169,8 +174,8 @@ class SmartLiveStreamTrigger(BaseTrigger):
             while True:
                 # The poller fixes the time of the next question when it answers this one.
                 watch.interval = next(intervals)
-                sighting = await watch.next()
-                lost_since = None if sighting.is_clear else lost_since or utcnow()
+                sighting = await self._checked(watch, await watch.next())
+                lost_since = lost_since or utcnow() if sighting.is_lost else None
                 if lost_since is not None and utcnow() - lost_since >= timedelta(seconds=self.failure_budget):
                     return self._wake(WakeSource.BUDGET_OVER)
                 found = progress(self.target_state, sighting.sight, seen=False, streamed=sighting.streamed)
@@ -178,6 +183,24 @@ class SmartLiveStreamTrigger(BaseTrigger):
                     return self._wake(WakeSource.RECONCILIATION, self.target_state)
                 if found is not Progress.WAITING:
                     return None
+
+    async def _checked(self, watch: Watch, sighting: Sighting) -> Sighting:
+        """Look once more for a job that was not found: in a wrong room or project, that is no end."""
+        if sighting.sight is not Sight.NOT_FOUND or watch.room_id is None:
+            return sighting
+        from airflow_provider_smartlive.livestream.stop import look_async
+
+        starter = self._starter
+        try:
+            address = await starter.address_async(watch.job_id) if starter else None
+            sighting = await look_async(self.smartlive_conn_id, watch.room_id, watch.job_id, address=address)
+        except Exception as error:  # such as a connection that cannot be read at the moment
+            return Sighting(Sight.UNKNOWN, error=error)
+        if sighting.sight is Sight.OTHER_PROJECT:
+            self.log.error("The state of job %s is not known: %s", watch.job_id, sighting.error)
+        if sighting.job is not None and sighting.job.room_id:
+            watch.room_id = sighting.job.room_id
+        return sighting
 
     async def _was_called_back(self, job_id: str) -> bool:
         """Read what was called back before the task was deferred, or was left to this trigger by the receiver."""

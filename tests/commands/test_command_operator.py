@@ -344,8 +344,10 @@ class FakeHook:
     #: What is seen of the job: its state, or an error.
     sight: str | MetaStudioError = "PROCESSING"
 
-    def profile(self) -> None:
-        pass
+    def profile(self) -> Any:
+        return SimpleNamespace(
+            conn_id="smartlive_default", base_url="https://elsewhere.example.com/v1/project"
+        )
 
     def show_job(self, room_id: str, job_id: str) -> SmartLiveJob:
         if isinstance(self.sight, MetaStudioError):
@@ -417,6 +419,20 @@ def test_a_question_may_be_asked_again(airflow: FakeAirflow, metastudio: FakeHoo
     with pytest.raises(ServerError):
         asking.execute(airflow.context)
     asking.execute(airflow.context)
+    assert airflow.store == {}
+
+
+def test_a_job_of_another_project_is_not_talked_to(airflow: FakeAirflow, metastudio: FakeHook) -> None:
+    """The connection was edited since the starter has used it."""
+    airflow.has_job(JOB)
+    airflow.xcoms["go_live", "smartlive_job"] = {
+        "job_id": JOB,
+        "address": "https://here.example.com/v1/project",
+    }
+    saying = operator(job_id=None, room_id=None, starter_task_id="go_live")
+    with pytest.raises(AirflowFailException, match=rf"leads to https://elsewhere.*{JOB}.*at https://here"):
+        saying.execute(airflow.context)
+    assert metastudio.sent == 0
     assert airflow.store == {}
 
 

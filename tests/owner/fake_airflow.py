@@ -36,6 +36,7 @@ class FakeSupervisor:
     states: dict[str, str | None] = field(default_factory=lambda: {TASK: "running"})
     faults: list[BaseException | None] = field(default_factory=list)
     messages: list[Any] = field(default_factory=list)
+    run_state: str = "running"
     on_message: Callable[[Any], None] = lambda message: None
     #: The run and its task as Airflow describes them to a worker; their other fields do not matter here.
     run: dict[str, Any] = field(default_factory=dict)
@@ -57,7 +58,7 @@ class FakeSupervisor:
             case comms.GetTaskStates():
                 return comms.TaskStatesResult(task_states=self._states_of(message))
             case comms.GetDagRunState():
-                return comms.DagRunStateResult(state="running")
+                return comms.DagRunStateResult(state=self.run_state)
             case comms.GetDagRun():
                 return comms.DagRunResult.model_construct(**self.run)
             case comms.GetPreviousTI():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
@@ -41,6 +42,8 @@ class FakeJob:
     #: None: it never stops; else how many looks after the stop still find it running.
     looks_until_stopped: int | None = 0
     stopping: bool = False
+    #: Where it was started: a hook whose connection leads elsewhere does not see it.
+    endpoint: str = ""
     #: Which change of any job's state was this one's last: listings can be sorted by it.
     changed: int = field(init=False, default=0)
 
@@ -105,7 +108,9 @@ class FakeMetaStudio:
     def add(self, *, room_id: str = ROOM, request: StartJobRequest | None = None, **more: Any) -> FakeJob:
         """Make a job, as a start does."""
         number = len(self.jobs) + 1
-        job = FakeJob(f"{number:032x}", room_id, self.clock.now, request, **more)
+        job = FakeJob(
+            f"{number:032x}", room_id, self.clock.now, request, **{"endpoint": self.endpoint} | more
+        )
         self.jobs.append(job)
         return job
 
@@ -116,6 +121,7 @@ class FakeMetaStudio:
 
     def profile(self) -> Any:
         return SimpleNamespace(
+            conn_id="smartlive_default",
             endpoint=self.endpoint,
             base_url=f"{self.endpoint}/v1/fake-project",
             callback_base_url=None,
@@ -200,7 +206,7 @@ class FakeMetaStudio:
         states = set(filter(None, state.split(",")))
         found = [
             job
-            for job in self.jobs
+            for job in self._here
             if (not states or job.state in states)
             and (create_since is None or job.created_at >= create_since)
         ]
@@ -209,7 +215,12 @@ class FakeMetaStudio:
         return found if sort_dir == "asc" else found[::-1]
 
     def _of(self, room_id: str) -> list[FakeJob]:
-        return [job for job in self.jobs if job.room_id == room_id]
+        return [job for job in self._here if job.room_id == room_id]
+
+    @property
+    def _here(self) -> list[FakeJob]:
+        """The jobs of the project to which the connection leads."""
+        return [job for job in self.jobs if job.endpoint == self.endpoint]
 
     def _found(self, room_id: str, job_id: str) -> FakeJob:
         job = next((job for job in self._of(room_id) if same_id(job.job_id, job_id)), None)
@@ -252,10 +263,11 @@ class FakeMetaStudio:
 
 
 class FakeAsyncHook:
-    """The same MetaStudio, as triggers see it."""
+    """The same MetaStudio, as triggers see it: each hook reads the connection once, until it is told to do so again."""
 
     def __init__(self, metastudio: FakeMetaStudio) -> None:
         self.metastudio = metastudio
+        self.endpoint = metastudio.endpoint
         self.is_open = False
 
     async def __aenter__(self) -> Self:
@@ -265,24 +277,42 @@ class FakeAsyncHook:
     async def __aexit__(self, *error: object) -> None:
         self.is_open = False
 
+    async def profile(self) -> Any:
+        with self._there():
+            return self.metastudio.profile()
+
     async def reload(self) -> bool:
-        return self.metastudio.reload()
+        before, self.endpoint = self.endpoint, self.metastudio.endpoint
+        return self.metastudio.reload() or before != self.endpoint
 
     async def show_job(self, room_id: str, job_id: str) -> SmartLiveJob:
-        return self.metastudio.show_job(room_id, job_id)
+        with self._there():
+            return self.metastudio.show_job(room_id, job_id)
 
     async def stop_job(self, room_id: str, job_id: str) -> None:
-        self.metastudio.stop_job(room_id, job_id)
+        with self._there():
+            self.metastudio.stop_job(room_id, job_id)
 
     async def list_jobs_page(self, offset: int, **filters: Any) -> JobList:
-        return self.metastudio.list_jobs_page(offset, **filters)
+        with self._there():
+            return self.metastudio.list_jobs_page(offset, **filters)
 
     async def list_jobs(self, **filters: str) -> AsyncIterator[SmartLiveJob]:
         """Yield what a listing gives, a hundred jobs a request."""
-        for number, job in enumerate(self.metastudio.list_jobs(**filters)):
+        with self._there():
+            jobs = list(self.metastudio.list_jobs(**filters))
+        for number, job in enumerate(jobs):
             if number and number % 100 == 0:
                 self.metastudio._count("list_all")
             yield job
+
+    @contextmanager
+    def _there(self) -> Iterator[None]:
+        now, self.metastudio.endpoint = self.metastudio.endpoint, self.endpoint
+        try:
+            yield
+        finally:
+            self.metastudio.endpoint = now
 
 
 def unreachable() -> MetaStudioError:

@@ -23,6 +23,7 @@ from airflow_provider_smartlive.lifecycle import (
 
 OVER = (Sight.SUCCEED, Sight.FAILED, Sight.BLOCKED, Sight.NOT_FOUND)
 UNCLEAR = (Sight.UNKNOWN, Sight.REFUSED)
+MAY_RUN = (Sight.ACTIVE, *UNCLEAR, Sight.OTHER_PROJECT)
 ANY = tuple(WakeSource)
 
 #: What ends a job that may run, whatever MetaStudio says.
@@ -86,21 +87,21 @@ ROWS: list[tuple[str, tuple[WakeSource, ...], tuple[Sight, ...], dict[str, Any],
     (
         "deadline, may run: stop, success",
         (WakeSource.DEADLINE,),
-        (Sight.ACTIVE, *UNCLEAR),
+        MAY_RUN,
         {},
         Action.STOP_AND_FINISH,
     ),
     (
         "execution_timeout, may run: stop, fail",
         (WakeSource.TIMEOUT,),
-        (Sight.ACTIVE, *UNCLEAR),
+        MAY_RUN,
         {},
         Action.STOP_AND_FAIL,
     ),
     (
         "interrupted for too long, may run: stop, fail",
         (WakeSource.DISCONNECTED,),
-        (Sight.ACTIVE, *UNCLEAR),
+        MAY_RUN,
         {},
         Action.STOP_AND_FAIL,
     ),
@@ -131,6 +132,34 @@ ROWS: list[tuple[str, tuple[WakeSource, ...], tuple[Sight, ...], dict[str, Any],
         (Sight.REFUSED,),
         {"budget_over": True},
         Action.FAIL_FOR_GOOD,
+    ),
+    (
+        "the connection leads to another project: keep waiting, whatever the budget is",
+        (*END, *ASKED, WakeSource.GRACE_OVER),
+        (Sight.OTHER_PROJECT,),
+        {"budget_over": True},
+        Action.WAIT,
+    ),
+    (
+        "the same after END: the ending goes on",
+        (*END, *ASKED),
+        (Sight.OTHER_PROJECT,),
+        {"ended": True, "budget_over": True},
+        Action.WAIT_FOR_FINISH,
+    ),
+    (
+        "the ending is over, and the job cannot be asked for nor stopped: fail",
+        (WakeSource.GRACE_OVER,),
+        (Sight.OTHER_PROJECT,),
+        {"ended": True},
+        Action.FAIL,
+    ),
+    (
+        "the same, told to leave it running: success",
+        (WakeSource.GRACE_OVER,),
+        (Sight.OTHER_PROJECT,),
+        {"ended": True, "leave_running": True},
+        Action.FINISH,
     ),
 ]
 
@@ -263,7 +292,14 @@ KILLS: list[tuple[str, tuple[KillSeenBy, ...], tuple[str | None, ...], dict[str,
     ),
     ("started without waiting", (KillSeenBy.SWEEP,), ("success",), {"waits": False}, False),
     ("the same, but it failed", (KillSeenBy.SWEEP,), ("failed", "skipped"), {"waits": False}, True),
-    ("reset by a new scheduler", (KillSeenBy.SWEEP,), (None,), {"run_goes_on": True}, False),
+    ("reset by a new scheduler", (*PROCESSES, KillSeenBy.SWEEP), (None,), {"run_goes_on": True}, False),
+    (
+        "the same, no retry left: it runs all the same",
+        PROCESSES,
+        (None,),
+        {"run_goes_on": True, "is_last_try": True, "resumed": True},
+        False,
+    ),
     ("cleared while it was deferred", (KillSeenBy.TRIGGER,), (None,), {"run_goes_on": True}, True),
 ]
 
@@ -315,7 +351,7 @@ def test_what_was_seen_is_reached(state: str, sight: Sight) -> None:
 
 
 @pytest.mark.parametrize("state", ALL_STATES)
-@pytest.mark.parametrize("sight", [Sight.ACTIVE, *UNCLEAR])
+@pytest.mark.parametrize("sight", MAY_RUN)
 def test_a_state_may_still_come_while_the_job_may_run(state: str, sight: Sight) -> None:
     assert progress(state, sight, seen=False, streamed=False) is Progress.WAITING
 

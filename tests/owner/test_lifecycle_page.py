@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from airflow_stage import Show
 from fake_airflow import TASK, FakeTaskInstance, a_context
-from fake_metastudio import After, Crash
+from fake_metastudio import ROOM, After, Crash
 from virtual_time import run
 
 from airflow_provider_smartlive import settings
@@ -79,7 +79,7 @@ class Life(Show):
         )
         hook: Any = self.metastudio
         for job, _ in list(found):
-            stop_and_confirm(hook, str(job.room_id), job.job_id, grace=60)
+            stop_and_confirm(hook, str(job.room_id), job.job_id, address=None, grace=60)
 
     def stops(self) -> Any:
         """Run the task that stops the livestream."""
@@ -173,6 +173,17 @@ def a_clear_while_it_waits(life: Life) -> None:
     assert life.begins_again(cleared=True)["origin"] == "started"
 
 
+def a_clear_in_a_paused_dag(life: Life) -> None:
+    life.defers()
+    life.comes_to(None)
+
+
+def a_reset_by_a_new_scheduler(life: Life) -> None:
+    life.supervisor.states = {TASK: None}
+    life.defers(ti={"max_tries": 3})  # which Airflow refuses: there is no trigger
+    assert life.begins_again()["origin"] == "adopted"
+
+
 def a_clear_after_the_end(life: Life) -> None:
     the_script_is_over(life)
     assert life.begins_again(cleared=True)["origin"] == "started"
@@ -227,6 +238,33 @@ def a_sweep_after_a_crash(life: Life) -> None:
     life.sweeps(TaskFacts("failed", run_goes_on=False))
 
 
+def the_connection_is_edited(life: Life) -> None:
+    life.at(600, lambda: setattr(life.metastudio, "endpoint", "https://elsewhere.example.com"))
+    life.defers(ti={"max_tries": 3}, max_duration=HOUR)
+    life.clock.sleep(700)
+
+
+def it_is_edited_before_the_planned_end(life: Life) -> None:
+    the_connection_is_edited(life)
+    event = run(life.clock, anext(life.trigger().run()))
+    deferral = life.deferrals[-1]
+    resumed = life.process.prepare_for_execution()
+    with pytest.raises(SmartLiveJobFailedError, match=f"room {ROOM} was started at https://metastudio"):
+        resumed.resume_execution(
+            deferral.method_name,
+            {**deferral.kwargs, "event": event.payload},
+            a_context(life.supervisor, max_tries=3),
+        )
+
+
+def it_is_set_back_before_a_retry(life: Life) -> None:
+    back = life.metastudio.endpoint
+    it_is_edited_before_the_planned_end(life)
+    life.metastudio.endpoint = back
+    again = life.begins_again(wait_for_termination=True, max_duration=HOUR)
+    assert again["outcome"] == "stopped as planned"
+
+
 # -- something else stops it
 
 
@@ -275,6 +313,8 @@ SCENES: dict[str, list[Callable[[Life], None]]] = {
         a_retry_after_it_failed,
         the_last_try_fails,
         a_clear_while_it_waits,
+        a_clear_in_a_paused_dag,
+        a_reset_by_a_new_scheduler,
         a_clear_after_the_end,
         a_mark,
         a_mark_that_is_to_stop_nothing,
@@ -284,6 +324,9 @@ SCENES: dict[str, list[Callable[[Life], None]]] = {
         another_triggerer,
         a_retry_after_a_crash,
         a_sweep_after_a_crash,
+        the_connection_is_edited,
+        it_is_edited_before_the_planned_end,
+        it_is_set_back_before_a_retry,
     ],
     "Something else stops it": [
         starts_only,

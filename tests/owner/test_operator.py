@@ -10,9 +10,12 @@ import pytest
 from airflow.sdk.exceptions import (
     AirflowException,
     AirflowFailException,
+    AirflowRuntimeError,
     AirflowSkipException,
     AirflowTaskTimeout,
+    ErrorType,
 )
+from airflow.sdk.execution_time import comms
 from airflow_stage import LIVE, Show
 from fake_airflow import TASK, api_error
 from fake_callbacks import STREAM_KEY
@@ -458,6 +461,10 @@ class TestEventsOfOthers:
         assert deferred.go_live()["state"] == "SUCCEED"
 
 
+#: What Airflow lists of a task that was ended, cleared while it ran, or deleted.
+ENDED: list[dict[str, str | None]] = [{TASK: "failed"}, {TASK: "success"}, {TASK: "restarting"}, {}]
+
+
 class TestBeingKilled:
     """On a worker; what happens to a deferred task is the trigger's business (test_triggers)."""
 
@@ -465,9 +472,11 @@ class TestBeingKilled:
     def _on_a_worker(self, show: Show) -> None:
         show.deferrable = False
 
-    @pytest.mark.parametrize("state", ["failed", "success", "restarting", None])
-    def test_a_task_that_was_ended_takes_its_job_along(self, show: Show, state: str | None) -> None:
-        show.supervisor.states = {TASK: state}
+    @pytest.mark.parametrize("states", ENDED, ids=str)
+    def test_a_task_that_was_ended_takes_its_job_along(
+        self, show: Show, states: dict[str, str | None]
+    ) -> None:
+        show.supervisor.states = states
         show.at(600, lambda: show.process.on_kill())
         with pytest.raises(SmartLiveKilledError):
             show.go_live(ti={"max_tries": 2})
@@ -481,6 +490,43 @@ class TestBeingKilled:
         assert len(show.metastudio.running) == 1
         show.at(900, show.ends())
         assert show.go_live(ti={"try_number": 2, "max_tries": 2})["origin"] == "adopted"
+
+    def test_a_task_that_a_new_scheduler_has_reset_is_tried_again(self, show: Show) -> None:
+        """It could not adopt the task's process, and takes the state away. There need be no retry left for that."""
+        show.supervisor.states = {TASK: None}
+        show.at(600, lambda: show.process.on_kill())
+        with pytest.raises(SmartLiveKilledError):
+            show.go_live()
+        assert len(show.metastudio.running) == 1
+        show.supervisor.states = {TASK: "running"}
+        show.at(900, show.ends())
+        assert show.go_live(ti={"try_number": 2})["origin"] == "adopted"
+        assert show.metastudio.stopped == []
+
+    def test_one_that_will_never_run_again_is_not(self, show: Show) -> None:
+        """Cleared without its run, which is over."""
+        show.supervisor.states, show.supervisor.run_state = {TASK: None}, "failed"
+        show.at(600, lambda: show.process.on_kill())
+        with pytest.raises(SmartLiveKilledError):
+            show.go_live()
+        assert show.metastudio.running == []
+
+    def test_a_reset_task_that_fails_meanwhile_leaves_its_job(self, show: Show) -> None:
+        """Airflow refuses what its process stores, and that is no last try."""
+
+        def refuse(message: Any) -> None:
+            if isinstance(message, comms.SetXCom) and message.key == "smartlive_job":
+                show.supervisor.states = {TASK: None}
+                raise AirflowRuntimeError(comms.ErrorResponse(error=ErrorType.API_SERVER_ERROR))
+
+        show.supervisor.on_message = refuse
+        with pytest.raises(AirflowRuntimeError):
+            show.go_live()
+        assert len(show.metastudio.running) == 1
+        show.supervisor.on_message = lambda message: None
+        show.supervisor.states = {TASK: "running"}
+        show.at(show.clock.seconds + 900, show.ends())
+        assert show.go_live(ti={"try_number": 2})["origin"] == "adopted"
 
     def test_without_a_retry_left_nobody_would_own_it(self, show: Show) -> None:
         show.supervisor.states = {TASK: "running"}
@@ -518,16 +564,26 @@ class TestBeingKilled:
         assert show.metastudio.running == []
 
     @pytest.mark.parametrize("arguments", [{"deferrable": True}, {"wait_for_termination": False}], ids=str)
-    @pytest.mark.parametrize("state", ["failed", "success", "restarting", None])
+    @pytest.mark.parametrize("states", ENDED, ids=str)
     def test_a_process_that_heard_of_nothing_leaves_no_job_behind(
-        self, show: Show, state: str | None, arguments: dict[str, Any]
+        self, show: Show, states: dict[str, str | None], arguments: dict[str, Any]
     ) -> None:
         """Airflow tells it some seconds later, and refuses its deferral: no trigger would stop the job."""
-        show.supervisor.states = {TASK: state}
+        show.supervisor.states = states
         with pytest.raises(SmartLiveKilledError):
             show.go_live(**arguments)
         assert show.metastudio.running == []
         assert show.deferrals == []
+
+    @pytest.mark.parametrize("ti", [{}, {"try_number": 1, "max_tries": 2}], ids=str)
+    def test_but_it_leaves_the_job_of_a_task_that_was_reset(self, show: Show, ti: dict[str, int]) -> None:
+        show.supervisor.states = {TASK: None}
+        show.go_live(wait_for_termination=False, ti=ti)
+        assert len(show.metastudio.running) == 1
+        show.supervisor.states = {TASK: "running"}
+        again = show.go_live(wait_for_termination=False, ti=ti | {"try_number": 2})
+        assert again["origin"] == "adopted"
+        assert len(show.metastudio.jobs) == 1
 
     def test_but_it_leaves_the_job_of_a_task_that_waits_elsewhere(self, show: Show) -> None:
         """A deferred task can be resumed twice; the other process has deferred it already."""

@@ -10,16 +10,18 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from airflow import sdk
-from airflow.sdk.exceptions import AirflowRuntimeError
+from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+from airflow.sdk.execution_time import comms
 from airflow.utils.types import DagRunType
 from fake_airflow import DAG, RUN, TASK, FakeSupervisor, a_context, api_error
 from fake_callbacks import called_back
 from fake_metastudio import ROOM
 from virtual_time import NOON
 
+from airflow_provider_smartlive.callbacks.facts import TaskFacts
 from airflow_provider_smartlive.callbacks.route import Identity
 from airflow_provider_smartlive.callbacks.waiter import XCOM_TABLE_KEY
-from airflow_provider_smartlive.livestream.own_task import OwnTask, own_state
+from airflow_provider_smartlive.livestream.own_task import OwnTask, own_facts, own_state
 from airflow_provider_smartlive.livestream.record import Attempt, JobRecord
 from airflow_provider_smartlive.livestream.starter import Starter
 
@@ -138,7 +140,7 @@ def test_callbacks_are_read_from_the_own_table(supervisor: FakeSupervisor) -> No
         pytest.param("failed", 1, 2, True, id="marked failed"),
         pytest.param("success", 1, 2, True, id="marked success"),
         pytest.param("skipped", 1, 2, True, id="skipped by a branch"),
-        pytest.param(None, 1, 2, True, id="cleared"),
+        pytest.param(None, 1, 0, False, id="reset by a new scheduler"),
         pytest.param("deferred", 1, 2, False, id="it has deferred already"),
         pytest.param("up_for_retry", 1, 2, False, id="it has failed, a retry comes"),
         pytest.param("queued", 1, 2, False, id="its next life has begun"),
@@ -165,7 +167,7 @@ def test_a_resumed_process_may_have_a_double(supervisor: FakeSupervisor, state: 
 
 @pytest.mark.parametrize(
     ("state", "ended"),
-    [("running", False), ("restarting", True), ("failed", True), (None, True), ("deferred", False)],
+    [("running", False), ("restarting", True), ("failed", True), (None, False), ("deferred", False)],
 )
 def test_a_resumed_task_may_run_elsewhere_too(
     supervisor: FakeSupervisor, state: str | None, ended: bool
@@ -195,6 +197,49 @@ def test_whether_there_may_be_a_job(
 
 def test_a_task_that_is_gone_was_ended(supervisor: FakeSupervisor) -> None:
     assert OwnTask(a_context(supervisor)).is_ended_from_outside()
+
+
+@pytest.mark.parametrize("run_state", ["success", "failed"])
+def test_one_without_a_state_in_a_run_that_is_over_will_not_run(
+    supervisor: FakeSupervisor, run_state: str
+) -> None:
+    supervisor.states, supervisor.run_state = {TASK: None}, run_state
+    assert OwnTask(a_context(supervisor)).is_ended_from_outside()
+    assert OwnTask(a_context(supervisor)).is_ended_meanwhile()
+    assert not OwnTask(a_context(supervisor)).is_reset()
+
+
+def test_one_whose_run_was_deleted_meanwhile_will_not_run(supervisor: FakeSupervisor) -> None:
+    def is_gone(message: Any) -> None:
+        if isinstance(message, comms.GetDagRunState):
+            detail = {"status_code": 404}
+            raise AirflowRuntimeError(comms.ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail=detail))
+
+    supervisor.states, supervisor.on_message = {TASK: None}, is_gone
+    assert OwnTask(a_context(supervisor)).is_ended_meanwhile()
+
+
+@pytest.mark.parametrize(
+    ("states", "expected"),
+    [
+        ({f"{TASK}_3": None}, TaskFacts(None, run_goes_on=True)),
+        ({f"{TASK}_3": "deferred"}, TaskFacts("deferred", run_goes_on=True)),
+        ({TASK: None}, None),
+        ({f"{TASK}_4": "running"}, None),
+    ],
+    ids=str,
+)
+def test_a_task_without_a_state_is_not_one_that_is_gone(
+    supervisor: FakeSupervisor, states: dict[str, str | None], expected: TaskFacts | None
+) -> None:
+    supervisor.states = states
+    assert own_facts(Identity(DAG, RUN, TASK, 3)) == expected
+
+
+def test_its_run_is_asked_for_only_then(supervisor: FakeSupervisor) -> None:
+    """Every task that defers asks for its state."""
+    OwnTask(a_context(supervisor)).is_ended_meanwhile()
+    assert [type(message) for message in supervisor.messages] == [comms.GetTaskStates]
 
 
 def test_an_answer_that_does_not_come_is_no_answer(supervisor: FakeSupervisor) -> None:

@@ -114,6 +114,44 @@ def without_jitter(monkeypatch: pytest.MonkeyPatch, spread: float = 0.0) -> None
     monkeypatch.setitem(Reconciler.__init__.__kwdefaults__, "spread", lambda: spread)
 
 
+def test_a_connection_that_was_edited_is_read_again(poller: Poller) -> None:
+    """Whoever waits since then asks for a job of the other project, through the poller that is there already."""
+
+    async def main() -> None:
+        before = poller.wait(poller.metastudio.add())
+        await asyncio.sleep(INTERVAL + 1)
+        poller.metastudio.endpoint = "https://elsewhere.example.com"
+        after = poller.wait(poller.metastudio.add())
+        await asyncio.sleep(INTERVAL + 1)
+        assert [sight for _, sight in before] == [Sight.ACTIVE, Sight.NOT_FOUND]
+        assert [sight for _, sight in after] == [Sight.ACTIVE]
+
+    poller.run(main)
+
+
+@pytest.mark.parametrize("fault", [None, ValueError("the secrets backend is away")])
+def test_it_is_read_once_a_minute_at_most(
+    poller: Poller, fault: Exception | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[float] = []
+
+    async def reload(hook: FakeAsyncHook) -> bool:
+        read.append(poller.clock.seconds)
+        if fault is not None:
+            raise fault
+        return False
+
+    monkeypatch.setattr(FakeAsyncHook, "reload", reload)
+
+    async def main() -> None:
+        seen = poller.wait(poller.metastudio.add(), interval=5)
+        await asyncio.sleep(181)
+        assert {sight for _, sight in seen} == {Sight.ACTIVE}
+        assert read == [65, 125]
+
+    poller.run(main)
+
+
 def test_one_job_is_shown_once_an_interval(poller: Poller) -> None:
     async def main() -> None:
         seen = poller.wait(poller.metastudio.add())

@@ -51,6 +51,11 @@ class Watch(Stage):
         self.supervisor.xcoms |= {(TASK, -1, "job_id"): job.job_id, (TASK, -1, "room_id"): ROOM}
         self.becomes("deferred")()
 
+    def announces(self) -> None:
+        """The starter says where its job was started."""
+        announcement = {"job_id": self.job.job_id, "address": self.metastudio.profile().base_url}
+        self.supervisor.xcoms[TASK, -1, "smartlive_job"] = announcement
+
     def forgets(self) -> None:
         """Airflow deletes what the starter's last try has left."""
         for key in [key for key in self.supervisor.xcoms if key[0] == TASK]:
@@ -162,6 +167,28 @@ class TestReached:
         watch.at(1001, watch.ends())
         watch.sense()
         assert watch.clock.seconds >= 1001
+
+
+class TestAnotherProject:
+    """The connection is edited while the job runs, and leads to a project that knows no such job."""
+
+    @pytest.fixture(autouse=True)
+    def _edited(self, watch: Watch) -> None:
+        watch.announces()
+        back = watch.metastudio.endpoint
+        elsewhere = "https://elsewhere.example.com"
+        watch.at(600, lambda: setattr(watch.metastudio, "endpoint", elsewhere))
+        watch.at(4 * 3600, lambda: setattr(watch.metastudio, "endpoint", back))
+
+    def test_the_sensor_waits_on(self, watch: Watch) -> None:
+        watch.at(5 * 3600, watch.ends())
+        assert watch.sense()["source"] == "reconciliation"
+        assert watch.clock.seconds >= 5 * 3600
+
+    def test_a_callback_counts(self, watch: Watch) -> None:
+        watch.at(3600, watch.calls_back(*LIVE, "END"))
+        assert watch.sense()["state"] == "END"
+        assert watch.clock.seconds < 4000
 
 
 class TestNotReached:

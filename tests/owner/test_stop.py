@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from fake_metastudio import ROOM, FakeAsyncHook, FakeMetaStudio, not_found, unreachable
@@ -27,11 +28,12 @@ def stop(
 ) -> Stop:
     """Both ways to stop, which must do the same."""
 
-    def on_a_worker(job_id: str, grace: float = 60.0, lag: float = 0.0) -> Sighting:
-        return stop_and_confirm(metastudio, ROOM, job_id, grace=grace, lag=lag)
+    def on_a_worker(job_id: str, grace: float = 60.0, lag: float = 0.0, address: Any = None) -> Sighting:
+        return stop_and_confirm(metastudio, ROOM, job_id, address=address, grace=grace, lag=lag)
 
-    def in_a_trigger(job_id: str, grace: float = 60.0, lag: float = 0.0) -> Sighting:
-        return run(clock, stop_and_confirm_async("one", ROOM, job_id, grace=grace, lag=lag))
+    def in_a_trigger(job_id: str, grace: float = 60.0, lag: float = 0.0, address: Any = None) -> Sighting:
+        stopping = stop_and_confirm_async("one", ROOM, job_id, address=address, grace=grace, lag=lag)
+        return run(clock, stopping)
 
     monkeypatch.setattr(
         "airflow_provider_smartlive.hooks.SmartLiveAsyncHook", lambda **_: FakeAsyncHook(metastudio)

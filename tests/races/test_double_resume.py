@@ -131,10 +131,10 @@ def test_a_process_whose_heartbeat_is_refused_leaves_the_job_to_its_double(
     assert deferred.resume(CALLBACK, max_tries=max_tries)["state"] == "SUCCEED", "nor is it forsworn"
 
 
-@pytest.mark.parametrize("state", ["failed", "success", "restarting", None])
-def test_a_process_whose_task_was_ended_does_not(deferred: Deferred, state: str | None) -> None:
+@pytest.mark.parametrize("states", [{TASK: "failed"}, {TASK: "success"}, {TASK: "restarting"}, {}], ids=str)
+def test_a_process_whose_task_was_ended_does_not(deferred: Deferred, states: dict[str, str | None]) -> None:
     """The control: the tests above can fail."""
-    deferred.stage.supervisor.states = {TASK: state}
+    deferred.stage.supervisor.states = states
 
     deferred.resume(CALLBACK, killed=True)
 

@@ -137,6 +137,25 @@ class TestByItsStarter:
         assert stop(supervisor, starter_task_id=STARTER) == [job.job_id]
         assert metastudio.running == []
 
+    def test_where_its_connection_leads_elsewhere_nothing_is_a_success(
+        self, metastudio: FakeMetaStudio, supervisor: FakeSupervisor
+    ) -> None:
+        """Somebody edited the connection, or the stop has another one: that it is not found there tells nothing."""
+        job = metastudio.add()
+        reports(supervisor, job)
+        announcement = {"job_id": job.job_id, "address": metastudio.profile().base_url}
+        supervisor.xcoms[STARTER, -1, "smartlive_job"] = announcement
+        back, metastudio.endpoint = metastudio.endpoint, "https://elsewhere.example.com"
+        with pytest.raises(
+            SmartLiveJobFailedError,
+            match=rf"leads to https://elsewhere.*job {job.job_id} in room {ROOM} was started at {back}",
+        ):
+            stop(supervisor, starter_task_id=STARTER)
+        assert metastudio.running == [job.job_id]
+        metastudio.endpoint = back
+        assert stop(supervisor, starter_task_id=STARTER) == [job.job_id]
+        assert metastudio.running == []
+
     @pytest.mark.parametrize("generation", [0, 3])
     @pytest.mark.parametrize("room_id", [ROOM, "the-room-of-an-earlier-try"])
     @pytest.mark.parametrize(

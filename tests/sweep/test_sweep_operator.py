@@ -114,7 +114,8 @@ def test_only_a_run_that_airflow_does_not_know_is_gone(
     metastudio: FakeMetaStudio, supervisor: FakeSupervisor, status: int | None, is_stopped: bool
 ) -> None:
     """An Airflow that does not answer says nothing about a run, and a healthy livestream goes on."""
-    started(metastudio, task_id="go_live")
+    started(metastudio, task_id=TASK)
+    supervisor.states[TASK] = None
     detail = {"status_code": status} if status else {"message": "away"}
 
     def fail(message: Any) -> None:
@@ -122,6 +123,24 @@ def test_only_a_run_that_airflow_does_not_know_is_gone(
             raise AirflowRuntimeError(comms.ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail=detail))
 
     supervisor.on_message = fail
+    sweep(supervisor)
+    assert (metastudio.running == []) is is_stopped
+
+
+@pytest.mark.parametrize(
+    ("states", "run_state", "is_stopped"),
+    [({}, "running", True), ({TASK: None}, "running", False), ({TASK: None}, "success", True)],
+    ids=["deleted", "reset", "cleared without its run"],
+)
+def test_a_task_without_a_state_is_told_from_one_that_is_gone(
+    metastudio: FakeMetaStudio,
+    supervisor: FakeSupervisor,
+    states: dict[str, str | None],
+    run_state: str,
+    is_stopped: bool,
+) -> None:
+    started(metastudio, task_id=TASK)
+    supervisor.states, supervisor.run_state = states, run_state
     sweep(supervisor)
     assert (metastudio.running == []) is is_stopped
 
