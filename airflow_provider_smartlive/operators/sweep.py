@@ -103,4 +103,5 @@ def _find_task(identity: Identity) -> TaskFacts | None:
         job_id=starter.job_id(),
         generation=starter.generation(),
         was_cleared=starter.was_cleared_while_waiting(state),
+        timeout_at=starter.timeout_while_waiting(state),
     )
