@@ -18,7 +18,7 @@ from airflow_provider_smartlive.client import calls
 from airflow_provider_smartlive.client.async_hook import SmartLiveAsyncHook
 from airflow_provider_smartlive.client.body import ACCEPT_ENCODING
 from airflow_provider_smartlive.client.calls import Answer
-from airflow_provider_smartlive.client.connection import DEFAULT_CONN_ID, InvalidConnectionError
+from airflow_provider_smartlive.client.connection import InvalidConnectionError
 from airflow_provider_smartlive.client.diagnosis import explain
 from airflow_provider_smartlive.client.exchange import (
     USER_AGENT,
@@ -31,6 +31,7 @@ from airflow_provider_smartlive.client.exchange import (
 from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
 from airflow_provider_smartlive.client.transport import RequestsAuth, respond
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError
+from airflow_provider_smartlive.provider_info import DEFAULT_CONN_ID
 
 __all__ = ["AmbiguousStart", "InvalidConnectionError", "SmartLiveAsyncHook", "SmartLiveHook", "Unreachable"]
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+#: The connection of hooks, operators and commands that name none.
+DEFAULT_CONN_ID = "smartlive_default"
+
 
 def _option(
     description: str, type_: str, default: str | None, example: str | None = None, **more: Any

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 #: Nobody waits longer than this because a server says so.
-LONGEST_RETRY_AFTER = timedelta(hours=1)
+LONGEST_RETRY_DELAY = timedelta(hours=1)
 
 #: What MetaStudio says no to as long as nobody changes anything. Credentials belong here: a try has just read them,
 #: and a few wrong signatures lock the key for all others.
@@ -105,7 +105,7 @@ class SmartLiveRetryPolicy(RetryPolicy):
         )
 
     def _patience(self, error: Throttled) -> timedelta:
-        asked = min(error.retry_after or 0.0, LONGEST_RETRY_AFTER.total_seconds())
+        asked = min(error.retry_after or 0.0, LONGEST_RETRY_DELAY.total_seconds())
         return max(self.throttled_delay, timedelta(seconds=asked))
 
 

@@ -65,6 +65,31 @@ def was_cleared_while_waiting(
     return try_number > said_try and clear_number > said_clear
 
 
+def timeout_while_waiting(
+    state: str | None, announced: object, *, try_number: int | None = None
+) -> datetime | None:
+    """
+    Return when the ``execution_timeout`` is over of a try that waits for the end of its job, or for a worker to go on.
+
+    It counts anew for each try: the time of one that is to be retried is nobody's any more, and that of a process is
+    kept by Airflow.
+
+    :param announced: the XCom ``smartlive_job`` of the task; whatever else stands there says nothing.
+    :param try_number: the task instance's; may be left out for one that is deferred.
+    :return: None, too, if the task has no such limit, or it is not known.
+    """
+    if not isinstance(announced, dict) or not (state == "deferred" or waits_for_a_worker(state)):
+        return None
+    said_try, said_time = announced.get("try_number"), announced.get("timeout_at")
+    if not isinstance(said_try, int) or try_number not in (said_try, None) or not isinstance(said_time, str):
+        return None
+    try:
+        at = datetime.fromisoformat(said_time)
+    except ValueError:
+        return None
+    return at if at.tzinfo is not None else None
+
+
 @dataclass(frozen=True)
 class TaskFacts:
     """
@@ -77,6 +102,7 @@ class TaskFacts:
     :param generation: the life that its callback table belongs to, if there is one that can be read.
     :param was_cleared: whether it is known to have been cleared while it waited for the end of its job, and waits for
         a worker now (:func:`was_cleared_while_waiting`).
+    :param timeout_at: when the ``execution_timeout`` of the try is over that waits (:func:`timeout_while_waiting`).
     """
 
     state: str | None
@@ -85,3 +111,4 @@ class TaskFacts:
     job_id: str | None = None
     generation: str | None = None
     was_cleared: bool = False
+    timeout_at: datetime | None = None

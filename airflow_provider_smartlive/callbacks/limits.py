@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 _MINUTE = 60.0
 
 #: Seconds before work that is held up is tried again: the first pause, and the longest. Each is twice the one before.
-FIRST_PAUSE = 0.1
-LONGEST_PAUSE = 0.5
+FIRST_LOCK_PAUSE = 0.1
+LONGEST_LOCK_PAUSE = 0.5
 
 _T = TypeVar("_T")
 
@@ -75,7 +75,7 @@ class _Piece:
     work: Callable[[], Any]
     loop: asyncio.AbstractEventLoop
     future: Future[Any] = field(default_factory=Future)
-    pause: float = FIRST_PAUSE
+    pause: float = FIRST_LOCK_PAUSE
 
 
 class Turns:
@@ -143,7 +143,7 @@ class Turns:
 
     def _comes_back(self, key: Hashable, piece: _Piece) -> bool:
         """Try the first piece of a key again after a pause; False if its event loop has ended."""
-        pause, piece.pause = piece.pause, min(2 * piece.pause, LONGEST_PAUSE)
+        pause, piece.pause = piece.pause, min(2 * piece.pause, LONGEST_LOCK_PAUSE)
         try:
             piece.loop.call_soon_threadsafe(piece.loop.call_later, pause, self._resubmit, key)
         except RuntimeError:

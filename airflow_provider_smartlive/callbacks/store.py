@@ -27,7 +27,12 @@ from sqlalchemy.orm import Session
 
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.callbacks import rows
-from airflow_provider_smartlive.callbacks.facts import TaskFacts, has_own_xcoms, was_cleared_while_waiting
+from airflow_provider_smartlive.callbacks.facts import (
+    TaskFacts,
+    has_own_xcoms,
+    timeout_while_waiting,
+    was_cleared_while_waiting,
+)
 from airflow_provider_smartlive.callbacks.fold import Outcome, OutcomeKind, fold, unrecognised
 from airflow_provider_smartlive.callbacks.route import Identity, OpenedRoute, Route
 from airflow_provider_smartlive.callbacks.shapes import check_dialect
@@ -307,6 +312,7 @@ def find_task(identity: Identity) -> TaskFacts | None:
             clear_number=task.clear_number,
             end_date=task.end_date,
         ),
+        timeout_at=timeout_while_waiting(task.state, xcoms.get(JOB_KEY), try_number=task.try_number),
     )
 
 

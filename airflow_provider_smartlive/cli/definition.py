@@ -10,6 +10,8 @@ from argparse import ArgumentTypeError
 
 from airflow.cli.cli_config import ActionCommand, Arg, CLICommand, GroupCommand, lazy_load_command
 
+from airflow_provider_smartlive.provider_info import DEFAULT_CONN_ID
+
 #: Names of a task that there need not be: the way of an event to the receiver can be tested with any.
 TEST_TASK = ("smartlive_test", "test", "test")
 
@@ -24,7 +26,7 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-_CONN_ID = Arg(("--conn-id",), help="the connection to MetaStudio", default="smartlive_default")
+_CONN_ID = Arg(("--conn-id",), help="the connection to MetaStudio", default=DEFAULT_CONN_ID)
 _ROOM_ID = Arg(("room_id",), help="the room")
 _JOB_ID = Arg(("job_id",), help="the job")
 _ROOM = Arg(("--room",), metavar="ROOM_ID", help="only this room")

@@ -17,7 +17,7 @@ from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.client import calls
 from airflow_provider_smartlive.client.async_transport import AiohttpTransport
 from airflow_provider_smartlive.client.calls import AllJobsFilters, Call, JobFilters, RoomFilters
-from airflow_provider_smartlive.client.connection import DEFAULT_CONN_ID, ConnectionProfile
+from airflow_provider_smartlive.client.connection import ConnectionProfile
 from airflow_provider_smartlive.client.exchange import Exchange, utc_now
 from airflow_provider_smartlive.client.lookup import naming
 from airflow_provider_smartlive.client.tokens import TOKENS
@@ -28,6 +28,7 @@ from airflow_provider_smartlive.metastudio.jobs import (
     SmartLiveJob,
     StartJobResponse,
 )
+from airflow_provider_smartlive.provider_info import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
     from airflow_provider_smartlive.metastudio.commands import CommandRequest, CommandResponse

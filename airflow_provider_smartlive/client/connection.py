@@ -14,8 +14,6 @@ from airflow_provider_smartlive.metastudio.callback_auth import AuthType
 from airflow_provider_smartlive.metastudio.iam import TokenRequest
 from airflow_provider_smartlive.metastudio.signing import Credentials
 
-DEFAULT_CONN_ID = "smartlive_default"
-
 #: Huawei publishes no deep link into MetaStudio's console, only the way through its overview page.
 DEFAULT_CONSOLE_URL = "https://console.huaweicloud.com/metastudio/"
 

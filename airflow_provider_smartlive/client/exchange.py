@@ -34,10 +34,10 @@ T = TypeVar("T")
 
 USER_AGENT = f"airflow-provider-smartlive/{__version__}"
 
-#: Pauses between attempts: a random time between 0 and ``BASE * 2**n`` seconds, at most ``LONGEST_PAUSE``
+#: Pauses between attempts: a random time between 0 and ``BASE * 2**n`` seconds, at most ``LONGEST_BACKOFF``
 #: ("full jitter": many tasks that failed together must not come back together).
 BASE_PAUSE = 1.0
-LONGEST_PAUSE = 30.0
+LONGEST_BACKOFF = 30.0
 
 #: A server that asks for more patience than this, in seconds, gets its error raised: no task waits that long.
 LONGEST_RETRY_AFTER = 60.0
@@ -328,7 +328,7 @@ def refusal(
 
 def backoff(attempt: int, uniform: Callable[[float, float], float] = random.uniform) -> float:
     """Return the seconds to wait after an attempt, counted from 1."""
-    return uniform(0.0, min(LONGEST_PAUSE, BASE_PAUSE * 2 ** (attempt - 1)))
+    return uniform(0.0, min(LONGEST_BACKOFF, BASE_PAUSE * 2 ** (attempt - 1)))
 
 
 def may_be_sent_again(error: Exception) -> bool:

@@ -14,13 +14,14 @@ from airflow.sdk.log import mask_secret
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.client import calls
 from airflow_provider_smartlive.client.calls import AllJobsFilters, Call, JobFilters, RoomFilters
-from airflow_provider_smartlive.client.connection import DEFAULT_CONN_ID, ConnectionProfile
+from airflow_provider_smartlive.client.connection import ConnectionProfile
 from airflow_provider_smartlive.client.exchange import Exchange, Steps, utc_now
 from airflow_provider_smartlive.client.lookup import naming
 from airflow_provider_smartlive.client.tokens import TOKENS
 from airflow_provider_smartlive.client.transport import send_with_requests
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError
 from airflow_provider_smartlive.metastudio.jobs import LiveWarningInfo, SmartLiveJob, StartJobResponse
+from airflow_provider_smartlive.provider_info import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
     from airflow_provider_smartlive.metastudio.commands import CommandRequest, CommandResponse

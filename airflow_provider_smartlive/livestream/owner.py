@@ -111,6 +111,8 @@ class Owner:
         callbacks = self.callbacks()
         self._log_changes(callbacks)
         sighting = self._look()
+        if sighting.job is not None and self.wait.ended_by_sweep(sighting.job.end_time):
+            source, stopped = WakeSource.TIMEOUT, True
         verdict = decide(
             source if stopped else self._source_by_now(source, callbacks),
             sighting.sight,

@@ -163,7 +163,10 @@ class JobRecord:
 
         :param ended_at: when the job ended; None if MetaStudio does not say.
         """
-        return self.timeout_at is not None and ended_at is not None and ended_at >= self.timeout_at
+        if self.timeout_at is None or ended_at is None:
+            return False
+        was_planned = self.deadline is not None and self.deadline < self.timeout_at
+        return not was_planned and ended_at >= self.timeout_at
 
     def stopped_by(self, source: WakeSource) -> Self:
         """

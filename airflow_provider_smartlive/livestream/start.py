@@ -20,7 +20,7 @@ from airflow_provider_smartlive.client.project import OtherProjectError, check_p
 from airflow_provider_smartlive.lifecycle import Sight
 from airflow_provider_smartlive.livestream.ownership import callback_url_of, is_unreadable, route_of
 from airflow_provider_smartlive.livestream.sighting import ACTIVE_STATES, Sighting
-from airflow_provider_smartlive.livestream.stop import look, stop_and_confirm
+from airflow_provider_smartlive.livestream.stop import LOOK_AGAIN_INTERVAL, look, stop_and_confirm
 from airflow_provider_smartlive.metastudio.errors import Conflict, MetaStudioError, Throttled
 
 if TYPE_CHECKING:
@@ -35,9 +35,6 @@ if TYPE_CHECKING:
 
 #: Our clock and MetaStudio's may differ by this much (its gateway refuses more), so a listing starts earlier.
 CLOCK_DIFFERENCE = timedelta(minutes=15)
-
-#: Seconds between two looks for a job that MetaStudio may not show yet.
-LOOK_AGAIN_INTERVAL = 3.0
 
 #: How often a start is sent that made no job: its outcome stayed unknown and its job was surely not there, or it was
 #: not carried out, as it was throttled, did not get through or came with an expired token.

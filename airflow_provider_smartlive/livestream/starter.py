@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_smartlive.callbacks.facts import (
     did_not_run,
     has_own_xcoms,
     is_over,
+    timeout_while_waiting,
     waits_for_a_worker,
     was_cleared_while_waiting,
 )
@@ -213,6 +214,34 @@ class Starter:
         """
         if not waits_for_a_worker(state):
             return False
+        run, task = self._run_and_task(state)
+        if task is None:
+            return False
+        return was_cleared_while_waiting(
+            state,
+            self._pull(JOB_KEY),
+            try_number=task.try_number,
+            clear_number=run.clear_number or 0,
+            end_date=task.end_date,
+        )
+
+    def timeout_while_waiting(self, state: str | None) -> datetime | None:
+        """
+        Return, on a worker, when the ``execution_timeout`` of its try is over, if it waits.
+
+        :param state: its state; Airflow is asked for the number of the try only if it waits for a worker and has such a
+            limit, with the reservation of :meth:`was_cleared_while_waiting`.
+        :raises AirflowRuntimeError: if Airflow cannot tell at the moment.
+        """
+        announced = self._pull(JOB_KEY)
+        timeout_at = timeout_while_waiting(state, announced)
+        if timeout_at is None or not waits_for_a_worker(state):
+            return timeout_at
+        _, task = self._run_and_task(state)
+        return timeout_while_waiting(state, announced, try_number=task.try_number) if task else None
+
+    def _run_and_task(self, state: str | None) -> tuple[Any, Any]:
+        """Return its run and what Airflow tells of its task instance, None if it tells of another one."""
         from airflow.sdk import TaskInstanceState
         from airflow.sdk.execution_time import task_runner
         from airflow.sdk.execution_time.comms import GetDagRun, GetPreviousTI
@@ -229,15 +258,7 @@ class Starter:
                 state=None if later else TaskInstanceState(state),
             )
         ).task_instance
-        if task is None or task.run_id != self.run_id:
-            return False
-        return was_cleared_while_waiting(
-            state,
-            self._pull(JOB_KEY),
-            try_number=task.try_number,
-            clear_number=run.clear_number or 0,
-            end_date=task.end_date,
-        )
+        return run, task if task is not None and task.run_id == self.run_id else None
 
     def generation(self) -> str | None:
         """Return which life of it its callback table belongs to, on a worker; None if there is no table."""

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: Seconds between two looks for a job that MetaStudio may not show yet.
+LOOK_AGAIN_INTERVAL = 3.0
+
 #: Seconds between two looks at a job that is being stopped.
 CONFIRM_INTERVAL = 2.0
 

@@ -35,6 +35,7 @@ def announce(record: JobRecord, *, planned_start: datetime, start_info: Mapping[
         "callbacks": record.calls_back,
         "planned_start": planned_start.isoformat(),
         "planned_end": _iso(record.deadline),
+        "timeout_at": _iso(record.timeout_at),
         **start_info,
     }
 

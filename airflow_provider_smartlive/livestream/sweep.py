@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from airflow.sdk.timezone import utcnow
@@ -14,15 +14,13 @@ from airflow_provider_smartlive.callbacks.facts import TaskFacts
 from airflow_provider_smartlive.callbacks.route import Identity, Route
 from airflow_provider_smartlive.lifecycle import KillSeenBy, decide_kill
 from airflow_provider_smartlive.livestream.ownership import route_of
+from airflow_provider_smartlive.livestream.wait_state import SWEEP_MARGIN
 from airflow_provider_smartlive.metastudio.ids import same_id
 
 if TYPE_CHECKING:
     from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
 
 log = logging.getLogger(__name__)
-
-#: How long after its planned end a job is left to whoever stops it as planned.
-DEADLINE_MARGIN = timedelta(minutes=10)
 
 
 def unwanted(
@@ -77,7 +75,7 @@ def reason_to_stop(job: SmartLiveJob, route: Route, task: TaskFacts | None, *, n
     :return: why it has to be stopped; None if somebody owns it, or it was left running on purpose.
     """
     terms = route.terms
-    if terms.deadline is not None and now > terms.deadline + DEADLINE_MARGIN:
+    if terms.deadline is not None and now > terms.deadline + SWEEP_MARGIN:
         # Whatever the task waits for: in a paused DAG, or one whose file is gone, it may wait for ever.
         return f"its planned end was at {terms.deadline.isoformat(timespec='seconds')}"
     if task is None:
@@ -89,6 +87,8 @@ def reason_to_stop(job: SmartLiveJob, route: Route, task: TaskFacts | None, *, n
         return "its task was cleared and has begun anew"
     if task.job_id is not None and not same_id(task.job_id, job.job_id):
         return "its task has another job"
+    if task.timeout_at is not None and now > task.timeout_at + SWEEP_MARGIN:
+        return f"its task's execution_timeout was over at {task.timeout_at.isoformat(timespec='seconds')}"
     verdict = decide_kill(
         KillSeenBy.SWEEP,
         task.state,

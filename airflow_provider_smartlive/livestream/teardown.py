@@ -14,7 +14,7 @@ from airflow_provider_smartlive.lifecycle import Sight
 from airflow_provider_smartlive.livestream.airflow_api import ask
 from airflow_provider_smartlive.livestream.ownership import active_jobs_of, callback_url_of, route_of
 from airflow_provider_smartlive.livestream.sighting import ACTIVE_STATES, Sighting
-from airflow_provider_smartlive.livestream.stop import stop_and_confirm
+from airflow_provider_smartlive.livestream.stop import LOOK_AGAIN_INTERVAL, stop_and_confirm
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError
 from airflow_provider_smartlive.metastudio.ids import normalise_id, same_id
 
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
     from airflow_provider_smartlive.livestream.starter import Starter, StarterStatus
     from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
-
-#: Seconds between two looks for a job that its starter could not report.
-LOOK_AGAIN_INTERVAL = 3.0
 
 
 class Teardown:

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 ENDING_INTERVAL = 5.0
 
 
+#: How long after its planned end, or its task's ``execution_timeout``, a job is left to whoever stops it in time. Then
+#: the sweep stops it.
+SWEEP_MARGIN = timedelta(minutes=10)
+
+
 @dataclass(frozen=True)
 class WaitLimits:
     """
@@ -154,6 +159,17 @@ class WaitState:
             return callbacks.interrupted_since(self.expected_outputs)
         expects_reports = limits.silence_threshold is not None and self.expected_outputs > 0
         return self.started_at if silent and expects_reports else None
+
+    def ended_by_sweep(self, ended_at: datetime | None) -> bool:
+        """
+        Tell whether a job ended so long after ``execution_timeout`` that the sweep may have stopped it for that.
+
+        :param ended_at: when the job ended; None if MetaStudio does not say.
+        """
+        if self.timeout_at is None or ended_at is None:
+            return False
+        was_planned = self.deadline is not None and self.deadline < self.timeout_at
+        return not was_planned and ended_at >= self.timeout_at + SWEEP_MARGIN
 
     def interval(self, limits: WaitLimits) -> float:
         """Return the seconds between two questions to MetaStudio."""

@@ -11,6 +11,7 @@ from airflow.sdk import BaseOperator
 
 from airflow_provider_smartlive.lifecycle import may_end_with_task
 from airflow_provider_smartlive.links import SmartLiveRoomLink
+from airflow_provider_smartlive.provider_info import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from airflow_provider_smartlive.livestream.kill import KillSwitch
     from airflow_provider_smartlive.livestream.runner import LivestreamRunner
     from airflow_provider_smartlive.livestream.wait_state import WaitLimits, WaitState
-
-DEFAULT_CONNECTION = "smartlive_default"
-
 
 #: The method that Airflow calls on a task whose trigger failed.
 TRIGGER_FAILED = "__fail__"
@@ -110,7 +108,7 @@ class StartSmartLiveJobOperator(BaseOperator):
         job_run_config: Mapping[str, Any] | None = None,
         output_conn_ids: Sequence[str] | str | None = (),
         interaction_conn_id: str | None = None,
-        smartlive_conn_id: str = DEFAULT_CONNECTION,
+        smartlive_conn_id: str = DEFAULT_CONN_ID,
         use_callbacks: bool = True,
         callback_event_types: Sequence[str] | None = None,
         wait_for_termination: bool = True,

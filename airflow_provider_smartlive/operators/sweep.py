@@ -10,6 +10,7 @@ from airflow.sdk import BaseOperator
 
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError
+from airflow_provider_smartlive.provider_info import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -34,7 +35,7 @@ class SmartLiveSweepOperator(BaseOperator):
     ui_color = "#ffe3e0"
 
     def __init__(
-        self, *, smartlive_conn_id: str = "smartlive_default", only_report: bool = False, **kwargs: Any
+        self, *, smartlive_conn_id: str = DEFAULT_CONN_ID, only_report: bool = False, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         self.smartlive_conn_id = smartlive_conn_id
@@ -92,4 +93,5 @@ def _find_task(identity: Identity) -> TaskFacts | None:
         job_id=starter.job_id(),
         generation=starter.generation(),
         was_cleared=starter.was_cleared_while_waiting(task.state),
+        timeout_at=starter.timeout_while_waiting(task.state),
     )

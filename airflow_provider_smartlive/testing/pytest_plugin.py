@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from airflow_provider_smartlive.provider_info import DEFAULT_CONN_ID
+
 if TYPE_CHECKING:
     from airflow_provider_smartlive.sandbox.config import Config
     from airflow_provider_smartlive.sandbox.testing import LocalSandbox
     from airflow_provider_smartlive.testing.run import RunDag
-
-#: The connection that the fixture ``smartlive_connection`` defines.
-CONN_ID = "smartlive_default"
 
 
 @pytest.fixture
@@ -42,8 +41,8 @@ def smartlive_sandbox(smartlive_sandbox_config: Config) -> Iterator[LocalSandbox
 @pytest.fixture
 def smartlive_connection(smartlive_sandbox: LocalSandbox, monkeypatch: pytest.MonkeyPatch) -> str:
     """Define the Airflow connection ``smartlive_default`` to the sandbox, in the environment; return its id."""
-    monkeypatch.setenv(f"AIRFLOW_CONN_{CONN_ID.upper()}", json.dumps(smartlive_sandbox.connection()))
-    return CONN_ID
+    monkeypatch.setenv(f"AIRFLOW_CONN_{DEFAULT_CONN_ID.upper()}", json.dumps(smartlive_sandbox.connection()))
+    return DEFAULT_CONN_ID
 
 
 @pytest.fixture(scope="session")

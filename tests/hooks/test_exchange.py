@@ -10,7 +10,7 @@ import pytest
 from airflow_provider_smartlive.client.calls import Answer, Call
 from airflow_provider_smartlive.client.connection import ConnectionProfile
 from airflow_provider_smartlive.client.exchange import (
-    LONGEST_PAUSE,
+    LONGEST_BACKOFF,
     AmbiguousStart,
     Exchange,
     Outgoing,
@@ -151,7 +151,17 @@ def test_the_last_error_counts():
 
 def test_pauses_grow_and_are_bounded():
     _, sent = _conduct(READ, *[_answer(500)] * 9, attempts=9)
-    assert [step.pause for step in sent] == [0, 1, 2, 4, 8, 16, LONGEST_PAUSE, LONGEST_PAUSE, LONGEST_PAUSE]
+    assert [step.pause for step in sent] == [
+        0,
+        1,
+        2,
+        4,
+        8,
+        16,
+        LONGEST_BACKOFF,
+        LONGEST_BACKOFF,
+        LONGEST_BACKOFF,
+    ]
 
 
 def test_jitter_is_full():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -19,9 +19,10 @@ from airflow.sdk.execution_time import comms
 from airflow_stage import LIVE, Show
 from fake_airflow import FakeSupervisor, api_error
 from fake_metastudio import ROOM, After, Crash, ambiguous, unreachable
+from virtual_time import NOON
 
 from airflow_provider_smartlive.callbacks.table import CallbackTable
-from airflow_provider_smartlive.callbacks.waiter import XCOM_TABLE_KEY
+from airflow_provider_smartlive.callbacks.waiter import JOB_KEY, XCOM_TABLE_KEY
 from airflow_provider_smartlive.client.connection import InvalidConnectionError
 from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError, SmartLiveTimeoutError
 from airflow_provider_smartlive.livestream.own_task import STORE_KEY
@@ -215,12 +216,16 @@ class TestLives:
         )
         assert again["origin"] == "started"
 
-    @pytest.mark.parametrize(("ended", "origin"), [(3590, "finished"), (3610, "started")])
+    @pytest.mark.parametrize(
+        ("ended", "planned", "origin"),
+        [(3590, None, "finished"), (3610, None, "started"), (3610, 3500, "finished")],
+    )
     def test_a_job_that_execution_timeout_stopped_is_no_result_of_a_retry(
-        self, deferred: Show, ended: int, origin: str
+        self, deferred: Show, ended: int, planned: int | None, origin: str
     ) -> None:
         """The trigger stopped it, and the process that was resumed died before it could write that down."""
         timeout = {"execution_timeout": timedelta(hours=1), "reconcile_interval": 30, "start_window": None}
+        timeout |= {"max_duration": timedelta(seconds=planned)} if planned else {}
         with pytest.raises(Crash):
             crash_while_live(deferred, **timeout)
         deferred.resume = None
@@ -230,6 +235,26 @@ class TestLives:
         deferred.at(deferred.clock.seconds + 60, deferred.ends())
         result = deferred.go_live(**timeout, ti={"try_number": 2, "max_tries": 3})
         assert result["origin"] == origin
+
+    def test_execution_timeout_counts_anew_for_a_retry_and_that_is_announced(self, deferred: Show) -> None:
+        timeout = {"execution_timeout": timedelta(hours=1), "reconcile_interval": 30}
+
+        def announced() -> Any:
+            return datetime.fromisoformat(deferred.supervisor.xcom(JOB_KEY)["timeout_at"])
+
+        with pytest.raises(Crash):
+            crash_while_live(deferred, **timeout)
+        assert timedelta() <= announced() - NOON - timedelta(hours=1) < timedelta(seconds=10)
+        deferred.resume = None
+        deferred.clock.sleep(1800)
+        began = deferred.clock.now
+        deferred.at(deferred.clock.seconds + 60, deferred.ends())
+        deferred.go_live(**timeout, ti={"try_number": 2, "max_tries": 3})
+        assert timedelta() <= announced() - began - timedelta(hours=1) < timedelta(seconds=10)
+
+    def test_nobody_keeps_the_time_of_a_task_that_does_not_wait(self, show: Show) -> None:
+        show.go_live(execution_timeout=timedelta(hours=1), wait_for_termination=False)
+        assert show.supervisor.xcom(JOB_KEY)["timeout_at"] is None
 
     def test_a_livestream_that_is_over_does_not_tie_its_connection_down(self, show: Show) -> None:
         show.at(100, show.ends())

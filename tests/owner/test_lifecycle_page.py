@@ -16,7 +16,7 @@ from fake_metastudio import ROOM, After, Crash
 from virtual_time import run
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.callbacks.facts import TaskFacts
+from airflow_provider_smartlive.callbacks.facts import TaskFacts, timeout_while_waiting
 from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError, SmartLiveTimeoutError
 from airflow_provider_smartlive.livestream.stop import stop_and_confirm
 from airflow_provider_smartlive.livestream.sweep import unwanted
@@ -139,6 +139,14 @@ def an_interruption_and_a_death(life: Life) -> None:
     life.defers(fail_on_disconnect_longer_than=timedelta(minutes=5), ti={"max_tries": 3})
     run(life.clock, anext(life.trigger().run()))
     assert life.begins_again()["origin"] == "started"
+
+
+def a_timeout_without_a_triggerer(life: Life) -> None:
+    life.defers(execution_timeout=HOUR)
+    life.clock.sleep(HOUR.total_seconds() + 700)
+    said = life.supervisor.xcom("smartlive_job")
+    timeout_at = timeout_while_waiting("deferred", said)
+    life.sweeps(TaskFacts("deferred", run_goes_on=True, timeout_at=timeout_at))
 
 
 def a_retry_while_it_runs(life: Life) -> None:
@@ -306,6 +314,7 @@ SCENES: dict[str, list[Callable[[Life], None]]] = {
         its_planned_end_without_a_worker,
         its_planned_end_and_a_death,
         its_timeout,
+        a_timeout_without_a_triggerer,
         an_interruption,
         an_interruption_and_a_death,
         a_retry_while_it_runs,

@@ -310,6 +310,29 @@ def test_an_execution_timeout_stops_and_fails(stage: Stage) -> None:
     assert stage.forsworn
 
 
+@pytest.mark.parametrize("source", [WakeSource.TIMEOUT, WakeSource.CALLBACK, WakeSource.RECONCILIATION])
+@pytest.mark.parametrize(("minutes", "deadline"), [(9, 0), (11, 0), (11, 1), (11, -1)])
+def test_a_job_that_the_sweep_stopped_after_an_execution_timeout_is_no_success(
+    stage: Stage, source: WakeSource, minutes: int, deadline: int
+) -> None:
+    """
+    The triggerer was away; MetaStudio says SUCCEED, and has called END back.
+
+    :param deadline: minutes from the time-out to the planned end; 0 if there is none.
+    """
+    planned = NOON + timedelta(minutes=deadline) if deadline else None
+    stage.owner.wait = replace(stage.owner.wait, timeout_at=NOON, deadline=planned)
+    stage.calls_back(*LIVE, "END")
+    stage.job.state = "SUCCEED"
+    stage.job.more = {"end_time": (NOON + timedelta(minutes=minutes)).isoformat()}
+    if minutes < 10 or deadline < 0:
+        assert stage.settle(source) is not None
+        return
+    with pytest.raises(SmartLiveTimeoutError):
+        stage.settle(source)
+    assert stage.forsworn
+
+
 @pytest.mark.parametrize("source", [WakeSource.DEADLINE, WakeSource.TIMEOUT])
 def test_a_stop_that_is_not_confirmed_is_no_stop(stage: Stage, source: WakeSource) -> None:
     stage.options["stop_grace"] = 0.0

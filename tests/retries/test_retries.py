@@ -30,7 +30,7 @@ from airflow_provider_smartlive.metastudio.errors import (
     UnexpectedResponse,
 )
 from airflow_provider_smartlive.metastudio.start import StartJobRequest
-from airflow_provider_smartlive.retries import LONGEST_RETRY_AFTER, SmartLiveRetryPolicy, failing_for_good
+from airflow_provider_smartlive.retries import LONGEST_RETRY_DELAY, SmartLiveRetryPolicy, failing_for_good
 
 MINUTE = timedelta(minutes=1)
 
@@ -78,7 +78,7 @@ def _subclasses(kind: type[Any]) -> set[type[Any]]:
 
 @pytest.mark.parametrize(
     ("asked", "expected"),
-    [(None, MINUTE), (5.0, MINUTE), (300.0, timedelta(minutes=5)), (1e18, LONGEST_RETRY_AFTER)],
+    [(None, MINUTE), (5.0, MINUTE), (300.0, timedelta(minutes=5)), (1e18, LONGEST_RETRY_DELAY)],
 )
 def test_a_throttled_task_waits_as_long_as_it_is_asked_to(asked: float | None, expected: timedelta) -> None:
     assert decide(Throttled("slow down", retry_after=asked)).retry_delay == expected

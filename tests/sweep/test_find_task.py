@@ -66,6 +66,20 @@ def test_a_task_that_was_cleared_while_it_waited(database: Any, clear_number: in
     assert found.was_cleared is was_cleared
 
 
+@pytest.mark.parametrize("state", ["deferred", "scheduled"])
+@pytest.mark.parametrize(("try_number", "is_known"), [(1, True), (2, False)])
+def test_a_task_with_an_execution_timeout(database: Any, state: str, try_number: int, is_known: bool) -> None:
+    at = datetime(2026, 1, 1, 13, tzinfo=UTC)
+    task = database.task(state=state, xcoms={JOB_KEY: {"try_number": 1, "timeout_at": at.isoformat()}})
+    with database.sessions() as session:
+        session.execute(
+            update(TaskInstance).where(TaskInstance.run_id == task.run_id).values(try_number=try_number)
+        )
+    found = store.find_task(task)
+    assert found is not None
+    assert found.timeout_at == (at if is_known else None)
+
+
 def test_a_task_that_is_gone(database: Any) -> None:
     assert store.find_task(Identity("dag", "a run that was deleted", "go_live")) is None
 

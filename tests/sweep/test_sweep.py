@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.callbacks.facts import TaskFacts, was_cleared_while_waiting
+from airflow_provider_smartlive.callbacks.facts import (
+    TaskFacts,
+    timeout_while_waiting,
+    was_cleared_while_waiting,
+)
 from airflow_provider_smartlive.callbacks.route import Identity, JobTerms, Route, issue
 from airflow_provider_smartlive.livestream.sweep import unwanted
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
@@ -144,6 +149,50 @@ def test_a_job_whose_planned_end_is_long_past_is_unwanted_whatever_its_task_wait
     over, on_time = NOW - timedelta(minutes=11), NOW - timedelta(minutes=9)
     assert reason(job(deadline=over, **terms), task) == "its planned end was at 2026-01-01T11:49:00+00:00"
     assert reason(job(deadline=on_time, **terms), task) == reason(job(**terms), task)
+
+
+@pytest.mark.parametrize("terms", [{}, {"cancel_on_kill": False}, {"deadline": NOW + timedelta(hours=1)}])
+@pytest.mark.parametrize("state", ["deferred", "scheduled", "queued"])
+def test_so_is_one_whose_task_waits_on_although_its_execution_timeout_is_long_over(
+    state: str, terms: dict[str, Any]
+) -> None:
+    task = TaskFacts(state, run_goes_on=True, max_tries=2, job_id=JOB_ID)
+    over = replace(task, timeout_at=NOW - timedelta(minutes=11))
+    on_time = replace(task, timeout_at=NOW - timedelta(minutes=9))
+    said = "its task's execution_timeout was over at 2026-01-01T11:49:00+00:00"
+    assert reason(job(**terms), over) == said
+    assert reason(job(**terms), on_time) is None
+
+
+@pytest.mark.parametrize(
+    ("state", "said", "try_number", "is_known"),
+    [
+        ("deferred", {"try_number": 1}, 1, True),
+        ("scheduled", {"try_number": 1}, 1, True),
+        ("queued", {"try_number": 1}, 1, True),
+        # The time of the next try has not begun; it takes the job up.
+        ("scheduled", {"try_number": 1}, 2, False),
+        ("queued", {"try_number": 1}, 2, False),
+        ("up_for_retry", {"try_number": 1}, 1, False),
+        # Airflow itself keeps the time of a process; until it has announced its job, this is the time of another one.
+        ("running", {"try_number": 1}, 1, False),
+        ("failed", {"try_number": 1}, 1, False),
+        (None, {"try_number": 1}, 1, False),
+        ("deferred", {"try_number": "1"}, 1, False),
+    ],
+)
+def test_whose_time_is_over_that_a_task_announced(
+    state: str | None, said: dict[str, Any], try_number: int, is_known: bool
+) -> None:
+    announced = {"timeout_at": NOW.isoformat()} | said
+    assert timeout_while_waiting(state, announced, try_number=try_number) == (NOW if is_known else None)
+
+
+@pytest.mark.parametrize("value", [None, 7, "soon", "2026-01-01T12:00:00", ["x"]])
+def test_a_time_that_cannot_be_read_is_none(value: Any) -> None:
+    announced = {"timeout_at": value, "try_number": 1}
+    assert timeout_while_waiting("deferred", announced, try_number=1) is None
+    assert timeout_while_waiting("deferred", value, try_number=1) is None
 
 
 @pytest.mark.parametrize("task", [None, WAITING, TaskFacts("failed", run_goes_on=False)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -198,6 +198,40 @@ def test_a_task_that_was_cleared_and_waits_for_a_worker(
     assert [found["reason"] for found in sweep(supervisor)] == (
         ["its task was cleared and lives on without it"] if is_stopped else []
     )
+    assert metastudio.running == ([] if is_stopped else [job.job_id])
+
+
+@pytest.mark.parametrize(
+    ("state", "try_number", "minutes", "is_stopped"),
+    [
+        ("deferred", 1, 11, True),
+        ("deferred", 1, 9, False),
+        ("scheduled", 1, 11, True),
+        ("queued", 1, 11, True),
+        ("scheduled", 2, 11, False),
+        ("running", 1, 11, False),
+    ],
+)
+def test_a_task_whose_execution_timeout_is_long_over(
+    metastudio: FakeMetaStudio,
+    supervisor: FakeSupervisor,
+    state: str,
+    try_number: int,
+    minutes: int,
+    is_stopped: bool,
+) -> None:
+    """The triggerer was away at that time, and the DAG is paused, its file gone or the pool full."""
+    job = started(metastudio, task_id=TASK)
+    over = datetime.now(UTC) - timedelta(minutes=minutes)
+    supervisor.states = {TASK: state}
+    supervisor.xcoms[TASK, -1, "smartlive_job"] = {
+        "try_number": 1,
+        "clear_number": 0,
+        "timeout_at": over.isoformat(),
+    }
+    supervisor.run = {"logical_date": NOON, "clear_number": 0}
+    supervisor.task = {"state": state, "logical_date": NOON, "try_number": try_number}
+    assert bool(sweep(supervisor)) is is_stopped
     assert metastudio.running == ([] if is_stopped else [job.job_id])
 
 
