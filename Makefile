@@ -42,13 +42,14 @@ faults: $(READY) ## Kill everything, everywhere, and count. RUNS=n SEED=s; ONLY=
 matrix: $(READY) ## Try every version that is claimed. CELLS="oldest/3.11/*", SHORT=1, WRITE=1: into the docs.
 	@$(RUN)python -m dev.matrix $(if $(SHORT),--short) $(if $(WRITE),--write) $(foreach cell,$(CELLS),'$(cell)')
 
-lint: $(READY) ## Style, types and import contracts.
+lint: $(READY) ## Style, types, import contracts and dead code.
 	$(RUN)ruff check
 	$(RUN)ruff format --check
 	$(RUN)mypy airflow_provider_smartlive dev
 	@# TaskFlow's types do not tell that a task takes another task's result.
 	$(RUN)mypy --disable-error-code arg-type dags
 	$(RUN)lint-imports
+	$(RUN)python -m dev.dead_code
 
 board-lint: node_modules/.ready ## Style and types of the board's JavaScript. Needs node and npm.
 	npm run lint

@@ -50,6 +50,8 @@ class SmartLiveAsyncHook(BaseHook):
     It holds one HTTP session, between ``async with`` and its end.
 
     :param smartlive_conn_id: the connection.
+    :param attempts: how often a request that may be repeated is sent before its error counts; default: ``[smartlive]
+        request_attempts``.
     :param sleep: waits between two attempts, in seconds.
     :param now: the clock, aware.
     """
@@ -63,11 +65,13 @@ class SmartLiveAsyncHook(BaseHook):
         self,
         smartlive_conn_id: str = DEFAULT_CONN_ID,
         *,
+        attempts: int | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         super().__init__()
         self.smartlive_conn_id = smartlive_conn_id
+        self._attempts = attempts
         self._sleep = sleep
         self._now = now
         self._profile: ConnectionProfile | None = None
@@ -207,7 +211,7 @@ class SmartLiveAsyncHook(BaseHook):
         timeout = settings.usable_number("request_timeout")
         exchange = Exchange(
             profile,
-            attempts=settings.usable_number("request_attempts"),
+            attempts=self._attempts or settings.usable_number("request_attempts"),
             tokens=TOKENS,
             now=self._now,
             log=self.log,

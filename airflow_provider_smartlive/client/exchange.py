@@ -189,7 +189,7 @@ class Exchange:
                 renewed = True
                 continue
             asked = self._retry_after(reply)
-            if attempt >= self._attempts or not _may_repeat(call, reply, error, asked):
+            if attempt >= self._attempts or not _may_repeat(call, error):
                 raise error
             pause = asked + backoff(attempt, self._uniform)
             left = self._attempts - attempt
@@ -344,17 +344,23 @@ def may_be_sent_again(error: Exception) -> bool:
     return isinstance(error, Unreachable) and not error.trouble.sent and error.trouble not in _LASTING
 
 
-def _may_repeat(
-    call: Call[Any], reply: Answer | Trouble, error: errors.MetaStudioError, retry_after: float
-) -> bool:
+def may_be_asked_again(error: Exception) -> bool:
+    """Tell whether a question that met this error may get its answer soon."""
+    if isinstance(error, Unreachable):
+        return error.trouble not in _LASTING
+    if isinstance(error, errors.Throttled | errors.ServerError):
+        return (error.retry_after or 0.0) <= LONGEST_RETRY_AFTER
+    return False
+
+
+def _may_repeat(call: Call[Any], error: errors.MetaStudioError) -> bool:
     if call.starts_job:
         return False  # whoever starts a job notes when it is sent, each time
-    if isinstance(reply, Trouble):
-        return reply not in _LASTING and (call.repeatable or not reply.sent)
-    if retry_after > LONGEST_RETRY_AFTER:
-        return False
     # A throttled request was not carried out, whatever it was.
-    return isinstance(error, errors.Throttled) or (call.repeatable and isinstance(error, errors.ServerError))
+    undone = isinstance(error, errors.Throttled) or (
+        isinstance(error, Unreachable) and not error.trouble.sent
+    )
+    return may_be_asked_again(error) and (call.repeatable or undone)
 
 
 def _fields_of(problem: Exception) -> str:

@@ -15,13 +15,10 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, SerializeAsAny, ValidationInfo, field_validator
 
 from airflow_provider_smartlive.metastudio.base import (
-    Listed,
     OpenEnum,
-    Page,
     Request,
     RequestModel,
     Response,
-    ResponseModel,
     Source,
     decode_json,
 )
@@ -168,23 +165,3 @@ class CommandResponse(Response):
         :raises ValueError: if it is not JSON.
         """
         return decode_json(self.result) if self.result else None
-
-
-class InsertedCommand(ResponseModel):
-    """A command that waits for its turn; ``source`` is EXTERNAL or AUTO."""
-
-    SOURCE = "SDK InsertCommandItem"
-
-    command_id: str | None = None
-    command: OpenEnum[Command] | None = None
-    params: FreeForm | None = Field(None, repr=False)
-    source: str | None = None
-
-
-class InsertedCommandList(Page):
-    """One page of the commands that wait."""
-
-    SOURCE = "SDK ListInsertCommandsResponse"
-    ENTRIES = "insert_commands"
-
-    insert_commands: Listed[InsertedCommand] = Field(default_factory=list)

@@ -164,7 +164,15 @@ class Blocked(MetaStudioError):
 
 
 class ServerError(MetaStudioError):
-    """MetaStudio or its gateway failed (5xx)."""
+    """
+    MetaStudio or its gateway failed (5xx).
+
+    :ivar retry_after: seconds to wait, if the answer says so.
+    """
+
+    def __init__(self, error_msg: str, *, retry_after: float | None = None, **details: Any) -> None:
+        super().__init__(error_msg, **details)
+        self.retry_after = retry_after
 
     @property
     def is_transient(self) -> bool:
@@ -342,8 +350,8 @@ def from_response(
         "error_code": error_code,
         "request_id": request_id_of(lower.get("x-request-id"), secrets=known),
     }
-    if kind is Throttled:
-        return Throttled(error_msg, retry_after=retry_after(headers, now), **details)
+    if kind is Throttled or kind is ServerError:
+        return kind(error_msg, retry_after=retry_after(headers, now), **details)
     return kind(error_msg, **details)
 
 

@@ -73,7 +73,7 @@ class Reconciler:
         spread: Callable[[], float] = random.random,
     ) -> None:
         self.conn_id = conn_id
-        self._requests = Requests(conn_id, make_hook or _hook)
+        self._requests = Requests(conn_id, make_hook or _hook, spread)
         self._spread = spread
         self._watches: dict[Watch, None] = {}
         self._by_job: dict[str, list[Watch]] = {}
@@ -121,7 +121,7 @@ class Reconciler:
             due = list(self._due)
             try:
                 if len(due) == 1 and due[0].room_id is not None:
-                    await self._show(due[0], due[0].room_id, unless=Sight.NOT_FOUND)
+                    await self._show(due[0], due[0].room_id, again=self._unlisted, unless=Sight.NOT_FOUND)
                 # A job that is not found may be in another room: the list tells.
                 if self._due:
                     await self._list_active()
@@ -186,8 +186,8 @@ class Reconciler:
                     await self._list_finished(list(self._unlisted))
                 else:
                     self._ask_singly(self._unlisted)
-                if watch := next(iter(self._single), None):
-                    await self._show(watch, watch.room_id or "")
+                if self._single:
+                    await self._show_next()
             except Exception as error:
                 await self._failed(error, self._unlisted)
 
@@ -211,14 +211,36 @@ class Reconciler:
         for watch in list(watches):
             self._ask(watch, self._single)
 
-    async def _show(self, watch: Watch, room_id: str, *, unless: Sight | None = None) -> None:
-        """Ask for one job and tell about it, unless it is this that was seen."""
+    async def _show_next(self) -> None:
+        """Show the first job whose turn it is, or wait a little if all have just failed."""
+        watch = min(self._single, key=lambda watch: watch.show_at)
+        pause = watch.show_at - loop_time()
+        if pause > 0:
+            await asyncio.sleep(min(pause, TOGETHER))
+        else:
+            await self._show(watch, watch.room_id or "", again=self._single)
+
+    async def _show(
+        self, watch: Watch, room_id: str, *, again: WatchQueue, unless: Sight | None = None
+    ) -> None:
+        """
+        Ask once for one job and tell about it.
+
+        :param again: where it queues after a fault that may pass.
+        :param unless: what nobody is told.
+        """
         try:
-            job = await self._requests.send(lambda hook: hook.show_job(room_id, watch.job_id))
+            job = await self._requests.attempt(lambda hook: hook.show_job(room_id, watch.job_id))
             sighting = Sighting.of(job)
         except (AuthenticationError, Throttled):
             raise
         except MetaStudioError as error:
+            watch.shows += 1
+            pause = self._requests.pause_after(error, watch.shows)
+            if pause is not None and watch in self._watches:
+                watch.show_at = loop_time() + pause
+                self._ask(watch, again)
+                return
             # One job's fault must not cost the others their sighting.
             sighting = Sighting.failed(error)
         except Exception as error:  # such as an id that cannot be part of a path
@@ -304,6 +326,7 @@ class Reconciler:
 
     def _tell(self, watch: Watch, sighting: Sighting) -> None:
         self._leave_queues(watch)
+        watch.shows, watch.show_at = 0, -inf
         watch.tell(sighting)
         self._schedule(watch, self._early)
 
@@ -325,4 +348,5 @@ async def _breathe(number: int) -> None:
 def _hook(conn_id: str) -> SmartLiveAsyncHook:
     from airflow_provider_smartlive.hooks import SmartLiveAsyncHook
 
-    return SmartLiveAsyncHook(smartlive_conn_id=conn_id)
+    # Attempts are turns: none of them may keep others waiting for all of them.
+    return SmartLiveAsyncHook(smartlive_conn_id=conn_id, attempts=1)

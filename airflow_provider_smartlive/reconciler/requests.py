@@ -9,8 +9,15 @@ from contextlib import AsyncExitStack
 from math import inf
 from typing import TYPE_CHECKING, Self, TypeVar
 
+from airflow_provider_smartlive import settings
+from airflow_provider_smartlive.client.exchange import backoff, may_be_asked_again
 from airflow_provider_smartlive.livestream.sighting import REFUSED_PAUSE
-from airflow_provider_smartlive.metastudio.errors import AuthenticationError, Throttled
+from airflow_provider_smartlive.metastudio.errors import (
+    AuthenticationError,
+    MetaStudioError,
+    ServerError,
+    Throttled,
+)
 from airflow_provider_smartlive.reconciler.clock import loop_time
 
 if TYPE_CHECKING:
@@ -24,8 +31,8 @@ log = logging.getLogger(__name__)
 #: tenant.
 PACE = 0.2
 
-#: Seconds to leave MetaStudio alone when it throttles without a Retry-After; a longer one than REFUSED_PAUSE is not
-#: waited for.
+#: Seconds to leave MetaStudio alone when it throttles, if its Retry-After is not longer; one that is longer than
+#: REFUSED_PAUSE is not waited for.
 THROTTLED_PAUSE = 30.0
 
 #: Seconds after which a poller reads its connection again: somebody may have given it another project, where jobs of
@@ -41,14 +48,18 @@ class Requests:
 
     :param conn_id: the connection; it is read again when it is older than :data:`CONNECTION_AGE`, and when MetaStudio
         refuses its credentials.
-    :param make_hook: makes the asynchronous hook.
+    :param make_hook: makes the asynchronous hook, which sends a request once.
+    :param spread: returns a random number in [0, 1).
     :ivar silent_until: MetaStudio is left alone until then, by the event loop's clock.
     """
 
-    def __init__(self, conn_id: str, make_hook: Callable[[str], SmartLiveAsyncHook]) -> None:
+    def __init__(
+        self, conn_id: str, make_hook: Callable[[str], SmartLiveAsyncHook], spread: Callable[[], float]
+    ) -> None:
         self.conn_id = conn_id
         self.silent_until = -inf
         self._make_hook = make_hook
+        self._spread = spread
         self._hook: SmartLiveAsyncHook | None = None
         self._stack = AsyncExitStack()
         # First come, first served: so those who send many requests take turns with those who send few.
@@ -70,7 +81,36 @@ class Requests:
 
     async def send(self, ask: Callable[[SmartLiveAsyncHook], Awaitable[T]]) -> T:
         """
-        Wait for one's turn, and ask.
+        Wait for one's turn, and ask; after a fault that may pass, again in turns of their own.
+
+        :raises AuthenticationError, Throttled: then it may be asked again; that waits as long as it has to.
+        """
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                return await self.attempt(ask)
+            except MetaStudioError as error:
+                if (pause := self.pause_after(error, attempt)) is None:
+                    raise
+            await asyncio.sleep(pause)
+
+    def pause_after(self, error: MetaStudioError, attempt: int) -> float | None:
+        """
+        Return the seconds to leave to others before the next attempt; None if the error counts.
+
+        :param attempt: how many were made.
+        """
+        # What concerns all is waited for by all.
+        last = attempt >= settings.usable_number("request_attempts")
+        if last or isinstance(error, AuthenticationError | Throttled) or not may_be_asked_again(error):
+            return None
+        asked = error.retry_after if isinstance(error, ServerError) else None
+        return (asked or 0.0) + backoff(attempt, lambda low, high: low + (high - low) * self._spread())
+
+    async def attempt(self, ask: Callable[[SmartLiveAsyncHook], Awaitable[T]]) -> T:
+        """
+        Wait for one's turn, and ask once.
 
         :raises AuthenticationError, Throttled: then it may be asked again; that waits as long as it has to.
         """

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from math import inf
 from typing import TYPE_CHECKING
 
 from airflow_provider_smartlive.lifecycle import Sight
@@ -31,6 +32,8 @@ class Watch:
     :param room_id: its room; None while it is not known. What a listing says counts more.
     :param interval: seconds between two sightings; at least :data:`SHORTEST_INTERVAL`.
     :ivar due: when it is to be asked for, by the event loop's clock; infinite while that is going on.
+    :ivar shows: how often in a row it was shown in vain.
+    :ivar show_at: not before then it is shown once more, by the event loop's clock.
     :ivar listed: whether the job was on the list of active jobs when that was read last.
     :ivar created_at: when the job was made, once a listing has told.
     """
@@ -39,6 +42,8 @@ class Watch:
     room_id: str | None
     interval: float
     due: float = 0.0
+    shows: int = 0
+    show_at: float = -inf
     listed: bool = False
     created_at: datetime | None = None
     _sightings: asyncio.Queue[Sighting] = field(default_factory=lambda: asyncio.Queue(maxsize=1))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import re
 import statistics
 import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from pathlib import Path
 
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -228,6 +230,13 @@ def test_whatever_metastudio_sends_gets_a_documented_answer(body, content_type, 
     assert set(json.loads(answer)) <= {"result", "error"}
     count(
         "fuzzed events, well signed", sent=1, **{"answered 200": status == 200, "answered 4xx": status != 200}
+    )
+
+
+def test_the_page_about_security_says_how_many_are_tried():
+    page = (Path(__file__).parents[2] / "docs" / "security.md").read_text(encoding="utf-8")
+    assert (
+        re.findall(r"^\| fuzzed .* \| - \| (\d+) \|", page, re.MULTILINE) == [str(_SETTINGS.max_examples)] * 3
     )
 
 

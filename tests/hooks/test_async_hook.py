@@ -12,6 +12,7 @@ from recording_server import answer
 from airflow_provider_smartlive.client.async_hook import SmartLiveAsyncHook
 from airflow_provider_smartlive.client.connection import InvalidConnectionError
 from airflow_provider_smartlive.client.exchange import Unreachable
+from airflow_provider_smartlive.metastudio.errors import ServerError
 
 JOB = answer(200, {"job_id": "job-1", "state": "PROCESSING"})
 
@@ -85,3 +86,12 @@ async def test_a_bad_connection_opens_nothing(connect):
     with pytest.raises(InvalidConnectionError, match="login"):
         async with SmartLiveAsyncHook(CONN_ID):
             pytest.fail("entered")
+
+
+async def test_a_caller_that_repeats_by_itself_sends_each_request_once(server, connect):
+    server.will(answer(503, {}), JOB)
+    async with SmartLiveAsyncHook(CONN_ID, attempts=1) as hook:
+        with pytest.raises(ServerError):
+            await hook.show_job("room-1", "job-1")
+        await hook.show_job("room-1", "job-1")
+    assert len(server.requests) == 2

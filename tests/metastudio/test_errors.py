@@ -184,6 +184,12 @@ def test_retry_after_as_a_date(until: str, seconds: float | None) -> None:
     assert error.retry_after == seconds
 
 
+def test_retry_after_of_a_server_that_is_not_ready() -> None:
+    error = refusal(503, {}, Retry_After="20")
+    assert isinstance(error, ServerError)
+    assert error.retry_after == 20.0
+
+
 def test_what_the_request_held_is_in_no_error() -> None:
     told = {"error_code": "fake-key-1", "error_msg": "live/fake-key-1 and /push/a%2Fb are refused"}
     error = from_response(

@@ -13,7 +13,6 @@ from airflow_provider_smartlive.metastudio.commands import (
     Command,
     CommandRequest,
     CommandResponse,
-    InsertedCommandList,
     PlayText,
     SpokenText,
 )
@@ -100,11 +99,6 @@ def test_the_answer_to_a_command() -> None:
     assert answer.decoded_result() == {"key": "fake"}
     assert "fake" not in repr(answer)
     assert CommandResponse.from_body(b"{}").decoded_result() is None
-    waiting = InsertedCommandList.from_body(
-        b'{"count": 1, "insert_commands": [{"command_id": "c", "source": "AUTO", "params": {"a": "fake"}}]}'
-    )
-    assert waiting.insert_commands[0].params == {"a": "fake"}
-    assert "fake" not in repr(waiting)
 
 
 def comment(number: int) -> LiveEvent:

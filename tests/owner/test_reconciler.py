@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import json
 import random
 import re
 from collections.abc import Callable, Coroutine
@@ -12,11 +13,16 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from airflow.sdk import Connection
 from fake_metastudio import ROOM, FakeAsyncHook, FakeJob, FakeMetaStudio, unreachable
 from virtual_time import Clock, run
 
+from airflow_provider_smartlive.client import async_hook
+from airflow_provider_smartlive.client.calls import Answer
+from airflow_provider_smartlive.client.exchange import Outgoing, Trouble
 from airflow_provider_smartlive.lifecycle import Sight
 from airflow_provider_smartlive.livestream.sighting import REFUSED_PAUSE, Sighting
 from airflow_provider_smartlive.metastudio.errors import (
@@ -24,6 +30,7 @@ from airflow_provider_smartlive.metastudio.errors import (
     InvalidRequest,
     NotFound,
     PermissionDenied,
+    ServerError,
     Throttled,
     UnexpectedResponse,
 )
@@ -35,6 +42,9 @@ from airflow_provider_smartlive.reconciler.watch import OVERDUE, Watch
 
 DOCS = Path(__file__).parents[2] / "docs"
 INTERVAL = 300.0
+#: Defaults of [smartlive] request_timeout and request_attempts.
+REQUEST_TIMEOUT = 30.0
+ATTEMPTS = 4
 NO_JOB = "00000000000000000000000000000bad"
 REFUSED = AuthenticationError("wrong signature", http_status=401, error_code="APIGW.0301")
 
@@ -419,6 +429,144 @@ def test_a_search_does_not_starve_a_look(poller: Poller) -> None:
     poller.run(main)
 
 
+@dataclass
+class HangingTransport:
+    """The wire of the real hook, on which shows of some jobs hang until their time-out."""
+
+    poller: Poller
+    hanging: list[str]
+    fault: Answer | Trouble = Trouble.TIMEOUT
+    asked: list[tuple[float, str]] = field(default_factory=list)
+
+    async def send(self, profile: object, outgoing: Outgoing, seconds: float) -> Answer | Trouble:
+        path = urlsplit(outgoing.url).path.rpartition("/")[2]
+        self.asked.append((self.poller.clock.seconds, path))
+        if path in self.hanging:
+            await asyncio.sleep(seconds)
+            return self.fault
+        metastudio = self.poller.metastudio
+        if path == "smart-live-jobs":
+            filters = dict(parse_qsl(urlsplit(outgoing.url).query))
+            answer: Any = metastudio.list_jobs_page(
+                int(filters.get("offset", 0)), state=filters.get("state", "")
+            )
+        else:
+            answer = metastudio.show_job(ROOM, path)
+        return Answer(200, {}, answer.model_dump_json().encode())
+
+    async def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def wire(poller: Poller, monkeypatch: pytest.MonkeyPatch) -> HangingTransport:
+    """Let the poller ask through the hook that it makes by itself."""
+    monkeypatch.undo()
+    without_jitter(monkeypatch)
+    wire = HangingTransport(poller, [])
+    monkeypatch.setattr(async_hook, "AiohttpTransport", lambda: wire)
+    extra = {"region": "cn-north-4", "project_id": "0123456789abcdef0123456789abcdef"}
+    connection = Connection(
+        conn_id="one",
+        conn_type="smartlive",
+        login="fake-key",
+        password="fake-secret",
+        extra=json.dumps(extra),
+    )
+
+    # In threads by themselves: this clock moves on meanwhile.
+    async def read(conn_id: str, hook: object) -> Connection:
+        return connection
+
+    async def mask(secret: str) -> None:
+        pass
+
+    monkeypatch.setattr(async_hook, "get_async_connection", read)
+    monkeypatch.setattr(async_hook, "amask_secret", mask)
+    return wire
+
+
+def gaps_of(sightings: list[tuple[float, Sight]]) -> list[float]:
+    return [later - earlier for (earlier, _), (later, _) in pairwise([(0.0, Sight.UNKNOWN), *sightings])]
+
+
+def test_a_show_that_hangs_holds_up_the_others_for_one_attempt_at_most(
+    poller: Poller, wire: HangingTransport
+) -> None:
+    async def main() -> None:
+        healthy = [poller.wait(poller.metastudio.add(), interval=60) for _ in range(2)]
+        over = poller.metastudio.add(state="SUCCEED")
+        wire.hanging = [over.job_id]
+        hanging = poller.wait(over, interval=60)
+        await asyncio.sleep(600)
+        for sightings in healthy:
+            assert len(sightings) >= 8
+            assert max(gaps_of(sightings)) <= 60 + REQUEST_TIMEOUT
+        assert {sight for _, sight in hanging} == {Sight.UNKNOWN}
+        # Each is made of as many attempts as one of a task.
+        shows = [at for at, path in wire.asked if path == over.job_id]
+        assert len(shows) // len(hanging) == ATTEMPTS
+
+    poller.run(main)
+
+
+def test_a_job_that_is_due_alone_holds_up_the_others_for_one_attempt_at_most(
+    poller: Poller, wire: HangingTransport
+) -> None:
+    async def main() -> None:
+        alone = poller.metastudio.add()
+        wire.hanging = [alone.job_id]
+        seen = poller.wait(alone, interval=60)
+        await asyncio.sleep(55)
+        healthy = [poller.wait(poller.metastudio.add(), interval=10) for _ in range(2)]
+        await asyncio.sleep(300)
+        for sightings in healthy:
+            assert max(gaps_of([(at - 55, sight) for at, sight in sightings])) <= 10 + REQUEST_TIMEOUT + 1
+        # The list tells about it, too.
+        assert Sight.ACTIVE in {sight for _, sight in seen}
+
+    poller.run(main)
+
+
+def test_after_a_fault_a_show_waits_its_pause_while_others_are_shown(
+    poller: Poller, wire: HangingTransport
+) -> None:
+    async def main() -> None:
+        jobs = [poller.metastudio.add(state="SUCCEED") for _ in range(4)]
+        wire.hanging = [jobs[0].job_id]
+        wire.fault = Answer(503, {"Retry-After": "20"}, b"")
+        seen = [poller.wait(job) for job in jobs]
+        await asyncio.sleep(INTERVAL + 2 * REQUEST_TIMEOUT)
+        shows = [at for at, path in wire.asked if path == jobs[0].job_id]
+        assert shows[1] - shows[0] == pytest.approx(REQUEST_TIMEOUT + 20, abs=2)
+        # Behind the first attempt, not behind all of them.
+        for sightings in seen[1:]:
+            assert sightings[0][1] is Sight.SUCCEED
+            assert sightings[0][0] <= shows[0] + REQUEST_TIMEOUT + 4 * PACE
+
+    poller.run(main)
+
+
+def test_a_page_that_meets_a_passing_fault_is_asked_for_again(
+    poller: Poller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults = [ServerError("Internal Error", http_status=500), unreachable()]
+    list_jobs_page = poller.metastudio.list_jobs_page
+
+    def falter(offset: int, **filters: Any) -> Any:
+        if faults:
+            raise faults.pop()
+        return list_jobs_page(offset, **filters)
+
+    async def main() -> None:
+        monkeypatch.setattr(poller.metastudio, "list_jobs_page", falter)
+        seen = [poller.wait(poller.metastudio.add()) for _ in range(2)]
+        await asyncio.sleep(INTERVAL + 2)
+        assert [sight for _, sight in seen[0] + seen[1]] == [Sight.ACTIVE, Sight.ACTIVE]
+
+    poller.run(main)
+
+
 @pytest.mark.parametrize("interval", [0, -300, 0.001, float("nan")])
 def test_intervals_are_bounded_below(poller: Poller, interval: float) -> None:
     async def main() -> None:
@@ -491,7 +639,8 @@ def test_a_fault_is_passed_on_and_passes(poller: Poller) -> None:
 def test_one_jobs_fault_does_not_cost_the_others_their_sighting(poller: Poller, fault: Exception) -> None:
     async def main() -> None:
         jobs = [poller.metastudio.add(state="SUCCEED") for _ in range(3)]
-        poller.metastudio.show_outcomes = [None, fault]
+        # What may pass is asked again behind the others.
+        poller.metastudio.show_outcomes = [None, fault, None, fault, fault, fault]
         seen = [poller.wait(job) for job in jobs]
         await asyncio.sleep(INTERVAL + 5)
         assert [sightings[0][1] for sightings in seen] == [Sight.SUCCEED, Sight.UNKNOWN, Sight.SUCCEED]

@@ -101,11 +101,6 @@ class ChunkReader:
         self._streams: dict[int, _ChunkStream] = {}
         self._buffer = bytearray()
 
-    @property
-    def buffered(self) -> int:
-        """Bytes kept for messages that are not complete."""
-        return len(self._buffer) + sum(len(stream.partial) for stream in self._streams.values())
-
     def feed(self, data: bytes) -> list[Message]:
         """
         Take bytes as they came from the wire and return the messages that they complete.

@@ -94,7 +94,7 @@ class Publisher:
     :raises ValueError: if the output cannot be published to, naming the field.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  an encoder has many options, and each is named by whoever calls
         self,
         output_url: str,
         stream_key: str | None,
