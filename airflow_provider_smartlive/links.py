@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseOperatorLink
-from airflow.sdk.execution_time.xcom import XCom
+from airflow.sdk.bases.xcom import BaseXCom
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
@@ -20,4 +20,5 @@ class SmartLiveRoomLink(BaseOperatorLink):
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         """Return the address, or nothing while there is no job."""
-        return XCom.get_value(ti_key=ti_key, key=self.xcom_key) or ""
+        names = {name: getattr(ti_key, name) for name in ("dag_id", "run_id", "task_id", "map_index")}
+        return BaseXCom.get_one(key=self.xcom_key, **names) or ""

@@ -1,4 +1,4 @@
-"""What other tasks and the receiver say to each other: XCom keys, registrations, wake-ups. Pure."""
+"""What other tasks and the receiver say to each other: XCom keys, registrations, wake-ups."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from airflow_provider_smartlive.callbacks.own_xcoms import push
 from airflow_provider_smartlive.callbacks.route import Identity
 from airflow_provider_smartlive.metastudio.ids import normalise_id
 
@@ -142,7 +143,7 @@ def announce_refresh(ti: Any, job_id: str, sending: str) -> None:
         it again, also one that finds the command sent.
     :param sending: See :class:`OutputRefresh`.
     """
-    ti.xcom_push(key=refresh_key(job_id), value=OutputRefresh(sending=sending).dump())
+    push(ti, refresh_key(job_id), OutputRefresh(sending=sending).dump())
 
 
 def withdraw_refresh(ti: Any, job_id: str, sending: str) -> None:
@@ -151,7 +152,7 @@ def withdraw_refresh(ti: Any, job_id: str, sending: str) -> None:
 
     What came up before it counts again from the next event on.
     """
-    ti.xcom_push(key=refresh_key(job_id), value=OutputRefresh(sending=sending, refused=True).dump())
+    push(ti, refresh_key(job_id), OutputRefresh(sending=sending, refused=True).dump())
 
 
 class Wake(_Message):

@@ -94,9 +94,10 @@ class NamedJob:
 
     def register(self, context: Context, target_state: str, *, needs_worker: bool) -> None:
         """Ask the receiver to wake this task; before it is deferred, so that no callback finds it missing."""
+        from airflow_provider_smartlive.callbacks import own_xcoms
         from airflow_provider_smartlive.callbacks.waiter import Waiter, starter_waiter_key, waiter_key
 
         starter = self.find_starter(context)
         key = starter_waiter_key(starter.identity) if starter else waiter_key(self.job_id or "")
         waiter = Waiter(job_id=self.job_id, target_state=target_state, needs_worker=needs_worker)
-        context["ti"].xcom_push(key=key, value=waiter.dump())
+        own_xcoms.push(context["ti"], key, waiter.dump())

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from airflow.sdk.definitions.retry_policy import RetryAction
 from airflow.sdk.exceptions import AirflowFailException, AirflowRuntimeError
 
+from airflow_provider_smartlive.callbacks import own_xcoms
 from airflow_provider_smartlive.callbacks.facts import TaskFacts
 from airflow_provider_smartlive.callbacks.route import Identity
 from airflow_provider_smartlive.callbacks.table import CallbackTable
@@ -205,7 +206,7 @@ class OwnTask:
         error into the triggerer's log for each XCom that is not there.
         """
         table = CallbackTable(generation=generation).dump()
-        self._ask(partial(self._ti.xcom_push, key=XCOM_TABLE_KEY, value=table))
+        self._ask(partial(own_xcoms.push, self._ti, XCOM_TABLE_KEY, table))
 
     def callbacks(self, job_id: str) -> JobCallbacks | None:
         """Return what was called back about a job; None if nothing was, in this try."""
@@ -217,19 +218,15 @@ class OwnTask:
 
         :param sources: what it may have been.
         """
-        from airflow.sdk.execution_time.xcom import XCom
-
         for source in sources:
-            look = partial(XCom.get_one, key=stop_key(source, job_id), **vars(self.identity))
+            look = partial(own_xcoms.pull, self.identity, stop_key(source, job_id))
             if self._ask(look) is not None:
                 return source
         return None
 
     def withdraw_stop(self, job_id: str, source: WakeSource) -> None:
         """Take back the trigger's note of why it stops the job: it could not, and the job goes on."""
-        from airflow.sdk.execution_time.xcom import XCom
-
-        self._ask(partial(XCom.delete, key=stop_key(source, job_id), **vars(self.identity)))
+        self._ask(partial(own_xcoms.delete, self.identity, stop_key(source, job_id)))
 
     def publish(self, announcement: dict[str, Any], link: str) -> None:
         """
@@ -248,7 +245,7 @@ class OwnTask:
             # Whoever sees this one finds the others as well.
             (JOB_ID_KEY, announcement["job_id"]),
         ):
-            self._ask(partial(self._ti.xcom_push, key=key, value=value))
+            self._ask(partial(own_xcoms.push, self._ti, key, value))
 
     def is_ended_meanwhile(self) -> bool:
         """

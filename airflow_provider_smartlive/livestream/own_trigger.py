@@ -8,10 +8,10 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
 
-from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.timezone import utcnow
 from airflow.triggers.base import BaseTrigger
 
+from airflow_provider_smartlive.callbacks import own_xcoms
 from airflow_provider_smartlive.callbacks.route import Identity
 from airflow_provider_smartlive.callbacks.waiter import Wake
 
@@ -41,22 +41,22 @@ async def own_state_async(task: Identity) -> str | None:
 
 async def leave(trigger: BaseTrigger, key: str, wake: Wake) -> None:
     """Write an XCom of the task that waits."""
-    from airflow.sdk.execution_time.xcom import XCom
-
-    await XCom.aset(key, wake.dump(), **vars(own_task(trigger)))
+    await own_xcoms.push_async(own_task(trigger), key, wake.dump())
 
 
 async def withdraw(trigger: BaseTrigger, key: str) -> None:
     """Delete an XCom of the task that waits. The SDK can do so synchronously only, which a thread does."""
-    from airflow.sdk.execution_time.xcom import XCom
     from asgiref.sync import sync_to_async
 
-    await sync_to_async(partial(XCom.delete, key=key, **vars(own_task(trigger))))()
+    await sync_to_async(partial(own_xcoms.delete, own_task(trigger), key))()
 
 
 async def leave_result(trigger: BaseTrigger, wake: Wake) -> None:
     """Write the task's result: the event's own ``xcoms`` would be written in a transaction of their own."""
-    await leave(trigger, BaseXCom.XCOM_RETURN_KEY, wake)
+    from airflow.sdk.execution_time.xcom import XCom
+
+    # Whoever pulls a result does so by the deployment's XCom backend.
+    await XCom.aset(XCom.XCOM_RETURN_KEY, wake.dump(), **vars(own_task(trigger)))
 
 
 async def insist(trigger: BaseTrigger, action: Callable[[], Awaitable[T]], *, budget: float) -> T:

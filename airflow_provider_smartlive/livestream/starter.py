@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_smartlive.callbacks import own_xcoms
 from airflow_provider_smartlive.callbacks.facts import (
     did_not_run,
     has_own_xcoms,
@@ -289,14 +290,10 @@ class Starter:
         return CallbackTable.load(await self._apull(XCOM_TABLE_KEY)).job(job_id)
 
     def _pull(self, key: str) -> Any:
-        from airflow.sdk.execution_time.xcom import XCom
-
-        return XCom.get_one(key=key, **asdict(self))
+        return own_xcoms.pull(self, key)
 
     async def _apull(self, key: str) -> Any:
-        from airflow.sdk.execution_time.xcom import XCom
-
-        return await XCom.aget_one(key=key, **asdict(self))
+        return await own_xcoms.pull_async(self, key)
 
 
 def _ask_for_states(**which: Any) -> dict[str, dict[str, Any]]:

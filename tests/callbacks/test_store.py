@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
+from airflow.sdk.bases.xcom import BaseXCom
 from callback_events import JOB, OTHER_JOB, OUTPUT, body, reply, stream
 
 from airflow_provider_smartlive.callbacks import rows
@@ -439,11 +440,11 @@ def test_outputs_that_a_task_exchanges_count_no_more(database, owner):
     _wait(database, waiter)
     new = "rtmp://new.example.com/live"
     _record(database, owner, stream("CONNECTED"))
-    announce_refresh(_Ti(database, command), DASHED_JOB, "sent once")
+    announce_refresh(command, DASHED_JOB, "sent once")
 
     for state, output in (("END", OUTPUT), ("CONNECTED", new)):
         assert _record(database, owner, stream(state, output=output)).waiters_woken == 0
-        announce_refresh(_Ti(database, command), DASHED_JOB, "sent once")  # by another try
+        announce_refresh(command, DASHED_JOB, "sent once")  # by another try
     assert database.row(owner).state == "deferred"
     receipt = _record(database, owner, stream("END", output=new))
     assert (receipt.owner_resumed, receipt.waiters_woken) == (True, 1)
@@ -452,8 +453,8 @@ def test_outputs_that_a_task_exchanges_count_no_more(database, owner):
 def test_an_exchange_that_was_refused_changes_nothing(database, owner):
     command = database.task("refresh", state="running")
     _record(database, owner, stream("CONNECTED"))
-    announce_refresh(_Ti(database, command), JOB, "refused")
-    withdraw_refresh(_Ti(database, command), JOB, "refused")
+    announce_refresh(command, JOB, "refused")
+    withdraw_refresh(command, JOB, "refused")
 
     assert _record(database, owner, stream("END")).owner_resumed
 
@@ -464,9 +465,9 @@ def test_an_exchange_that_is_refused_after_an_event_changes_nothing_either(datab
     _wait(database, waiter)
     _record(database, owner, stream("CONNECTED"))
     for _ in range(tries):
-        announce_refresh(_Ti(database, command), JOB, "refused")
+        announce_refresh(command, JOB, "refused")
         assert not _record(database, owner, stream("END")).owner_resumed
-        withdraw_refresh(_Ti(database, command), JOB, "refused")
+        withdraw_refresh(command, JOB, "refused")
 
     receipt = _record(database, owner, stream("END"))
     assert (receipt.owner_resumed, receipt.waiters_woken) == (True, 1)
@@ -477,9 +478,9 @@ def test_an_exchange_stays_when_another_one_is_refused(database, owner):
     command, other = (database.task(name, state="running") for name in ("refresh", "other"))
     _record(database, owner, stream("CONNECTED"))
     for task, sending in ((command, "sent"), (other, "refused")):
-        announce_refresh(_Ti(database, task), JOB, sending)
+        announce_refresh(task, JOB, sending)
         _record(database, owner, stream("END"))
-    withdraw_refresh(_Ti(database, other), JOB, "refused")
+    withdraw_refresh(other, JOB, "refused")
 
     assert not _record(database, owner, stream("END")).owner_resumed
     new = "rtmp://new.example.com/live"
@@ -487,14 +488,14 @@ def test_an_exchange_stays_when_another_one_is_refused(database, owner):
     assert _record(database, owner, stream("END", output=new)).owner_resumed
 
 
-class _Ti:
-    """A task instance that pushes XComs as a running task does."""
+@pytest.fixture(autouse=True)
+def _pushing(monkeypatch, request):
+    """Let a task push its own XComs as a running one does."""
 
-    def __init__(self, database, identity):
-        self.database, self.identity = database, identity
+    def set_(key, value, **names):
+        request.getfixturevalue("database").push(Identity(**names), key, value)
 
-    def xcom_push(self, key, value):
-        self.database.push(self.identity, key, value)
+    monkeypatch.setattr(BaseXCom, "set", set_)
 
 
 @pytest.fixture

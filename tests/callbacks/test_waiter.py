@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
+from airflow.sdk.bases.xcom import BaseXCom
 
 from airflow_provider_smartlive.callbacks.route import Identity
 from airflow_provider_smartlive.callbacks.waiter import (
@@ -102,9 +103,15 @@ def test_tasks_of_this_provider_are_known_by_their_triggers():
     assert not is_ours("airflow_provider_smartlive_of_somebody_else.triggers.SmartLiveJobTrigger")
 
 
-def test_an_exchange_of_outputs_is_announced_on_the_tasks_own_instance():
+def test_an_exchange_of_outputs_is_announced_on_the_tasks_own_instance(monkeypatch):
     pushed = {}
-    ti = SimpleNamespace(xcom_push=lambda key, value: pushed.update({key: value}))
+
+    def set_(key, value, **names):
+        assert names == vars(ti)
+        pushed[key] = value
+
+    monkeypatch.setattr(BaseXCom, "set", set_)
+    ti = SimpleNamespace(dag_id="nightly", run_id="run", task_id="say", map_index=-1)
     announce_refresh(ti, "26F06524-4f75", "a sending")
 
     assert pushed == {refresh_key("26f065244f75"): OutputRefresh(sending="a sending").dump()}

@@ -14,8 +14,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
-from airflow.sdk.execution_time.xcom import XCom
 
 from airflow_provider_smartlive.callbacks.fold import fold
 from airflow_provider_smartlive.callbacks.route import Identity
@@ -74,7 +74,6 @@ class FakeAirflow:
             task_id="say",
             map_index=-1,
             max_tries=self.max_tries,
-            xcom_push=lambda key, value: self.xcoms.__setitem__(("say", key), value),
         )
         store = SimpleNamespace(
             get=self.store.get, set=self.store.__setitem__, delete=lambda key: self.store.pop(key, None)
@@ -95,7 +94,12 @@ def airflow(monkeypatch: pytest.MonkeyPatch) -> FakeAirflow:
         assert (dag_id, run_id, map_index) == ("nightly", "run", -1)
         return airflow.xcoms.get((task_id, key))
 
-    monkeypatch.setattr(XCom, "get_one", get_one)
+    def set_(key: str, value: Any, *, task_id: str, **names: Any) -> None:
+        assert names == {"dag_id": "nightly", "run_id": "run", "map_index": -1}
+        airflow.xcoms[task_id, key] = value
+
+    monkeypatch.setattr(BaseXCom, "get_one", get_one)
+    monkeypatch.setattr(BaseXCom, "set", set_)
     monkeypatch.setattr(
         "airflow_provider_smartlive.livestream.starter._ask_for_states", lambda **_: {"run": airflow.states}
     )
@@ -694,7 +698,7 @@ def test_the_trigger_sees_a_reply_that_came_before_it_ran(
     async def aget_one(*, key: str, task_id: str, **names: Any) -> Any:
         return airflow.xcoms.get((task_id, key))
 
-    monkeypatch.setattr(XCom, "aget_one", aget_one)
+    monkeypatch.setattr(BaseXCom, "aget_one", aget_one)
     monkeypatch.setattr("airflow_provider_smartlive.triggers.stream.first_read", lambda: 0.0)
 
     async def first_event() -> Any:

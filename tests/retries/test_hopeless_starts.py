@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_smartlive import settings
@@ -29,8 +30,9 @@ def smartlive_sandbox_config() -> Config:
 
 
 @pytest.fixture
-def context() -> dict[str, Any]:
+def context(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the operator asks Airflow for before it has a job."""
+    monkeypatch.setattr(BaseXCom, "set", lambda key, value, **names: None)
     ti = SimpleNamespace(
         dag_id="nightly",
         run_id="run",
@@ -38,7 +40,6 @@ def context() -> dict[str, Any]:
         map_index=-1,
         max_tries=0,
         try_number=1,
-        xcom_push=lambda key, value: None,
     )
     run = SimpleNamespace(run_after=datetime.now(UTC), run_type="manual", clear_number=0)
     store: dict[str, Any] = {}

@@ -1,0 +1,46 @@
+"""
+XComs of this provider: written and read past the XCom backend of the deployment, if it has one.
+
+A backend may keep values elsewhere, and leave a reference in the database. The receiver works on the database: it could
+not read such a reference, and what it writes itself goes through no backend. None of these values holds a secret.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk.bases.xcom import BaseXCom
+
+
+def push(task: Any, key: str, value: Any) -> None:
+    """
+    Write an XCom, on a worker.
+
+    :param task: a task instance, or anything else that has its four names.
+    """
+    BaseXCom.set(key, value, **_names(task))
+
+
+def pull(task: Any, key: str) -> Any:
+    """Return an XCom, on a worker; None if there is none."""
+    return BaseXCom.get_one(key=key, **_names(task))
+
+
+def delete(task: Any, key: str) -> None:
+    """Delete an XCom if it is there, on a worker."""
+    BaseXCom.delete(key, **_names(task))
+
+
+async def push_async(task: Any, key: str, value: Any) -> None:
+    """Write an XCom, in a trigger."""
+    await BaseXCom.aset(key, value, **_names(task))
+
+
+async def pull_async(task: Any, key: str) -> Any:
+    """Return an XCom, in a trigger; None if there is none."""
+    return await BaseXCom.aget_one(key=key, **_names(task))
+
+
+def _names(task: Any) -> dict[str, Any]:
+    names = {name: getattr(task, name) for name in ("dag_id", "run_id", "task_id")}
+    return names | {"map_index": -1 if task.map_index is None else task.map_index}
