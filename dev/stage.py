@@ -59,10 +59,10 @@ class Stage:
         self.project_id = secrets.token_hex(16)
         self.sandbox_url = ""
         self.platform_url = ""
-        account = ["--access-key", self.access_key, "--project-id", self.project_id]
-        self.sandbox = self._program("sandbox", "serve", *account, *sandbox_arguments)
+        self.account = ("--access-key", self.access_key, "--project-id", self.project_id)
+        self.sandbox = self.program("sandbox", "serve", *self.account, *sandbox_arguments)
         admitted = [argument for key in self.stream_keys.values() for argument in ("--key", key)]
-        self.platform = self._program("platform", "rtmp", *admitted, "--every", str(COUNT_INTERVAL))
+        self.platform = self.program("platform", "rtmp", *admitted, "--every", str(COUNT_INTERVAL))
         self.airflow = AirflowStack(self.home / "airflow", **{"dags_folder": DAGS, **(airflow_options or {})})
         self._tell = tell
         self._exits = ExitStack()
@@ -121,7 +121,8 @@ class Stage:
         self.airflow.start()
         self._tell("Airflow", f"{self.airflow.base_url} (no login needed)")
 
-    def _program(self, name: str, command: str, *arguments: str) -> Program:
+    def program(self, name: str, command: str, *arguments: str) -> Program:
+        """Return a command of the sandbox's program, which is not started yet."""
         sandbox = Path(sys.executable).parent / "smartlive-sandbox"
         argv = [str(sandbox), command, "--host", "127.0.0.1", "--port", "0", *arguments]
         env = {**os.environ, "SMARTLIVE_SANDBOX_SECRET_KEY": self.secret_key}

@@ -51,6 +51,9 @@ DRIPPING = 10.0
 #: Seconds until Airflow has noticed that a DAG file is gone.
 NOTICE = 20.0
 
+#: Seconds until a retry has come so far as its run has to see: to its wait, or to its failure.
+RETRY_PATIENCE = 120.0
+
 #: Seconds until a start that waits for its answer has run into ``execution_timeout``.
 START_PATIENCE = 60.0
 
@@ -135,13 +138,13 @@ class Runner:
         return tuple(job.job_id for job in left if job.job_id not in still)
 
     def _running(self, runs: Sequence[Run]) -> list[Job]:
-        return [job for run in runs for job in self.stack.records.jobs(*run.rooms) if job.is_active]
+        return [job for run in runs for job in self.stack.jobs(run) if job.is_active]
 
     def _run_result(self, finished: FinishedRun, swept: tuple[str, ...]) -> RunResult:
         run, api = finished.run, self.stack.airflow.api
         tasks = patiently(lambda: _tasks(api, run))
         result = patiently(lambda: api.xcom(run.dag_id, run.run_id, STARTER, "return_value"))
-        jobs = self.stack.records.jobs(*run.rooms)
+        jobs = self.stack.jobs(run)
         swept = tuple(job.job_id for job in jobs if job.job_id in swept)
         is_locked = run.case.target is Target.LOCKED_ROW
         unanswered = self.stack.records.unanswered(run.other_room_id) if is_locked else ()
@@ -173,8 +176,10 @@ class _Act:
         target, point = self.run.case.target, self.run.case.point
         if target in (Target.TASK, Target.WORKER):
             return target.value
-        if target is Target.MOVED:
+        if target in (Target.MOVED, Target.EDITED):
             return Target.TASK.value
+        if target is Target.THROTTLED:
+            return Target.WORKER.value
         return None if point is Point.STREAMING else "hold"
 
     def _trigger(self) -> None:
@@ -217,6 +222,14 @@ class _Act:
             in_time = self._lock_row()
         elif target is Target.DRIP:
             in_time = self.stack.drip(DRIPPING)
+        elif target is Target.EDITED:
+            with self.stack.edited_connection():
+                in_time = self._wait_until(lambda: self._try_number() > 2, RETRY_PATIENCE)
+        elif target is Target.THROTTLED:
+            # So that the job still runs when the retry looks for it.
+            in_time = self._wait_until(
+                lambda: self._try_number() > 1 and self._state() == "deferred", RETRY_PATIENCE
+            )
         self.stack.injections.release(self.run.run_id)
         return in_time
 
@@ -309,8 +322,12 @@ class _Act:
         task = patiently(lambda: _tasks(self.api, self.run)).get(STARTER, {})
         return task.get("state")
 
+    def _try_number(self) -> int:
+        task = patiently(lambda: _tasks(self.api, self.run)).get(STARTER, {})
+        return int(task.get("try_number", 0))
+
     def _jobs(self) -> list[Job]:
-        return patiently(lambda: self.stack.records.jobs(*self.run.rooms))
+        return patiently(lambda: self.stack.jobs(self.run))
 
     def _wait_until(self, condition: Callable[[], bool], patience: float) -> bool:
         deadline = time.monotonic() + patience

@@ -56,6 +56,10 @@ class Target(StrEnum):
     LOCKED_ROW = "row locked at END"
     #: MetaStudio answers the questions of triggers a byte a second.
     DRIP = "MetaStudio drips"
+    #: The worker, after MetaStudio has refused a first start for their number and accepted the second one.
+    THROTTLED = "worker, after a 429"
+    #: The task's process; before its retry the connection leads to another MetaStudio, and later back.
+    EDITED = "task, the connection is edited"
 
     @property
     def is_user(self) -> bool:
@@ -85,7 +89,7 @@ class Target(StrEnum):
     @property
     def is_quiet(self) -> bool:
         """Whether nothing else may be hit meanwhile, because the run is about how soon something happens."""
-        return self.is_planned_stop or self in (Target.START_TIMEOUT, Target.LOCKED_ROW, Target.DRIP)
+        return self.is_planned_stop or self in _QUIET
 
 
 _SHARED = frozenset(
@@ -111,6 +115,7 @@ _USERS = frozenset(
         Target.TRIGGERED_AGAIN,
     }
 )
+_QUIET = frozenset({Target.START_TIMEOUT, Target.LOCKED_ROW, Target.DRIP, Target.THROTTLED, Target.EDITED})
 _ANEW = frozenset({Target.CLEAR, Target.CLEAR_MOVED, Target.TRIGGERED_AGAIN})
 _PLANNED = frozenset({Target.PAUSED, Target.REMOVED, Target.FULL_POOL, Target.MARKED_RESUMED})
 
@@ -127,6 +132,7 @@ DAG_IDS = (
     "faults_timed",
     "faults_timed_on_worker",
     "faults_neighbours",
+    "faults_edited",
 )
 
 #: Targets whose run is in two rooms, one after the other.
@@ -183,6 +189,8 @@ MATRIX: dict[Target, tuple[Point, ...]] = {
     Target.START_TIMEOUT: (Point.AFTER_ACCEPT, Point.BEFORE_STORE),
     Target.LOCKED_ROW: (Point.STREAMING,),
     Target.DRIP: (Point.STREAMING,),
+    Target.THROTTLED: (Point.AFTER_ACCEPT,),
+    Target.EDITED: (Point.AFTER_ACCEPT, Point.AFTER_STORE),
 }
 
 #: The DAGs of targets that need one of their own, see ``dags/faults.py``.
@@ -195,6 +203,7 @@ _DAGS = {
     Target.FULL_POOL: "faults_full_pool",
     Target.MARKED_RESUMED: "faults_marked",
     Target.LOCKED_ROW: "faults_neighbours",
+    Target.EDITED: "faults_edited",
 }
 
 
@@ -208,6 +217,7 @@ class StartFault(StrEnum):
     RESET_BEFORE = "reset, no job"
     RESET_AFTER = "reset, job made"
     GARBLED = "unreadable 202"
+    THROTTLED = "429"
 
 
 class Listing(StrEnum):
@@ -318,7 +328,7 @@ class Run:
         if self.case.point is Point.RESUMED:
             return True
         target, point = self.case.target, self.case.point
-        return not (target.is_user or target.is_stop or point is Point.STREAMING)
+        return not (target.is_user or target.is_quiet or point is Point.STREAMING)
 
     def text(self) -> str:
         """Return one line about the plan."""
@@ -370,6 +380,7 @@ OWN_PER_ROUND = 3
 QUIET_PER_ROUND = 8
 
 #: Start faults that leave room for the point: where the answer is lost, nothing is ever "accepted".
+_AT_RANDOM = tuple(fault for fault in StartFault if fault is not StartFault.THROTTLED)
 _ANSWERED = (StartFault.NONE, StartFault.ERROR_BEFORE, StartFault.RESET_BEFORE)
 
 #: Points that come even if the start is refused because the listing cannot tell whose a job is.
@@ -448,7 +459,7 @@ def _run(number: int, round_number: int, case: Case, seed: int) -> Run:
         round=round_number,
         room_id=str(uuid.UUID(int=dice.getrandbits(128), version=4)),
         case=case,
-        start=_pick(dice, _ANSWERED if case.point is Point.AFTER_ACCEPT else tuple(StartFault), plain=0.5),
+        start=_pick(dice, _ANSWERED if case.point is Point.AFTER_ACCEPT else _AT_RANDOM, plain=0.5),
         listing=listing,
         callbacks=_pick(dice, tuple(Callbacks), plain=0.4),
         job_outcome=_pick(dice, _job_outcomes(case, listing), plain=0.7),
@@ -460,14 +471,15 @@ def _run(number: int, round_number: int, case: Case, seed: int) -> Run:
 
 
 def _quiet_run(number: int, round_number: int, case: Case, dice: random.Random) -> Run:
-    """Plan a run without other faults, except that a dripping answer is only seen where END was lost."""
+    """Plan a run without other faults, except for those that its case is about."""
     return Run(
         number=number,
         round=round_number,
         room_id=str(uuid.UUID(int=dice.getrandbits(128), version=4)),
         case=case,
-        start=StartFault.NONE,
+        start=StartFault.THROTTLED if case.target is Target.THROTTLED else StartFault.NONE,
         listing=Listing.NONE,
+        # A dripping answer is only seen where END was lost.
         callbacks=Callbacks.END_DROPPED if case.target is Target.DRIP else Callbacks.NONE,
         job_outcome=JobOutcome.PLAIN,
         show_seconds=ENDLESS,

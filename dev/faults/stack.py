@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -20,13 +21,15 @@ from typing import Any, Self
 import httpx
 import psutil
 
+from airflow_provider_smartlive.metastudio.signing import Credentials
 from dev.airflow_api import patiently
 from dev.faults.injections import Injections
-from dev.faults.records import Records
+from dev.faults.records import Job, Records
 from dev.faults.schedule import DAG_IDS, Callbacks, JobOutcome, Listing, Run, StartFault, Target
 from dev.postgres import DATABASE, Postgres
 from dev.process import Program, free_port, wait_until
-from dev.stage import Stage
+from dev.sandbox_client import SandboxClient
+from dev.stage import Stage, wait_for_address
 
 HERE = Path(__file__).parent
 
@@ -70,6 +73,9 @@ AIRFLOW = {
     "AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG": "64",
 }
 
+#: The connection that is edited, in Airflow's database.
+EDITED_CONN_ID = "smartlive_edited"
+
 #: The pools that are made full, and their slots when they are not.
 _POOLS = {Target.FULL_POOL: "faults_full", Target.MARKED_RESUMED: "faults_marked"}
 SLOTS = 8
@@ -100,6 +106,7 @@ _START_RULES: dict[StartFault, dict[str, Any]] = {
     StartFault.RESET_BEFORE: {"nth": 1, "action": "reset", "when": "before"},
     StartFault.RESET_AFTER: {"nth": 1, "action": "reset", "when": "after"},
     StartFault.GARBLED: {"nth": 1, "action": "garble"},
+    StartFault.THROTTLED: {"nth": 1, "action": "status", "status": 429, "when": "before"},
 }
 
 _CALLBACK_RULES: dict[Callbacks, dict[str, Any]] = {
@@ -160,6 +167,7 @@ class FaultStack:
             self.injections = Injections(self._injections_folder)
             self.sandbox = self.stage.sandbox_client
             self.records = Records(self.sandbox, [self.airflow.callback_secret])
+            self._start_other_metastudio(exits)
             for name in _POOLS.values():
                 self.airflow.api.call("POST", "/pools", json={"name": name, "slots": SLOTS})
             for dag_id in DAG_IDS:
@@ -171,6 +179,48 @@ class FaultStack:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._exits.close()
+
+    def _start_other_metastudio(self, exits: ExitStack) -> None:
+        """Start a second MetaStudio, and make the connection that can be edited to lead there."""
+        stage = self.stage
+        other = stage.program("sandbox-2", "serve", *stage.account, "--link", "simulated", "--any-room")
+        exits.callback(other.stop)
+        other.start()
+        self._other_url = wait_for_address(other)
+        credentials = Credentials(stage.access_key, stage.secret_key)
+        client = SandboxClient(self._other_url, project_id=stage.project_id, credentials=credentials)
+        self.other_sandbox = exits.enter_context(client)
+        self._other_records = Records(self.other_sandbox, [self.airflow.callback_secret])
+        self.airflow.api.call("POST", "/connections", json=self._connection(stage.sandbox_url))
+
+    def _connection(self, url: str) -> dict[str, Any]:
+        stage = self.stage
+        return {
+            "connection_id": EDITED_CONN_ID,
+            "conn_type": "smartlive",
+            "host": url,
+            "login": stage.access_key,
+            "password": stage.secret_key,
+            "extra": json.dumps({"project_id": stage.project_id}),
+        }
+
+    @contextlib.contextmanager
+    def edited_connection(self) -> Iterator[None]:
+        """Let the connection lead to the other MetaStudio until the context ends."""
+        path = f"/connections/{EDITED_CONN_ID}"
+        try:
+            patiently(lambda: self.airflow.api.call("PATCH", path, json=self._connection(self._other_url)))
+            yield
+        finally:
+            url = self.stage.sandbox_url
+            patiently(lambda: self.airflow.api.call("PATCH", path, json=self._connection(url)))
+
+    def jobs(self, run: Run) -> list[Job]:
+        """Return the jobs of the rooms of a run, the oldest first, wherever they are."""
+        jobs = self.records.jobs(*run.rooms)
+        if run.case.target is Target.EDITED:
+            jobs += self._other_records.jobs(*run.rooms)
+        return sorted(jobs, key=lambda job: job.accepted_at)
 
     def set_up(self, run: Run) -> None:
         """Make the room of a run, and tell MetaStudio what goes wrong there."""
@@ -327,6 +377,7 @@ class FaultStack:
         for job in self.sandbox.jobs():
             if job["state"] in ("WAITING", "PROCESSING"):
                 self.sandbox.finish(job["job_id"])
+        self.other_sandbox.finish_all()
         program = self.airflow.scheduler
         for process in program.members():
             with contextlib.suppress(psutil.NoSuchProcess):

@@ -38,13 +38,15 @@ WAYS: dict[str, dict[str, Any]] = {
     "faults_timed": {"starter": TIMED},
     "faults_timed_on_worker": {"starter": {**TIMED, "deferrable": False}},
     "faults_neighbours": {"has_neighbour": True},
+    "faults_edited": {"connection": {"smartlive_conn_id": "smartlive_edited"}},
 }
 
 
 def livestream(dag_id: str, way: dict[str, Any]) -> DAG:
     """Build one DAG. Its retries outlast whatever a run is hit by."""
     patient: dict[str, Any] = {"retries": 8, "retry_delay": timedelta(seconds=1)}
-    usual: dict[str, Any] = {"output_conn_ids": ["smartlive_output"], **patient}
+    connection: dict[str, Any] = way.get("connection", {})
+    usual: dict[str, Any] = {"output_conn_ids": ["smartlive_output"], **patient, **connection}
     with DAG(
         dag_id=dag_id,
         schedule=None,
@@ -58,7 +60,11 @@ def livestream(dag_id: str, way: dict[str, Any]) -> DAG:
         if way.get("has_neighbour"):
             StartSmartLiveJobOperator(task_id="neighbour", room_id=OTHER_ROOM, **usual)
         SmartLiveStreamStateSensor(
-            task_id="off_air", starter_task_id="go_live", timeout=timedelta(minutes=5), **patient
+            task_id="off_air",
+            starter_task_id="go_live",
+            timeout=timedelta(minutes=5),
+            **patient,
+            **connection,
         )
     return dag
 
