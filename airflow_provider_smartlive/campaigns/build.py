@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import DAG, CronTriggerTimetable, EventsTimetable, MultipleCronTriggerTimetable, Param
+from airflow.sdk import DAG, CronTriggerTimetable, MultipleCronTriggerTimetable, Param
 
 from airflow_provider_smartlive.campaigns.livestream import Livestream, livestream
 from airflow_provider_smartlive.campaigns.model import Campaign, Notifier, Show
@@ -102,6 +102,8 @@ def _timetable(campaign: Campaign, times: list[ShowTimes]) -> Any:
         return CronTriggerTimetable(crons[0], timezone=campaign.timezone)
     if crons:
         return MultipleCronTriggerTimetable(*crons, timezone=campaign.timezone)
+    # The core's: what the Task SDK's own writes into the database, Airflow 3.3 cannot read back.
+    from airflow.timetables.events import EventsTimetable
     from pendulum import instance
 
     runs = sorted({run_at for of_show in times for run_at in of_show.run_times()})

@@ -119,8 +119,8 @@ class Preroll:
         if self.quota is not None and len(active) >= self.quota:
             yield Finding(
                 "quota",
-                f"{len(active)} jobs run at {profile.endpoint} that are not planned to be over by then, and quota is "
-                f"{self.quota}. Stop one (`airflow smartlive jobs list` shows them), or plan fewer at once.",
+                f"quota is {self.quota}, and {len(active)} of {profile.endpoint} will still run when the show starts. "
+                "Stop one (`airflow smartlive jobs list` shows them), or plan fewer at once.",
             )
         try:
             outputs = issue_route(_no_task(), profile, channels).route.terms.outputs

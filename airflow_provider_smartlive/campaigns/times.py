@@ -76,6 +76,10 @@ class ShowTimes:
         found = [*self._on_dates(), *self._by_cron(begin - 2 * _SHIFT, end + _SHIFT)]
         return sorted({airing for airing in found if begin <= airing.start < end})
 
+    def is_over(self, now: datetime) -> bool:
+        """Tell whether it never comes again: the last of its dates has begun."""
+        return bool(self.dates) and all(airing.start < now for airing in self._on_dates())
+
     def at_run(self, run_at: datetime) -> Airing | None:
         """
         Return the airing of a DAG run; None if the show is not due in it.
