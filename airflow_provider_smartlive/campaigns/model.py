@@ -287,7 +287,7 @@ class Show(Defaults):
         if isinstance(self.schedule, str):
             times, days = read_cron(self.schedule)
             if self.start is not None:
-                times = [(self.start.hour, self.start.minute)]
+                times = ((self.start.hour, self.start.minute),)
             crons = tuple(f"{minute} {hour} {days}" for hour, minute in times or ())
         return ShowTimes(
             zone,
@@ -330,11 +330,11 @@ class Show(Defaults):
         if times is None and self.start is None:
             yield ("start",), f"is missing. Write the time of day; schedule {schedule!r} names the days only."
         given = (self.start.hour, self.start.minute) if self.start is not None else None
-        if times is not None and given is not None and times != [given]:
+        if times is not None and given is not None and times != (given,):
             days = schedule.split(maxsplit=2)[2]
             text = f"is {self.start:%H:%M}, and schedule {schedule!r} says another time."
             yield ("start",), f"{text} Leave start out, or write the schedule as '* * {days}'."
-        for hour, minute in times or ([given] if given else []):
+        for hour, minute in times or ((given,) if given else ()):
             yield from self._equal_times(hour, minute)
 
     def _date_problems(self, dates: list[date], zone: ZoneInfo) -> Iterator[tuple[Place, str]]:

@@ -73,7 +73,7 @@ class PlannedAiring:
         hours, minutes = divmod(round((self.airing.stop - self.airing.start).total_seconds() / 60), 60)
         return {
             "start": f"{self.start:%a %Y-%m-%d %H:%M}",
-            "stop": f"{self.stop:%H:%M}{'' if self.stop.date() == self.start.date() else ' next day'}",
+            "stop": f"{self.stop:%H:%M}{'' if self.stop.date() == self.start.date() else ' +1'}",
             "length": f"{hours}:{minutes:02}",
             "campaign": self.campaign.campaign,
             "show": self.show.name,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -161,7 +161,8 @@ class ShowTimes:
         return min(limits)
 
 
-def read_cron(text: str) -> tuple[list[tuple[int, int]] | None, str]:
+@lru_cache(maxsize=1000)
+def read_cron(text: str) -> tuple[tuple[tuple[int, int], ...] | None, str]:
     """
     Read a cron expression of five fields.
 
@@ -188,7 +189,7 @@ def read_cron(text: str) -> tuple[list[tuple[int, int]] | None, str]:
         if fields[:2] == ["*", "*"]:
             return None, days
         raise ValueError("starts every minute or every hour: name the minutes and hours of the starts")
-    return sorted((int(hour), int(minute)) for hour in hours for minute in minutes), days
+    return tuple(sorted((int(hour), int(minute)) for hour in hours for minute in minutes)), days
 
 
 def aware(at: datetime, zone: tzinfo) -> datetime:

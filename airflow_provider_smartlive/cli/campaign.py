@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 _COLUMNS = ("start", "stop", "length", "campaign", "show", "room", "outputs", "zone")
 
+#: Columns that say nothing if all rows have the same.
+_IF_DIFFERENT = ("campaign", "zone")
+
 
 @command
 def lint(args: Namespace) -> None:
@@ -85,9 +88,16 @@ def plan(args: Namespace) -> None:
     elif args.format == "ical":
         say(icalendar(planned, now=now).removesuffix("\r\n"))
     elif planned:
-        say(table(_COLUMNS, [one.row() for one in planned]))
+        _print_plan([one.row() for one in planned])
     else:
         say("Nothing goes live then.")
+
+
+def _print_plan(rows: Sequence[dict[str, object]]) -> None:
+    same = [name for name in _IF_DIFFERENT if len({row[name] for row in rows}) == 1]
+    if same:
+        say(", ".join(f"{name} {rows[0][name]}" for name in same))
+    say(table([column for column in _COLUMNS if column not in same], rows))
 
 
 @command

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -99,8 +100,9 @@ def test_a_file_or_folder_that_is_not_there(run: Run, file: Path) -> None:
 def test_plan(run: Run, file: Path) -> None:
     done = run("campaign", "plan", "spring.yaml", "--days", "7")
     assert done.out.splitlines() == [
-        "START                 STOP   LENGTH  CAMPAIGN  SHOW  ROOM  OUTPUTS  ZONE",
-        "Mon 2026-11-30 19:00  22:00  3:00    spring    tea   a1    channel  Asia/Shanghai",
+        "campaign spring, zone Asia/Shanghai",
+        "START                 STOP   LENGTH  SHOW  ROOM  OUTPUTS",
+        "Mon 2026-11-30 19:00  22:00  3:00    tea   a1    channel",
     ]
     assert (
         run("campaign", "plan", "spring.yaml", "--from", "2026-12-01", "--days", "2").out
@@ -206,3 +208,41 @@ def test_check_without_a_connection(run: Run, file: Path, connections: Connectio
     done = run("campaign", "check", "spring.yaml")
     assert done.code == 1
     assert "Connection 'smartlive_default' is not defined" in done.out
+
+
+def test_a_plan_of_several_campaigns_names_them(run: Run, file: Path) -> None:
+    other = (
+        GOOD.replace("spring", "autumn").replace("a1", "b1").replace("channel", "b").replace("22:00", "01:00")
+    )
+    (file.parent / "autumn.yaml").write_text(other.replace("Asia/Shanghai", "Europe/Berlin"))
+    lines = run("campaign", "plan", ".", "--days", "7").out.splitlines()
+    assert [line.split() for line in lines] == [
+        ["START", "STOP", "LENGTH", "CAMPAIGN", "SHOW", "ROOM", "OUTPUTS", "ZONE"],
+        ["Mon", "2026-11-30", "19:00", "22:00", "3:00", "spring", "tea", "a1", "channel", "Asia/Shanghai"],
+        ["Mon", "2026-11-30", "19:00", "01:00", "+1", "6:00", "autumn", "tea", "b1", "b", "Europe/Berlin"],
+    ]
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "campaigns.md").read_text()
+DAGS = Path(__file__).parents[2] / "dags" / "campaigns"
+
+
+def blocks(begin: str) -> list[str]:
+    """Return the blocks of text on the page that begin so."""
+    return [block for block in re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL) if block.startswith(begin)]
+
+
+@pytest.mark.parametrize("block", blocks("$ airflow"), ids=lambda block: block.split()[5])
+def test_the_page_shows_what_a_plan_prints(run: Run, block: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    command, _, printed = block.partition("\n")
+    monkeypatch.chdir(DAGS)
+    assert run(*command.split()[3:]).out == printed
+
+
+def test_the_page_shows_what_lint_says(run: Run, file: Path) -> None:
+    (block,) = blocks("spring.yaml")
+    said = " ".join(block.split())
+    for show in ("{strat: 1, room: a", "{room: b, outputs: 'rtmp://x/y'", "{room: c, stop: 19:00"):
+        file.write_text(GOOD.split("  - ")[0] + f"  - {show}, schedule: 0 19 * * *}}\n")
+        (line, *_) = run("campaign", "lint", "spring.yaml").out.splitlines()
+        assert line.partition("]")[2].partition(": ")[2] in said, line
