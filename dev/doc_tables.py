@@ -19,6 +19,7 @@ from typing import Any
 
 from airflow.sdk import BaseOperator
 
+from airflow_provider_smartlive.campaigns.model import Campaign, Command, Defaults, FileModel, Show
 from airflow_provider_smartlive.operators import (
     SmartLiveCommandOperator,
     SmartLiveSweepOperator,
@@ -107,6 +108,18 @@ def _summary(module: Path) -> str:
     return _prose(docstring.split("\n\n")[0])
 
 
+def fields_table(model: type[FileModel]) -> str:
+    """Return the fields of a part of a campaign file, without those that it shares with its base."""
+    inherited = set(model.__base__.model_fields) if issubclass(model, Show) and model.__base__ else set()
+    rows = []
+    for name, field in model.model_fields.items():
+        if name in inherited:
+            continue
+        default = "needed" if field.is_required() else _default(field.get_default(call_default_factory=True))
+        rows.append((f"`{name}`", default, field.description or ""))
+    return _table(("field", "default", "meaning"), rows)
+
+
 def _default(value: Any) -> str:
     if value is inspect.Parameter.empty:
         return "needed"
@@ -139,10 +152,15 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "arguments of command": partial(arguments_table, SmartLiveCommandOperator),
     "arguments of stop": partial(arguments_table, StopSmartLiveJobOperator),
     "arguments of sweep": partial(arguments_table, SmartLiveSweepOperator),
+    "fields of a campaign": partial(fields_table, Campaign),
+    "fields of a show": partial(fields_table, Show),
+    "fields of defaults": partial(fields_table, Defaults),
+    "fields of a command": partial(fields_table, Command),
     "modules": modules_table,
     "modules of livestream": partial(
         inner_table, "Arrows only point down, within a livestream", "livestream"
     ),
+    "modules of campaigns": partial(inner_table, "Arrows only point down, within the campaigns", "campaigns"),
     "modules of client": partial(inner_table, "Arrows only point down, within the client", "client"),
 }
 

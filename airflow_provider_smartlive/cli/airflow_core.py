@@ -10,12 +10,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow.cli.utils import redirect_stdout_log_handlers_to_stderr
 from airflow.configuration import ensure_secrets_loaded
 from airflow.jobs.job import Job, JobState
 from airflow.models.connection import Connection
+from airflow.models.pool import Pool
 from airflow.models.xcom import XComModel
 from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.utils.session import create_session
@@ -142,6 +144,30 @@ def database_kind() -> str:
     with create_session(scoped=False) as session:
         session.execute(select(Job.id).limit(1))
         return session.get_bind().dialect.name
+
+
+@dataclass(frozen=True)
+class PoolFacts:
+    """
+    A pool of Airflow.
+
+    :param slots: its size; -1 without a limit.
+    :param counts_deferred: whether tasks that wait deferred take a slot.
+    """
+
+    slots: int
+    counts_deferred: bool
+
+
+def pool(name: str) -> PoolFacts | None:
+    """
+    Return a pool; None if there is none of this name.
+
+    :raises DatabaseError: if the metadata database cannot be read.
+    """
+    with create_session(scoped=False) as session:
+        found = session.scalar(select(Pool).where(Pool.pool == name))
+        return PoolFacts(found.slots, found.include_deferred) if found is not None else None
 
 
 def live_triggerers() -> list[str]:

@@ -7,6 +7,7 @@ Airflow asks for these at every call of ``airflow``, so nothing else is imported
 from __future__ import annotations
 
 from argparse import ArgumentTypeError
+from datetime import date
 
 from airflow.cli.cli_config import ActionCommand, Arg, CLICommand, GroupCommand, lazy_load_command
 
@@ -24,6 +25,19 @@ def _seconds(text: str) -> float:
     if not 1 <= seconds <= 3600:
         raise ArgumentTypeError(f"must be 1 to 3600 seconds, not {text!r}")
     return seconds
+
+
+def _days(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 366:
+        raise ArgumentTypeError(f"must be 1 to 366 days, not {text!r}")
+    return int(text)
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise ArgumentTypeError(f"must be a date such as 2026-12-24, not {text!r} ({error})") from None
 
 
 _CONN_ID = Arg(("--conn-id",), help="the connection to MetaStudio", default=DEFAULT_CONN_ID)
@@ -54,6 +68,15 @@ _DAG_ID = Arg(
 _RUN_ID = Arg(("run_id",), help="its run", nargs="?", default=TEST_TASK[1])
 _TASK_ID = Arg(("task_id",), help="the task", nargs="?", default=TEST_TASK[2])
 _MAP_INDEX = Arg(("--map-index",), help="its map index", type=int, default=-1)
+_FILES = Arg(("files",), metavar="FILE", help="campaign files, or folders with campaign files", nargs="+")
+_DAYS = Arg(("--days",), help="how many days ahead (default 14)", type=_days, default=14)
+_FROM = Arg(
+    ("--from",), metavar="DATE", dest="begin", help="from this day on (default: from now on)", type=_day
+)
+_FORMAT = Arg(("--format",), help="table, json or ical", choices=("table", "json", "ical"), default="table")
+_CONFLICTS = Arg(("--with-conflicts",), help="print the plan although it has conflicts", action="store_true")
+_SHOW = Arg(("--show",), help="only this show", metavar="NAME")
+_PATH = Arg(("--path",), help="print where the schema is installed", action="store_true")
 _DRY_RUN = Arg(("--dry-run",), help="only say what would be stopped", action="store_true")
 
 
@@ -92,6 +115,39 @@ def get_commands() -> list[CLICommand]:
             ),
         ),
     )
+    campaign = GroupCommand(
+        name="campaign",
+        help="Campaign files: what goes live when",
+        subcommands=(
+            _command(
+                "lint",
+                "campaign.lint",
+                "Say what is wrong with campaign files, and what gets in each other's way in the days ahead",
+                _FILES,
+                _DAYS,
+                _CHECK_JSON,
+            ),
+            _command(
+                "plan",
+                "campaign.plan",
+                "Print what goes live in the days ahead",
+                _FILES,
+                _DAYS,
+                _FROM,
+                _FORMAT,
+                _CONFLICTS,
+            ),
+            _command(
+                "check",
+                "campaign.check",
+                "Check now what each show needs: connection, room, outputs, callbacks, quota, pool",
+                _FILES,
+                _SHOW,
+                _CHECK_JSON,
+            ),
+            _command("schema", "campaign.print_schema", "Print the JSON Schema of campaign files", _PATH),
+        ),
+    )
     return [
         GroupCommand(
             name="smartlive",
@@ -110,6 +166,7 @@ def get_commands() -> list[CLICommand]:
                     "Print a new secret for [smartlive] callback_secrets",
                 ),
                 jobs,
+                campaign,
                 _command(
                     "sweep",
                     "commands.sweep",

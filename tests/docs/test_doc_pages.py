@@ -13,9 +13,12 @@ PAGES = sorted(DOCS.glob("*.md"))
 LINKING = [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
 
 #: Pages whose Python is either quoted or run here; the others have tests of their own beside what they describe.
-WITH_CODE = [DOCS / name for name in ("operators.md", "rtc.md", "architecture.md", "troubleshooting.md")]
+WITH_CODE = [
+    DOCS / name
+    for name in ("operators.md", "rtc.md", "architecture.md", "campaigns.md", "troubleshooting.md")
+]
 
-_FENCE = re.compile(r"(?:<!-- quote: (?P<file>\S+) -->\n)?```python\n(?P<code>.*?)```", re.DOTALL)
+_FENCE = re.compile(r"(?:<!-- quote: (?P<file>\S+) -->\n)?```(?:python|yaml)\n(?P<code>.*?)```", re.DOTALL)
 
 
 def name(page: Path) -> str:
@@ -85,7 +88,7 @@ def test_every_example_is_a_dag_file(folder: str) -> None:
     bag = DagBag(dag_folder=str(ROOT / folder), safe_mode=False)
     assert bag.import_errors == {}
     files = {Path(dag.fileloc).name for dag in bag.dags.values()}
-    assert files == {path.name for path in (ROOT / folder).glob("*.py")}
+    assert files == {path.name for path in (ROOT / folder).rglob("*.py")}
     assert all(dag.doc_md for dag in bag.dags.values())
 
 

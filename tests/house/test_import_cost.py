@@ -42,7 +42,12 @@ def newly_imported(module: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "module", ["airflow_provider_smartlive.operators", "airflow_provider_smartlive.sensors"]
+    "module",
+    [
+        "airflow_provider_smartlive.campaigns",
+        "airflow_provider_smartlive.operators",
+        "airflow_provider_smartlive.sensors",
+    ],
 )
 def test_a_dag_file_pays_for_nothing_heavy(module: str) -> None:
     assert newly_imported(module) & HEAVY == set()

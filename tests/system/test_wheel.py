@@ -97,8 +97,12 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     assert {name.split("/")[0] for name in names} == {"airflow_provider_smartlive", DIST_INFO}
     assert "airflow_provider_smartlive/py.typed" in names
     examples = {
-        f"airflow_provider_smartlive/example_dags/{path.name}" for path in (ROOT / "dags").glob("*.py")
+        f"airflow_provider_smartlive/example_dags/{path.relative_to(ROOT / 'dags')}"
+        for path in (ROOT / "dags").rglob("*.*")
+        if path.suffix in (".py", ".yaml")
     }
+    assert "airflow_provider_smartlive/example_dags/campaigns/evening.yaml" in examples
+    assert "airflow_provider_smartlive/campaigns/campaign-v1.schema.json" in names
     assert {name for name in names if "/example_dags/" in name} == examples
     assert "airflow_provider_smartlive/board/static/board.js" in names
     assert not [name for name in names if "tests" in name or "conftest" in name or "__pycache__" in name]

@@ -1,0 +1,111 @@
+"""Make a DAG of a campaign."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import DAG, CronTriggerTimetable, MultipleCronTriggerTimetable, Param, ParamsDict
+
+from airflow_provider_smartlive.campaigns.livestream import Livestream, livestream
+from airflow_provider_smartlive.campaigns.model import Campaign, Notifier, Show
+from airflow_provider_smartlive.campaigns.notify import Notified, Recipient
+from airflow_provider_smartlive.campaigns.tasks import SHOWS_PARAM
+from airflow_provider_smartlive.campaigns.times import ShowTimes
+
+#: What a campaign file ends with.
+SUFFIXES = (".yaml", ".yml")
+
+#: How many runs of a campaign may go on at once: shows overlap, and yesterday's must not keep today's from starting.
+MAX_ACTIVE_RUNS = 16
+
+#: Tasks of a show that may need a worker at the same time.
+TASKS_OF_A_SHOW = 4
+
+
+def load(dag_file: str) -> DAG:
+    """
+    Make the DAG of the campaign file beside a DAG file: ``evening.yaml`` beside ``evening.py``.
+
+    :param dag_file: the DAG file: ``__file__``.
+    :raises CampaignError: with everything that is wrong with the campaign file; Airflow shows it as an import error.
+    """
+    stub = Path(dag_file)
+    names = [stub.with_suffix(suffix) for suffix in SUFFIXES]
+    path = next((path for path in names if path.exists()), names[0])
+    # Airflow's import error names the folder already, and people know the file by its name.
+    dag = build(Campaign.read(path, path.name))
+    dag.fileloc = str(stub)
+    return dag
+
+
+def build(campaign: Campaign) -> DAG:
+    """
+    Make the DAG of a campaign: one task group per show.
+
+    A run by hand plays all shows at once, for as long as planned, or those in its param ``shows``.
+
+    :param campaign: the campaign.
+    """
+    times = [show.times(campaign.zone) for show in campaign.shows]
+    names = [show.name for show in campaign.shows]
+    shows = Param(
+        names,
+        type="array",
+        items={"type": "string", "enum": names},
+        description="The shows that a run by hand plays, at once.",
+    )
+    tags = {"smartlive", *campaign.tags, *(tag for show in campaign.shows for tag in show.tags)}
+    with DAG(
+        dag_id=campaign.campaign,
+        schedule=_timetable(campaign, times),
+        catchup=False,
+        max_active_runs=MAX_ACTIVE_RUNS,
+        max_active_tasks=max(MAX_ACTIVE_RUNS, TASKS_OF_A_SHOW * len(names)),
+        tags=sorted(tags),
+        doc_md=campaign.description or f"Campaign {campaign.campaign}.",
+    ) as dag:
+        for show, of_show in zip(campaign.shows, times, strict=True):
+            _livestream(campaign, show, of_show)
+    # Not before: each task would copy it, and that takes a fifth of the time of parsing.
+    dag.params = ParamsDict({SHOWS_PARAM: shows})
+    return dag
+
+
+def _livestream(campaign: Campaign, show: Show, times: ShowTimes) -> Livestream:
+    return livestream(
+        show.name,
+        room_id=show.room,
+        output_conn_ids=show.outputs,
+        smartlive_conn_id=show.connection,
+        interaction_conn_id=show.interaction,
+        times=times,
+        start_window=show.start_window,
+        connected_within=show.alert_if_not_connected_after,
+        if_not_connected=show.if_not_connected,
+        commands=[(command.after, command.request) for command in show.commands],
+        notify=[_notified(one) for one in show.notify],
+        quota=campaign.quota,
+        retries=show.retries,
+        pool=show.pool,
+        **show.presets,
+    )
+
+
+def _notified(notify: str | Notifier) -> Notified:
+    return notify if isinstance(notify, str) else Recipient(notify.notifier, notify.arguments)
+
+
+def _timetable(campaign: Campaign, times: list[ShowTimes]) -> Any:
+    """Return when the runs begin: for each show some minutes before its start, and one run for all that are due."""
+    crons = sorted({cron for of_show in times for cron in of_show.run_crons})
+    if len(crons) == 1:
+        return CronTriggerTimetable(crons[0], timezone=campaign.timezone)
+    if crons:
+        return MultipleCronTriggerTimetable(*crons, timezone=campaign.timezone)
+    # The core's: what the Task SDK's own writes into the database, Airflow 3.3 cannot read back.
+    from airflow.timetables.events import EventsTimetable
+    from pendulum import instance
+
+    runs = sorted({run_at for of_show in times for run_at in of_show.run_times()})
+    return EventsTimetable([instance(run_at) for run_at in runs], description=f"{len(runs)} dates")

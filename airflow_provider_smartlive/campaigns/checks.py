@@ -1,0 +1,178 @@
+"""What is checked before a show goes live: connection, room, outputs, callbacks, quota, and who else is in the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from airflow_provider_smartlive import settings
+from airflow_provider_smartlive.callbacks.route import Identity, Route, RouteError
+from airflow_provider_smartlive.client.diagnosis import explain
+from airflow_provider_smartlive.livestream import probe
+from airflow_provider_smartlive.livestream.channels import Channel
+from airflow_provider_smartlive.livestream.ownership import issue_route, route_of
+from airflow_provider_smartlive.livestream.rivals import rival_warnings
+from airflow_provider_smartlive.livestream.sighting import ACTIVE_STATES
+from airflow_provider_smartlive.metastudio.addresses import is_out_of_reach
+from airflow_provider_smartlive.metastudio.errors import MetaStudioError, NotFound
+from airflow_provider_smartlive.metastudio.rooms import RoomState
+from airflow_provider_smartlive.metastudio.text import safe_text
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+
+    from airflow_provider_smartlive.client.connection import ConnectionProfile
+    from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
+    from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
+
+#: The most jobs in the way that are named.
+MAX_RIVALS = 3
+
+#: Reads a connection: its id, and the argument that names it.
+FindConnection = Callable[[str, str], "Connection"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """
+    Something that is not as it has to be.
+
+    :param check: what was looked at.
+    :param text: what is wrong and how to mend it; never a secret.
+    :param blocks: whether the livestream must not begin. If not, it only has to be known.
+    """
+
+    check: str
+    text: str
+    blocks: bool = True
+
+
+@dataclass(frozen=True)
+class Preroll:
+    """
+    The check of one show before it goes live.
+
+    :param hook: of the connection to MetaStudio.
+    :param room_id: the room.
+    :param output_conn_ids: the connections of its RTMP outputs.
+    :param interaction_conn_id: the connection of its ``interaction_callback_url``.
+    :param quota: how many livestreams the account may run at once; None if that is not known.
+    :param start: when it is to go live: what is planned to be over by then is in nobody's way.
+    :param own: the task that will start it; None outside of a run.
+    :param find_connection: reads the connections of outputs.
+    """
+
+    hook: SmartLiveTaskHook
+    room_id: str
+    output_conn_ids: Sequence[str]
+    interaction_conn_id: str | None
+    quota: int | None
+    start: datetime
+    own: Identity | None
+    find_connection: FindConnection
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield what is wrong. Whoever cannot be asked is a finding, too."""
+        try:
+            profile = self.hook.profile()
+        except ValueError as error:
+            yield Finding("connection", str(error))
+            return
+        channels: list[Channel] = []
+        for conn_id in self.output_conn_ids:
+            try:
+                channels.append(Channel.from_connection(self.find_connection(conn_id, "outputs")))
+            except ValueError as error:
+                yield Finding("outputs", str(error))
+        if self.interaction_conn_id is not None:
+            try:
+                self.find_connection(self.interaction_conn_id, "interaction")
+            except ValueError as error:
+                yield Finding("interaction", str(error))
+        yield from self._room()
+        yield from self._callbacks(profile)
+        yield from self.in_the_way(profile, channels)
+
+    def in_the_way(
+        self, profile: ConnectionProfile, channels: Sequence[Channel] | None = None
+    ) -> Iterator[Finding]:
+        """
+        Yield the jobs that would be in its way at the start.
+
+        :param profile: the connection.
+        :param channels: its outputs; None to read them.
+        """
+        if channels is None:
+            channels = [
+                Channel.from_connection(self.find_connection(conn_id, "outputs"))
+                for conn_id in self.output_conn_ids
+            ]
+        secrets = settings.callback_secrets()
+        try:
+            active = [job for job in self.hook.list_jobs(state=ACTIVE_STATES) if self._stays(job, secrets)]
+        except (MetaStudioError, ValueError) as error:
+            yield Finding("other jobs", explain(error))
+            return
+        if self.quota is not None and len(active) >= self.quota:
+            yield Finding(
+                "quota",
+                f"quota is {self.quota}, and {len(active)} of {profile.endpoint} will still run when the show starts. "
+                "Stop one (`airflow smartlive jobs list` shows them), or plan fewer at once.",
+            )
+        try:
+            outputs = issue_route(_no_task(), profile, channels).route.terms.outputs
+        except RouteError:
+            outputs = ()  # said by the check of the callbacks
+        found = rival_warnings(active, job_id="", room_id=self.room_id, outputs=outputs, secrets=secrets)
+        for text in islice(found, MAX_RIVALS):
+            yield Finding("other jobs", text)
+
+    def _stays(self, job: SmartLiveJob, secrets: Sequence[str]) -> bool:
+        """Tell whether a job will be there at the start, and is not that of an earlier try of this very show."""
+        route = route_of(job, secrets)
+        if route is None:
+            return True
+        if route.identity == self.own:
+            return False
+        return route.terms.deadline is None or route.terms.deadline > self.start
+
+    def _room(self) -> Iterator[Finding]:
+        try:
+            room = self.hook.show_room(self.room_id)
+        except NotFound as error:
+            text = f"there is no room {self.room_id} over connection {self.hook.smartlive_conn_id!r}"
+            yield Finding(
+                "room", f"{text}: rooms do not cross regions and projects. MetaStudio says {error}."
+            )
+            return
+        except (MetaStudioError, ValueError) as error:
+            yield Finding("room", explain(error))
+            return
+        if room.room_state is not None and room.room_state != RoomState.ENABLE:
+            info = room.error_info
+            why = safe_text(": ".join(filter(None, (info.error_code, info.error_msg)))) if info else ""
+            text = f"room {self.room_id} is {room.room_state}{f' ({why})' if why else ''}"
+            yield Finding("room", f"{text}. Enable it in MetaStudio's console.")
+
+    def _callbacks(self, profile: ConnectionProfile) -> Iterator[Finding]:
+        """Yield why callbacks do not get through. Without them the end is learned by asking, so that blocks nothing."""
+        try:
+            issued = issue_route(_no_task(), profile)
+        except (RouteError, ValueError) as error:
+            yield Finding("callbacks", str(error))
+            return
+        if is_out_of_reach(issued.url, profile.endpoint):
+            text = "[smartlive] callback_base_url is an address that MetaStudio cannot reach. Set it to the public one."
+            yield Finding("callbacks", text, blocks=False)
+            return
+        found = probe.send(issued, has_task=False)
+        if not found.works:
+            yield Finding("callbacks", found.text, blocks=False)
+
+
+def _no_task() -> Route:
+    """Return a route that belongs to no task: an event that is sent there changes nothing."""
+    return Route(probe.NO_TASK, "", 0, settings.deployment())

@@ -1,0 +1,140 @@
+"""What a plan shows, and what it finds in conflict."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from airflow_provider_smartlive.campaigns.calendar import icalendar
+from airflow_provider_smartlive.campaigns.model import Campaign
+from airflow_provider_smartlive.campaigns.plan import (
+    PlannedAiring,
+    airings,
+    conflicts,
+    moved_by_clocks,
+    never,
+)
+from tests.campaigns.campaign_files import campaign, of_shows
+
+NOW = datetime(2026, 11, 30, tzinfo=UTC)
+FORTNIGHT = timedelta(days=14)
+
+
+def planned(
+    *campaigns: Campaign, begin: datetime = NOW, length: timedelta = FORTNIGHT
+) -> list[PlannedAiring]:
+    return airings(campaigns, begin, begin + length)
+
+
+def found(*campaigns: Campaign) -> list[tuple[int, str, str]]:
+    return [(one.line, one.field, one.text) for one in conflicts(planned(*campaigns))]
+
+
+EVENING = "show: evening, room: a1, outputs: channel, schedule: 0 19 * * mon, stop: 22:00"
+
+
+def test_shows_that_do_not_meet_are_no_conflict() -> None:
+    shows = f"{EVENING}\nshow: night, room: a1, outputs: channel, schedule: 0 22 * * mon, stop: 23:00"
+    assert found(of_shows(shows)) == []
+
+
+@pytest.mark.parametrize("room", ["a1", "A1", "a-1"])
+def test_two_shows_in_a_room_at_once(room: str) -> None:
+    ((line, field, text),) = found(
+        of_shows(f"{EVENING}\nshow: late, room: {room}, schedule: 30 21 * * mon, stop: 23:00")
+    )
+    assert (line, field) == (6, "shows[1].room")
+    assert "is in use when spring/late (2026-11-30 21:30 to 23:00) starts" in text
+    assert "by spring/evening (2026-11-30 19:00 to 22:00), spring.yaml:5" in text
+    assert "Choose another room, or another time." in text
+
+
+def test_two_shows_on_an_output_at_once() -> None:
+    ((line, field, text),) = found(
+        of_shows(f"{EVENING}\nroom: b, outputs: channel, schedule: 0 19 * * mon, stop: 22:00")
+    )
+    assert (line, field) == (6, "shows[1].outputs")
+    assert "'channel' is in use" in text
+
+
+def test_a_pair_is_named_once_and_by_its_first_time() -> None:
+    shows = "room: a, schedule: 0 19 * * *, stop: 22:00\nshow: b, room: a, schedule: 0 21 * * *, stop: 23:00"
+    ((_, _, text),) = found(of_shows(shows))
+    assert "2026-11-30" in text
+
+
+def test_a_show_may_meet_itself() -> None:
+    ((_, field, text),) = found(of_shows("room: a, schedule: '0 10,12 * * *', max_duration: 3h"))
+    assert field == "shows[0].room"
+    assert "by its own airing before" in text
+
+
+def test_shows_of_different_files_and_zones_meet() -> None:
+    here = of_shows("room: a, schedule: 0 19 * * *, stop: 22:00", "Asia/Shanghai")
+    there = campaign(
+        "version: 1\ncampaign: other\ntimezone: Europe/Berlin\nshows:\n"
+        "  - {room: a, schedule: 0 14 * * *, stop: 15:30}\n",
+        "other.yaml",
+    )
+    ((_, _, text),) = found(here, there)
+    assert "other/a (2026-11-30 14:00 to 15:30)" in text
+    assert "spring/a (2026-11-30 19:00 to 22:00), spring.yaml:5" in text
+
+
+def test_more_at_once_than_the_account_may_run() -> None:
+    shows = "\n".join(f"room: r{n}, schedule: 0 19 * * mon, stop: 22:00" for n in range(3))
+    text = "quota: 2\n" + "version: 1\ncampaign: spring\ntimezone: Asia/Shanghai\nshows:\n"
+    full = campaign(text + "\n".join(f"  - {{{show}}}" for show in shows.splitlines()))
+    ((line, field, said),) = found(full)
+    assert (line, field) == (8, "shows[2].connection")
+    assert "has a quota of 2, and spring/r2" in said
+    assert "would be number 3 at once" in said
+    # Another account has a quota of its own.
+    apart = "\n".join(f"  - {{{show}, connection: c{n}}}" for n, show in enumerate(shows.splitlines()))
+    assert found(campaign(text + apart)) == []
+
+
+def test_dates_that_are_all_over() -> None:
+    over = of_shows("room: a, schedule: [2026-11-11], start: 19:00, stop: 22:00")
+    ((problem),) = list(never([over], NOW))
+    assert problem.field == "shows[0].schedule"
+    assert "has no date after 2026-11-30: the show never comes again" in problem.text
+    assert list(never([of_shows("room: a, schedule: [2026-12-11], start: 19:00, stop: 22:00")], NOW)) == []
+    assert list(never([of_shows("room: a, schedule: 0 19 * * *, stop: 22:00")], NOW)) == []
+
+
+def test_a_start_that_the_clocks_move_is_said() -> None:
+    show = of_shows("room: a, schedule: 30 2 * * *, stop: 04:00", "Europe/Berlin")
+    begin = datetime(2026, 3, 25, tzinfo=UTC)
+    (problem,) = moved_by_clocks(planned(show, begin=begin))
+    assert problem.text.startswith("is 03:30 on 2026-03-29: clocks are put forward")
+    assert list(moved_by_clocks(planned(show, begin=begin - timedelta(days=30)))) == []
+
+
+def test_a_calendar() -> None:
+    show = of_shows("show: tea, room: a, outputs: channel, schedule: 0 22 * * mon, stop: 01:00")
+    text = icalendar(planned(show, length=timedelta(days=1)), now=NOW)
+    assert text.split("\r\n") == [
+        "BEGIN:VCALENDAR",
+        "VERSION:2.0",
+        "PRODID:-//airflow-provider-smartlive//campaign plan//EN",
+        "BEGIN:VEVENT",
+        "UID:spring-tea-20261130T140000Z@airflow-provider-smartlive",
+        "DTSTAMP:20261130T000000Z",
+        "DTSTART:20261130T140000Z",
+        "DTEND:20261130T170000Z",
+        "SUMMARY:spring: tea",
+        r"DESCRIPTION:room a\, output channel",
+        "END:VEVENT",
+        "END:VCALENDAR",
+        "",
+    ]
+
+
+def test_a_long_line_of_a_calendar_is_folded_between_characters() -> None:
+    room = "茶" * 40
+    show = of_shows(f"show: tea, room: {room}, schedule: 0 22 * * mon, stop: 01:00")
+    text = icalendar(planned(show, length=timedelta(days=1)), now=NOW)
+    assert max(len(line.encode()) for line in text.split("\r\n")) <= 75
+    assert room in text.replace("\r\n ", "")

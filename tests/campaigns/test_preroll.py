@@ -1,0 +1,284 @@
+"""The check before a show: when it is due, what it finds, and that it is made once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
+
+from airflow_provider_smartlive.callbacks.route import Identity
+from airflow_provider_smartlive.campaigns import tasks, waiting
+from airflow_provider_smartlive.campaigns.notify import Notification
+from airflow_provider_smartlive.campaigns.tasks import (
+    PrerollCheckFailedError,
+    PrerollCheckOperator,
+)
+from airflow_provider_smartlive.campaigns.times import ShowTimes
+from airflow_provider_smartlive.hooks import SmartLiveHook
+from airflow_provider_smartlive.livestream import probe
+from airflow_provider_smartlive.livestream.probe import Finding
+from airflow_provider_smartlive.sandbox.testing import LocalSandbox
+from tests.campaigns.told import MESSAGES, listen
+
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+TIMES = ShowTimes(
+    SHANGHAI,
+    crons=("0 19 * * mon",),
+    stop=datetime(2026, 1, 1, 22).time(),
+    lead=timedelta(minutes=10),
+)
+RUN_AT = datetime(2026, 11, 30, 18, 50, tzinfo=SHANGHAI).astimezone(UTC)
+START, STOP = RUN_AT + timedelta(minutes=10), RUN_AT + timedelta(hours=3, minutes=10)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = RUN_AT + timedelta(seconds=5)
+        self.slept = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        self.slept += seconds
+        self.now += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    for module in (tasks, waiting):
+        monkeypatch.setattr(module, "utcnow", lambda: clock.now)
+    monkeypatch.setattr(waiting.time, "sleep", clock.sleep)
+    return clock
+
+
+@pytest.fixture
+def callbacks(monkeypatch: pytest.MonkeyPatch) -> list[Finding]:
+    found = [Finding(True, "it works")]
+    monkeypatch.setattr(probe, "send", lambda issued, has_task: found[-1])
+    return found
+
+
+@pytest.fixture(autouse=True)
+def _told() -> Iterator[None]:
+    MESSAGES.clear()
+    yield
+    MESSAGES.clear()
+
+
+class Store(dict[str, Any]):
+    def set(self, key: str, value: Any) -> None:
+        self[key] = value
+
+
+def context(kind: str = "scheduled", run_at: datetime = RUN_AT, **params: Any) -> Any:
+    ti = SimpleNamespace(dag_id="spring", run_id="r", task_id="tea.check", map_index=-1)
+    return {
+        "ti": ti,
+        "dag_run": SimpleNamespace(run_type=kind, run_after=run_at),
+        "params": params,
+        "task_state_store": Store(),
+    }
+
+
+def check(**changes: Any) -> PrerollCheckOperator:
+    arguments: dict[str, Any] = {
+        "task_id": "check",
+        "room_id": "shoes",
+        "output_conn_ids": ["channel"],
+        "starter_task_id": "tea.go_live",
+        "show": "tea",
+        "times": TIMES,
+    }
+    return PrerollCheckOperator(**{**arguments, **changes})
+
+
+def execute(operator: PrerollCheckOperator, given: Any) -> dict[str, Any]:
+    """Run it past Airflow's guard against calls from outside of a task."""
+    found: dict[str, Any] = operator.execute.__wrapped__(operator, given)  # type: ignore[attr-defined]  # the guard's
+    return found
+
+
+# --- when it is due
+
+
+@pytest.mark.parametrize(
+    ("changes", "given", "text"),
+    [
+        ({}, context(run_at=RUN_AT + timedelta(hours=1)), "The show is not due in this run."),
+        ({}, context("backfill"), "This run is a backfill"),
+        ({}, context("manual", shows=["coffee"]), "This run plays coffee."),
+        ({"times": None}, context("backfill"), "This run is a backfill"),
+    ],
+)
+def test_a_show_that_is_not_due_is_skipped(
+    clock: Clock, changes: dict[str, Any], given: Any, text: str
+) -> None:
+    with pytest.raises(AirflowSkipException, match=text):
+        execute(check(**changes), given)
+
+
+@pytest.mark.parametrize(
+    ("late", "window", "text"),
+    [
+        (timedelta(hours=2), timedelta(hours=1), "was to start at .* ago; start_window is 1:00:00"),
+        (timedelta(hours=4), None, "The show was to be over at"),
+    ],
+)
+def test_it_is_too_late(clock: Clock, late: timedelta, window: timedelta | None, text: str) -> None:
+    clock.now = START + late
+    with pytest.raises(AirflowSkipException, match=text):
+        execute(check(start_window=window), context())
+
+
+@pytest.mark.usefixtures("channels", "callbacks")
+def test_it_checks_waits_for_the_start_and_looks_again(clock: Clock, smartlive_sandbox: LocalSandbox) -> None:
+    smartlive_sandbox.add_room("shoes", seconds=1000)
+    operator, given = check(), context()
+    with pytest.raises(TaskDeferred) as deferred:
+        execute(operator, given)
+    assert deferred.value.trigger.moment == START
+    assert given["task_state_store"] == {}
+    clock.now = START
+    result = operator.execute_complete(given, None, **deferred.value.kwargs)
+    assert result == {
+        "version": 1,
+        "planned_start": START.isoformat(),
+        "planned_end": STOP.isoformat(),
+    }
+    # What is cleared behind it later finds the same again, without another check.
+    clock.now = START + timedelta(hours=2)
+    smartlive_sandbox.add_fault(target="request", action="status", status=500)
+    assert execute(operator, given) == result
+
+
+@pytest.mark.usefixtures("channels", "callbacks")
+def test_a_run_by_hand_plays_at_once_and_as_long_as_planned(
+    clock: Clock, smartlive_sandbox: LocalSandbox
+) -> None:
+    smartlive_sandbox.add_room("shoes", seconds=1000)
+    clock.now = datetime(2026, 12, 2, 3, tzinfo=UTC)
+    result = execute(check(), context("manual", run_at=clock.now, shows=["tea"]))
+    assert result["planned_start"] == clock.now.isoformat()
+    assert result["planned_end"] == (clock.now + timedelta(hours=3)).isoformat()
+    assert clock.slept == 0
+
+
+@pytest.mark.usefixtures("channels", "callbacks")
+def test_a_start_that_is_near_is_waited_for_without_a_deferral(
+    clock: Clock, smartlive_sandbox: LocalSandbox
+) -> None:
+    smartlive_sandbox.add_room("shoes", seconds=1000)
+    clock.now = START - timedelta(seconds=10)
+    assert execute(check(), context())["planned_start"] == START.isoformat()
+    assert clock.slept == 10
+
+
+@pytest.mark.usefixtures("channels", "callbacks")
+def test_without_a_show_the_run_says_when(clock: Clock, smartlive_sandbox: LocalSandbox) -> None:
+    smartlive_sandbox.add_room("shoes", seconds=1000)
+    with pytest.raises(TaskDeferred) as deferred:
+        execute(check(times=None, check_before=timedelta(minutes=20)), context())
+    assert deferred.value.trigger.moment == RUN_AT + timedelta(minutes=20)
+    assert execute(check(times=None), context("manual"))["planned_end"] is None
+
+
+# --- what it finds
+
+
+def failing(operator: PrerollCheckOperator, given: Any = None) -> str:
+    with pytest.raises(PrerollCheckFailedError) as failed:
+        execute(operator, given or context())
+    return str(failed.value)
+
+
+@pytest.mark.usefixtures("channels", "callbacks")
+def test_what_stops_a_show(clock: Clock, smartlive_sandbox: LocalSandbox) -> None:
+    smartlive_sandbox.add_room("shoes", seconds=1000)
+    assert "connection: " in failing(check(smartlive_conn_id="none"))
+    assert "outputs: outputs: there is no connection 'none'" in failing(check(output_conn_ids=["none"]))
+    assert "interaction: interaction: there is no connection" in failing(check(interaction_conn_id="none"))
+    smartlive_sandbox.add_fault(target="show_room", action="status", status=500)
+    assert "room: " in failing(check())
+
+
+@pytest.mark.usefixtures("channels", "callbacks")
+def test_arguments_that_no_retry_can_mend(clock: Clock) -> None:
+    for changes in ({"room_id": "a/b"}, {"room_id": "None"}, {"output_conn_ids": "rtmp://x/y"}):
+        with pytest.raises(AirflowFailException, match="A retry would meet the same"):
+            execute(check(**changes), context())
+
+
+@pytest.mark.usefixtures("channels")
+def test_callbacks_that_do_not_get_through_are_told_and_stop_nothing(
+    clock: Clock, smartlive_sandbox: LocalSandbox, callbacks: list[Finding]
+) -> None:
+    smartlive_sandbox.add_room("shoes", seconds=1000)
+    callbacks.append(Finding(False, "404: no receiver there."))
+    notification = Notification([listen], subject="show tea")
+    with pytest.raises(TaskDeferred):
+        execute(check(notification=notification), context())
+    assert MESSAGES == ["spring, show tea: callbacks: 404: no receiver there. (run r)"]
+
+
+def started(sandbox: LocalSandbox, room: str) -> None:
+    SmartLiveHook().start_job(room, {"play_policy": {"play_mode": "NO_PRESET"}})
+
+
+@pytest.mark.usefixtures("channels", "callbacks")
+def test_another_job_in_the_room_stops_it_at_the_check_or_at_the_start(
+    clock: Clock, smartlive_sandbox: LocalSandbox
+) -> None:
+    smartlive_sandbox.add_room("shoes", seconds=1000)
+    operator, given = check(), context()
+    with pytest.raises(TaskDeferred) as deferred:
+        execute(operator, given)
+    started(smartlive_sandbox, "shoes")
+    clock.now = START
+    with pytest.raises(PrerollCheckFailedError, match="runs in this room as well"):
+        operator.execute_complete(given, None, **deferred.value.kwargs)
+    assert "runs in this room as well" in failing(check())
+
+
+@pytest.mark.usefixtures("channels", "callbacks")
+def test_the_quota_counts_what_still_runs_at_the_start(clock: Clock, smartlive_sandbox: LocalSandbox) -> None:
+    for room in ("shoes", "hats"):
+        smartlive_sandbox.add_room(room, seconds=1000)
+    started(smartlive_sandbox, "hats")
+    assert "quota is 1, and 1 of http" in failing(check(quota=1))
+    with pytest.raises(TaskDeferred):
+        execute(check(quota=2), context())
+
+
+@pytest.mark.parametrize(
+    ("deadline", "task_id", "stays"),
+    [
+        (START, "other.go_live", False),
+        (START + timedelta(minutes=1), "other.go_live", True),
+        (None, "other.go_live", True),
+        (None, "tea.go_live", False),
+    ],
+)
+def test_what_is_planned_to_be_over_is_in_nobodys_way(
+    deadline: datetime | None, task_id: str, stays: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow_provider_smartlive.campaigns import checks
+
+    route = SimpleNamespace(
+        identity=Identity("spring", "r", task_id), terms=SimpleNamespace(deadline=deadline)
+    )
+    monkeypatch.setattr(checks, "route_of", lambda job, secrets: route)
+    preroll = checks.Preroll(
+        hook=None,  # type: ignore[arg-type]  # nobody is asked
+        room_id="shoes",
+        output_conn_ids=(),
+        interaction_conn_id=None,
+        quota=None,
+        start=START,
+        own=Identity("spring", "r", "tea.go_live"),
+        find_connection=None,  # type: ignore[arg-type]  # nothing is read
+    )
+    assert preroll._stays(None, ()) is stays  # type: ignore[arg-type]  # its route is said above
