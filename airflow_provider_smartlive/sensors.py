@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn, cast
@@ -19,7 +18,7 @@ from airflow.sdk.timezone import utcnow
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.lifecycle import Progress, WakeSource, progress
 from airflow_provider_smartlive.livestream import arguments
-from airflow_provider_smartlive.livestream.named_job import NamedJob
+from airflow_provider_smartlive.livestream.job_operator import JobOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -34,7 +33,7 @@ STREAM_STATES = ("CONNECTING", "CONNECTED", "DISCONNECTED", "RECONNECTING", "END
 STORE_KEY = "smartlive_sensor"
 
 
-class SmartLiveStreamStateSensor(NamedJob, BaseSensorOperator):
+class SmartLiveStreamStateSensor(JobOperator, BaseSensorOperator):
     """
     Wait until the stream of a livestream has reached a state.
 
@@ -58,14 +57,10 @@ class SmartLiveStreamStateSensor(NamedJob, BaseSensorOperator):
     the few minutes that it is valid, report an END that did not happen. The operator that owns the job always
     asks MetaStudio before it believes an END; this sensor does so with ``confirm=True``.
 
-    :param job_id: the job. Templated.
+    :class:`~airflow_provider_smartlive.livestream.job_operator.JobOperator` has the arguments that name the job.
+
     :param room_id: its room; saves a search of MetaStudio's listing if only ``job_id`` is given. Templated.
-    :param starter_task_id: the task that starts the job. Templated.
-    :param starter_dag_id: its DAG; default: this one. Templated.
-    :param starter_run_id: its run; default: this one. Templated.
-    :param starter_map_index: its map index; default: that of this task.
     :param target_state: CONNECTING, CONNECTED, DISCONNECTED, RECONNECTING or END.
-    :param smartlive_conn_id: connection to MetaStudio. Templated.
     :param deferrable: whether to wait in the triggerer; if not, ``mode`` decides.
     :param needs_worker: whether the task ends on a worker although it has no outlets or callbacks.
     :param confirm: whether MetaStudio has to confirm an END.
@@ -76,20 +71,10 @@ class SmartLiveStreamStateSensor(NamedJob, BaseSensorOperator):
         where Airflow's default of 7 days counts.
     """
 
-    template_fields: Sequence[str] = NamedJob.job_template_fields
-    ui_color = "#ffe3e0"
-
     def __init__(
         self,
         *,
-        job_id: str | None = None,
-        room_id: str | None = None,
-        starter_task_id: str | None = None,
-        starter_dag_id: str | None = None,
-        starter_run_id: str | None = None,
-        starter_map_index: int | None = None,
         target_state: str = "END",
-        smartlive_conn_id: str = "smartlive_default",
         deferrable: bool = True,
         needs_worker: bool = False,
         confirm: bool = False,
@@ -106,14 +91,7 @@ class SmartLiveStreamStateSensor(NamedJob, BaseSensorOperator):
             )
         if confirm and target_state != "END":
             raise ValueError("confirm is for target_state END: MetaStudio itself can confirm no other state.")
-        self.job_id = job_id
-        self.room_id = room_id
-        self.starter_task_id = starter_task_id
-        self.starter_dag_id = starter_dag_id
-        self.starter_run_id = starter_run_id
-        self.starter_map_index = starter_map_index
         self.target_state = target_state
-        self.smartlive_conn_id = smartlive_conn_id
         self.deferrable = deferrable
         self.needs_worker = needs_worker
         self.confirm = confirm

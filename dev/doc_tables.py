@@ -64,12 +64,23 @@ def _accepted(option: Mapping[str, Any]) -> str:
 
 
 def arguments_table(operator: type[BaseOperator]) -> str:
-    """Return the arguments of an operator's constructor; those without a text of their own join the one before."""
-    texts = dict(_PARAM.findall(inspect.getdoc(operator) or ""))
+    """
+    Return the arguments of an operator, and after its own those of its bases in the package.
+
+    Those without a text of their own join the one before; a text about one of a base counts instead of that base's.
+    """
+    texts: dict[str, str] = {}
+    parameters: dict[str, inspect.Parameter] = {}
+    for made_of in operator.__mro__:
+        if made_of.__module__.startswith(PACKAGE.name):
+            texts = dict(_PARAM.findall(inspect.getdoc(made_of) or "")) | texts
+            parameters |= {
+                name: parameter
+                for name, parameter in inspect.signature(made_of).parameters.items()
+                if name not in ("kwargs", *parameters)
+            }
     rows: list[tuple[list[str], str, str]] = []
-    for name, parameter in inspect.signature(operator.__init__).parameters.items():
-        if name in ("self", "kwargs"):
-            continue
+    for name, parameter in parameters.items():
         shown = f"`{name}`{' (t)' if name in operator.template_fields else ''}"
         if name in texts:
             rows.append(

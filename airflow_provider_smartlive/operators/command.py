@@ -9,14 +9,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import uuid4
 
-from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from airflow.sdk.timezone import utcnow
 
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.lifecycle import WakeSource
 from airflow_provider_smartlive.livestream import arguments
-from airflow_provider_smartlive.livestream.named_job import NamedJob
+from airflow_provider_smartlive.livestream.job_operator import JobOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -43,13 +42,15 @@ _UNCLEAR = "Whether the command took effect is not known, so it is not sent agai
 POLL_INTERVAL = 2.0
 
 
-class SmartLiveCommandOperator(NamedJob, BaseOperator):
+class SmartLiveCommandOperator(JobOperator):
     """
     Send a command to a running livestream, and wait until inserted speech was spoken, if asked to.
 
     A command that changes something is sent once, as nobody should hear the same speech twice. A retry goes on
     with what an earlier try has sent; where it cannot be known whether the command took effect, or whether the
     speech was spoken, the task fails without a retry.
+
+    :class:`~airflow_provider_smartlive.livestream.job_operator.JobOperator` has the arguments that name the job.
 
     :param command: INSERT_PLAY_SCRIPT, INSERT_PLAY_AUDIO, REWRITE_PLAY_SCRIPT, REWRITE_INTERACTION_RULES,
         GET_CURRENT_PLAYING_SCRIPTS, GET_LIVE_JOB_CONFIG_INFO, CLEAN_UP_INSERT_COMMAND, RESET_EXIT_CONFIG,
@@ -60,18 +61,10 @@ class SmartLiveCommandOperator(NamedJob, BaseOperator):
         starter must subscribe to that event, as it does by default.
     :param reply_timeout: how long to wait for that, as a timedelta or in seconds.
     :param deferrable: whether to wait in the triggerer instead of on a worker.
-    :param job_id: the job. Templated.
-    :param room_id: its room; may be left out if ``starter_task_id`` is given. Templated.
-    :param starter_task_id: the task that started the job. Templated.
-    :param starter_dag_id: its DAG; default: this one. Templated.
-    :param starter_run_id: its run; default: this one. Templated.
-    :param starter_map_index: its map index; default: that of this task.
-    :param smartlive_conn_id: connection to MetaStudio. Templated.
     """
 
-    template_fields: Sequence[str] = (*NamedJob.job_template_fields, "command", "command_params")
+    template_fields: Sequence[str] = (*JobOperator.template_fields, "command", "command_params")
     template_fields_renderers = {"command_params": "json"}
-    ui_color = "#ffe3e0"
 
     def __init__(
         self,
@@ -81,13 +74,6 @@ class SmartLiveCommandOperator(NamedJob, BaseOperator):
         wait_for_reply: bool = False,
         reply_timeout: timedelta | float = timedelta(minutes=10),
         deferrable: bool = True,
-        job_id: str | None = None,
-        room_id: str | None = None,
-        starter_task_id: str | None = None,
-        starter_dag_id: str | None = None,
-        starter_run_id: str | None = None,
-        starter_map_index: int | None = None,
-        smartlive_conn_id: str = "smartlive_default",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -96,13 +82,6 @@ class SmartLiveCommandOperator(NamedJob, BaseOperator):
         self.wait_for_reply = wait_for_reply
         self.reply_timeout = arguments.duration("reply_timeout", reply_timeout) or timedelta(minutes=10)
         self.deferrable = deferrable
-        self.job_id = job_id
-        self.room_id = room_id
-        self.starter_task_id = starter_task_id
-        self.starter_dag_id = starter_dag_id
-        self.starter_run_id = starter_run_id
-        self.starter_map_index = starter_map_index
-        self.smartlive_conn_id = smartlive_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
         """

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
-
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.livestream import arguments
-from airflow_provider_smartlive.livestream.named_job import NamedJob
+from airflow_provider_smartlive.livestream.job_operator import JobOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -18,7 +15,7 @@ if TYPE_CHECKING:
     from airflow_provider_smartlive.livestream.starter import Starter, StarterStatus
 
 
-class StopSmartLiveJobOperator(NamedJob, BaseOperator):
+class StopSmartLiveJobOperator(JobOperator):
     """
     Stop a livestream, and wait until MetaStudio confirms that it is over. One that is over already is a
     success.
@@ -29,40 +26,19 @@ class StopSmartLiveJobOperator(NamedJob, BaseOperator):
 
     It is no success to have stopped nothing, unless nothing was started: a task, run or job that is not there fails it.
 
-    :param job_id: the job. Templated.
-    :param room_id: its room; may be left out if ``starter_task_id`` is given. Templated.
-    :param starter_task_id: the task that started the job. Templated.
-    :param starter_dag_id: its DAG; default: this one. Templated.
-    :param starter_run_id: its run; default: this one. Templated.
+    :class:`~airflow_provider_smartlive.livestream.job_operator.JobOperator` has the arguments that name the job.
+
     :param starter_map_index: its map index; default: that of this task, and all of them if this task has none.
-    :param smartlive_conn_id: connection to MetaStudio. Templated.
     :param stop_grace: seconds that the job gets to end, or a timedelta; default ``[smartlive] stop_grace``.
     """
-
-    template_fields: Sequence[str] = NamedJob.job_template_fields
-    ui_color = "#ffe3e0"
 
     def __init__(
         self,
         *,
-        job_id: str | None = None,
-        room_id: str | None = None,
-        starter_task_id: str | None = None,
-        starter_dag_id: str | None = None,
-        starter_run_id: str | None = None,
-        starter_map_index: int | None = None,
-        smartlive_conn_id: str = "smartlive_default",
         stop_grace: timedelta | float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.job_id = job_id
-        self.room_id = room_id
-        self.starter_task_id = starter_task_id
-        self.starter_dag_id = starter_dag_id
-        self.starter_run_id = starter_run_id
-        self.starter_map_index = starter_map_index
-        self.smartlive_conn_id = smartlive_conn_id
         self.stop_grace = arguments.seconds("stop_grace", stop_grace, minimum=0)
 
     def execute(self, context: Context) -> list[str]:

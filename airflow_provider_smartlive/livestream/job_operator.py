@@ -1,9 +1,14 @@
-"""How a task names somebody else's job: by its id, or by the task that starts it."""
+"""The base of operators that work with somebody else's job, named by its id or by the task that starts it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from airflow_provider_smartlive.provider_info import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -12,14 +17,20 @@ if TYPE_CHECKING:
     from airflow_provider_smartlive.livestream.starter import Starter
 
 
-class NamedJob:
+class JobOperator(BaseOperator):
     """
-    Mixin of operators that work with a job they did not start.
+    An operator that works with a job that it did not start.
 
-    Their own constructors set these attributes: Airflow reads the arguments of an operator from there.
+    :param job_id: the job. Templated.
+    :param room_id: its room; may be left out if ``starter_task_id`` is given. Templated.
+    :param starter_task_id: the task that started the job. Templated.
+    :param starter_dag_id: its DAG; default: this one. Templated.
+    :param starter_run_id: its run; default: this one. Templated.
+    :param starter_map_index: its map index; default: that of this task.
+    :param smartlive_conn_id: connection to MetaStudio. Templated.
     """
 
-    job_template_fields: ClassVar[tuple[str, ...]] = (
+    template_fields: Sequence[str] = (
         "job_id",
         "room_id",
         "starter_task_id",
@@ -28,13 +39,28 @@ class NamedJob:
         "smartlive_conn_id",
     )
 
-    job_id: str | None
-    room_id: str | None
-    starter_task_id: str | None
-    starter_dag_id: str | None
-    starter_run_id: str | None
-    starter_map_index: int | None
-    smartlive_conn_id: str
+    ui_color = "#ffe3e0"
+
+    def __init__(
+        self,
+        *,
+        job_id: str | None = None,
+        room_id: str | None = None,
+        starter_task_id: str | None = None,
+        starter_dag_id: str | None = None,
+        starter_run_id: str | None = None,
+        starter_map_index: int | None = None,
+        smartlive_conn_id: str = DEFAULT_CONN_ID,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.job_id = job_id
+        self.room_id = room_id
+        self.starter_task_id = starter_task_id
+        self.starter_dag_id = starter_dag_id
+        self.starter_run_id = starter_run_id
+        self.starter_map_index = starter_map_index
+        self.smartlive_conn_id = smartlive_conn_id
 
     @cached_property
     def hook(self) -> SmartLiveTaskHook:
