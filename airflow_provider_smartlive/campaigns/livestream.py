@@ -15,6 +15,7 @@ from airflow_provider_smartlive.campaigns.tasks import (
     TimedCommandOperator,
 )
 from airflow_provider_smartlive.operators import StartSmartLiveJobOperator, StopSmartLiveJobOperator
+from airflow_provider_smartlive.provider_info import DEFAULT_CONN_ID
 from airflow_provider_smartlive.retries import SmartLiveRetryPolicy
 from airflow_provider_smartlive.sensors import SmartLiveStreamStateSensor
 
@@ -90,7 +91,7 @@ def livestream(
     *,
     room_id: str,
     output_conn_ids: Sequence[str] | str = (),
-    smartlive_conn_id: str = "smartlive_default",
+    smartlive_conn_id: str = DEFAULT_CONN_ID,
     stop_at: datetime | str | None = None,
     max_duration: timedelta | None = None,
     times: ShowTimes | None = None,

@@ -36,6 +36,7 @@ from airflow_provider_smartlive.campaigns.problems import (
 )
 from airflow_provider_smartlive.campaigns.times import ShowTimes, exists, read_cron
 from airflow_provider_smartlive.metastudio.ids import normalise_id
+from airflow_provider_smartlive.provider_info import DEFAULT_CONN_ID
 
 #: The version of the file format that this release reads.
 VERSION = 1
@@ -211,7 +212,7 @@ class Defaults(FileModel):
         description="The time of day at which it is stopped; on the next day unless it is after the start.",
     )
     max_duration: Duration | None = Field(None, description="How long it lasts at most.")
-    connection: ConnId = Field("smartlive_default", description="The Airflow connection to MetaStudio.")
+    connection: ConnId = Field(DEFAULT_CONN_ID, description="The Airflow connection to MetaStudio.")
     outputs: Annotated[list[ConnId], BeforeValidator(_list), Field(max_length=1)] = Field(
         default_factory=list,
         description="The Airflow connection that holds the RTMP output. Without it the room's own setting counts.",

@@ -13,6 +13,7 @@ from airflow.sdk.timezone import utcnow
 from airflow_provider_smartlive.campaigns.times import Airing, ShowTimes
 from airflow_provider_smartlive.campaigns.waiting import wait_until
 from airflow_provider_smartlive.operators import SmartLiveCommandOperator, StopSmartLiveJobOperator
+from airflow_provider_smartlive.provider_info import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection, Context
@@ -67,7 +68,7 @@ class PrerollCheckOperator(BaseOperator):
         room_id: str,
         output_conn_ids: Sequence[str] | str | None = (),
         interaction_conn_id: str | None = None,
-        smartlive_conn_id: str = "smartlive_default",
+        smartlive_conn_id: str = DEFAULT_CONN_ID,
         starter_task_id: str,
         show: str | None = None,
         times: ShowTimes | None = None,
