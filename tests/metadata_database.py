@@ -120,6 +120,33 @@ class Database:
         )
         return dag_id, run_id
 
+    def fail_try(self, identity: Identity, *, begins: bool = False) -> None:
+        """
+        Let a try fail, and the next one wait, as Airflow does.
+
+        :param begins: whether the next try begins, too, and so has no XComs.
+        """
+        from airflow.models.taskinstance import TaskInstance
+        from airflow.models.xcom import XComModel
+        from airflow.sdk.timezone import utcnow
+
+        with self.sessions() as session:
+            task = session.scalars(select(TaskInstance).where(*self._is(identity))).one()
+            task.state, task.trigger_id, task.end_date = "up_for_retry", None, utcnow()
+            task.clear_next_method_args()
+            task.prepare_db_for_next_try(session)
+            session.flush()
+            if begins:
+                XComModel.clear(**vars(identity), session=session)
+
+    def clear(self, identity: Identity) -> None:
+        """Clear a task as a user does."""
+        from airflow.models.taskinstance import TaskInstance, clear_task_instances
+
+        with self.sessions() as session:
+            task = session.scalars(select(TaskInstance).where(*self._is(identity))).one()
+            clear_task_instances([task], session)
+
     def forget(self) -> None:
         """Delete all task instances, and their XComs with them."""
         from airflow.models.taskinstance import TaskInstance
@@ -136,7 +163,11 @@ class Database:
             XComModel.set(key, value, serialize=False, session=session, **vars(identity))
 
     def xcom(self, identity: Identity, key: str) -> Any:
-        """Return an XCom's raw value, or None."""
+        """
+        Return an XCom's raw value, or None.
+
+        Airflow 3.4 keeps those of every try: that of the latest try which has it is returned.
+        """
         from airflow.models.xcom import XComModel
 
         with self.sessions() as session:
@@ -144,7 +175,10 @@ class Database:
                 *(getattr(XComModel, name) == value for name, value in vars(identity).items()),
                 XComModel.key == key,
             )
-            return session.scalar(statement)
+            everything = statement.order_by(XComModel.timestamp.desc()).execution_options(
+                include_all_attempts=True
+            )
+            return session.scalars(everything).first()
 
     def row(self, identity: Identity) -> Any:
         """Return the task instance."""

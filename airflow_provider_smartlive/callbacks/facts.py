@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 
 _OVER = frozenset({"success", "failed", "upstream_failed", "skipped", "removed"})
 
@@ -43,7 +42,7 @@ def waits_for_a_worker(state: str | None) -> bool:
 
 
 def was_cleared_while_waiting(
-    state: str | None, announced: object, *, try_number: int, clear_number: int, end_date: datetime | None
+    state: str | None, announced: object, *, try_number: int, clear_number: int, last_try_ended: bool
 ) -> bool:
     """
     Tell whether a task that waits for a worker was cleared while it waited for the end of its job.
@@ -55,9 +54,9 @@ def was_cleared_while_waiting(
     :param announced: the XCom ``smartlive_job`` of the task; whatever else stands there says nothing.
     :param try_number: the task instance's.
     :param clear_number: how often tasks of its run were cleared.
-    :param end_date: when its last try ended; None if that was cleared before it did.
+    :param last_try_ended: whether its last try ended; it did not if it was cleared before.
     """
-    if not waits_for_a_worker(state) or end_date is not None or not isinstance(announced, dict):
+    if not waits_for_a_worker(state) or last_try_ended or not isinstance(announced, dict):
         return False
     said_try, said_clear = announced.get("try_number"), announced.get("clear_number")
     if not isinstance(said_try, int) or not isinstance(said_clear, int):

@@ -136,6 +136,15 @@ def new_generation(now: datetime, *, after: str | None = None) -> str:
     return f"{milliseconds:0{_TIME_DIGITS}x}{randomness.token_hex(4)}"
 
 
+def began(generation: str) -> datetime:
+    """Return when a life began, by the clock of the worker that named it; long ago if its name does not say."""
+    try:
+        milliseconds = int(generation[:_TIME_DIGITS], 16)
+    except ValueError:
+        milliseconds = 0
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
 @dataclass(frozen=True)
 class IssuedRoute:
     """

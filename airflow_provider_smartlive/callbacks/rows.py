@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -35,6 +35,9 @@ LOCK_TIMEOUT = 50
 
 #: The same for SQLite, where it is the one writer of the database that is waited for, and each wait is tried again.
 BUSY_TIMEOUT = 1000
+
+#: By how much the clock of an API server may be behind that of a worker.
+CLOCKS_DIFFER = timedelta(hours=1)
 
 #: PostgreSQL's code for a lock timeout.
 _LOCK_NOT_AVAILABLE = "55P03"
@@ -64,7 +67,7 @@ class SeenTask(LockedTask):
     """The columns of a task instance and its DAG run, read without a lock."""
 
     try_number: int
-    end_date: datetime | None
+    last_try_ended: bool
     run_state: str
     clear_number: int
 
@@ -155,17 +158,30 @@ def trigger_of(session: Session, task: LockedTask) -> tuple[datetime, str] | Non
     return (row[0], row[1]) if row else None
 
 
-def refreshes(session: Session, job_id: str) -> Refreshes:
-    """Return the commands that exchange the outputs of a job."""
-    found = Refreshes([], [])
-    for *identity, value in session.execute(shape().with_key, {"the_key": refresh_key(job_id)}):
+def refreshes(session: Session, job_id: str, since: datetime) -> Refreshes:
+    """
+    Return the commands that exchange the outputs of a job.
+
+    :param since: When the life of the task began that started the job. No command is older.
+    """
+    values = {"the_key": refresh_key(job_id), "the_oldest": _first_id(since - CLOCKS_DIFFER)}
+    is_refused: dict[str, bool] = {}
+    for *identity, value in session.execute(shape().with_key, values):
         try:
             refresh = OutputRefresh.load(value)
         except ValueError:
             continue  # somebody else's
         mark = hashlib.sha256(json.dumps([*identity, refresh.sending]).encode()).hexdigest()[:12]
-        (found.refused if refresh.refused else found.sent).append(mark)
-    return found
+        is_refused[mark] = refresh.refused  # what the latest try says
+    return Refreshes(
+        sent=[mark for mark, refused in is_refused.items() if not refused],
+        refused=[mark for mark, refused in is_refused.items() if refused],
+    )
+
+
+def _first_id(moment: datetime) -> UUID:
+    """Return the lowest UUID of version 7 that is made at a moment: it begins with the milliseconds, in 48 bits."""
+    return UUID(int=max(0, int(moment.timestamp() * 1000)) << 80)
 
 
 def waiters(session: Session, keys: Sequence[str]) -> Iterator[tuple[Any, ...]]:
@@ -251,7 +267,7 @@ def _looking() -> Executable:
     of_run = (run.c.state.label("run_state"), run.c.clear_number)
     same_run = and_(run.c.dag_id == task.c.dag_id, run.c.run_id == task.c.run_id)
     return (
-        select(*locked, run.c.id.label("dag_run_id"), task.c.try_number, task.c.end_date, *of_run)
+        select(*locked, run.c.id.label("dag_run_id"), task.c.try_number, shape().last_try_ended, *of_run)
         .join_from(task, run, same_run)
         .where(shape().is_task())
     )

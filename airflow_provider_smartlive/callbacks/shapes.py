@@ -6,7 +6,7 @@ one is live (``working_set``), XComs that belong to an attempt, and those of bef
 
 Values are bound by these names: ``the_dag_id``, ``the_run_id``, ``the_task_id`` and ``the_map_index`` for a task
 instance as people name it, ``the_task`` and ``the_run`` for the ids of its row and of its DAG run, ``the_key`` or
-``the_keys``, ``the_value`` and ``the_time`` for XComs.
+``the_keys``, ``the_value`` and ``the_time`` for XComs, ``the_oldest`` for the lowest id that one may have.
 """
 
 from __future__ import annotations
@@ -65,6 +65,11 @@ class Shape(ABC):
 
     @property
     @abstractmethod
+    def last_try_ended(self) -> ColumnElement[bool]:
+        """Whether the last try of a task that waits to run ended; it did not if it was cleared while it waited."""
+
+    @property
+    @abstractmethod
     def xcoms(self) -> Select[Any]:
         """A query for ``key`` and ``value`` of the callback table and the job's id of ``the_task``."""
 
@@ -93,8 +98,12 @@ class Shape(ABC):
 
     @property
     @abstractmethod
-    def with_key(self) -> Select[Any]:
-        """A query for DAG, run, task, map index and value of all XComs under ``the_key``."""
+    def with_key(self) -> Executable:
+        """
+        A query for DAG, run, task, map index and value of the XComs under ``the_key``, oldest first.
+
+        Those with an id below ``the_oldest`` may be left out, where an XCom has an id that grows with time.
+        """
 
 
 class OneXComTable(Shape):
@@ -104,6 +113,7 @@ class OneXComTable(Shape):
 
     def __init__(self) -> None:
         self._xcom = table(airflow_xcom.XComModel)
+        self._history = table(_model("taskinstancehistory", "TaskInstanceHistory"))
 
     @property
     def map_index(self) -> Any:
@@ -111,6 +121,16 @@ class OneXComTable(Shape):
 
     def is_task(self) -> ColumnElement[bool]:
         return and_(_is_named(), self.map_index == bindparam("the_map_index"))
+
+    @property
+    def last_try_ended(self) -> ColumnElement[bool]:
+        # Airflow gives an end to every try that it puts away. One that was cleared while it was deferred has a trigger.
+        task, before = table(TaskInstance), self._history
+        return ~exists().where(
+            *(before.c[name] == task.c[name] for name in (*_NAMES, "map_index")),
+            before.c.try_number == task.c.try_number - 1,
+            before.c.trigger_id.is_not(None),
+        )
 
     @cached_property
     def xcoms(self) -> Select[Any]:
@@ -153,7 +173,9 @@ class OneXComTable(Shape):
     def with_key(self) -> Select[Any]:
         xcom = self._xcom
         names = [xcom.c[name] for name in (*_NAMES, "map_index")]
-        return select(*names, xcom.c.value).where(xcom.c.key == bindparam("the_key"))
+        return (
+            select(*names, xcom.c.value).where(xcom.c.key == bindparam("the_key")).order_by(xcom.c.timestamp)
+        )
 
 
 class XComsOfAttempts(Shape):
@@ -165,7 +187,8 @@ class XComsOfAttempts(Shape):
         self._owner: Table = table(_model("taskinstance", "LegacyTaskDataOwner"))
         self._region: Table = table(_model("dynamic_region", "DynamicRegion"))
         self._top: Any = _model("dynamic_region", "SENTINEL_REGION_ID")
-        self._both: Any = airflow_xcom.XComModel.__table__  # a query over old and new ones
+        # A query over old and new ones; of live attempts, unless a statement has the option include_all_attempts.
+        self._both: Any = airflow_xcom.XComModel.__table__
 
     @property
     def map_index(self) -> Any:
@@ -188,6 +211,16 @@ class XComsOfAttempts(Shape):
         )
         return or_(task.c.region_id == self._top, own)
 
+    @property
+    def last_try_ended(self) -> ColumnElement[bool]:
+        # Airflow gives an end to every attempt that it archives. One that ended by itself has nothing to go on with.
+        task, before = table(TaskInstance), table(TaskInstance).alias()
+        return ~exists().where(
+            *(before.c[name] == task.c[name] for name in (*_NAMES, "region_id", "region_index")),
+            before.c.try_number == task.c.try_number - 1,
+            before.c.next_method.is_not(None),
+        )
+
     @cached_property
     def xcoms(self) -> Select[Any]:
         return self._of_attempt(bindparam("the_task"))
@@ -207,12 +240,18 @@ class XComsOfAttempts(Shape):
 
     def _of_attempt(self, task_id: Any) -> Select[Any]:
         xcom = self._both
-        return select(xcom.c.key, xcom.c.value).where(
+        wanted = select(xcom.c.key, xcom.c.value).where(
             xcom.c.task_instance_id == task_id, xcom.c.key.in_(_OWN_KEYS)
         )
+        return wanted.execution_options(include_all_attempts=True)
 
     def upsert(self, insert: Callable[[Table], Any]) -> Any:
-        # As XComModel.set_for_attempt does, which takes one at a time, and builds its statement anew for each.
+        """
+        Return the statement that writes an XCom, replacing an older one.
+
+        As ``XComModel.set_for_attempt`` does. That takes one XCom at a time, flushes the session and builds its
+        statement anew for each, and a thousand waiters are ended by one END, in one transaction.
+        """
         statement = insert(self._new).values(
             task_instance_id=bindparam("the_task"),
             key=bindparam("the_key"),
@@ -253,10 +292,26 @@ class XComsOfAttempts(Shape):
         )
 
     @cached_property
-    def with_key(self) -> Select[Any]:
-        xcom = self._both
-        names = [xcom.c[name] for name in (*_NAMES, "map_index")]
-        return select(*names, xcom.c.value).where(xcom.c.key == bindparam("the_key"))
+    def with_key(self) -> Executable:
+        # New XComs have no index by key, and the others have. Their ids are made by ``uuid7``: the index on them finds
+        # what was written lately. Whatever attempt wrote one: a later one has not begun yet, or says it again.
+        new, old, task = self._new, self._old, table(TaskInstance)
+        names = (*_NAMES, "map_index")
+        of_new = (
+            select(
+                *(task.c[name] for name in _NAMES),
+                self.map_index.label("map_index"),
+                new.c.value,
+                new.c.timestamp,
+            )
+            .join_from(new, task, task.c.id == new.c.task_instance_id)
+            .where(new.c.key == bindparam("the_key"), new.c.id >= bindparam("the_oldest"))
+        )
+        of_old = select(*(old.c[name] for name in names), old.c.value, old.c.timestamp).where(
+            old.c.key == bindparam("the_key")
+        )
+        found = union_all(of_new, of_old).subquery()
+        return select(*(found.c[name] for name in (*names, "value"))).order_by(found.c.timestamp)
 
 
 @cache
@@ -300,7 +355,7 @@ def table(model: type[Any]) -> Table:
 
 
 def _model(module: str, name: str) -> Any:
-    """Return what only Airflow 3.4 has."""
+    """Return a model that not every version of Airflow has."""
     return getattr(import_module(f"airflow.models.{module}"), name)
 
 

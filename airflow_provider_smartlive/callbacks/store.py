@@ -34,7 +34,7 @@ from airflow_provider_smartlive.callbacks.facts import (
     was_cleared_while_waiting,
 )
 from airflow_provider_smartlive.callbacks.fold import Outcome, OutcomeKind, fold, unrecognised
-from airflow_provider_smartlive.callbacks.route import Identity, OpenedRoute, Route
+from airflow_provider_smartlive.callbacks.route import Identity, OpenedRoute, Route, began
 from airflow_provider_smartlive.callbacks.shapes import check_dialect
 from airflow_provider_smartlive.callbacks.table import CallbackTable, JobCallbacks
 from airflow_provider_smartlive.callbacks.waiter import (
@@ -153,7 +153,9 @@ class Store:
             session: Session, table: CallbackTable, current_job: str | None
         ) -> tuple[CallbackTable, Outcome]:
             # Few events need it, and those that do may need both of its parts.
-            refreshes = cache(lambda: rows.refreshes(session, event.job_id or ""))
+            refreshes = cache(
+                lambda: rows.refreshes(session, event.job_id or "", began(opened.route.generation))
+            )
             return fold(
                 table,
                 event,
@@ -310,7 +312,7 @@ def find_task(identity: Identity) -> TaskFacts | None:
             xcoms.get(JOB_KEY),
             try_number=task.try_number,
             clear_number=task.clear_number,
-            end_date=task.end_date,
+            last_try_ended=task.last_try_ended,
         ),
         timeout_at=timeout_while_waiting(task.state, xcoms.get(JOB_KEY), try_number=task.try_number),
     )

@@ -125,6 +125,11 @@ class OwnTask:
         return zone
 
     @property
+    def is_in_loop(self) -> bool:
+        """Whether it is one iteration of a loop, which Airflow 3.4 has."""
+        return self._context.get("loop") is not None
+
+    @property
     def is_backfill(self) -> bool:
         """Whether the run makes up for the past."""
         return str(getattr(self._run.run_type, "value", self._run.run_type)) == "backfill"

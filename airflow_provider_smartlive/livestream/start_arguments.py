@@ -47,8 +47,13 @@ class StartArguments:
 
         :param operator: a :class:`~airflow_provider_smartlive.operators.StartSmartLiveJobOperator`.
         :param task: its task instance.
-        :raises ValueError: naming the argument or the setting that cannot be used.
+        :raises ValueError: naming the argument or the setting that cannot be used, or if the task is in a loop.
         """
+        if task.is_in_loop:
+            raise ValueError(
+                "A livestream cannot be started in a loop: its callbacks and its sensors could not tell one iteration "
+                "from another. Take the task out of the loop, or map it (expand)."
+            )
         settings.check()  # also those that only the trigger needs: it must not be the first to find one broken
         outputs = tuple(arguments.conn_ids("output_conn_ids", operator.output_conn_ids))
         fields = request.merge(

@@ -223,7 +223,7 @@ class Starter:
             self._pull(JOB_KEY),
             try_number=task.try_number,
             clear_number=run.clear_number or 0,
-            end_date=task.end_date,
+            last_try_ended=task.end_date is not None,
         )
 
     def timeout_while_waiting(self, state: str | None) -> datetime | None:

@@ -11,7 +11,7 @@ from callback_events import JOB, OTHER_JOB, OUTPUT, body, reply, stream
 
 from airflow_provider_smartlive.callbacks import rows
 from airflow_provider_smartlive.callbacks.fold import OutcomeKind
-from airflow_provider_smartlive.callbacks.route import Identity, OpenedRoute, Route
+from airflow_provider_smartlive.callbacks.route import Identity, OpenedRoute, Route, new_generation
 from airflow_provider_smartlive.callbacks.shapes import UnsupportedDatabase
 from airflow_provider_smartlive.callbacks.store import (
     CONCURRENCY,
@@ -486,6 +486,37 @@ def test_an_exchange_stays_when_another_one_is_refused(database, owner):
     new = "rtmp://new.example.com/live"
     _record(database, owner, stream("CONNECTED", output=new))
     assert _record(database, owner, stream("END", output=new)).owner_resumed
+
+
+def test_an_exchange_by_a_try_that_failed_since_counts(database, owner):
+    """Its command may have been sent; the next try will find out."""
+    command = database.task("refresh", state="running")
+    _record(database, owner, stream("CONNECTED"))
+    announce_refresh(command, JOB, "sent once")
+    database.fail_try(command)
+
+    assert not _record(database, owner, stream("END")).owner_resumed
+
+
+def test_an_exchange_that_the_next_try_finds_refused_changes_nothing(database, owner):
+    command = database.task("refresh", state="running")
+    _record(database, owner, stream("CONNECTED"))
+    announce_refresh(command, JOB, "sent once")
+    database.fail_try(command, begins=True)
+    withdraw_refresh(command, JOB, "sent once")
+
+    assert _record(database, owner, stream("END")).owner_resumed
+
+
+def test_an_exchange_during_a_life_is_found_although_older_ones_are_left_out(database, owner):
+    """Airflow 3.4 has no index for the keys of its XComs: those that are older than the life are not looked at."""
+    began = datetime.now(UTC)
+    life = (new_generation(began), 0)
+    command = database.task("refresh", state="running")
+    _record(database, owner, stream("CONNECTED"), generation=life)
+    announce_refresh(command, JOB, "sent once")
+
+    assert not _record(database, owner, stream("END"), generation=life).owner_resumed
 
 
 @pytest.fixture(autouse=True)

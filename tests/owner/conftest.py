@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 from airflow.sdk._shared.secrets_masker import reset_secrets_masker
@@ -72,19 +71,6 @@ def deferred(show: Show) -> Show:
     """For what only happens while a task is deferred."""
     show.deferrable = True
     return show
-
-
-@pytest.fixture(autouse=True)
-def _no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ask Airflow where the loop runs: by a clock that only moves when nobody works, a thread would be late."""
-
-    def sync_to_async(ask: Callable[..., Any]) -> Callable[..., Any]:
-        async def asked(*arguments: Any) -> Any:
-            return ask(*arguments)
-
-        return asked
-
-    monkeypatch.setattr("asgiref.sync.sync_to_async", sync_to_async)
 
 
 @pytest.fixture(autouse=True)

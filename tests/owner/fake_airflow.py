@@ -172,9 +172,14 @@ def a_context(
     run_type: str = "scheduled",
     clear_number: int = 0,
     zone: tzinfo = UTC,
+    loop: Any = None,
     **ti: Any,
 ) -> dict[str, Any]:
-    """Return the part of a task's context that the provider reads."""
+    """
+    Return the part of a task's context that the provider reads.
+
+    :param loop: what Airflow 3.4 gives a task that is one iteration of a loop.
+    """
     instance = FakeTaskInstance(supervisor, **ti)
     scope = TaskScope(instance.dag_id, instance.run_id, instance.task_id, -1)
     return {
@@ -182,4 +187,4 @@ def a_context(
         "task_state_store": TaskStateStoreAccessor(UUID(int=1), scope),
         "dag_run": SimpleNamespace(run_after=run_after, run_type=run_type, clear_number=clear_number),
         "dag": SimpleNamespace(timezone=zone, timetable=None),
-    }
+    } | ({"loop": loop} if loop is not None else {})

@@ -89,3 +89,10 @@ def test_a_setting_that_cannot_be_read_is_refused_by_name(
 def test_seconds_timedeltas_and_rendered_texts_are_taken_alike(show: Show, arguments: dict[str, Any]) -> None:
     show.at(600, show.ends())
     assert show.go_live(**({"reconcile_interval": 30} | arguments))["state"] == "SUCCEED"
+
+
+def test_a_livestream_in_a_loop_is_refused(show: Show) -> None:
+    """Airflow 3.4 names all iterations alike: callbacks would be refused, and the sweep would stop the job."""
+    with pytest.raises(AirflowFailException, match=r"cannot be started in a loop.* out of the loop"):
+        show.go_live(ti={"loop": object(), "max_tries": 3})
+    assert show.metastudio.asked == {}

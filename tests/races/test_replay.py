@@ -15,7 +15,6 @@ from airflow_stage import LIVE, Stage
 from callback_events import JOB, OTHER_JOB, stream_body
 from fake_airflow import TASK
 from fake_metastudio import ROOM
-from sqlalchemy import delete
 
 from airflow_provider_smartlive.callbacks.route import Identity
 from airflow_provider_smartlive.callbacks.waiter import (
@@ -77,14 +76,11 @@ async def test_it_ends_no_later_life(door: Any, database: Database, owner: Ident
 async def test_it_does_not_end_the_job_of_the_next_try(
     door: Any, database: Database, owner: Identity
 ) -> None:
-    from airflow.models.xcom import XComModel
-
     issued = door.issued(owner)
     captured = door.signature(issued)
     assert (await door.post(issued, END, captured)).status_code == 200
-    with database.sessions() as session:  # the next try begins, and starts a job of its own
-        session.execute(delete(XComModel).where(XComModel.dag_id == owner.dag_id))
-    database.push(owner, JOB_ID_KEY, OTHER_JOB)
+    database.fail_try(owner, begins=True)
+    database.push(owner, JOB_ID_KEY, OTHER_JOB)  # the next try starts a job of its own
     database.change(owner, state="deferred", try_number=2)
 
     assert (await door.post(issued, END, captured)).status_code == 200

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from inspect import signature
 from types import SimpleNamespace
 from typing import Any
 
@@ -57,10 +58,9 @@ def test_a_task_with_its_callback_table(database: Any) -> None:
 def test_a_task_that_was_cleared_while_it_waited(database: Any, clear_number: int, was_cleared: bool) -> None:
     """Its ``max_tries`` may be what it was: ``retries`` was lowered."""
     said = {"job_id": JOB_ID, "try_number": 1, "clear_number": clear_number}
-    task = database.task(state="scheduled", xcoms={JOB_KEY: said})
-    with database.sessions() as session:
-        session.execute(update(TaskInstance).where(TaskInstance.run_id == task.run_id).values(try_number=2))
-        session.execute(update(DagRun).where(DagRun.run_id == task.run_id).values(clear_number=1))
+    task = database.task(xcoms={JOB_KEY: said})
+    database.clear(task)
+    database.change(task, state="scheduled", try_number=2)
     found = store.find_task(task)
     assert found is not None
     assert found.was_cleared is was_cleared
@@ -78,6 +78,24 @@ def test_a_task_with_an_execution_timeout(database: Any, state: str, try_number:
     found = store.find_task(task)
     assert found is not None
     assert found.timeout_at == (at if is_known else None)
+
+
+def test_a_retry_was_not_cleared_although_another_task_of_its_run_was(database: Any) -> None:
+    task = database.task(xcoms={JOB_KEY: {"job_id": JOB_ID, "try_number": 1, "clear_number": 0}})
+    database.clear(database.task("other", like=task, state="failed"))
+    database.fail_try(task)
+    database.change(task, state="queued", try_number=2)
+    found = store.find_task(task)
+    assert found is not None
+    assert not found.was_cleared
+
+
+def test_a_task_that_waits_for_its_retry_has_the_job_of_the_try_before(database: Any) -> None:
+    table = CallbackTable(generation="2").dump()
+    task = database.task(xcoms={JOB_ID_KEY: JOB_ID, XCOM_TABLE_KEY: table})
+    database.fail_try(task)
+    expected = TaskFacts("up_for_retry", run_goes_on=True, max_tries=0, job_id=JOB_ID, generation="2")
+    assert store.find_task(task) == expected
 
 
 def test_a_task_that_is_gone(database: Any) -> None:
@@ -105,6 +123,10 @@ def test_airflow_tells_a_worker_the_try_of_another_task(
             update(TaskInstance).where(TaskInstance.run_id == task.run_id).values(try_number=try_number)
         )
 
+    # What the route asks for in Airflow 3.4, for tasks in loops.
+    wanted = signature(get_previous_task_instance).parameters
+    more = {name: None for name in ("dag_bag", "token") if name in wanted}
+
     def send(message: Any) -> Any:
         match message:
             case comms.GetDagRun():
@@ -114,7 +136,7 @@ def test_airflow_tells_a_worker_the_try_of_another_task(
             case comms.GetPreviousTI():
                 asked = message.model_dump(exclude={"type"})
                 with database.sessions() as session:
-                    found = get_previous_task_instance(**asked, session=session)
+                    found = get_previous_task_instance(**asked, **more, session=session)
                 return comms.PreviousTIResult(task_instance=found and found.model_dump())
         raise NotImplementedError(message)
 

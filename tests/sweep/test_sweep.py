@@ -246,26 +246,26 @@ SAID = {"try_number": 1, "clear_number": 0}
 
 
 @pytest.mark.parametrize(
-    ("state", "said", "try_number", "clear_number", "end_date", "was_cleared"),
+    ("state", "said", "try_number", "clear_number", "last_try_ended", "was_cleared"),
     [
-        ("scheduled", SAID, 2, 1, None, True),
-        ("queued", SAID, 2, 1, None, True),
+        ("scheduled", SAID, 2, 1, False, True),
+        ("queued", SAID, 2, 1, False, True),
         # Resumed in the same try, and another task of the run was cleared.
-        ("queued", SAID, 1, 1, None, False),
+        ("queued", SAID, 1, 1, False, False),
         # Reset by a new scheduler.
-        ("scheduled", SAID, 2, 0, None, False),
+        ("scheduled", SAID, 2, 0, False, False),
         # Ended: it waits for a retry, which takes up the job, or was cleared after it had seen to its job.
-        ("scheduled", SAID, 2, 1, NOW, False),
+        ("scheduled", SAID, 2, 1, True, False),
         # Its new try sees to the job of the last one.
-        ("running", SAID, 2, 1, None, False),
-        ("deferred", SAID, 2, 1, None, False),
+        ("running", SAID, 2, 1, False, False),
+        ("deferred", SAID, 2, 1, False, False),
         # It may not be scheduled for long; its trigger has stopped its job.
-        (None, SAID, 1, 1, None, False),
+        (None, SAID, 1, 1, False, False),
         # Not known.
-        ("scheduled", None, 2, 1, None, False),
-        ("scheduled", {"job_id": JOB_ID}, 2, 1, None, False),
-        ("scheduled", {"try_number": "1", "clear_number": None}, 2, 1, None, False),
-        ("scheduled", "s3://xcoms/1", 2, 1, None, False),
+        ("scheduled", None, 2, 1, False, False),
+        ("scheduled", {"job_id": JOB_ID}, 2, 1, False, False),
+        ("scheduled", {"try_number": "1", "clear_number": None}, 2, 1, False, False),
+        ("scheduled", "s3://xcoms/1", 2, 1, False, False),
     ],
 )
 def test_what_tells_a_clear_from_a_resume_and_a_retry(
@@ -273,11 +273,11 @@ def test_what_tells_a_clear_from_a_resume_and_a_retry(
     said: object,
     try_number: int,
     clear_number: int,
-    end_date: datetime | None,
+    last_try_ended: bool,
     was_cleared: bool,
 ) -> None:
     found = was_cleared_while_waiting(
-        state, said, try_number=try_number, clear_number=clear_number, end_date=end_date
+        state, said, try_number=try_number, clear_number=clear_number, last_try_ended=last_try_ended
     )
     assert found is was_cleared
 
