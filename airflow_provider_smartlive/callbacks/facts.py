@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 _OVER = frozenset({"success", "failed", "upstream_failed", "skipped", "removed"})
 
