@@ -86,11 +86,10 @@ class Watch(Stage):
         return self.metastudio.jobs[-1]
 
 
-@pytest.fixture
-def idle(
+def a_watch(
     clock: Clock, metastudio: FakeMetaStudio, supervisor: FakeSupervisor, monkeypatch: pytest.MonkeyPatch
 ) -> Watch:
-    """The sensor's task, before its starter has a job; deferred."""
+    """Return the sensor's task, before its starter has a job; deferred."""
     watch = Watch(clock, metastudio, supervisor, task_id=WAIT)
     watch.mode = ALL_MODES["deferred"]
     watch.becomes("queued")()
@@ -100,6 +99,14 @@ def idle(
     sleeping = SimpleNamespace(sleep=clock.sleep, monotonic=lambda: clock.seconds)
     monkeypatch.setattr(f"{sensor}.time", sleeping)
     return watch
+
+
+@pytest.fixture
+def idle(
+    clock: Clock, metastudio: FakeMetaStudio, supervisor: FakeSupervisor, monkeypatch: pytest.MonkeyPatch
+) -> Watch:
+    """The sensor's task, before its starter has a job; deferred."""
+    return a_watch(clock, metastudio, supervisor, monkeypatch)
 
 
 @pytest.fixture(params=list(ALL_MODES))
