@@ -17,7 +17,7 @@ class WakeSource(StrEnum):
 
     #: END of every output that is known was called back.
     CALLBACK = "callback"
-    #: The same, found in the table by the trigger's first read.
+    #: The same, found in the table by a trigger: by its first read, as a rule.
     FIRST_READ = "first-read"
     #: Nothing was called back; the slow poll behind the callbacks asked.
     RECONCILIATION = "reconciliation"
@@ -291,9 +291,9 @@ class Progress(StrEnum):
     MISSED = "missed"
 
 
-def progress(target_state: str, sight: Sight, *, seen: bool, streamed: bool) -> Progress:
+def progress(target_state: str, sight: Sight, *, streamed: bool) -> Progress:
     """
-    Judge the wait for a state of the stream.
+    Judge the wait for a state of the stream by what MetaStudio says, if nothing was called back.
 
     MetaStudio's own answers know jobs, not links: of the states of a link they tell that it was up
     (CONNECTING and CONNECTED lie behind it) and that it must be over. Any other state is only ever seen by
@@ -301,11 +301,8 @@ def progress(target_state: str, sight: Sight, *, seen: bool, streamed: bool) -> 
 
     :param target_state: CONNECTING, CONNECTED, DISCONNECTED, RECONNECTING or END.
     :param sight: what MetaStudio says about the job.
-    :param seen: whether callbacks have shown the state.
     :param streamed: whether MetaStudio says that video was pushed (``stream_duration`` above 0).
     """
-    if seen:
-        return Progress.REACHED
     over = sight.is_over
     if target_state == "END":
         if over and sight is not Sight.NOT_FOUND and (streamed or sight is Sight.SUCCEED):
@@ -313,3 +310,22 @@ def progress(target_state: str, sight: Sight, *, seen: bool, streamed: bool) -> 
     elif target_state in ("CONNECTING", "CONNECTED") and streamed:
         return Progress.REACHED
     return Progress.MISSED if over else Progress.WAITING
+
+
+def judge_end(sight: Sight, *, grace_over: bool, still_streams: bool) -> bool | None:
+    """
+    Tell whether an END is true that was called back to a task which owns no job; None if it is not known yet.
+
+    As :func:`decide` does for the owner: MetaStudio gets its time to finish the job, and a job that goes on longer
+    counts as ended if its stream does not go on. Where nobody can be asked because the connection was edited, what was
+    called back counts after the same time.
+
+    :param sight: what MetaStudio says about the job.
+    :param grace_over: whether ``end_grace`` has passed since MetaStudio first said that the job goes on.
+    :param still_streams: whether the stream has gone on since then by MetaStudio's own figures (:func:`went_on`).
+    """
+    if sight.is_over:
+        return True
+    if sight not in (Sight.ACTIVE, Sight.OTHER_PROJECT) or not grace_over:
+        return None
+    return sight is Sight.OTHER_PROJECT or not still_streams

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
@@ -16,13 +17,17 @@ from airflow.sdk.exceptions import (
 from airflow.sdk.timezone import utcnow
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.lifecycle import Progress, WakeSource, progress
+from airflow_provider_smartlive.lifecycle import Progress, Sight, WakeSource, progress
 from airflow_provider_smartlive.livestream import arguments
+from airflow_provider_smartlive.livestream.airflow_api import ask
+from airflow_provider_smartlive.livestream.end_check import EndCheck
 from airflow_provider_smartlive.livestream.job_operator import JobOperator
+from airflow_provider_smartlive.metastudio.ids import same_id
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_provider_smartlive.callbacks.waiter import Wake
     from airflow_provider_smartlive.livestream.sighting import Sighting
     from airflow_provider_smartlive.livestream.starter import Starter, StarterStatus
 
@@ -45,17 +50,19 @@ class SmartLiveStreamStateSensor(JobOperator, BaseSensorOperator):
     job is over without the state and the task goes on, its next job is waited for. If the task is over, this one
     is, too: it is skipped if that task was skipped, and fails otherwise.
 
-    Deferred (the default), the callback itself ends the task, without a worker, in well under a second. Such
-    an end skips the task's log, its listeners and asset events: a task with outlets or callbacks, or
-    ``needs_worker=True``, is resumed on a worker instead.
+    Deferred (the default), the callback itself ends the task, without a worker, in well under a second, unless an END
+    has to be confirmed, which a worker begins. An end without a worker skips the task's log, its listeners and asset
+    events: a task with outlets or callbacks, or ``needs_worker=True``, is resumed on a worker instead.
 
     What MetaStudio can tell without callbacks: that the stream was up (CONNECTING, CONNECTED), and that it
     must be over (END). DISCONNECTED and RECONNECTING are seen by callback only, so every state but END needs
     a ``timeout``.
 
-    A callback's signature does not cover its body. Whoever captured a callback URL and signature could, for
-    the few minutes that it is valid, report an END that did not happen. The operator that owns the job always
-    asks MetaStudio before it believes an END; this sensor does so with ``confirm=True``.
+    An END that was called back may be that of a link which somebody exchanges in MetaStudio's console, and a callback's
+    signature does not cover its body. So the sensor asks MetaStudio before it believes an END, as the operator does
+    that owns the job: END is true when the job is over, or has gone on for ``[smartlive] end_grace`` without a stream.
+    As long as MetaStudio does not answer, the sensor waits, and fails when ``[smartlive] failure_budget`` is over.
+    With ``confirm=False`` the callback alone ends the task.
 
     :class:`~airflow_provider_smartlive.livestream.job_operator.JobOperator` has the arguments that name the job.
 
@@ -63,7 +70,7 @@ class SmartLiveStreamStateSensor(JobOperator, BaseSensorOperator):
     :param target_state: CONNECTING, CONNECTED, DISCONNECTED, RECONNECTING or END.
     :param deferrable: whether to wait in the triggerer; if not, ``mode`` decides.
     :param needs_worker: whether the task ends on a worker although it has no outlets or callbacks.
-    :param confirm: whether MetaStudio has to confirm an END.
+    :param confirm: whether MetaStudio has to confirm an END that was called back; default: yes.
     :param reconcile_interval: seconds between two questions to MetaStudio, or a timedelta; default
         ``[smartlive] reconcile_interval``. For CONNECTING and CONNECTED it is asked earlier as well, after 20 seconds,
         a minute, and so on.
@@ -77,7 +84,7 @@ class SmartLiveStreamStateSensor(JobOperator, BaseSensorOperator):
         target_state: str = "END",
         deferrable: bool = True,
         needs_worker: bool = False,
-        confirm: bool = False,
+        confirm: bool | None = None,
         reconcile_interval: timedelta | float | None = None,
         timeout: timedelta | float | None = None,
         **kwargs: Any,
@@ -94,9 +101,10 @@ class SmartLiveStreamStateSensor(JobOperator, BaseSensorOperator):
         self.target_state = target_state
         self.deferrable = deferrable
         self.needs_worker = needs_worker
-        self.confirm = confirm
+        self.confirm = target_state == "END" if confirm is None else confirm
         self.reconcile_interval = arguments.seconds("reconcile_interval", reconcile_interval, minimum=1)
         self._since: dict[str, str] | None = None
+        self._end_check: EndCheck | None = None
 
     def execute(self, context: Context) -> Any:
         """
@@ -116,7 +124,7 @@ class SmartLiveStreamStateSensor(JobOperator, BaseSensorOperator):
         found = self.poke(context)
         if isinstance(found, PokeReturnValue):
             return found.xcom_value
-        self.register(context, self.target_state, needs_worker=self._needs_worker())
+        self.register(context, self.target_state, needs_worker=self._needs_worker() or self.confirm)
         timeout_at = utcnow().astimezone(UTC) + timedelta(seconds=self.timeout)
         return self._defer(context, timeout_at.isoformat())
 
@@ -137,22 +145,40 @@ class SmartLiveStreamStateSensor(JobOperator, BaseSensorOperator):
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
         """Look once: at the starter, at the callback table, and at MetaStudio if that does not tell."""
+        return self._poke(context)
+
+    def _poke(self, context: Context, wake: Wake | None = None) -> bool | PokeReturnValue:
+        """
+        Look once.
+
+        :param wake: what has resumed the task: END was called back, or the trigger has seen that the state will not
+            come.
+        """
         starter, status, job_id = self.find_starter(context), None, self.job_id
+        is_told = wake is not None and wake.state == self.target_state
         if starter is not None and job_id is None:
-            status = starter.status()
-            job_id = self._job_of(context, starter, status)
+            status = ask(starter.status)
+            job_id = wake.job_id if wake and is_told else self._job_of(context, starter, status)
         if job_id is None:
             return False
-        callbacks = starter.callbacks(job_id) if starter else None
-        if not self.confirm and callbacks is not None and callbacks.has_reached(self.target_state):
-            return PokeReturnValue(is_done=True, xcom_value=self._result(job_id, WakeSource.CALLBACK))
-        sighting = self._look(context, job_id)
+        is_called_back = self._is_called_back(starter, job_id, if_unknown=is_told)
+        if is_called_back and not self.confirm:
+            return self._reached(job_id, WakeSource.CALLBACK)
+        sighting = self._look(context, job_id, may_lag=wake is None or is_told)
         if sighting is None:
+            self._end_check = EndCheck(job_id, WakeSource.CALLBACK) if is_told else None
             return False
         self._check_budget(context, sighting)
-        found = progress(self.target_state, sighting.sight, seen=False, streamed=sighting.streamed)
+        found = progress(self.target_state, sighting.sight, streamed=sighting.streamed)
+        if found is Progress.MISSED and not is_called_back:
+            # It may have been called back while MetaStudio was asked.
+            is_called_back = self._is_called_back(starter, job_id)
+        if is_called_back:
+            source = WakeSource(wake.source) if wake and is_told else WakeSource.CALLBACK
+            return self._confirm(context, EndCheck(job_id, source), sighting)
+        self._keep(context, None)
         if found is Progress.REACHED:
-            return PokeReturnValue(is_done=True, xcom_value=self._result(job_id, WakeSource.RECONCILIATION))
+            return self._reached(job_id, WakeSource.RECONCILIATION, confirmed=True)
         if found is Progress.MISSED:
             if status is None or status.is_over:
                 raise self._missed(job_id, f"MetaStudio says {sighting}")
@@ -164,14 +190,37 @@ class SmartLiveStreamStateSensor(JobOperator, BaseSensorOperator):
             )
         return False
 
+    def _is_called_back(self, starter: Starter | None, job_id: str, *, if_unknown: bool = False) -> bool:
+        """
+        Read whether the state was called back.
+
+        :param if_unknown: what counts if there is no table, or nothing in it about the job.
+        """
+        callbacks = ask(partial(starter.callbacks, job_id)) if starter else None
+        return if_unknown if callbacks is None else callbacks.has_reached(self.target_state)
+
+    def _confirm(self, context: Context, check: EndCheck, sighting: Sighting) -> bool | PokeReturnValue:
+        """
+        Judge what was called back by what MetaStudio says.
+
+        :param check: a new one; the one that was begun in an earlier poke goes on.
+        """
+        if not self.confirm:
+            return self._reached(check.job_id, WakeSource(check.source))
+        known = self._kept(context)
+        check = known if known is not None and same_id(known.job_id, check.job_id) else check
+        check = check.begun(sighting, utcnow())
+        is_true = check.judge(sighting, utcnow(), grace=settings.number("end_grace"))
+        self.log.info("END of job %s was called back; MetaStudio says %s.", check.job_id, sighting)
+        self._keep(context, check if is_true is None else None)
+        return self._reached(check.job_id, WakeSource(check.source), confirmed=True) if is_true else False
+
     def _job_of(self, context: Context, starter: Starter, status: StarterStatus) -> str | None:
         """Return the job that the starter has by now; None if it has none, or may still show an earlier one."""
-        from airflow_provider_smartlive.livestream.starter import OWN_XCOMS_AFTER
-
         if status.problem is not None:
             raise self._failure(status.problem)
         running_for = self._seconds_since(context, "running", status.is_running)
-        job_id = starter.job_id() if status.has_own_xcoms or running_for >= OWN_XCOMS_AFTER else None
+        job_id = ask(partial(starter.own_job_id, status, running_for=running_for))
         if job_id is None and status.was_skipped:
             raise AirflowSkipException(f"The {starter} was skipped: there is no livestream to wait for.")
         if job_id is None and status.is_over:
@@ -198,19 +247,46 @@ class SmartLiveStreamStateSensor(JobOperator, BaseSensorOperator):
         """
         if self.deferrable:
             return 0.0
-        store: Any = context["task_state_store"]
-        try_number = context["ti"].try_number
-        if self._since is None:
-            known = store.get(STORE_KEY)
-            is_ours = isinstance(known, dict) and known.get("try_number") == try_number
-            self._since = dict(known["since"]) if is_ours else {}
-        if holds != (name in self._since):
+        since = self._recall(context)
+        if holds != (name in since):
             if holds:
-                self._since[name] = utcnow().astimezone(UTC).isoformat()
+                since[name] = utcnow().astimezone(UTC).isoformat()
             else:
-                del self._since[name]
-            store.set(STORE_KEY, {"version": 1, "try_number": try_number, "since": self._since})
-        return (utcnow() - datetime.fromisoformat(self._since[name])).total_seconds() if holds else 0.0
+                del since[name]
+            self._remember(context)
+        return (utcnow() - datetime.fromisoformat(since[name])).total_seconds() if holds else 0.0
+
+    def _kept(self, context: Context) -> EndCheck | None:
+        """Return the check of an END that an earlier poke has begun."""
+        if not self.deferrable:
+            self._recall(context)
+        return self._end_check
+
+    def _keep(self, context: Context, check: EndCheck | None) -> None:
+        """Keep the check of an END for the next poke, or for the trigger; None: there is none any more."""
+        if check != self._kept(context):
+            self._end_check = check
+            if not self.deferrable:
+                self._remember(context)
+
+    def _recall(self, context: Context) -> dict[str, str]:
+        """Read what earlier pokes of this try have left, if this process has not yet."""
+        if self._since is None:
+            store: Any = context["task_state_store"]
+            known = ask(partial(store.get, STORE_KEY))
+            if not isinstance(known, dict) or known.get("try_number") != context["ti"].try_number:
+                known = {"since": {}}
+            self._since = dict(known["since"])
+            self._end_check = EndCheck.load(check) if (check := known.get("end_check")) else None
+        return self._since
+
+    def _remember(self, context: Context) -> None:
+        """Leave for the next poke what holds since when, and the check of an END."""
+        known = {"version": 1, "try_number": context["ti"].try_number, "since": self._since}
+        if self._end_check is not None:
+            known["end_check"] = self._end_check.dump()
+        store: Any = context["task_state_store"]
+        ask(partial(store.set, STORE_KEY, known))
 
     def execute_complete(self, context: Context, event: dict[str, Any], timeout_at: str) -> dict[str, Any]:
         """
@@ -226,46 +302,40 @@ class SmartLiveStreamStateSensor(JobOperator, BaseSensorOperator):
             raise AirflowSensorTimeout(self._timeout_text(context, wake.job_id))
         if wake.source == WakeSource.BUDGET_OVER:
             raise self._unreachable(self._look(context, wake.job_id) if wake.job_id else None)
-        if wake.state == self.target_state and not (
-            self.confirm and wake.source != WakeSource.RECONCILIATION
-        ):
+        if wake.state == self.target_state and (wake.confirmed or not self.confirm):
             self.log.info("Job %s reached %s (%s).", wake.job_id, self.target_state, wake.source)
             return event
         # Either it will not come to the state any more, which this look says in words, or MetaStudio has to confirm.
-        found = self.poke(context)
+        found = self._poke(context, wake)
         if isinstance(found, PokeReturnValue):
             return cast("dict[str, Any]", found.xcom_value)
-        if wake.state is not None:
-            return self._defer(context, timeout_at, job_id=wake.job_id, believe_callbacks=False)
-        if self.job_id is not None and self.find_room(context) is None:
+        if wake.state is None and self.job_id is not None and self.find_room(context) is None:
             raise self._missed(wake.job_id, "MetaStudio no longer lists it as running")
         return self._defer(context, timeout_at)
 
-    def _defer(
-        self,
-        context: Context,
-        timeout_at: str,
-        *,
-        job_id: str | None = None,
-        believe_callbacks: bool = True,
-    ) -> NoReturn:
-        from airflow_provider_smartlive.livestream.wait_state import ENDING_INTERVAL
+    def _defer(self, context: Context, timeout_at: str) -> NoReturn:
+        from airflow_provider_smartlive.livestream.wait_state import WaitLimits
         from airflow_provider_smartlive.triggers import SmartLiveStreamTrigger
 
-        interval = self.reconcile_interval or settings.number("reconcile_interval")
+        limits = WaitLimits(
+            interval=self.reconcile_interval or settings.number("reconcile_interval"),
+            end_grace=settings.number("end_grace"),
+            failure_budget=settings.number("failure_budget"),
+            look_again_window=settings.number("look_again_window"),
+        )
         starter = self.find_starter(context)
         self.defer(
             trigger=SmartLiveStreamTrigger(
                 smartlive_conn_id=self.smartlive_conn_id,
                 target_state=self.target_state,
-                job_id=job_id or self.job_id,
-                room_id=self.room_id,
+                job_id=self.job_id,
+                room_id=self.find_room(context) if self._end_check else self.room_id,
                 starter=asdict(starter) if starter else None,
-                interval=interval if believe_callbacks else ENDING_INTERVAL,
+                limits=limits.dump(),
                 timeout_at=timeout_at,
-                failure_budget=settings.number("failure_budget"),
                 needs_worker=self._needs_worker(),
-                believe_callbacks=believe_callbacks,
+                confirm=self.confirm,
+                end_check=self._end_check.dump() if self._end_check else None,
             ),
             method_name="execute_complete",
             kwargs={"timeout_at": timeout_at},
@@ -276,21 +346,26 @@ class SmartLiveStreamStateSensor(JobOperator, BaseSensorOperator):
         """Whether ending the task from the API server would leave something out that somebody asked for."""
         return bool(
             self.needs_worker
-            or self.confirm
             or self.outlets
             or self.on_success_callback
             or self.on_execute_callback
             or self.on_failure_callback
         )
 
-    def _look(self, context: Context, job_id: str) -> Sighting | None:
-        """Ask MetaStudio; None without a room, because a search of the listing is the reconciler's business."""
+    def _look(self, context: Context, job_id: str, *, may_lag: bool = False) -> Sighting | None:
+        """
+        Ask MetaStudio; None without a room, because a search of the listing is the reconciler's business.
+
+        :param may_lag: whether MetaStudio may not show the job yet; on workers, for ``look_again_window`` only.
+        """
         from airflow_provider_smartlive.livestream.stop import look
 
         room_id = self.find_room(context)
         if room_id is None:
             return None
-        return look(self.hook, room_id, job_id, address=self.find_address(context, job_id))
+        sighting = look(self.hook, room_id, job_id, address=self.find_address(context, job_id))
+        missing_for = self._seconds_since(context, "missing", sighting.sight is Sight.NOT_FOUND)
+        return sighting.believed(may_lag=may_lag and missing_for < settings.number("look_again_window"))
 
     def _missed(self, job_id: str, proof: str) -> AirflowException:
         return self._failure(f"Job {job_id} is over ({proof}), and its stream was never {self.target_state}.")
@@ -311,16 +386,18 @@ class SmartLiveStreamStateSensor(JobOperator, BaseSensorOperator):
 
     def _timeout_text(self, context: Context, job_id: str | None) -> str:
         starter = self.find_starter(context)
-        started_by = f" The {starter} is {starter.status()}." if starter is not None else ""
+        started_by = f" The {starter} is {ask(starter.status)}." if starter is not None else ""
         return (
             f"The stream of job {job_id or '(not started)'} did not reach {self.target_state} within "
             f"{self.timeout:.0f} s.{started_by}"
         )
 
-    def _result(self, job_id: str, source: WakeSource) -> dict[str, Any]:
+    def _reached(self, job_id: str, source: WakeSource, *, confirmed: bool = False) -> PokeReturnValue:
+        """Return that the state was reached, with the task's result."""
         from airflow_provider_smartlive.callbacks.waiter import Wake
 
-        return Wake(source=source, job_id=job_id, state=self.target_state, at=utcnow()).dump()
+        wake = Wake(source=source, job_id=job_id, state=self.target_state, confirmed=confirmed, at=utcnow())
+        return PokeReturnValue(is_done=True, xcom_value=wake.dump())
 
 
 def _stream_state(value: object) -> str:

@@ -40,7 +40,7 @@ with DAG(
         timeout=timedelta(minutes=15),
     )
 
-    # Ends with the callback itself, without a worker.
+    # Woken by the callback; ends when MetaStudio confirms that the show is over.
     off_air = SmartLiveStreamStateSensor(
         task_id="off_air", starter_task_id="go_live", timeout=timedelta(hours=4)
     )

@@ -164,6 +164,7 @@ class Wake(_Message):
     :param state: The stream state that was reached, if the wake-up is about one.
     :param stopped: Whether the trigger has stopped the job, and MetaStudio has confirmed it: then the end that the
         task finds is our own doing.
+    :param confirmed: Whether MetaStudio itself has said so when it was asked.
     :param at: When the event that woke the task was accepted, or the job was asked.
     """
 
@@ -171,6 +172,7 @@ class Wake(_Message):
     job_id: str
     state: str | None = None
     stopped: bool = False
+    confirmed: bool = False
     at: AwareDatetime
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from airflow_provider_smartlive.livestream.airflow_api import ask
 from airflow_provider_smartlive.provider_info import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
@@ -111,12 +112,12 @@ class JobOperator(BaseOperator):
     def find_room(self, context: Context) -> str | None:
         """Return the room of the job; None if nobody has said it."""
         starter = self.find_starter(context)
-        return self.room_id or (starter.room_id() if starter else None)
+        return self.room_id or (ask(starter.room_id) if starter else None)
 
     def find_address(self, context: Context, job_id: str) -> str | None:
         """Return where the job was started, so that it is not asked for elsewhere; None if nobody has said it."""
         starter = self.find_starter(context)
-        return starter.address(job_id) if starter else None
+        return ask(partial(starter.address, job_id)) if starter else None
 
     def register(self, context: Context, target_state: str, *, needs_worker: bool) -> None:
         """Ask the receiver to wake this task; before it is deferred, so that no callback finds it missing."""
@@ -126,4 +127,4 @@ class JobOperator(BaseOperator):
         starter = self.find_starter(context)
         key = starter_waiter_key(starter.identity) if starter else waiter_key(self.job_id or "")
         waiter = Waiter(job_id=self.job_id, target_state=target_state, needs_worker=needs_worker)
-        own_xcoms.push(context["ti"], key, waiter.dump())
+        ask(partial(own_xcoms.push, context["ti"], key, waiter.dump()))

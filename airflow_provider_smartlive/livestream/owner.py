@@ -169,8 +169,7 @@ class Owner:
             sighting = self._look_once()
         if sighting.sight is Sight.OTHER_PROJECT:
             self.log.error("%s", sighting.error)
-        if sighting.sight is Sight.NOT_FOUND and self._is_new():
-            sighting = replace(sighting, sight=Sight.UNKNOWN)
+        sighting = sighting.believed(may_lag=self._is_new())
         self.pause = REFUSED_PAUSE if sighting.sight is Sight.REFUSED else 0.0
         self._note_over(sighting)
         self._is_idle = sighting.sight is Sight.ACTIVE and not sighting.streamed

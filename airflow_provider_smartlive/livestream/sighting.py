@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
 
 from airflow_provider_smartlive.lifecycle import Sight
 from airflow_provider_smartlive.metastudio.errors import (
@@ -66,6 +66,14 @@ class Sighting:
         if isinstance(error, AuthenticationError):
             return cls(Sight.REFUSED, error=error)
         return cls(Sight.UNKNOWN, error=error)
+
+    def believed(self, *, may_lag: bool) -> Self:
+        """
+        Return what may be believed of it.
+
+        :param may_lag: whether MetaStudio may not show the job yet, so that "not found" means "not known".
+        """
+        return replace(self, sight=Sight.UNKNOWN) if may_lag and self.sight is Sight.NOT_FOUND else self
 
     @property
     def is_clear(self) -> bool:

@@ -199,6 +199,16 @@ class Starter:
         """Return the id of its job, on a worker."""
         return _text(self._pull(JOB_ID_KEY))
 
+    def own_job_id(self, status: StarterStatus, *, running_for: float) -> str | None:
+        """
+        Return the id of its job, on a worker; None if it has none, or may still show that of an earlier try or life.
+
+        :param status: how it stands.
+        :param running_for: for how many seconds it was seen running.
+        """
+        is_own = status.has_own_xcoms or (status.is_running and running_for >= OWN_XCOMS_AFTER)
+        return self.job_id() if is_own else None
+
     def room_id(self) -> str | None:
         """Return the room of its job, on a worker."""
         return _text(self._pull(ROOM_ID_KEY))

@@ -191,7 +191,7 @@ def _look(room_id: str, job_id: str, *, may_lag: bool) -> _Steps[Sighting]:
     # "Not found" may be a wrong room, or a fault: only what no listing of active jobs has does not run.
     found = yield Find(job_id)
     if found is None:
-        return Sighting(Sight.UNKNOWN if may_lag else Sight.NOT_FOUND, error=answer)
+        return Sighting(Sight.NOT_FOUND, error=answer).believed(may_lag=may_lag)
     if isinstance(found, NotFound):
         return Sighting(Sight.UNKNOWN, error=found)
     return _sighting(found)

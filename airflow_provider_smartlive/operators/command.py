@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import uuid4
 
@@ -15,12 +16,14 @@ from airflow.sdk.timezone import utcnow
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.lifecycle import WakeSource
 from airflow_provider_smartlive.livestream import arguments
+from airflow_provider_smartlive.livestream.airflow_api import ask
 from airflow_provider_smartlive.livestream.job_operator import JobOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_smartlive.livestream.record import Attempt
+    from airflow_provider_smartlive.livestream.starter import Starter
     from airflow_provider_smartlive.metastudio.commands import CommandRequest
     from airflow_provider_smartlive.metastudio.errors import MetaStudioError
 
@@ -119,24 +122,38 @@ class SmartLiveCommandOperator(JobOperator):
         return result
 
     def _find(self, context: Context) -> tuple[str, str]:
-        """Return job and room; what a starter that waits to run has in its XComs is of an earlier try or life."""
+        """Return job and room."""
         starter, job_id = self.find_starter(context), self.job_id
         if job_id is None and starter is not None:
-            status = starter.status()
-            if status.problem is not None:
-                raise AirflowFailException(status.problem)
-            job_id = starter.job_id() if status.has_own_xcoms or status.is_running else None
-            if job_id is None:
-                text = f"There is no job to talk to: the {starter} is {status}"
-                if status.is_over:
-                    raise AirflowFailException(f"{text} and has none.")
-                raise AirflowException(f"{text} and has none yet.")
+            job_id = self._job_of(starter)
         room_id = self.find_room(context)
         if job_id is None or room_id is None:
             raise AirflowFailException(
                 "room_id is missing: pass it beside job_id, or name starter_task_id, which has reported none."
             )
         return job_id, room_id
+
+    def _job_of(self, starter: Starter) -> str:
+        """
+        Return the job of a starter; what one that waits to run has in its XComs is of an earlier try or life.
+
+        The same holds for a while of one that is running: it is waited for until it is sure which.
+        """
+        began = utcnow()
+        while True:
+            status = ask(starter.status)
+            if status.problem is not None:
+                raise AirflowFailException(status.problem)
+            running_for = (utcnow() - began).total_seconds()
+            if job_id := ask(partial(starter.own_job_id, status, running_for=running_for)):
+                return job_id
+            if not status.is_running or ask(starter.job_id) is None:
+                break
+            time.sleep(POLL_INTERVAL)
+        text = f"There is no job to talk to: the {starter} is {status}"
+        if status.is_over:
+            raise AirflowFailException(f"{text} and has none.")
+        raise AirflowException(f"{text} and has none yet.")
 
     def execute_complete(
         self, context: Context, event: dict[str, Any], result: dict[str, Any]
@@ -183,7 +200,7 @@ class SmartLiveCommandOperator(JobOperator):
             "job_id": normalise_id(job_id),
             "sending": uuid4().hex,
         }
-        before = store.get(STORE_KEY)
+        before: Any = ask(partial(store.get, STORE_KEY))
         if isinstance(before, dict) and before.get("refused"):
             sent["sending"] = str(before["sending"])  # what the receiver knows of it is of this one
         elif isinstance(before, dict) and self._continues(before, attempt, sent["job_id"]):
@@ -191,17 +208,17 @@ class SmartLiveCommandOperator(JobOperator):
             return self._sent_before(before)
         # Before it is remembered as sent: if Airflow fails here, nothing was.
         self._announce(context, job_id, request, sent["sending"])
-        store.set(STORE_KEY, sent)
+        ask(partial(store.set, STORE_KEY, sent))
         try:
             result = self._send(room_id, job_id, request)
         except MetaStudioError as error:
             if _may_have_taken_effect(error):
                 raise AirflowFailException(f"{_UNCLEAR} {error}") from error
-            store.delete(STORE_KEY)
+            ask(partial(store.delete, STORE_KEY))
             if self._announce(context, job_id, request, sent["sending"], refused=True):
-                store.set(STORE_KEY, {**sent, "refused": True})
+                ask(partial(store.set, STORE_KEY, {**sent, "refused": True}))
             raise
-        store.set(STORE_KEY, {**sent, "result": result, "finished": not self.wait_for_reply})
+        ask(partial(store.set, STORE_KEY, {**sent, "result": result, "finished": not self.wait_for_reply}))
         return result
 
     @staticmethod
@@ -220,7 +237,7 @@ class SmartLiveCommandOperator(JobOperator):
 
         if request.command != Command.REFRESH_OUTPUT_URL:
             return False
-        (withdraw_refresh if refused else announce_refresh)(context["ti"], job_id, sending)
+        ask(partial(withdraw_refresh if refused else announce_refresh, context["ti"], job_id, sending))
         return True
 
     def _attempt(self, context: Context) -> Attempt:
@@ -240,8 +257,8 @@ class SmartLiveCommandOperator(JobOperator):
     def _note_result(self, context: Context) -> None:
         """Remember that this life has its result: what comes after a clear is another one."""
         store = context["task_state_store"]
-        if isinstance(before := store.get(STORE_KEY), dict):
-            store.set(STORE_KEY, {**before, "finished": True})
+        if isinstance(before := ask(partial(store.get, STORE_KEY)), dict):
+            ask(partial(store.set, STORE_KEY, {**before, "finished": True}))
 
     def _sent_before(self, record: dict[str, Any]) -> dict[str, Any]:
         if "result" not in record:
@@ -279,8 +296,14 @@ class SmartLiveCommandOperator(JobOperator):
         self, context: Context, job_id: str, room_id: str, result: dict[str, Any], until: datetime
     ) -> NoReturn:
         from airflow_provider_smartlive.callbacks.table import reply_mark
+        from airflow_provider_smartlive.livestream.wait_state import WaitLimits
         from airflow_provider_smartlive.triggers import SmartLiveStreamTrigger
 
+        limits = WaitLimits(
+            interval=settings.number("reconcile_interval_without_rtmp"),
+            failure_budget=settings.number("failure_budget"),
+            look_again_window=settings.number("look_again_window"),
+        )
         mark = reply_mark(result["command_id"])
         self.register(context, mark, needs_worker=True)
         starter = self.find_starter(context)
@@ -291,9 +314,8 @@ class SmartLiveCommandOperator(JobOperator):
                 job_id=job_id,
                 room_id=room_id,
                 starter=asdict(starter) if starter else None,
-                interval=settings.number("reconcile_interval_without_rtmp"),
+                limits=limits.dump(),
                 timeout_at=until.astimezone(UTC).isoformat(),
-                failure_budget=settings.number("failure_budget"),
                 needs_worker=True,
             ),
             method_name="execute_complete",
@@ -309,6 +331,7 @@ class SmartLiveCommandOperator(JobOperator):
 
         interval = timedelta(seconds=settings.number("reconcile_interval_without_rtmp"))
         budget = timedelta(seconds=settings.number("failure_budget"))
+        shown_by = utcnow() + timedelta(seconds=settings.number("look_again_window"))
         ask_at, lost_since = utcnow() + interval, None
         address = self.find_address(context, job_id)
         while not self._was_spoken(context, job_id, result["command_id"]):
@@ -317,7 +340,7 @@ class SmartLiveCommandOperator(JobOperator):
                 raise self._unheard(WakeSource.TIMEOUT, result)
             if now >= ask_at:
                 ask_at = now + interval
-                sighting = look(self.hook, room_id, job_id, address=address)
+                sighting = look(self.hook, room_id, job_id, address=address, may_lag=now < shown_by)
                 lost_since = lost_since or now if sighting.is_lost else None
                 if sighting.sight.is_over:
                     if self._was_spoken(context, job_id, result["command_id"]):
@@ -331,7 +354,7 @@ class SmartLiveCommandOperator(JobOperator):
         from airflow_provider_smartlive.callbacks.table import reply_mark
 
         starter = self.find_starter(context)
-        callbacks = starter.callbacks(job_id) if starter else None
+        callbacks = ask(partial(starter.callbacks, job_id)) if starter else None
         return callbacks is not None and callbacks.has_reached(reply_mark(command_id))
 
     def _unheard(self, source: WakeSource, result: dict[str, Any]) -> AirflowFailException:

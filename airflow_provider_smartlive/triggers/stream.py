@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from inspect import signature
 from typing import TYPE_CHECKING, Any
@@ -12,12 +13,8 @@ from airflow.sdk.timezone import utcnow
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
 from airflow_provider_smartlive.callbacks.waiter import Wake
-from airflow_provider_smartlive.lifecycle import (
-    Progress,
-    Sight,
-    WakeSource,
-    progress,
-)
+from airflow_provider_smartlive.lifecycle import Progress, Sight, WakeSource, progress
+from airflow_provider_smartlive.livestream.end_check import EndCheck
 from airflow_provider_smartlive.livestream.own_trigger import (
     LONGEST_PAUSE,
     insist,
@@ -25,10 +22,12 @@ from airflow_provider_smartlive.livestream.own_trigger import (
 )
 from airflow_provider_smartlive.livestream.sighting import Sighting
 from airflow_provider_smartlive.livestream.starter import OWN_XCOMS_AFTER, Starter
+from airflow_provider_smartlive.livestream.wait_state import ENDING_INTERVAL, WaitLimits
 from airflow_provider_smartlive.metastudio.ids import same_id
 from airflow_provider_smartlive.triggers.timing import first_read, head_start
 
 if TYPE_CHECKING:
+    from airflow_provider_smartlive.callbacks.table import JobCallbacks
     from airflow_provider_smartlive.reconciler.watch import Watch
 
 #: Seconds until the first look of a task that is ended without a worker, and for a starter's job.
@@ -43,7 +42,8 @@ class SmartLiveStreamTrigger(BaseTrigger):
     Wait until the stream of a job has reached a state.
 
     Its task has registered as a waiter, so that the receiver ends or resumes the task when the state is called back;
-    the trigger by itself sees what was called back before, and what MetaStudio's own answers tell.
+    the trigger by itself sees what was called back before, and what MetaStudio's own answers tell. With each answer it
+    reads the callback table again: the receiver passes over a task whose row somebody else has locked.
 
     Without a job it follows the starter: to its next job while the starter goes on, and to the end of the starter.
 
@@ -54,11 +54,11 @@ class SmartLiveStreamTrigger(BaseTrigger):
     :param job_id: the job; None: whatever job the starter has.
     :param room_id: its room, if it is known.
     :param starter: the task instance that starts the job (fields of :class:`~.livestream.starter.Starter`).
-    :param interval: seconds between two questions to MetaStudio.
+    :param limits: the limits of the wait (:meth:`~.livestream.wait_state.WaitLimits.dump`).
     :param timeout_at: when the sensor's time is over (ISO 8601, UTC).
-    :param failure_budget: seconds for which MetaStudio may be unreachable.
     :param needs_worker: whether the task has to be resumed on a worker.
-    :param believe_callbacks: whether a callback is enough; if not, only MetaStudio's own word counts.
+    :param confirm: whether MetaStudio has to confirm an END that was called back.
+    :param end_check: an END that is being confirmed (:meth:`~.livestream.end_check.EndCheck.dump`); None: none is.
     """
 
     def __init__(
@@ -69,11 +69,11 @@ class SmartLiveStreamTrigger(BaseTrigger):
         job_id: str | None,
         room_id: str | None,
         starter: dict[str, Any] | None,
-        interval: float,
+        limits: dict[str, Any],
         timeout_at: str,
-        failure_budget: float = 3600,
         needs_worker: bool = False,
-        believe_callbacks: bool = True,
+        confirm: bool = False,
+        end_check: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.smartlive_conn_id = smartlive_conn_id
@@ -81,17 +81,21 @@ class SmartLiveStreamTrigger(BaseTrigger):
         self.job_id = job_id
         self.room_id = room_id
         self.starter = starter
-        self.interval = interval
+        self.limits = limits
         self.timeout_at = timeout_at
-        self.failure_budget = failure_budget
         self.needs_worker = needs_worker
-        self.believe_callbacks = believe_callbacks
+        self.confirm = confirm
+        self.end_check = end_check
+        self._limits = WaitLimits.load(limits)
         self._starter = Starter(**starter) if starter else None
         #: The job that is waited for at the moment, and its room.
         self._job_id, self._room_id = job_id or "", room_id
         #: Whether the receiver has known of the waiting task since before the first event of the job.
         self._is_known = False
         self._began = utcnow()
+        #: Until when MetaStudio may not show the job, and since when it has given no clear answer.
+        self._shown_by = self._began
+        self._lost_since: datetime | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class and the arguments; none of them is a secret."""
@@ -107,17 +111,21 @@ class SmartLiveStreamTrigger(BaseTrigger):
         except TimeoutError:
             wake = self._wake(WakeSource.TIMEOUT)
         if wake.state == self.target_state and not self.needs_worker:
-            await insist(self, lambda: leave_result(self, wake), budget=self.failure_budget)
+            await insist(self, lambda: leave_result(self, wake), budget=self._limits.failure_budget)
             yield TaskSuccessEvent()
         else:
             yield TriggerEvent(wake.dump())
 
     async def _wait(self) -> Wake:
+        check = EndCheck.load(self.end_check) if self.end_check else None
         if self._starter is None or self.job_id is not None:
-            return await self._wait_for(self._job_id) or self._wake(WakeSource.RECONCILIATION)
+            return await self._wait_for(self._job_id, check) or self._wake(WakeSource.RECONCILIATION)
         missed: str | None = None
+        if check is not None:
+            if wake := await self._wait_for(check.job_id, check):
+                return wake
+            missed = check.job_id
         while job_id := await self._next_job(self._starter, after=missed):
-            self._job_id = job_id
             if wake := await self._wait_for(job_id):
                 return wake
             missed = job_id
@@ -135,7 +143,7 @@ class SmartLiveStreamTrigger(BaseTrigger):
         state: str | None = None
         since = utcnow()
         while True:
-            status = await insist(self, starter.status_async, budget=self.failure_budget)
+            status = await insist(self, starter.status_async, budget=self._limits.failure_budget)
             if status.problem is not None:
                 return None
             self._is_known = self._is_known or not (status.has_own_xcoms or status.is_running)
@@ -144,45 +152,105 @@ class SmartLiveStreamTrigger(BaseTrigger):
             has_run = status.is_running and utcnow() - since >= timedelta(seconds=OWN_XCOMS_AFTER)
             # Whoever asks for an XCom that is not there leaves an error in the triggerer's log.
             if status.has_own_xcoms or has_run:
-                job_id = await insist(self, starter.job_id_async, budget=self.failure_budget)
+                job_id = await insist(self, starter.job_id_async, budget=self._limits.failure_budget)
                 if job_id is not None and not (after is not None and same_id(job_id, after)):
-                    room_id = await insist(self, starter.room_id_async, budget=self.failure_budget)
+                    room_id = await insist(self, starter.room_id_async, budget=self._limits.failure_budget)
                     self._room_id = room_id or self.room_id
                     return job_id
             if status.is_over:
                 return None
             await asyncio.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE, max(self.interval, EARLY_READ))
+            pause = min(pause * 2, LONGEST_PAUSE, max(self._limits.interval, EARLY_READ))
 
-    async def _wait_for(self, job_id: str) -> Wake | None:
+    async def _wait_for(self, job_id: str, check: EndCheck | None = None) -> Wake | None:
         """
         Wait for the state of one job.
 
+        :param check: an END of it that is being confirmed.
         :return: what wakes the task; None if the job is over without the state, or is the starter's no longer.
         """
-        from airflow_provider_smartlive.reconciler.registry import watching
-
-        if not self.believe_callbacks:
-            await asyncio.sleep(head_start(self.interval))
+        self._job_id, self._lost_since = job_id, None
+        # It was started before it was named here; how long before is not known.
+        self._shown_by = utcnow() + timedelta(seconds=self._limits.look_again_window)
+        if check is not None:
+            await asyncio.sleep(head_start(ENDING_INTERVAL) if self.needs_worker else 0.0)
         elif await self._was_called_back(job_id):
-            return self._wake(WakeSource.FIRST_READ, self.target_state)
-        lost_since: datetime | None = None
+            if not self.confirm:
+                return self._wake(WakeSource.FIRST_READ, self.target_state)
+            check = EndCheck(job_id, WakeSource.FIRST_READ)
+        while True:
+            found = await self._watch(job_id) if check is None else await self._confirm(job_id, check)
+            if isinstance(found, Wake):
+                return found
+            if found is None and check is None:
+                return None
+            check = found
+
+    async def _watch(self, job_id: str) -> Wake | EndCheck | None:
+        """
+        Ask MetaStudio from time to time, and look whether something was called back that nobody was woken by.
+
+        :return: what wakes the task; an END that has to be confirmed; None as :meth:`_wait_for`.
+        """
         intervals = self._intervals()
-        async with watching(
-            self.smartlive_conn_id, job_id=job_id, room_id=self._room_id, interval=next(intervals)
-        ) as watch:
+        async with self._watching(job_id, next(intervals)) as watch:
             while True:
                 # The poller fixes the time of the next question when it answers this one.
                 watch.interval = next(intervals)
-                sighting = await self._checked(watch, await watch.next())
-                lost_since = lost_since or utcnow() if sighting.is_lost else None
-                if lost_since is not None and utcnow() - lost_since >= timedelta(seconds=self.failure_budget):
+                sighting = await self._look(watch)
+                if self._budget_is_over():
                     return self._wake(WakeSource.BUDGET_OVER)
-                found = progress(self.target_state, sighting.sight, seen=False, streamed=sighting.streamed)
+                found = progress(self.target_state, sighting.sight, streamed=sighting.streamed)
+                source = WakeSource.RECONCILIATION
+                if found is not Progress.REACHED and await self._is_called_back(job_id):
+                    if self.confirm and not sighting.sight.is_over:
+                        return EndCheck(job_id, WakeSource.FIRST_READ).begun(sighting, utcnow())
+                    found, source = Progress.REACHED, WakeSource.FIRST_READ
                 if found is Progress.REACHED and await self._is_current(job_id):
-                    return self._wake(WakeSource.RECONCILIATION, self.target_state)
+                    confirmed = source is WakeSource.RECONCILIATION or sighting.sight.is_over
+                    return self._wake(source, self.target_state, confirmed=confirmed)
                 if found is not Progress.WAITING:
                     return None
+
+    async def _confirm(self, job_id: str, check: EndCheck) -> Wake | None:
+        """
+        Ask MetaStudio whether an END is true.
+
+        :return: what wakes the task; None if the END is not true, or not one of the starter's job any more.
+        """
+        async with self._watching(job_id, ENDING_INTERVAL) as watch:
+            while True:
+                sighting = await self._look(watch)
+                if self._budget_is_over():
+                    return self._wake(WakeSource.BUDGET_OVER)
+                check = check.begun(sighting, utcnow())
+                is_true = check.judge(sighting, utcnow(), grace=self._limits.end_grace)
+                if is_true and not sighting.sight.is_over:
+                    is_true = await self._is_called_back(job_id, if_unknown=True)
+                if is_true and await self._is_current(job_id):
+                    return self._wake(WakeSource(check.source), self.target_state, confirmed=True)
+                if is_true is not None:
+                    self.log.info("END of job %s was called back, but it is not that of the show.", job_id)
+                    return None
+
+    def _watching(self, job_id: str, interval: float) -> AbstractAsyncContextManager[Watch]:
+        from airflow_provider_smartlive.reconciler.registry import watching
+
+        return watching(self.smartlive_conn_id, job_id=job_id, room_id=self._room_id, interval=interval)
+
+    async def _look(self, watch: Watch) -> Sighting:
+        """Wait for the next answer of MetaStudio."""
+        sighting = await self._checked(watch, await watch.next())
+        sighting = sighting.believed(may_lag=utcnow() < self._shown_by)
+        self._room_id = watch.room_id or self._room_id
+        self._lost_since = self._lost_since or utcnow() if sighting.is_lost else None
+        return sighting
+
+    def _budget_is_over(self) -> bool:
+        lost_since = self._lost_since
+        return lost_since is not None and utcnow() - lost_since >= timedelta(
+            seconds=self._limits.failure_budget
+        )
 
     async def _checked(self, watch: Watch, sighting: Sighting) -> Sighting:
         """Look once more for a job that was not found: in a wrong room or project, that is no end."""
@@ -204,13 +272,34 @@ class SmartLiveStreamTrigger(BaseTrigger):
 
     async def _was_called_back(self, job_id: str) -> bool:
         """Read what was called back before the task was deferred, or was left to this trigger by the receiver."""
-        left = (first_read() if self.needs_worker else EARLY_READ) - (utcnow() - self._began).total_seconds()
+        pause = first_read() if self.needs_worker or self.confirm else EARLY_READ
+        left = pause - (utcnow() - self._began).total_seconds()
         await asyncio.sleep(max(0.0, left))
         starter = self._starter
         if starter is None or (self._is_known and left < 0):
             return False
         self._is_known = True
-        callbacks = await insist(self, lambda: starter.callbacks_async(job_id), budget=self.failure_budget)
+        callbacks = await insist(
+            self, lambda: starter.callbacks_async(job_id), budget=self._limits.failure_budget
+        )
+        return self._has_reached(callbacks)
+
+    async def _is_called_back(self, job_id: str, *, if_unknown: bool = False) -> bool:
+        """
+        Read whether the state was called back by now.
+
+        :param if_unknown: what counts without a table; one that cannot be read at the moment says no.
+        """
+        if self._starter is None:
+            return if_unknown
+        try:
+            callbacks = await self._starter.callbacks_async(job_id)
+        except Exception as error:
+            self.log.warning("The callback table cannot be read at the moment: %s", error)
+            return False
+        return if_unknown if callbacks is None else self._has_reached(callbacks)
+
+    def _has_reached(self, callbacks: JobCallbacks | None) -> bool:
         return callbacks is not None and callbacks.has_reached(self.target_state)
 
     async def _is_current(self, job_id: str) -> bool:
@@ -218,21 +307,21 @@ class SmartLiveStreamTrigger(BaseTrigger):
         starter = self._starter
         if starter is None or self.job_id is not None:
             return True
-        status = await insist(self, starter.status_async, budget=self.failure_budget)
+        status = await insist(self, starter.status_async, budget=self._limits.failure_budget)
         if not (status.has_own_xcoms or status.is_running):
             return False
-        current = await insist(self, starter.job_id_async, budget=self.failure_budget)
+        current = await insist(self, starter.job_id_async, budget=self._limits.failure_budget)
         return current is None or same_id(current, job_id)
 
     def _intervals(self) -> Iterator[float]:
         """Return the seconds between questions; a stream that comes up is asked for early, and then ever less often."""
         if self.target_state in ("CONNECTING", "CONNECTED"):
             early = EARLY_QUESTION
-            while early < self.interval:
+            while early < self._limits.interval:
                 yield early
                 early *= 2
         while True:
-            yield self.interval
+            yield self._limits.interval
 
-    def _wake(self, source: WakeSource, state: str | None = None) -> Wake:
-        return Wake(source=source, job_id=self._job_id, state=state, at=utcnow())
+    def _wake(self, source: WakeSource, state: str | None = None, *, confirmed: bool = False) -> Wake:
+        return Wake(source=source, job_id=self._job_id, state=state, confirmed=confirmed, at=utcnow())

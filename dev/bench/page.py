@@ -82,8 +82,8 @@ def _latency(results: dict[str, Any]) -> str:
     return (
         "## From END to the next task\n\n"
         "Seconds, median (95th percentile). The job is SUCCEED the moment that END is called back. Human in the loop "
-        "is Airflow's own push: the time from the response by its REST API. HttpSensor is deferred; it can tell a "
-        "success from 404 only, so the sandbox hides its jobs until they are over.\n\n"
+        "is Airflow's own push: the time from the response by its REST API. The sensor has confirm=False. HttpSensor "
+        "is deferred; it can tell a success from 404 only, so the sandbox hides its jobs until they are over.\n\n"
         f"{shown}\n\n![From END to task finished](benchmarks-latency.svg)\n\n"
         f"Starting: from the moment that Airflow has loaded the DAG in the task's process to MetaStudio's 202, "
         f"{ours:.0f} ms (median); a bare signed call over a new connection takes {bare:.0f} ms. The difference of "

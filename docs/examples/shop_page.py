@@ -27,8 +27,6 @@ with DAG(
         task_id="off_air",
         starter_dag_id="smartlive_nightly",
         starter_task_id="go_live",
-        # The page is public: MetaStudio itself has to confirm the end before it changes.
-        confirm=True,
         timeout=timedelta(hours=5),
     )
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,7 +16,14 @@ from typing import Any
 
 import pytest
 from airflow.sdk.bases.xcom import BaseXCom
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowFailException,
+    AirflowRuntimeError,
+    ErrorType,
+    TaskDeferred,
+)
+from airflow.sdk.execution_time.comms import ErrorResponse
 
 from airflow_provider_smartlive.callbacks.fold import fold
 from airflow_provider_smartlive.callbacks.route import Identity
@@ -30,12 +38,15 @@ from airflow_provider_smartlive.callbacks.waiter import (
 )
 from airflow_provider_smartlive.client.exchange import Trouble, Unreachable
 from airflow_provider_smartlive.hooks import SmartLiveHook
+from airflow_provider_smartlive.livestream.airflow_api import ask
+from airflow_provider_smartlive.livestream.starter import OWN_XCOMS_AFTER
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
 from airflow_provider_smartlive.metastudio.errors import (
     AuthenticationError,
     Conflict,
     InvalidRequest,
     MetaStudioError,
+    NotFound,
     ServerError,
     UnexpectedResponse,
 )
@@ -65,6 +76,21 @@ class FakeAirflow:
     states: dict[str, str | None] = field(default_factory=lambda: {"go_live": "deferred"})
     max_tries: int = 0
     clear_number: int = 0
+    #: What the next questions to Airflow meet; None lets one through.
+    faults: list[BaseException | None] = field(default_factory=list)
+    #: Called with the seconds that somebody has slept.
+    passes: Callable[[float], object] = lambda seconds: None
+
+    def meet_fault(self) -> None:
+        if self.faults and (fault := self.faults.pop(0)) is not None:
+            raise fault
+
+    def _or_fault(self, action: Callable[..., Any]) -> Callable[..., Any]:
+        def asked(*arguments: Any, **named: Any) -> Any:
+            self.meet_fault()
+            return action(*arguments, **named)
+
+        return asked
 
     @property
     def context(self) -> Any:
@@ -76,7 +102,9 @@ class FakeAirflow:
             max_tries=self.max_tries,
         )
         store = SimpleNamespace(
-            get=self.store.get, set=self.store.__setitem__, delete=lambda key: self.store.pop(key, None)
+            get=self._or_fault(self.store.get),
+            set=self._or_fault(self.store.__setitem__),
+            delete=self._or_fault(lambda key: self.store.pop(key, None)),
         )
         run = SimpleNamespace(clear_number=self.clear_number)
         return {"ti": ti, "task_state_store": store, "dag_run": run}
@@ -92,16 +120,19 @@ def airflow(monkeypatch: pytest.MonkeyPatch) -> FakeAirflow:
 
     def get_one(*, key: str, dag_id: str, run_id: str, task_id: str, map_index: int) -> Any:
         assert (dag_id, run_id, map_index) == ("nightly", "run", -1)
+        airflow.meet_fault()
         return airflow.xcoms.get((task_id, key))
 
     def set_(key: str, value: Any, *, task_id: str, **names: Any) -> None:
         assert names == {"dag_id": "nightly", "run_id": "run", "map_index": -1}
+        airflow.meet_fault()
         airflow.xcoms[task_id, key] = value
 
     monkeypatch.setattr(BaseXCom, "get_one", get_one)
     monkeypatch.setattr(BaseXCom, "set", set_)
     monkeypatch.setattr(
-        "airflow_provider_smartlive.livestream.starter._ask_for_states", lambda **_: {"run": airflow.states}
+        "airflow_provider_smartlive.livestream.starter._ask_for_states",
+        airflow._or_fault(lambda **_: {"run": airflow.states}),
     )
     return airflow
 
@@ -344,6 +375,7 @@ class FakeHook:
     answers: list[Any] = field(default_factory=list)
     sent: int = 0
     requests: list[Any] = field(default_factory=list)
+    job_ids: list[str] = field(default_factory=list)
     on_command: Callable[[], None] = lambda: None
     #: What is seen of the job: its state, or an error.
     sight: str | MetaStudioError = "PROCESSING"
@@ -358,10 +390,14 @@ class FakeHook:
             raise self.sight
         return SmartLiveJob.model_validate({"job_id": job_id, "room_id": room_id, "state": self.sight})
 
+    def list_jobs(self, **filters: Any) -> Iterator[SmartLiveJob]:
+        return iter(())
+
     def execute_command(self, room_id: str, job_id: str, request: Any) -> Any:
         self.on_command()
         self.sent += 1
         self.requests.append(request)
+        self.job_ids.append(job_id)
         answer = self.answers.pop(0) if self.answers else None
         if isinstance(answer, BaseException):
             raise answer
@@ -606,6 +642,24 @@ def test_a_reply_that_was_not_heard_is_not_said_again(airflow: FakeAirflow, sour
         operator(wait_for_reply=True).execute_complete(airflow.context, wake(source, None), RESULT)
 
 
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch, airflow: FakeAirflow) -> list[float]:
+    """A clock that moves only when somebody sleeps, and for how long they did."""
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += timedelta(seconds=seconds)
+        pauses.append(seconds)
+        airflow.passes(sum(pauses))
+
+    monkeypatch.setattr(module, "utcnow", lambda: now)
+    monkeypatch.setattr(module, "time", SimpleNamespace(sleep=sleep))
+    monkeypatch.setitem(ask.__kwdefaults__, "sleep", sleep)
+    return pauses
+
+
 @pytest.mark.parametrize(
     ("sight", "reply_timeout", "text", "least", "most"),
     [
@@ -615,7 +669,7 @@ def test_a_reply_that_was_not_heard_is_not_said_again(airflow: FakeAirflow, sour
     ],
 )
 def test_a_worker_gives_up_as_a_trigger_does(
-    monkeypatch: pytest.MonkeyPatch,
+    pauses: list[float],
     airflow: FakeAirflow,
     metastudio: FakeHook,
     sight: str | MetaStudioError,
@@ -626,16 +680,6 @@ def test_a_worker_gives_up_as_a_trigger_does(
 ) -> None:
     airflow.has_job(JOB)
     metastudio.sight = sight
-    now = datetime(2026, 1, 1, tzinfo=UTC)
-    pauses: list[float] = []
-
-    def sleep(seconds: float) -> None:
-        nonlocal now
-        now += timedelta(seconds=seconds)
-        pauses.append(seconds)
-
-    monkeypatch.setattr(module, "utcnow", lambda: now)
-    monkeypatch.setattr(module, "time", SimpleNamespace(sleep=sleep))
     saying = operator(
         starter_task_id="go_live", wait_for_reply=True, deferrable=False, reply_timeout=reply_timeout
     )
@@ -675,7 +719,106 @@ def test_a_starter_that_is_over_without_a_job_will_have_none(
     assert metastudio.sent == 0
 
 
-@pytest.mark.parametrize("state", ["running", "deferred", "success", "failed"])
+def talk(**arguments: Any) -> SmartLiveCommandOperator:
+    return operator(job_id=None, room_id=None, starter_task_id="go_live", **arguments)
+
+
+OTHER_JOB = "26f06524-4f75-4b3a-a853-b649a21aaf67"
+
+
+def test_the_job_of_a_starter_that_runs_counts_when_it_is_surely_its_own(
+    airflow: FakeAirflow, metastudio: FakeHook, pauses: list[float]
+) -> None:
+    airflow.has_job(JOB)
+    airflow.states["go_live"] = "running"
+    talk().execute(airflow.context)
+    assert metastudio.sent == 1
+    assert OWN_XCOMS_AFTER <= sum(pauses) <= OWN_XCOMS_AFTER + module.POLL_INTERVAL
+
+
+def test_the_job_of_its_life_before_is_not_talked_to(
+    airflow: FakeAirflow, metastudio: FakeHook, pauses: list[float]
+) -> None:
+    """A worker has begun to read the DAG file: Airflow deletes the old XComs when it has."""
+
+    def passes(seconds: float) -> None:
+        if seconds >= 20:
+            airflow.xcoms.pop(("go_live", "job_id"), None)
+
+    airflow.has_job(JOB)
+    airflow.states["go_live"] = "running"
+    airflow.passes = passes
+    with pytest.raises(AirflowException, match="is running and has none yet") as refused:
+        talk().execute(airflow.context)
+    assert not isinstance(refused.value, AirflowFailException), "a retry may find one"
+    assert metastudio.sent == 0
+
+
+def test_a_starter_that_defers_meanwhile_is_talked_to_at_once(
+    airflow: FakeAirflow, metastudio: FakeHook, pauses: list[float]
+) -> None:
+    def passes(seconds: float) -> None:
+        if seconds >= 10:
+            airflow.has_job(OTHER_JOB)
+            airflow.states["go_live"] = "deferred"
+
+    airflow.has_job(JOB)
+    airflow.states["go_live"] = "running"
+    airflow.passes = passes
+    talk().execute(airflow.context)
+    assert metastudio.job_ids == [OTHER_JOB]
+    assert sum(pauses) == 10
+
+
+@pytest.mark.parametrize("passing", range(8))
+@pytest.mark.parametrize(
+    "arguments",
+    [{}, {"command": "REFRESH_OUTPUT_URL", "command_params": NEW_OUTPUT}, {"wait_for_reply": True}],
+    ids=["", "announced", "waited for"],
+)
+def test_a_passing_fault_of_airflows_api_costs_seconds(
+    airflow: FakeAirflow, metastudio: FakeHook, pauses: list[float], passing: int, arguments: dict[str, Any]
+) -> None:
+    """Whichever question meets it: nothing is sent twice, and what was sent is remembered."""
+    airflow.has_job(JOB)
+    away = AirflowRuntimeError(ErrorResponse(error=ErrorType.GENERIC_ERROR, detail={"message": "away"}))
+    airflow.faults = [*[None] * passing, away, away]
+    with suppress(TaskDeferred):
+        talk(**arguments).execute(airflow.context)
+    assert metastudio.sent == 1
+    assert airflow.store[module.STORE_KEY]["result"]["command_id"] == "Command-1"
+
+
+def test_a_worker_that_waits_asks_airflow_again_too(
+    airflow: FakeAirflow, metastudio: FakeHook, pauses: list[float]
+) -> None:
+    away = AirflowRuntimeError(ErrorResponse(error=ErrorType.GENERIC_ERROR, detail={"message": "away"}))
+
+    def passes(seconds: float) -> None:
+        airflow.faults = [away] if seconds == 4 else airflow.faults
+
+    airflow.has_job(JOB)
+    airflow.passes = passes
+    with pytest.raises(AirflowFailException, match="was not reported as spoken"):
+        talk(wait_for_reply=True, deferrable=False, reply_timeout=20).execute(airflow.context)
+    assert airflow.faults == []
+
+
+def test_a_job_that_metastudio_does_not_show_yet_is_not_over(
+    monkeypatch: pytest.MonkeyPatch, airflow: FakeAirflow, metastudio: FakeHook, pauses: list[float]
+) -> None:
+    monkeypatch.setenv("AIRFLOW__SMARTLIVE__LOOK_AGAIN_WINDOW", "90")
+
+    def passes(seconds: float) -> None:
+        metastudio.sight = NotFound("job not found", http_status=404) if seconds < 80 else "PROCESSING"
+
+    airflow.has_job(JOB)
+    airflow.passes = passes
+    with pytest.raises(AirflowFailException, match="was not reported as spoken"):
+        talk(wait_for_reply=True, deferrable=False, reply_timeout=300).execute(airflow.context)
+
+
+@pytest.mark.parametrize("state", ["deferred", "success", "failed"])
 def test_one_that_has_a_job_is_found_in_every_state(
     airflow: FakeAirflow, metastudio: FakeHook, state: str
 ) -> None:

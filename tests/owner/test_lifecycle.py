@@ -16,6 +16,7 @@ from airflow_provider_smartlive.lifecycle import (
     WakeSource,
     decide,
     decide_kill,
+    judge_end,
     may_end_with_task,
     progress,
     went_on,
@@ -345,27 +346,21 @@ ALL_STATES = (*LINK_WAS_UP, *CALLBACK_ONLY, "END")
 
 
 @pytest.mark.parametrize("state", ALL_STATES)
-@pytest.mark.parametrize("sight", list(Sight))
-def test_what_was_seen_is_reached(state: str, sight: Sight) -> None:
-    assert progress(state, sight, seen=True, streamed=False) is Progress.REACHED
-
-
-@pytest.mark.parametrize("state", ALL_STATES)
 @pytest.mark.parametrize("sight", MAY_RUN)
 def test_a_state_may_still_come_while_the_job_may_run(state: str, sight: Sight) -> None:
-    assert progress(state, sight, seen=False, streamed=False) is Progress.WAITING
+    assert progress(state, sight, streamed=False) is Progress.WAITING
 
 
 @pytest.mark.parametrize("state", LINK_WAS_UP)
 @pytest.mark.parametrize("sight", [Sight.ACTIVE, Sight.SUCCEED, Sight.FAILED])
 def test_video_that_was_pushed_proves_that_the_link_was_up(state: str, sight: Sight) -> None:
-    assert progress(state, sight, seen=False, streamed=True) is Progress.REACHED
+    assert progress(state, sight, streamed=True) is Progress.REACHED
 
 
 @pytest.mark.parametrize("state", CALLBACK_ONLY)
 @pytest.mark.parametrize("sight", OVER)
 def test_a_lost_link_is_seen_by_callback_only(state: str, sight: Sight) -> None:
-    assert progress(state, sight, seen=False, streamed=True) is Progress.MISSED
+    assert progress(state, sight, streamed=True) is Progress.MISSED
 
 
 @pytest.mark.parametrize(
@@ -383,4 +378,20 @@ def test_a_lost_link_is_seen_by_callback_only(state: str, sight: Sight) -> None:
     ],
 )
 def test_what_metastudio_tells_about_the_end(sight: Sight, streamed: bool, expected: Progress) -> None:
-    assert progress("END", sight, seen=False, streamed=streamed) is expected
+    assert progress("END", sight, streamed=streamed) is expected
+
+
+@pytest.mark.parametrize("sight", list(Sight))
+@pytest.mark.parametrize("grace_over", [False, True])
+@pytest.mark.parametrize("still_streams", [False, True])
+def test_an_end_that_was_called_back_is_judged_as_the_owner_does(
+    sight: Sight, grace_over: bool, still_streams: bool
+) -> None:
+    """What the owner goes on to wait for is not true yet, and what it finishes or stops is."""
+    source = WakeSource.GRACE_OVER if grace_over else WakeSource.CALLBACK
+    verdict = decide(source, sight, ended=True, still_streams=still_streams)
+    waits = verdict.action in (Action.WAIT, Action.WAIT_FOR_FINISH)
+
+    is_true = judge_end(sight, grace_over=grace_over, still_streams=still_streams)
+    assert bool(is_true) == (not waits)
+    assert (is_true is False) == (sight is Sight.ACTIVE and grace_over and still_streams)

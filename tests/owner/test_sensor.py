@@ -14,12 +14,14 @@ from airflow.sdk.exceptions import (
     AirflowSkipException,
 )
 from airflow_stage import LIVE, Stage, set_up
-from fake_airflow import TASK, FakeSupervisor
+from fake_airflow import DAG, RUN, TASK, FakeSupervisor, api_error
 from fake_callbacks import called_back
 from fake_metastudio import ROOM, FakeMetaStudio, unreachable
 from virtual_time import Clock
 
-from airflow_provider_smartlive.callbacks.waiter import XCOM_TABLE_KEY, Wake
+from airflow_provider_smartlive.callbacks.route import Identity
+from airflow_provider_smartlive.callbacks.table import CallbackTable
+from airflow_provider_smartlive.callbacks.waiter import XCOM_TABLE_KEY, Waiter, Wake, starter_waiter_key
 from airflow_provider_smartlive.client.lookup import find_connection
 from airflow_provider_smartlive.livestream.starter import OWN_XCOMS_AFTER
 from airflow_provider_smartlive.metastudio.errors import AuthenticationError
@@ -48,7 +50,12 @@ class Watch(Stage):
     def has_job(self) -> None:
         """The starter has its job, and has said so."""
         job = self.metastudio.add()
-        self.supervisor.xcoms |= {(TASK, -1, "job_id"): job.job_id, (TASK, -1, "room_id"): ROOM}
+        self.supervisor.xcoms |= {
+            (TASK, -1, XCOM_TABLE_KEY): CallbackTable().dump(),
+            (TASK, -1, "job_id"): job.job_id,
+            (TASK, -1, "room_id"): ROOM,
+        }
+        self.announces()
         self.becomes("deferred")()
 
     def announces(self) -> None:
@@ -79,11 +86,10 @@ class Watch(Stage):
         return self.metastudio.jobs[-1]
 
 
-@pytest.fixture
-def idle(
+def a_watch(
     clock: Clock, metastudio: FakeMetaStudio, supervisor: FakeSupervisor, monkeypatch: pytest.MonkeyPatch
 ) -> Watch:
-    """The sensor's task, before its starter has a job; deferred."""
+    """Return the sensor's task, before its starter has a job; deferred."""
     watch = Watch(clock, metastudio, supervisor, task_id=WAIT)
     watch.mode = ALL_MODES["deferred"]
     watch.becomes("queued")()
@@ -93,6 +99,14 @@ def idle(
     sleeping = SimpleNamespace(sleep=clock.sleep, monotonic=lambda: clock.seconds)
     monkeypatch.setattr(f"{sensor}.time", sleeping)
     return watch
+
+
+@pytest.fixture
+def idle(
+    clock: Clock, metastudio: FakeMetaStudio, supervisor: FakeSupervisor, monkeypatch: pytest.MonkeyPatch
+) -> Watch:
+    """The sensor's task, before its starter has a job; deferred."""
+    return a_watch(clock, metastudio, supervisor, monkeypatch)
 
 
 @pytest.fixture(params=list(ALL_MODES))
@@ -113,14 +127,18 @@ def deferred(idle: Watch) -> Watch:
 class TestReached:
     @pytest.mark.parametrize("state", STREAM_STATES)
     def test_by_callback(self, watch: Watch, state: str) -> None:
-        watch.at(601, watch.calls_back(*LIVE, "DISCONNECTED", "RECONNECTING", "END"))
+        over = [watch.ends()] if state == "END" else []
+        watch.at(601, *over, watch.calls_back(*LIVE, "DISCONNECTED", "RECONNECTING", "END"))
         result = Wake.load(watch.sense(state))
         assert (result.source, result.state, result.job_id) == ("callback", state, watch.job.job_id)
+        assert result.confirmed == (state == "END")
         assert 601 <= watch.clock.seconds <= 661
 
     @pytest.mark.parametrize("state", STREAM_STATES)
     def test_before_the_sensor_came(self, watch: Watch, state: str) -> None:
         watch.calls_back(*LIVE, "DISCONNECTED", "RECONNECTING", "END")()
+        if state == "END":
+            watch.ends()()
         assert Wake.load(watch.sense(state)).state == state
         assert watch.clock.seconds == 0
         assert watch.deferrals == []
@@ -386,7 +404,7 @@ class TestFollowing:
         deferred.at(601, deferred.calls_back(*LIVE, "END"))
         deferred.sense()
         asked = [message for message in deferred.supervisor.messages if message.type == "GetXCom"]
-        assert {message.key for message in asked} == {"job_id", "room_id"}
+        assert {message.key for message in asked} == {"job_id", "room_id", "smartlive_job", XCOM_TABLE_KEY}
         assert all((TASK, -1, message.key) in deferred.supervisor.xcoms for message in asked)
 
     def test_whoever_waits_is_not_asked_about_again_and_again(self, deferred: Watch) -> None:
@@ -457,31 +475,167 @@ class TestEarly:
         assert deferred.metastudio.asked["show"] <= 4
 
 
+class TestPassingFaults:
+    @pytest.mark.parametrize("passing", range(12))
+    @pytest.mark.parametrize("state", ["CONNECTED", "END"])
+    def test_one_of_airflows_api_costs_seconds(self, watch: Watch, passing: int, state: str) -> None:
+        """Whichever question meets it; on a worker it is asked again as in a trigger."""
+        watch.supervisor.faults = [*[None] * passing, api_error(), api_error()]
+        watch.at(301, watch.ends(), watch.calls_back(*LIVE, "END"))
+        assert Wake.load(watch.sense(state)).state == state
+        assert watch.clock.seconds <= 301 + 60 + 10
+
+    @pytest.mark.parametrize("state", [*LIVE, "END"])
+    @pytest.mark.parametrize("is_named", [False, True], ids=["by its starter", "by its id"])
+    def test_a_job_that_metastudio_does_not_show_yet_is_not_over(
+        self, watch: Watch, state: str, is_named: bool
+    ) -> None:
+        shown = list(watch.metastudio.jobs)
+        job_id = watch.job.job_id
+        watch.metastudio.jobs.clear()
+        watch.at(25, lambda: watch.metastudio.jobs.extend(shown))
+        watch.at(601, watch.ends(stream_duration=60.0))
+        name = {"job_id": job_id, "room_id": ROOM, "starter_task_id": None} if is_named else {}
+        assert Wake.load(watch.sense(state, **name)).job_id == job_id
+        assert 601 <= watch.clock.seconds <= 601 + 300
+
+    def test_one_that_is_not_there_later_either_is_over(self, watch: Watch) -> None:
+        with pytest.raises(AirflowFailException, match="never END"):
+            watch.sense(job_id="1" * 32, room_id=ROOM, starter_task_id=None)
+        assert 30 <= watch.clock.seconds <= 700
+
+    @pytest.mark.parametrize("state", [*LIVE, "DISCONNECTED"])
+    def test_a_receiver_that_passed_over_the_task_is_made_up_for(self, deferred: Watch, state: str) -> None:
+        def is_locked() -> None:
+            resume, deferred.resume = deferred.resume, None
+            deferred.calls_back(*LIVE, "DISCONNECTED")()
+            deferred.resume = resume
+
+        deferred.at(101, is_locked)
+        assert Wake.load(deferred.sense(state)).source == "first-read"
+        assert deferred.clock.seconds <= 101 + 300
+
+
 class TestConfirm:
-    def test_a_callback_alone_is_not_enough(self, watch: Watch) -> None:
+    """END was called back: what MetaStudio has to say to it."""
+
+    GRACE = 120
+
+    def streams(self, watch: Watch, since: int, until: int) -> None:
+        """Let MetaStudio's figure grow as video is pushed."""
+
+        def grows(seconds: int) -> Any:
+            return lambda: setattr(watch.job, "stream_duration", float(seconds))
+
+        for second in range(since, until, 5):
+            watch.at(second, grows(second - since))
+
+    def test_a_callback_alone_is_enough_if_that_is_wanted(self, watch: Watch) -> None:
+        watch.at(101, watch.calls_back(*LIVE, "END"))
+        result = Wake.load(watch.sense(confirm=False))
+        assert (result.source, result.confirmed) == ("callback", False)
+        assert watch.clock.seconds <= 101 + 60
+
+    def test_a_stream_that_goes_on_has_not_ended(self, watch: Watch) -> None:
+        self.streams(watch, 1, 2001)
         watch.at(101, watch.calls_back(*LIVE, "END"))
         watch.at(2001, watch.ends())
-        result = Wake.load(watch.sense(confirm=True))
-        assert result.source == "reconciliation"
+        assert Wake.load(watch.sense()).confirmed
         assert 2001 <= watch.clock.seconds <= 2001 + 300
+
+    def test_a_job_that_nobody_finishes_has_ended_all_the_same(self, watch: Watch) -> None:
+        """Of a starter that does not wait, by a MetaStudio that leaves the end of a job to others."""
+        self.streams(watch, 1, 101)
+        watch.at(101, watch.calls_back(*LIVE, "END"))
+        assert Wake.load(watch.sense()).source == "callback"
+        assert 101 + self.GRACE <= watch.clock.seconds <= 101 + self.GRACE + 2 * 60 + 5
+
+    @pytest.mark.parametrize("counts", [False, True])
+    @pytest.mark.parametrize("gap", [0, 3, 100])
+    def test_a_link_that_is_exchanged_in_the_console_ends_nothing(
+        self, watch: Watch, gap: int, counts: bool
+    ) -> None:
+        """END of the old one comes first; MetaStudio may count how long video was pushed, or not before the end."""
+        if counts:
+            self.streams(watch, 1, 3001)
+        watch.at(2, watch.calls_back(*LIVE, outputs=("main",)))
+        watch.at(901, watch.calls_back("END", outputs=("main",)))
+        watch.at(901 + gap, watch.calls_back(*LIVE, output="new", outputs=("main",)))
+        watch.at(3001, watch.ends(), watch.calls_back("END", output="new", outputs=("main",)))
+        result = Wake.load(watch.sense())
+        assert (result.state, result.confirmed) == ("END", True)
+        assert 3001 <= watch.clock.seconds <= 3001 + 60
+
+    def test_whoever_comes_after_the_exchange_waits_for_the_end_of_the_new_link(self, watch: Watch) -> None:
+        for output in ("main", "new"):
+            watch.calls_back(*LIVE, output=output, outputs=("main",))()
+        watch.calls_back("END", outputs=("main",))()
+        watch.at(901, watch.ends(), watch.calls_back("END", output="new", outputs=("main",)))
+        watch.sense()
+        assert 901 <= watch.clock.seconds <= 901 + 60
+
+    @pytest.mark.parametrize("state", ["FAILED", "BLOCKED"])
+    def test_a_job_that_is_over_has_ended_however_it_did(self, watch: Watch, state: str) -> None:
+        watch.at(101, watch.ends(state), watch.calls_back(*LIVE, "END"))
+        assert Wake.load(watch.sense()).confirmed
+
+    def test_while_metastudio_cannot_be_asked_it_waits(self, watch: Watch) -> None:
+        watch.at(100, watch.is_down(unreachable()))
+        watch.at(101, watch.calls_back(*LIVE, "END"))
+        watch.at(1501, watch.is_down(None), watch.ends())
+        assert Wake.load(watch.sense()).source in ("callback", "first-read")
+        assert 1501 <= watch.clock.seconds <= 1501 + 60
+
+    def test_and_in_the_end_it_fails(self, watch: Watch) -> None:
+        watch.at(100, watch.is_down(unreachable()))
+        watch.at(101, watch.calls_back(*LIVE, "END"))
+        with pytest.raises(AirflowFailException, match="MetaStudio was unreachable for 3600 s"):
+            watch.sense()
+        assert 3600 <= watch.clock.seconds <= 100 + 3600 + 2 * 300
 
     def test_it_is_asked_for_often_after_the_callback(self, deferred: Watch) -> None:
         deferred.at(101, deferred.calls_back(*LIVE, "END"))
         deferred.at(131, deferred.ends())
-        deferred.sense(confirm=True)
+        deferred.sense()
         assert deferred.clock.seconds <= 140
         assert len(deferred.deferrals) == 2
 
+    def test_a_starter_that_waits_on_a_worker_makes_it_no_slower(self, deferred: Watch) -> None:
+        deferred.becomes("running")()
+        deferred.at(601, deferred.calls_back(*LIVE, "END"))
+        deferred.at(604, deferred.ends())
+        deferred.sense()
+        assert deferred.clock.seconds <= 610
+
+    def test_a_starter_that_is_cleared_meanwhile_takes_the_wait_along(self, deferred: Watch) -> None:
+        deferred.at(101, deferred.calls_back(*LIVE, "END"))
+        deferred.at(111, deferred.becomes("queued"), deferred.ends())
+        deferred.at(131, deferred.becomes("running"), deferred.forgets)
+        deferred.at(132, deferred.has_job)
+        deferred.at(901, deferred.calls_back(*LIVE, "END"), deferred.ends())
+        assert Wake.load(deferred.sense()).job_id == deferred.metastudio.jobs[1].job_id
+
+    def test_how_far_it_is_is_kept_between_two_pokes(self, idle: Watch) -> None:
+        idle.mode = ALL_MODES["reschedule"]
+        idle.has_job()
+        idle.at(101, idle.calls_back(*LIVE, "END"))
+        idle.at(200, lambda: checks.append(idle.supervisor.store["smartlive_sensor"]["end_check"]))
+        checks: list[dict[str, Any]] = []
+        idle.sense()
+        assert [check["source"] for check in checks] == ["callback"]
+        assert "end_check" not in idle.supervisor.store["smartlive_sensor"]
+
     def test_its_time_goes_on(self, deferred: Watch) -> None:
+        self.streams(deferred, 1, 600)
         deferred.at(101, deferred.calls_back(*LIVE, "END"))
         with pytest.raises(AirflowSensorTimeout):
-            deferred.sense(confirm=True, timeout=500)
+            deferred.sense(timeout=500)
         assert 500 <= deferred.clock.seconds <= 510
 
     def test_without_a_room_metastudios_listing_confirms(self, deferred: Watch) -> None:
         deferred.at(101, deferred.wakes("callback", "00000000000000000000000000000001", "END"))
         deferred.at(131, deferred.ends())
-        deferred.sense(confirm=True, starter_task_id=None, job_id=deferred.job.job_id)
+        deferred.sense(starter_task_id=None, job_id=deferred.job.job_id)
         assert deferred.clock.seconds <= 140
 
 
@@ -510,10 +664,14 @@ class TestWhoEndsIt:
         assert deferred.deferrals[0].trigger.needs_worker
         assert Wake.load(result).source == "callback"
 
-    def test_confirming_needs_one(self, deferred: Watch) -> None:
-        deferred.at(601, deferred.ends(), deferred.calls_back(*LIVE, "END"))
-        deferred.sense(confirm=True)
-        assert deferred.deferrals[0].trigger.needs_worker
+    @pytest.mark.parametrize("confirm", [True, False])
+    def test_confirming_begins_on_one_and_ends_without(self, deferred: Watch, confirm: bool) -> None:
+        deferred.at(601, deferred.calls_back(*LIVE, "END"))
+        deferred.at(611, deferred.ends())
+        deferred.sense(confirm=confirm)
+        registered = deferred.supervisor.xcom(starter_waiter_key(Identity(DAG, RUN, TASK)), WAIT)
+        assert Waiter.load(registered).needs_worker == confirm
+        assert {deferral.trigger.needs_worker for deferral in deferred.deferrals} == {False}
 
     def test_airflows_own_deferral_timeout_is_not_used(self, deferred: Watch) -> None:
         deferred.at(601, deferred.ends(), deferred.calls_back(*LIVE, "END"))

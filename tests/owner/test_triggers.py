@@ -20,12 +20,15 @@ from fake_callbacks import called_back
 from fake_metastudio import ROOM, FakeAsyncHook, FakeJob, FakeMetaStudio, not_found, unreachable
 from virtual_time import NOON, Clock, run
 
-from airflow_provider_smartlive.callbacks.table import CallbackTable
+from airflow_provider_smartlive.callbacks.fold import fold
+from airflow_provider_smartlive.callbacks.table import CallbackTable, reply_mark
 from airflow_provider_smartlive.callbacks.waiter import XCOM_TABLE_KEY, Wake, stop_key
 from airflow_provider_smartlive.lifecycle import WakeSource
+from airflow_provider_smartlive.livestream.end_check import EndCheck
 from airflow_provider_smartlive.livestream.sighting import REFUSED_PAUSE
 from airflow_provider_smartlive.livestream.wait_state import WaitLimits, WaitState
 from airflow_provider_smartlive.metastudio.errors import AuthenticationError, PermissionDenied
+from airflow_provider_smartlive.metastudio.events import CallbackEvent
 from airflow_provider_smartlive.reconciler.watch import OVERDUE
 from airflow_provider_smartlive.triggers import SmartLiveJobTrigger, SmartLiveStreamTrigger
 from airflow_provider_smartlive.triggers.job import SILENT_INTERVAL, STOPS_AT_ONCE
@@ -114,16 +117,22 @@ def job_trigger(world: World, **more: Any) -> SmartLiveJobTrigger:
 
 
 def stream_trigger(world: World, target_state: str = "END", **more: Any) -> SmartLiveStreamTrigger:
+    limits = {name: more.pop(name) for name in ("interval", "failure_budget") if name in more}
     arguments: dict[str, Any] = {
         "smartlive_conn_id": "one",
         "target_state": target_state,
         "job_id": None,
         "room_id": None,
         "starter": {"dag_id": DAG, "run_id": RUN, "task_id": TASK, "map_index": -1},
-        "interval": INTERVAL,
+        "limits": WaitLimits(**{"interval": INTERVAL} | limits).dump(),
         "timeout_at": until(9 * 3600),
     }
     return SmartLiveStreamTrigger(**arguments | more)
+
+
+def reply_body(job_id: str, reply_id: str) -> bytes:
+    message = json.dumps({"room_id": ROOM, "job_id": job_id, "reply_id": reply_id})
+    return json.dumps({"event_type": "REPLY_COMMAND_FINISH", "message": message}).encode()
 
 
 def until(seconds: float) -> str:
@@ -765,12 +774,80 @@ class TestStreamTrigger:
     def test_a_callback_is_not_enough_where_metastudio_has_to_confirm(self, world: World) -> None:
         world.calls_back(*LIVE, "END")
         world.clock.at(31, world.ends)
-        trigger = stream_trigger(
-            world, job_id=world.job.job_id, believe_callbacks=False, interval=5.0, needs_worker=True
-        )
+        check = EndCheck(world.job.job_id, WakeSource.CALLBACK).dump()
+        trigger = stream_trigger(world, confirm=True, end_check=check, needs_worker=True)
         source, state, seconds = self.wake(world, trigger)
-        assert (source, state) == (WakeSource.RECONCILIATION, "END")
+        assert (source, state) == (WakeSource.CALLBACK, "END")
         assert seconds == 33.5
+
+    def test_what_is_confirmed_needs_no_worker_for_that(self, world: World) -> None:
+        world.calls_back(*LIVE, "END")
+        world.clock.at(31, world.ends)
+        assert type(self.wait(world, stream_trigger(world, confirm=True))) is TaskSuccessEvent
+        assert (self.result(world).source, self.result(world).confirmed) == ("first-read", True)
+        assert world.clock.seconds <= 31 + 5
+
+    # -- what nobody was woken by: the row was locked
+
+    @pytest.mark.parametrize("state", [*LIVE, "DISCONNECTED", "RECONNECTING", "END"])
+    @pytest.mark.parametrize("is_down", [False, True])
+    def test_a_state_that_woke_nobody_is_read_at_the_next_look(
+        self, world: World, state: str, is_down: bool
+    ) -> None:
+        world.metastudio.down = unreachable() if is_down else None
+        world.clock.at(100, lambda: world.calls_back(*LIVE, "DISCONNECTED", "RECONNECTING", "END"))
+        assert type(self.wait(world, stream_trigger(world, state))) is TaskSuccessEvent
+        assert (self.result(world).source, self.result(world).confirmed) == ("first-read", False)
+        assert world.clock.seconds <= 100 + INTERVAL
+
+    def test_so_is_a_reply(self, world: World) -> None:
+        table = CallbackTable.load(None)
+        event = CallbackEvent.parse(reply_body(world.job.job_id, "r-1"))
+        table, _ = fold(table, event, at=NOON, fingerprint_key=b"fake")
+        world.clock.at(100, lambda: world.supervisor.xcoms.update({(TASK, -1, XCOM_TABLE_KEY): table.dump()}))
+        world.clock.at(150, world.ends)
+        mark = reply_mark("r-1")
+        assert self.wake(world, stream_trigger(world, mark, needs_worker=True))[1] == mark
+
+    def test_a_state_of_a_job_that_is_the_starters_no_longer_is_not(self, world: World) -> None:
+        def is_cleared() -> None:
+            world.calls_back(*LIVE, "END")
+            world.supervisor.states[TASK] = "queued"
+
+        world.clock.at(100, is_cleared)
+        trigger = stream_trigger(world, timeout_at=until(2000))
+        assert self.wake(world, trigger)[:2] == (WakeSource.TIMEOUT, None)
+
+    def test_a_table_that_cannot_be_read_at_a_look_costs_nothing_but_that_look(self, world: World) -> None:
+        def is_away() -> None:
+            world.supervisor.faults = [api_error()]
+
+        world.clock.at(100, is_away)
+        world.clock.at(400, lambda: world.calls_back(*LIVE, "DISCONNECTED"))
+        assert type(self.wait(world, stream_trigger(world, "DISCONNECTED"))) is TaskSuccessEvent
+        assert world.clock.seconds <= 400 + INTERVAL
+
+    # -- right after the start
+
+    @pytest.mark.parametrize("state", ["CONNECTED", "END", reply_mark("r-1")])
+    def test_a_job_that_metastudio_does_not_show_yet_is_not_over(self, world: World, state: str) -> None:
+        shown = list(world.metastudio.jobs)
+        world.metastudio.jobs.clear()
+        world.clock.at(25, lambda: world.metastudio.jobs.extend(shown))
+        world.clock.at(500, lambda: world.calls_back(*LIVE, "END"))
+        trigger = stream_trigger(world, state, interval=10.0, timeout_at=until(1000))
+        if state == reply_mark("r-1"):
+            assert self.wake(world, trigger)[0] == WakeSource.TIMEOUT
+        else:
+            assert type(self.wait(world, trigger)) is TaskSuccessEvent
+
+    def test_one_that_is_not_there_later_either_is_over(self, world: World) -> None:
+        world.metastudio.jobs.clear()
+        world.supervisor.states[TASK] = "failed"
+        trigger = stream_trigger(world, job_id="1" * 32, room_id=ROOM, interval=10.0)
+        source, state, seconds = self.wake(world, trigger)
+        assert (source, state) == (WakeSource.RECONCILIATION, None)
+        assert 30 <= seconds <= 60
 
     # -- the starter
 
@@ -873,6 +950,9 @@ MOMENT = NOON + timedelta(microseconds=123456)
         lambda world: stream_trigger(world),
         lambda world: stream_trigger(
             world, job_id="x", room_id=ROOM, starter=None, timeout_at=MOMENT.isoformat()
+        ),
+        lambda world: stream_trigger(
+            world, confirm=True, end_check=EndCheck("x", WakeSource.CALLBACK, MOMENT, 1.5).dump()
         ),
     ],
 )
