@@ -16,6 +16,9 @@ PATIENCE, PAUSE = 200.0, 0.7
 #: Seconds that one request may take. A loaded two-core machine needs more than usual.
 REQUEST_TIMEOUT = 30.0
 
+#: Seconds for the Execution API to build its routes: 5 on two idle cores, and 40 on busy ones.
+WARM_UP_TIMEOUT = 150.0
+
 #: How often a request is sent that SQLite refuses, because another process wrote between its read and its write.
 SENDS = 5
 
@@ -93,7 +96,7 @@ class AirflowApi:
 
     def warm_up(self) -> None:
         """Build the Execution API's routes now: the first task would otherwise wait 5 seconds for them."""
-        self._client.get("/execution/health").raise_for_status()
+        self._client.get("/execution/health", timeout=WARM_UP_TIMEOUT).raise_for_status()
 
     def has_dag(self, dag_id: str) -> bool:
         """Tell whether the DAG was parsed and stored."""

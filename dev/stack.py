@@ -154,12 +154,20 @@ class AirflowStack:
             self.begin_migration()
         self.programs["migrate"].finish(MIGRATE_TIMEOUT)
         del self.programs["migrate"]
+        self.start_programs()
+        self.wait_until_healthy()
+        self.warm_up()
+
+    def warm_up(self) -> None:
+        """Let the API server do now what would delay the first task."""
+        self.api.warm_up()
+
+    def start_programs(self) -> None:
+        """Start Airflow's processes, and do not wait."""
         self._run("api-server", "api-server")
         self._run("scheduler", "scheduler", "--skip-serve-logs")
         self._run("dag-processor", "dag-processor")
         self._run("triggerer", "triggerer", "--skip-serve-logs")
-        self.wait_until_healthy()
-        self.api.warm_up()
 
     def add_triggerer(self, name: str) -> Program:
         """

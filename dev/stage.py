@@ -41,7 +41,8 @@ class Stage:
     :param home: where all files go. What an earlier stage left there is removed.
     :param sandbox_arguments: more arguments of ``smartlive-sandbox serve``.
     :param tell: is called with (what, where) as parts become ready.
-    :param airflow_options: more arguments of :class:`~dev.stack.AirflowStack`.
+    :param airflow_class: what Airflow is started by.
+    :param airflow_options: more arguments of ``airflow_class``.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Stage:
         *,
         sandbox_arguments: Sequence[str] = (),
         tell: Callable[[str, str], None] = lambda what, where: None,
+        airflow_class: type[AirflowStack] = AirflowStack,
         airflow_options: Mapping[str, Any] | None = None,
     ) -> None:
         self.home = home.resolve()
@@ -63,7 +65,9 @@ class Stage:
         self.sandbox = self.program("sandbox", "serve", *self.account, *sandbox_arguments)
         admitted = [argument for key in self.stream_keys.values() for argument in ("--key", key)]
         self.platform = self.program("platform", "rtmp", *admitted, "--every", str(COUNT_INTERVAL))
-        self.airflow = AirflowStack(self.home / "airflow", **{"dags_folder": DAGS, **(airflow_options or {})})
+        self.airflow = airflow_class(
+            self.home / "airflow", **{"dags_folder": DAGS, **(airflow_options or {})}
+        )
         self._tell = tell
         self._exits = ExitStack()
 

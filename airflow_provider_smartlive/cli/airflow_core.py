@@ -18,15 +18,17 @@ from airflow.configuration import ensure_secrets_loaded
 from airflow.jobs.job import Job, JobState
 from airflow.models.connection import Connection
 from airflow.models.pool import Pool
-from airflow.models.xcom import XComModel
+from airflow.models.xcom import XCOM_RETURN_KEY, XComModel
+from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.exceptions import AirflowNotFoundException
+from airflow.sdk.execution_time.comms import XComResult
 from airflow.utils.session import create_session
 from sqlalchemy import select, tuple_
 from sqlalchemy.exc import SQLAlchemyError
 
 from airflow_provider_smartlive.callbacks.route import Identity
 from airflow_provider_smartlive.callbacks.table import CallbackTable
-from airflow_provider_smartlive.callbacks.waiter import XCOM_TABLE_KEY
+from airflow_provider_smartlive.callbacks.waiter import CALLBACK, XCOM_TABLE_KEY
 from airflow_provider_smartlive.hooks import SmartLiveHook
 
 if TYPE_CHECKING:
@@ -179,6 +181,24 @@ def live_triggerers() -> list[str]:
     statement = select(Job).where(Job.job_type == "TriggererJob", Job.state == JobState.RUNNING)
     with create_session(scoped=False) as session:
         return [job.hostname or "unknown host" for job in session.scalars(statement) if job.is_alive()]
+
+
+def xcom_backend() -> str | None:
+    """Return the name of the class by which tasks write and read XComs; None for Airflow's own."""
+    from airflow.sdk.execution_time.xcom import XCom
+
+    return None if XCom is BaseXCom else f"{XCom.__module__}.{XCom.__qualname__}"
+
+
+def reads_plain_xcoms() -> bool:
+    """Tell whether that class reads what stands in the database as the receiver writes it: past the backend."""
+    from airflow.sdk.execution_time.xcom import XCom
+
+    plain = {"source": CALLBACK, "state": "END"}
+    try:
+        return bool(XCom.deserialize_value(XComResult(key=XCOM_RETURN_KEY, value=plain)) == plain)
+    except Exception:
+        return False
 
 
 def mounted_paths() -> dict[str, str]:

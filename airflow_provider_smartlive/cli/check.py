@@ -82,6 +82,7 @@ def _results(args: Namespace) -> Iterator[Result]:
     yield _guarded("database", _database, args)
     yield _guarded("triggerer", _triggerer, args)
     yield _guarded("plugin", _plugin, args)
+    yield _guarded("xcom backend", _xcom_backend, args)
     yield _guarded("settings", _settings, args)
     secrets = _guarded("callback secrets", _secrets, args)
     yield secrets
@@ -152,6 +153,20 @@ def _plugin() -> Result:
         Status.FAIL,
         f"Airflow has not loaded it ({errors or 'without an error'})",
         f"Install {PACKAGE} anew in this environment and in the API server's, and restart the API server.",
+    )
+
+
+def _xcom_backend() -> Result:
+    name = airflow_core.xcom_backend()
+    if name is None:
+        return Result("xcom backend", Status.OK, "Airflow's own")
+    if airflow_core.reads_plain_xcoms():
+        return Result("xcom backend", Status.OK, f"{name} reads what the receiver writes")
+    return Result(
+        "xcom backend",
+        Status.FAIL,
+        f"{name} does not read what the receiver writes: the results of sensors, and the id of a job in templates",
+        "Its deserialize_value has to return a value as it is that its serialize_value has not made.",
     )
 
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from airflow.sdk.bases.xcom import BaseXCom
 from sqlalchemy import create_engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import sessionmaker
@@ -28,6 +29,7 @@ CHECKS = [
     "database",
     "triggerer",
     "plugin",
+    "xcom backend",
     "settings",
     "callback secrets",
     "connection",
@@ -113,7 +115,7 @@ def test_nothing_is_set_up(connections: Connections, run: Run, monkeypatch: pyte
     settings.forget_secrets()
     done = run("check")
     assert done.code == 1
-    assert done.err == "3 of 10 checks failed.\n"
+    assert done.err == "3 of 11 checks failed.\n"
     lines = done.out.splitlines()
     assert sum(line.startswith("FAIL") for line in lines) == 3
     assert lines[-2].split() == ["warn", "callbacks", "not", "tried"]
@@ -179,6 +181,42 @@ def test_a_plugin_that_airflow_has_not_loaded(
     text = red(run, "plugin")
     assert "smartlive: No module named 'fastapi'" in text
     assert "restart the API server" in text
+
+
+class Offloading(BaseXCom):
+    """A backend as they should be: it finds what it has kept elsewhere by the form of the reference."""
+
+    @staticmethod
+    def deserialize_value(result: Any) -> Any:
+        value = BaseXCom.deserialize_value(result)
+        if isinstance(value, str) and value.startswith("bucket://"):
+            return "what is kept there"
+        return value
+
+
+class Strict(BaseXCom):
+    """A backend that takes every value for a reference."""
+
+    @staticmethod
+    def deserialize_value(result: Any) -> Any:
+        return {"bucket://1": "what is kept there"}[result.value]
+
+
+def test_an_xcom_backend_that_leaves_plain_values_alone(
+    installed: LocalSandbox, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow.sdk.execution_time.xcom.XCom", Offloading)
+    found = results(run, code=0)["xcom backend"]["found"]
+    assert found.endswith("test_check.Offloading reads what the receiver writes")
+
+
+def test_an_xcom_backend_that_cannot_read_plain_values(
+    installed: LocalSandbox, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow.sdk.execution_time.xcom.XCom", Strict)
+    text = red(run, "xcom backend")
+    assert "test_check.Strict does not read what the receiver writes" in text
+    assert "deserialize_value" in text
 
 
 def test_a_setting_that_cannot_be_read(
