@@ -83,7 +83,7 @@ def is_ours(classpath: str) -> bool:
     return classpath.startswith(_TRIGGERS)
 
 
-class _Message(BaseModel):
+class _Versioned(BaseModel):
     """A versioned value that crosses processes as JSON. Fields of a later version are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -104,7 +104,7 @@ class _Message(BaseModel):
         return self.model_dump(mode="json")
 
 
-class Waiter(_Message):
+class Waiter(_Versioned):
     """
     The registration of a waiting task, kept in an XCom of that task itself.
 
@@ -120,7 +120,7 @@ class Waiter(_Message):
     needs_worker: bool = False
 
 
-class OutputRefresh(_Message):
+class OutputRefresh(_Versioned):
     """
     Says that a task exchanges the outputs of a job (REFRESH_OUTPUT_URL), kept in an XCom of that task itself.
 
@@ -155,7 +155,7 @@ def withdraw_refresh(ti: Any, job_id: str, sending: str) -> None:
     push(ti, refresh_key(job_id), OutputRefresh(sending=sending, refused=True).dump())
 
 
-class Wake(_Message):
+class Wake(_Versioned):
     """
     The payload of every event that resumes one of our tasks, from the receiver and from our triggers.
 

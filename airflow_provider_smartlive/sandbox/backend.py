@@ -12,7 +12,7 @@ from airflow_provider_smartlive.sandbox.model.engine import Engine
 from airflow_provider_smartlive.sandbox.model.faults import FaultRules
 from airflow_provider_smartlive.sandbox.model.ledger import Kind, Ledger
 from airflow_provider_smartlive.sandbox.model.rooms import Rooms
-from airflow_provider_smartlive.sandbox.model.store import Store
+from airflow_provider_smartlive.sandbox.model.store import StateStore
 from airflow_provider_smartlive.sandbox.model.tenant import Tenant
 from airflow_provider_smartlive.sandbox.rtmp.platform import Platform
 from airflow_provider_smartlive.sandbox.video.links import LinkFactory
@@ -35,7 +35,7 @@ class Backend:
         config: Config,
         operations: Iterable[str],
         *,
-        store: Store,
+        store: StateStore,
         clock: Clock,
         open_link: LinkFactory,
         post: Post,

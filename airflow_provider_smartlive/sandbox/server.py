@@ -24,7 +24,7 @@ from airflow_provider_smartlive.sandbox.api import jobs as api_jobs
 from airflow_provider_smartlive.sandbox.api import rooms as api_rooms
 from airflow_provider_smartlive.sandbox.api.authenticator import Authenticator
 from airflow_provider_smartlive.sandbox.api.call import Operation
-from airflow_provider_smartlive.sandbox.api.control import Control, refuse
+from airflow_provider_smartlive.sandbox.api.control import ControlApi, refuse
 from airflow_provider_smartlive.sandbox.api.dispatcher import Dispatcher
 from airflow_provider_smartlive.sandbox.api.origin_check import OriginCheck
 from airflow_provider_smartlive.sandbox.backend import Backend
@@ -32,7 +32,7 @@ from airflow_provider_smartlive.sandbox.clock import Clock
 from airflow_provider_smartlive.sandbox.config import Config
 from airflow_provider_smartlive.sandbox.model.engine import load_shown
 from airflow_provider_smartlive.sandbox.model.http_post import HttpPost
-from airflow_provider_smartlive.sandbox.model.store import Store
+from airflow_provider_smartlive.sandbox.model.store import StateStore
 from airflow_provider_smartlive.sandbox.rtmp.platform import Platform
 from airflow_provider_smartlive.sandbox.video.encoder_job import require_encoder
 from airflow_provider_smartlive.sandbox.video.links import LinkFactory, SimulatedLink, video_links
@@ -110,7 +110,7 @@ class Sandbox:
         open_link: LinkFactory | None = None,
         platform: Platform | None = None,
     ) -> None:
-        store = Store(config.state)
+        store = StateStore(config.state)
         self._socket = _listen(host, port)
         self._host = host
         self._platform = platform
@@ -178,7 +178,7 @@ def make_app(backend: Backend) -> Starlette:
         for operation in OPERATIONS
     ]
     own = Middleware(OriginCheck, hosts=backend.config.hosts)
-    routes.append(Mount("/sandbox", routes=Control(backend, authenticator).routes(), middleware=[own]))
+    routes.append(Mount("/sandbox", routes=ControlApi(backend, authenticator).routes(), middleware=[own]))
     return Starlette(routes=routes, exception_handlers={HTTPException: not_found})
 
 

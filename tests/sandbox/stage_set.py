@@ -14,8 +14,8 @@ from airflow_provider_smartlive.sandbox.clock import ManualClock
 from airflow_provider_smartlive.sandbox.config import Account, Config
 from airflow_provider_smartlive.sandbox.model.callbacks import DeliveryError, Post
 from airflow_provider_smartlive.sandbox.model.engine import load_shown
-from airflow_provider_smartlive.sandbox.model.jobs import JobRecord
-from airflow_provider_smartlive.sandbox.model.store import Store
+from airflow_provider_smartlive.sandbox.model.jobs import StoredJob
+from airflow_provider_smartlive.sandbox.model.store import StateStore
 from airflow_provider_smartlive.sandbox.server import OPERATIONS
 from airflow_provider_smartlive.sandbox.video.links import LinkFault, LinkSpec
 from airflow_provider_smartlive.sandbox.video.publisher import PublisherStats
@@ -101,7 +101,7 @@ class StageSet:
         self.links: list[FakeLink] = []
         self.mail = Mailbox()
         self.pauses: list[float] = []
-        store = Store(state)
+        store = StateStore(state)
         self.clock = ManualClock(shown=load_shown(store))
         self.backend = Backend(
             Config(ACCOUNT, state=state, **config),
@@ -125,7 +125,7 @@ class StageSet:
 
     def start(
         self, *, seconds: float | None = None, room: dict[str, Any] | None = None, **settings: Any
-    ) -> JobRecord:
+    ) -> StoredJob:
         """Start a job in a room that exists from now on, with one output unless the settings say otherwise."""
         body = {"room_name": "Studio 1", **(room or {})}
         made = self.backend.rooms.create(
@@ -138,7 +138,7 @@ class StageSet:
         }
         return self.engine.start(made, {**defaults, **settings})
 
-    async def go_live(self, **settings: Any) -> JobRecord:
+    async def go_live(self, **settings: Any) -> StoredJob:
         """Start a job and let its link connect."""
         job = self.start(**settings)
         await self.clock.advance(1)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_smartlive.sandbox.api.control import Control
+from airflow_provider_smartlive.sandbox.api.control import ControlApi
 from airflow_provider_smartlive.sandbox.config import Scenario
 from airflow_provider_smartlive.sandbox.model.faults import ACTIONS, Fault
 from airflow_provider_smartlive.sandbox.model.ledger import Kind
@@ -55,7 +55,7 @@ def test_every_operation_is_in_the_table() -> None:
 
 def test_every_path_of_its_own_api_is_in_the_table() -> None:
     named = " ".join(row[0] for row in rows("path"))
-    paths = [route.path for route in Control.routes(Control.__new__(Control))]
+    paths = [route.path for route in ControlApi.routes(ControlApi.__new__(ControlApi))]
     for path in paths:
         assert f"/sandbox{path.split('{')[0]}".rstrip("/") in named
 

@@ -12,13 +12,13 @@ from pydantic import ValidationError
 
 from airflow_provider_smartlive.sandbox.model.faults import Fault, FaultRules, Subject
 from airflow_provider_smartlive.sandbox.model.ledger import Kind, Ledger
-from airflow_provider_smartlive.sandbox.model.store import Store
+from airflow_provider_smartlive.sandbox.model.store import StateStore
 
 ROOM = "24bad716-87b1-45e5-8912-6102f7693265"
 
 
-def make_book(store: Store | None = None, *, seed: int = 0) -> FaultRules:
-    store = store or Store()
+def make_book(store: StateStore | None = None, *, seed: int = 0) -> FaultRules:
+    store = store or StateStore()
     ledger = Ledger(store, lambda: datetime(2026, 11, 23, tzinfo=UTC))
     return FaultRules(store, ledger, ["start", "show"], seed=seed)
 
@@ -117,13 +117,13 @@ def test_rules_get_ids_and_can_be_removed(book: FaultRules) -> None:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = Store(tmp_path / "state")
+def store(tmp_path: Path) -> Iterator[StateStore]:
+    made = StateStore(tmp_path / "state")
     yield made
     made.close()
 
 
-def test_counts_survive_a_restart(store: Store) -> None:
+def test_counts_survive_a_restart(store: StateStore) -> None:
     book = make_book(store)
     book.add(Fault(id="once", target="start", action="reset", times=1))
     assert fires(book, 1) == [True]
@@ -134,7 +134,7 @@ def test_counts_survive_a_restart(store: Store) -> None:
     ]
 
 
-def test_the_ledger_tells_what_fired(store: Store) -> None:
+def test_the_ledger_tells_what_fired(store: StateStore) -> None:
     book = make_book(store)
     book.add(Fault(id="boom", target="start", action="reset"))
     fires(book, 1, room_id=ROOM)

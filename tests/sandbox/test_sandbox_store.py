@@ -11,13 +11,13 @@ import pytest
 
 from airflow_provider_smartlive.sandbox.hashes import fingerprint, key_hash
 from airflow_provider_smartlive.sandbox.model.ledger import Kind, Ledger
-from airflow_provider_smartlive.sandbox.model.store import StateError, Store
+from airflow_provider_smartlive.sandbox.model.store import StateError, StateStore
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 def test_documents_keep_their_order_when_they_are_updated() -> None:
-    store = Store()
+    store = StateStore()
     for key, body in (("a", "1"), ("b", "2"), ("a", "3")):
         store.put("job", key, body)
     assert store.all("job") == ["3", "2"]
@@ -28,7 +28,7 @@ def test_documents_keep_their_order_when_they_are_updated() -> None:
 
 def test_the_state_file_is_for_its_owner_only(tmp_path: Path) -> None:
     path = tmp_path / "state"
-    Store(path).close()
+    StateStore(path).close()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
@@ -36,7 +36,7 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "state"
     path.write_text("this is no database, whatever its name says. " * 50)
     with pytest.raises(StateError, match="not a state file"):
-        Store(path)
+        StateStore(path)
 
 
 def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:
@@ -44,17 +44,17 @@ def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:
     with sqlite3.connect(path) as database:
         database.execute("PRAGMA user_version = 99")
     with pytest.raises(StateError, match="version 99"):
-        Store(path)
+        StateStore(path)
 
 
 def test_what_was_written_survives_without_closing(tmp_path: Path) -> None:
-    written = Store(tmp_path / "state")
+    written = StateStore(tmp_path / "state")
     written.put("job", "a", "1")
-    assert Store(tmp_path / "state").get("job", "a") == "1"
+    assert StateStore(tmp_path / "state").get("job", "a") == "1"
 
 
 def test_the_ledger_is_read_by_kind_job_and_number() -> None:
-    ledger = Ledger(Store(), lambda: NOW)
+    ledger = Ledger(StateStore(), lambda: NOW)
     ledger.add(Kind.JOB, job_id="a", state="WAITING", code=None)
     ledger.add(Kind.JOB, job_id="b", state="WAITING")
     ledger.add(Kind.LINK, job_id="a", state="CONNECTED")
@@ -73,7 +73,7 @@ def test_the_ledger_is_read_by_kind_job_and_number() -> None:
 
 
 def test_the_ledger_forgets_its_oldest_entries() -> None:
-    ledger = Ledger(Store(), lambda: NOW, limit=10)
+    ledger = Ledger(StateStore(), lambda: NOW, limit=10)
     for _ in range(1005):
         ledger.add(Kind.SANDBOX)
     assert [entry["seq"] for entry in ledger.read()] == list(range(991, 1006))

@@ -38,7 +38,7 @@ _LONGEST_TEXT = 256
 
 
 @dataclass(frozen=True)
-class Answer:
+class ApiAnswer:
     """
     An answer of the API.
 
@@ -76,7 +76,7 @@ class ApiError(Exception):
         if code.startswith("MSS."):
             message = message[:_LONGEST_TEXT]
         super().__init__(message)
-        self.answer = Answer(status, {"error_code": code, "error_msg": message}, headers or {})
+        self.answer = ApiAnswer(status, {"error_code": code, "error_msg": message}, headers or {})
 
     @classmethod
     def of(cls, choice: str, detail: str | None = None) -> ApiError:

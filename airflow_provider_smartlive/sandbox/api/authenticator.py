@@ -16,7 +16,7 @@ from airflow_provider_smartlive.metastudio.signing import (
     SignatureProblem,
     verify,
 )
-from airflow_provider_smartlive.sandbox.api.answers import Answer, ApiError
+from airflow_provider_smartlive.sandbox.api.answers import ApiAnswer, ApiError
 from airflow_provider_smartlive.sandbox.clock import Clock
 from airflow_provider_smartlive.sandbox.config import Account
 from airflow_provider_smartlive.sandbox.options import Assumptions
@@ -118,7 +118,7 @@ class Authenticator:
         """Let all issued tokens expire at once."""
         self._tokens = dict.fromkeys(self._tokens, self._clock.now())
 
-    def issue_token(self, body: Any) -> Answer:
+    def issue_token(self, body: Any) -> ApiAnswer:
         """
         Answer IAM's ``POST /v3/auth/tokens`` with a token for ``X-Auth-Token``.
 
@@ -152,7 +152,7 @@ class Authenticator:
                 },
             }
         }
-        return Answer(201, content, {"X-Subject-Token": token})
+        return ApiAnswer(201, content, {"X-Subject-Token": token})
 
 
 class Throttle:
@@ -196,8 +196,8 @@ def _explain(error: SignatureError) -> str:
     return f"verify aksk signature fail,canonicalRequest:{shown}"
 
 
-def _iam_error(status: int, title: str, message: str) -> Answer:
-    return Answer(status, {"error": {"code": status, "message": message, "title": title}})
+def _iam_error(status: int, title: str, message: str) -> ApiAnswer:
+    return ApiAnswer(status, {"error": {"code": status, "message": message, "title": title}})
 
 
 def _iam_time(at: datetime) -> str:

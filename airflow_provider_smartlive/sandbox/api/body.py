@@ -11,7 +11,7 @@ from starlette.requests import Request
 MAX_DEPTH = 32
 
 
-class BodyTooLargeError(Exception):
+class RequestTooLargeError(Exception):
     """A body is larger than the limit; the rest of it was not read."""
 
 
@@ -20,13 +20,13 @@ async def read_body(request: Request, *, limit: int) -> bytes:
     Read the body of a request.
 
     :param limit: the most that is taken, in bytes.
-    :raises BodyTooLargeError: if there is more.
+    :raises RequestTooLargeError: if there is more.
     """
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > limit:
-            raise BodyTooLargeError
+            raise RequestTooLargeError
     return bytes(body)
 
 

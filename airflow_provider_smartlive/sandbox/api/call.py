@@ -7,17 +7,17 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from airflow_provider_smartlive.sandbox.api.answers import Answer, ApiError, invalid
+from airflow_provider_smartlive.sandbox.api.answers import ApiAnswer, ApiError, invalid
 from airflow_provider_smartlive.sandbox.api.authenticator import Authenticator
 from airflow_provider_smartlive.sandbox.api.body import parse_json
 from airflow_provider_smartlive.sandbox.backend import Backend
 from airflow_provider_smartlive.sandbox.model.faults import Fault
-from airflow_provider_smartlive.sandbox.model.jobs import JobRecord
-from airflow_provider_smartlive.sandbox.model.rooms import Room
+from airflow_provider_smartlive.sandbox.model.jobs import StoredJob
+from airflow_provider_smartlive.sandbox.model.rooms import StoredRoom
 
 
 @dataclass
-class Call:
+class ApiCall:
     """
     A call that was let in.
 
@@ -61,7 +61,7 @@ class Call:
         """Whether the answer holds the callback configuration."""
         return self.backend.assumptions.echo_callback_config and self.fault("no_echo") is None
 
-    def sees(self, job: JobRecord, *, lag: float) -> bool:
+    def sees(self, job: StoredJob, *, lag: float) -> bool:
         """
         Tell whether the part of MetaStudio that answers knows of a job already.
 
@@ -71,7 +71,7 @@ class Call:
         seconds = lag if fault is None else fault.seconds or 0.0
         return job.create_time <= self.backend.clock.now() - timedelta(seconds=seconds)
 
-    def room(self) -> Room:
+    def room(self) -> StoredRoom:
         """
         Return the room of the path.
 
@@ -85,7 +85,7 @@ class Call:
             raise ApiError.of(self.backend.assumptions.unknown_room)
         return room
 
-    def job(self) -> JobRecord:
+    def job(self) -> StoredJob:
         """
         Return the job of the path.
 
@@ -103,7 +103,7 @@ class Call:
         return job
 
 
-Handler = Callable[[Call], Awaitable[Answer]]
+Handler = Callable[[ApiCall], Awaitable[ApiAnswer]]
 
 
 @dataclass(frozen=True)
@@ -121,4 +121,4 @@ class Operation:
     path: str
     handler: Handler
     writes: bool = False
-    admits: Callable[[Call], bool] = lambda _: False
+    admits: Callable[[ApiCall], bool] = lambda _: False

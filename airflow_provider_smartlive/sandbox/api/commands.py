@@ -22,8 +22,8 @@ from airflow_provider_smartlive.metastudio.commands import (
 from airflow_provider_smartlive.metastudio.play import LiveExitConfig
 from airflow_provider_smartlive.metastudio.reports import EventReport
 from airflow_provider_smartlive.metastudio.rtmp import RtmpRequest
-from airflow_provider_smartlive.sandbox.api.answers import Answer, ApiError, invalid
-from airflow_provider_smartlive.sandbox.api.call import Call, Operation
+from airflow_provider_smartlive.sandbox.api.answers import ApiAnswer, ApiError, invalid
+from airflow_provider_smartlive.sandbox.api.call import ApiCall, Operation
 from airflow_provider_smartlive.sandbox.api.jobs import check_outputs, report_signature, report_url
 from airflow_provider_smartlive.sandbox.api.paging import integer, listing
 from airflow_provider_smartlive.sandbox.api.validation import validate
@@ -48,7 +48,7 @@ class _CommandName(RequestModel):
     review_config: dict[str, Any] | None = None
 
 
-async def execute(call: Call) -> Answer:
+async def execute(call: ApiCall) -> ApiAnswer:
     """Execute a command."""
     content = call.json()
     name = validate(_CommandName, content, refuse_unknown=False).command
@@ -65,10 +65,10 @@ async def execute(call: Call) -> Answer:
     answer = {"command_id": command_id, "command": name}
     if result is not None:
         answer["result"] = json.dumps(result, ensure_ascii=False)
-    return Answer(200, answer)
+    return ApiAnswer(200, answer)
 
 
-async def list_insert_commands(call: Call) -> Answer:
+async def list_insert_commands(call: ApiCall) -> ApiAnswer:
     """List the speech that was inserted and waits."""
     waiting = [
         {"command_id": c.command_id, "command": c.command, "params": c.params, "source": "EXTERNAL"}
@@ -76,10 +76,10 @@ async def list_insert_commands(call: Call) -> Answer:
         if c.state == "waiting"
     ]
     empty = call.backend.assumptions.empty_lists
-    return Answer(200, listing("insert_commands", call.query, waiting, empty=empty))
+    return ApiAnswer(200, listing("insert_commands", call.query, waiting, empty=empty))
 
 
-async def report_events(call: Call) -> Answer:
+async def report_events(call: ApiCall) -> ApiAnswer:
     """Take live events that a user reports."""
     content = call.json()
     report = validate(EventReport, content, refuse_unknown=_refuses(call))
@@ -88,11 +88,11 @@ async def report_events(call: Call) -> Answer:
     run = _running(call)
     call.noted["events"] = len(report.events)
     if call.query.get("refresh_url", "").lower() != "true":
-        return Answer(200, {})
-    return Answer(200, {"live_event_report_url": report_url(call, run.job, at=call.backend.clock.now())})
+        return ApiAnswer(200, {})
+    return ApiAnswer(200, {"live_event_report_url": report_url(call, run.job, at=call.backend.clock.now())})
 
 
-def holds_report_url(call: Call) -> bool:
+def holds_report_url(call: ApiCall) -> bool:
     """Tell whether a caller comes with the pre-signed URL of the job."""
     key = call.query.get("auth_key") or call.headers.get("x-mss-auth-key")
     expires = call.query.get("expires_time") or call.headers.get("x-mss-expires-time")
@@ -108,7 +108,7 @@ def holds_report_url(call: Call) -> bool:
 # --- commands
 
 
-async def _say(call: Call, run: JobRun, command_id: str, params: Any) -> Result:
+async def _say(call: ApiCall, run: JobRun, command_id: str, params: Any) -> Result:
     text = PlayText.model_validate(params or {})
     words = text.text_config.text if text.text_config else ""
     seconds = max(1.0, len(words) / call.backend.assumptions.speech_rate)
@@ -116,7 +116,7 @@ async def _say(call: Call, run: JobRun, command_id: str, params: Any) -> Result:
     return None
 
 
-async def _sound(call: Call, run: JobRun, command_id: str, params: Any) -> Result:
+async def _sound(call: ApiCall, run: JobRun, command_id: str, params: Any) -> Result:
     audio = PlayAudio.model_validate(params or {})
     _insert(run, command_id, Command.INSERT_PLAY_AUDIO, audio, _AUDIO_SECONDS, default="APPEND")
     return None
@@ -134,7 +134,7 @@ def _insert(
     run.speech.insert(command, at_end=(params.play_type or default) == "APPEND")
 
 
-async def _rewrite_script(call: Call, run: JobRun, command_id: str, params: Any) -> Result:
+async def _rewrite_script(call: ApiCall, run: JobRun, command_id: str, params: Any) -> Result:
     scenes = RewriteScript.model_validate(params or {}).model_dump(mode="json", exclude_none=True)[
         "scene_scripts"
     ]
@@ -143,7 +143,7 @@ async def _rewrite_script(call: Call, run: JobRun, command_id: str, params: Any)
     return None
 
 
-async def _rewrite_rules(call: Call, run: JobRun, command_id: str, params: Any) -> Result:
+async def _rewrite_rules(call: ApiCall, run: JobRun, command_id: str, params: Any) -> Result:
     rules = RewriteRules.model_validate(params or {})
     run.job.settings["interaction_rules"] = rules.model_dump(mode="json", exclude_none=True)[
         "interaction_rules"
@@ -151,27 +151,27 @@ async def _rewrite_rules(call: Call, run: JobRun, command_id: str, params: Any) 
     return None
 
 
-async def _current_scripts(call: Call, run: JobRun, command_id: str, params: Any) -> Result:
+async def _current_scripts(call: ApiCall, run: JobRun, command_id: str, params: Any) -> Result:
     return {"scene_scripts": run.playing()}
 
 
-async def _config_info(call: Call, run: JobRun, command_id: str, params: Any) -> Result:
+async def _config_info(call: ApiCall, run: JobRun, command_id: str, params: Any) -> Result:
     room = call.backend.rooms.get(run.job.room_id)
     return {**(room.detail() if room else {}), **run.job.settings}
 
 
-async def _clean_up(call: Call, run: JobRun, command_id: str, params: Any) -> Result:
+async def _clean_up(call: ApiCall, run: JobRun, command_id: str, params: Any) -> Result:
     run.speech.clean_up()
     return None
 
 
-async def _reset_exit(call: Call, run: JobRun, command_id: str, params: Any) -> Result:
+async def _reset_exit(call: ApiCall, run: JobRun, command_id: str, params: Any) -> Result:
     config = LiveExitConfig.model_validate(params or {})
     run.reset_exit_config(config.model_dump(mode="json", exclude_none=True))
     return None
 
 
-async def _refresh_output(call: Call, run: JobRun, command_id: str, params: Any) -> Result:
+async def _refresh_output(call: ApiCall, run: JobRun, command_id: str, params: Any) -> Result:
     # The parameters are not published; the names of the start request are the evident ones.
     request = validate(RtmpRequest, params or {}, refuse_unknown=_refuses(call))
     urls, keys = request.output_urls or [], request.stream_keys or []
@@ -182,11 +182,11 @@ async def _refresh_output(call: Call, run: JobRun, command_id: str, params: Any)
     return None
 
 
-async def _show_layer(call: Call, run: JobRun, command_id: str, params: Any) -> Result:
+async def _show_layer(call: ApiCall, run: JobRun, command_id: str, params: Any) -> Result:
     return None
 
 
-_Handler = Callable[[Call, JobRun, str, Any], Awaitable[Result]]
+_Handler = Callable[[ApiCall, JobRun, str, Any], Awaitable[Result]]
 
 _HANDLERS: dict[str, _Handler] = {
     Command.INSERT_PLAY_SCRIPT: _say,
@@ -202,7 +202,7 @@ _HANDLERS: dict[str, _Handler] = {
 }
 
 
-def _running(call: Call) -> JobRun:
+def _running(call: ApiCall) -> JobRun:
     job = call.job()
     run = call.backend.engine.run_of(job)
     if run is None or job.processing_shown is None:
@@ -210,7 +210,7 @@ def _running(call: Call) -> JobRun:
     return run
 
 
-def _refuses(call: Call) -> bool:
+def _refuses(call: ApiCall) -> bool:
     return call.backend.assumptions.refuse_unknown_fields
 
 

@@ -18,13 +18,13 @@ from airflow_provider_smartlive.metastudio.events import EventType
 from airflow_provider_smartlive.metastudio.jobs import JobState
 from airflow_provider_smartlive.metastudio.outputs import describe_output
 from airflow_provider_smartlive.sandbox.api.authenticator import Authenticator
-from airflow_provider_smartlive.sandbox.api.body import BodyTooLargeError, parse_json, read_body
+from airflow_provider_smartlive.sandbox.api.body import RequestTooLargeError, parse_json, read_body
 from airflow_provider_smartlive.sandbox.backend import Backend
 from airflow_provider_smartlive.sandbox.clock import MAX_RATE, MAX_SECONDS
 from airflow_provider_smartlive.sandbox.config import Scenario, explain
 from airflow_provider_smartlive.sandbox.hashes import fingerprint, key_hash
 from airflow_provider_smartlive.sandbox.model.faults import Fault
-from airflow_provider_smartlive.sandbox.model.jobs import JobRecord
+from airflow_provider_smartlive.sandbox.model.jobs import StoredJob
 from airflow_provider_smartlive.sandbox.model.ledger import Kind
 from airflow_provider_smartlive.sandbox.model.run import Ending, JobRun
 
@@ -90,7 +90,7 @@ class PlatformAction(BaseModel):
     job: str | None = None
 
 
-class Control:
+class ControlApi:
     """The endpoints of ``/sandbox``."""
 
     def __init__(self, backend: Backend, authenticator: Authenticator) -> None:
@@ -134,7 +134,7 @@ class Control:
     async def _jobs(self, request: Request) -> Response:
         return JSONResponse({"jobs": [self._describe(job) for job in self._backend.engine.jobs()]})
 
-    def _describe(self, job: JobRecord) -> dict[str, Any]:
+    def _describe(self, job: StoredJob) -> dict[str, Any]:
         view = job.view(self._backend.clock.shown(), report_url="", log_url="", echo=False)
         kept = (
             "job_id",
@@ -158,7 +158,7 @@ class Control:
             "faults": [fault.id for fault in job.faults],
         }
 
-    def _describe_outputs(self, job: JobRecord) -> list[dict[str, Any]]:
+    def _describe_outputs(self, job: StoredJob) -> list[dict[str, Any]]:
         run = self._backend.engine.run_of(job)
         stats = run.output_links.stats() if run else []
         return [
@@ -334,7 +334,7 @@ async def refuse(request: Request, error: Exception) -> Response:
 async def _json(request: Request) -> Any:
     try:
         return parse_json(await read_body(request, limit=_LARGEST_BODY) or b"{}")
-    except BodyTooLargeError:
+    except RequestTooLargeError:
         raise HTTPException(413, f"the body is larger than {_LARGEST_BODY} bytes") from None
     except ValueError:
         raise HTTPException(400, "the body is not JSON") from None

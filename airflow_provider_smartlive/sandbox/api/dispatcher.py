@@ -15,10 +15,10 @@ from typing import Any
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 
-from airflow_provider_smartlive.sandbox.api.answers import Answer, ApiError
+from airflow_provider_smartlive.sandbox.api.answers import ApiAnswer, ApiError
 from airflow_provider_smartlive.sandbox.api.authenticator import Authenticator, Throttle
-from airflow_provider_smartlive.sandbox.api.body import BodyTooLargeError, read_body
-from airflow_provider_smartlive.sandbox.api.call import Call, Operation
+from airflow_provider_smartlive.sandbox.api.body import RequestTooLargeError, read_body
+from airflow_provider_smartlive.sandbox.api.call import ApiCall, Operation
 from airflow_provider_smartlive.sandbox.backend import Backend
 from airflow_provider_smartlive.sandbox.model.faults import Fault, Subject
 from airflow_provider_smartlive.sandbox.model.ledger import Kind
@@ -118,9 +118,9 @@ class Dispatcher:
 
         return StreamingResponse(body(), whole.status_code, whole.headers)
 
-    async def _answer(self, operation: Operation, request: Request, noted: dict[str, Any]) -> Answer:
+    async def _answer(self, operation: Operation, request: Request, noted: dict[str, Any]) -> ApiAnswer:
         backend = self._backend
-        call = Call(
+        call = ApiCall(
             backend=backend,
             authenticator=self._authenticator,
             path=request.path_params,
@@ -167,7 +167,7 @@ class Dispatcher:
         name: str,
         request: Request,
         path: dict[str, Any],
-        answer: Answer | None,
+        answer: ApiAnswer | None,
         request_id: str,
         took: float,
         noted: dict[str, Any],
@@ -211,7 +211,7 @@ def _raw_url(request: Request) -> str:
 async def _read_body(request: Request) -> bytes:
     try:
         return await read_body(request, limit=_LARGEST_BODY)
-    except BodyTooLargeError:
+    except RequestTooLargeError:
         raise ApiError(413, "APIGW.0201") from None
 
 
@@ -220,7 +220,7 @@ def _injected(fault: Fault) -> ApiError:
     return ApiError(fault.status, fault.code, fault.message, headers=headers)
 
 
-def _response(answer: Answer, request_id: str, *, is_garbled: bool = False) -> Response:
+def _response(answer: ApiAnswer, request_id: str, *, is_garbled: bool = False) -> Response:
     content = b"" if answer.content is None else json.dumps(answer.content, ensure_ascii=False).encode()
     if is_garbled:
         content = content[: len(content) // 2]

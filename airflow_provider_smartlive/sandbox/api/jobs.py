@@ -11,13 +11,13 @@ from urllib.parse import urlencode, urlsplit
 
 from airflow_provider_smartlive.metastudio.start import StartJobRequest
 from airflow_provider_smartlive.sandbox.api import odd_types
-from airflow_provider_smartlive.sandbox.api.answers import Answer, ApiError, invalid
-from airflow_provider_smartlive.sandbox.api.call import Call, Operation
+from airflow_provider_smartlive.sandbox.api.answers import ApiAnswer, ApiError, invalid
+from airflow_provider_smartlive.sandbox.api.call import ApiCall, Operation
 from airflow_provider_smartlive.sandbox.api.paging import listing, select_jobs, text
 from airflow_provider_smartlive.sandbox.api.validation import validate
 from airflow_provider_smartlive.sandbox.hashes import fingerprint
-from airflow_provider_smartlive.sandbox.model.jobs import JobRecord
-from airflow_provider_smartlive.sandbox.model.rooms import Room
+from airflow_provider_smartlive.sandbox.model.jobs import StoredJob
+from airflow_provider_smartlive.sandbox.model.rooms import StoredRoom
 from airflow_provider_smartlive.sandbox.rtmp.output_url import join_output
 
 #: How long a live_event_report_url is valid: longer than the longest livestream.
@@ -35,7 +35,7 @@ _INHERITED = (
 )
 
 
-async def start(call: Call) -> Answer:
+async def start(call: ApiCall) -> ApiAnswer:
     """Start a job (202)."""
     request = _read_request(call)
     room = _room_to_start_in(call)
@@ -45,26 +45,26 @@ async def start(call: Call) -> Answer:
     job = call.backend.engine.start(room, settings)
     callback = job.callback.get("live_event_type_callback_url")
     call.noted.update(job_id=job.job_id, url_hash=fingerprint(callback), outputs=len(job.outputs))
-    return Answer(202, job.started(report_url=report_url(call, job), echo=call.echoes))
+    return ApiAnswer(202, job.started(report_url=report_url(call, job), echo=call.echoes))
 
 
-async def show(call: Call) -> Answer:
+async def show(call: ApiCall) -> ApiAnswer:
     """Show a job."""
     view = _view(call, call.job())
-    return Answer(200, odd_types.spoilt(view) if call.fault("odd_types") else view)
+    return ApiAnswer(200, odd_types.spoilt(view) if call.fault("odd_types") else view)
 
 
-async def stop(call: Call) -> Answer:
+async def stop(call: ApiCall) -> ApiAnswer:
     """Stop a job."""
     job = call.job()
     if job.is_active:
         await call.backend.engine.stop(job)
     elif call.backend.assumptions.stop_finished != "200":
         raise ApiError.of(call.backend.assumptions.stop_finished)
-    return Answer(200)
+    return ApiAnswer(200)
 
 
-async def list_in_room(call: Call) -> Answer:
+async def list_in_room(call: ApiCall) -> ApiAnswer:
     """List the jobs of a room."""
     if call.backend.rooms.get(call.path["room_id"]) is None and call.backend.any_room:
         return _listing(call, [])
@@ -74,13 +74,13 @@ async def list_in_room(call: Call) -> Answer:
     return _listing(call, jobs)
 
 
-async def list_all(call: Call) -> Answer:
+async def list_all(call: ApiCall) -> ApiAnswer:
     """List the jobs of the project."""
     wanted = text(call.query, "room_name", 128).lower()
     return _listing(call, [job for job in call.backend.engine.jobs() if wanted in job.room_name.lower()])
 
 
-def report_url(call: Call, job: JobRecord, *, at: datetime | None = None) -> str:
+def report_url(call: ApiCall, job: StoredJob, *, at: datetime | None = None) -> str:
     """
     Return the pre-signed URL to which live events of a job are reported.
 
@@ -93,7 +93,7 @@ def report_url(call: Call, job: JobRecord, *, at: datetime | None = None) -> str
     return f"{call.base_url}{path}?{query}"
 
 
-def report_signature(job: JobRecord, expires: int) -> str:
+def report_signature(job: StoredJob, expires: int) -> str:
     """
     Return the ``auth_key`` of a report URL. MetaStudio's own algorithm is not published.
 
@@ -118,7 +118,7 @@ def check_outputs(urls: list[str], stream_keys: list[str], *, most: int) -> None
             raise ApiError(400, "MSS.45000009") from None
 
 
-def _read_request(call: Call) -> StartJobRequest:
+def _read_request(call: ApiCall) -> StartJobRequest:
     assumptions = call.backend.assumptions
     request = validate(StartJobRequest, call.json(), refuse_unknown=assumptions.refuse_unknown_fields)
     check_outputs(request.output_urls or [], request.stream_keys or [], most=assumptions.max_outputs)
@@ -128,7 +128,7 @@ def _read_request(call: Call) -> StartJobRequest:
     return request
 
 
-def _room_to_start_in(call: Call) -> Room:
+def _room_to_start_in(call: ApiCall) -> StoredRoom:
     backend = call.backend
     room_id = call.path["room_id"]
     if backend.any_room and backend.rooms.get(room_id) is None and len(room_id) <= 64:
@@ -139,7 +139,7 @@ def _room_to_start_in(call: Call) -> Room:
     return room
 
 
-def _settings(call: Call, room: Room, request: StartJobRequest) -> dict[str, Any]:
+def _settings(call: ApiCall, room: StoredRoom, request: StartJobRequest) -> dict[str, Any]:
     """Complete the request: what it leaves out comes from the room, and what that leaves out from the tenant."""
     asked = request.model_dump(mode="json", exclude_none=True)
     inherited = {name: room.body[name] for name in _INHERITED if room.body.get(name) is not None}
@@ -160,7 +160,7 @@ def _settings(call: Call, room: Room, request: StartJobRequest) -> dict[str, Any
     return settings
 
 
-def _check_callback(call: Call, config: dict[str, Any]) -> None:
+def _check_callback(call: ApiCall, config: dict[str, Any]) -> None:
     url = config.get("live_event_type_callback_url")
     if not url:
         return
@@ -173,7 +173,7 @@ def _check_callback(call: Call, config: dict[str, Any]) -> None:
         raise ApiError(400, "MSS.20010093")
 
 
-def _check_places(call: Call, room: Room, settings: dict[str, Any]) -> None:
+def _check_places(call: ApiCall, room: StoredRoom, settings: dict[str, Any]) -> None:
     backend = call.backend
     is_single = (settings.get("job_run_config") or {}).get("single_job_in_room")
     if is_single and backend.engine.active(room):
@@ -183,13 +183,13 @@ def _check_places(call: Call, room: Room, settings: dict[str, Any]) -> None:
         raise ApiError.of(backend.assumptions.quota)
 
 
-def _view(call: Call, job: JobRecord) -> dict[str, Any]:
+def _view(call: ApiCall, job: StoredJob) -> dict[str, Any]:
     shown = call.backend.clock.shown()
     log_url = f"{call.base_url}/sandbox/ledger?job={job.job_id}"
     return job.view(shown, report_url=report_url(call, job), log_url=log_url, echo=call.echoes)
 
 
-def _listing(call: Call, jobs: list[JobRecord]) -> Answer:
+def _listing(call: ApiCall, jobs: list[StoredJob]) -> ApiAnswer:
     assumptions = call.backend.assumptions
     visible = [job for job in jobs if call.sees(job, lag=assumptions.listing_lag_seconds)]
     found: list[Any] = list(select_jobs(call.query, visible))
@@ -198,9 +198,9 @@ def _listing(call: Call, jobs: list[JobRecord]) -> Answer:
     content = listing("smart_live_jobs", call.query, found, empty=assumptions.empty_lists)
     if "smart_live_jobs" in content:
         content["smart_live_jobs"] = [
-            _view(call, job) if isinstance(job, JobRecord) else job for job in content["smart_live_jobs"]
+            _view(call, job) if isinstance(job, StoredJob) else job for job in content["smart_live_jobs"]
         ]
-    return Answer(200, content)
+    return ApiAnswer(200, content)
 
 
 _ROOM = "/v1/{project_id}/smart-live-rooms/{room_id}"

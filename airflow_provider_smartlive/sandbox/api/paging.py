@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from airflow_provider_smartlive.sandbox.api.answers import invalid
-from airflow_provider_smartlive.sandbox.model.jobs import JobRecord
+from airflow_provider_smartlive.sandbox.model.jobs import StoredJob
 
 _LARGEST_OFFSET = 2147483647
 
@@ -83,7 +83,7 @@ def listing(name: str, query: Mapping[str, str], items: Sequence[Any], *, empty:
     return content
 
 
-def select_jobs(query: Mapping[str, str], jobs: Sequence[JobRecord]) -> list[JobRecord]:
+def select_jobs(query: Mapping[str, str], jobs: Sequence[StoredJob]) -> list[StoredJob]:
     """
     Filter and sort jobs as ``state``, ``create_since``, ``create_until``, ``sort_key`` and ``sort_dir`` ask for.
 

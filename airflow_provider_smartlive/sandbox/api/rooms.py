@@ -10,13 +10,13 @@ from airflow_provider_smartlive.metastudio.base import RequestModel
 from airflow_provider_smartlive.metastudio.play import LiveExitConfig
 from airflow_provider_smartlive.metastudio.rooms import CreateRoomRequest
 from airflow_provider_smartlive.metastudio.subscriptions import LiveEventCallbackConfig
-from airflow_provider_smartlive.sandbox.api.answers import Answer, ApiError
-from airflow_provider_smartlive.sandbox.api.call import Call, Operation
+from airflow_provider_smartlive.sandbox.api.answers import ApiAnswer, ApiError
+from airflow_provider_smartlive.sandbox.api.call import ApiCall, Operation
 from airflow_provider_smartlive.sandbox.api.jobs import check_outputs
 from airflow_provider_smartlive.sandbox.api.paging import listing, text
 from airflow_provider_smartlive.sandbox.api.validation import validate
-from airflow_provider_smartlive.sandbox.model.jobs import JobRecord
-from airflow_provider_smartlive.sandbox.model.rooms import Room
+from airflow_provider_smartlive.sandbox.model.jobs import StoredJob
+from airflow_provider_smartlive.sandbox.model.rooms import StoredRoom
 from airflow_provider_smartlive.sandbox.model.script import warnings
 from airflow_provider_smartlive.sandbox.options import split_answer
 
@@ -54,14 +54,14 @@ class _Confirmations(RequestModel):
     command_ids: list[str] = Field(min_length=1)
 
 
-async def create(call: Call) -> Answer:
+async def create(call: ApiCall) -> ApiAnswer:
     """Create a room (200)."""
     room = call.backend.rooms.create(_body(call))
     call.noted["room"] = room.room_id
-    return Answer(200, {"room_id": room.room_id})
+    return ApiAnswer(200, {"room_id": room.room_id})
 
 
-async def list_rooms(call: Call) -> Answer:
+async def list_rooms(call: ApiCall) -> ApiAnswer:
     """List rooms."""
     last = call.backend.engine.last_jobs()
     jobs = {room.room_id: last.get(call.backend.rooms.key(room.room_id)) for room in call.backend.rooms}
@@ -71,40 +71,40 @@ async def list_rooms(call: Call) -> Answer:
         project_id = call.backend.account.project_id
         page = content["smart_live_rooms"]
         content["smart_live_rooms"] = [room.summary(project_id, jobs[room.room_id]) for room in page]
-    return Answer(200, content)
+    return ApiAnswer(200, content)
 
 
-async def show(call: Call) -> Answer:
+async def show(call: ApiCall) -> ApiAnswer:
     """Show a room; the one operation with a documented 404."""
-    return Answer(200, _known(call).detail())
+    return ApiAnswer(200, _known(call).detail())
 
 
-async def update(call: Call) -> Answer:
+async def update(call: ApiCall) -> ApiAnswer:
     """Replace the content of a room."""
     room = _known(call)
     call.backend.rooms.update(room, _body(call))
-    return Answer(200, room.detail())
+    return ApiAnswer(200, room.detail())
 
 
-async def delete(call: Call) -> Answer:
+async def delete(call: ApiCall) -> ApiAnswer:
     """Delete a room."""
     room = _known(call)
     if call.backend.engine.active(room):
         raise ApiError(400, "MSS.20020001")
     call.backend.rooms.remove(room)
-    return Answer(200)
+    return ApiAnswer(200)
 
 
-async def confirm(call: Call) -> Answer:
+async def confirm(call: ApiCall) -> ApiAnswer:
     """Confirm the script of a room, or reject it."""
     room = _known(call)
     confirmation = validate(_Confirmation, call.json(), refuse_unknown=_refuses(call))
     room.confirm_state = "CONFIRMED" if confirmation.action == "confirm" else "REJECT"
     call.backend.rooms.save(room)
-    return Answer(200)
+    return ApiAnswer(200)
 
 
-async def warning_info(call: Call) -> Answer:
+async def warning_info(call: ApiCall) -> ApiAnswer:
     """Tell the risks of starting a room as it is now."""
     room = call.room()
     assumptions = call.backend.assumptions
@@ -114,27 +114,27 @@ async def warning_info(call: Call) -> Answer:
     if found or assumptions.empty_lists == "array":
         content["live_warning_info"] = [{"warning_type": warning} for warning in found]
     hours = (policy.get("live_exit_config") or {}).get("max_live_duration")
-    return Answer(200, content | ({"limit_duration": hours} if hours else {}))
+    return ApiAnswer(200, content | ({"limit_duration": hours} if hours else {}))
 
 
-async def confirm_commands(call: Call) -> Answer:
+async def confirm_commands(call: ApiCall) -> ApiAnswer:
     """Confirm rewriting commands; here none ever waits for a confirmation."""
     validate(_Confirmations, call.json(), refuse_unknown=_refuses(call))
     call.job()
-    return Answer(200)
+    return ApiAnswer(200)
 
 
-async def list_unconfirmed(call: Call) -> Answer:
+async def list_unconfirmed(call: ApiCall) -> ApiAnswer:
     """List the commands that wait for a confirmation: none."""
-    return Answer(200, {"count": 0})
+    return ApiAnswer(200, {"count": 0})
 
 
-async def show_user_config(call: Call) -> Answer:
+async def show_user_config(call: ApiCall) -> ApiAnswer:
     """Show the tenant's settings."""
-    return Answer(200, call.backend.tenant.config())
+    return ApiAnswer(200, call.backend.tenant.config())
 
 
-async def update_user_config(call: Call) -> Answer:
+async def update_user_config(call: ApiCall) -> ApiAnswer:
     """Change the tenant's settings; what is left out stays as it is."""
     request = validate(_UserConfig, call.json(), refuse_unknown=_refuses(call))
     config = call.backend.tenant.config()
@@ -143,10 +143,10 @@ async def update_user_config(call: Call) -> Answer:
     if notify is not None:
         config["live_notify_config"] = {"notify_events": _notified(config, notify)}
     call.backend.tenant.replace(config | change)
-    return Answer(200)
+    return ApiAnswer(200)
 
 
-async def issue_token(call: Call) -> Answer:
+async def issue_token(call: ApiCall) -> ApiAnswer:
     """Issue an IAM token."""
     return call.authenticator.issue_token(call.json())
 
@@ -158,14 +158,14 @@ def _notified(config: dict[str, Any], change: dict[str, Any]) -> list[str]:
     return sorted(after[change["action"]])
 
 
-def _body(call: Call) -> dict[str, Any]:
+def _body(call: ApiCall) -> dict[str, Any]:
     request = validate(CreateRoomRequest, call.json(), refuse_unknown=_refuses(call))
     most = call.backend.assumptions.max_outputs
     check_outputs(request.output_urls or [], request.stream_keys or [], most=most)
     return request.model_dump(mode="json", exclude_none=True)
 
 
-def _known(call: Call) -> Room:
+def _known(call: ApiCall) -> StoredRoom:
     """Return the room of the path; an unknown one is a 404 here."""
     room = call.backend.rooms.get(call.path["room_id"])
     if room is None:
@@ -173,7 +173,7 @@ def _known(call: Call) -> Room:
     return room
 
 
-def _fits(call: Call, room: Room, last_job: JobRecord | None) -> bool:
+def _fits(call: ApiCall, room: StoredRoom, last_job: StoredJob | None) -> bool:
     wanted = {
         name: text(call.query, name, 128)
         for name in ("room_name", "live_state", "room_type", "confirm_state")
@@ -187,7 +187,7 @@ def _fits(call: Call, room: Room, last_job: JobRecord | None) -> bool:
     )
 
 
-def _refuses(call: Call) -> bool:
+def _refuses(call: ApiCall) -> bool:
     return call.backend.assumptions.refuse_unknown_fields
 
 

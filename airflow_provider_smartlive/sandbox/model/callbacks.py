@@ -17,7 +17,7 @@ from airflow_provider_smartlive.metastudio.events import EventType
 from airflow_provider_smartlive.sandbox.clock import Clock
 from airflow_provider_smartlive.sandbox.hashes import fingerprint
 from airflow_provider_smartlive.sandbox.model.faults import Fault, FaultRules, Subject
-from airflow_provider_smartlive.sandbox.model.jobs import JobRecord
+from airflow_provider_smartlive.sandbox.model.jobs import StoredJob
 from airflow_provider_smartlive.sandbox.model.ledger import Kind, Ledger
 from airflow_provider_smartlive.sandbox.options import Assumptions
 
@@ -106,7 +106,7 @@ class CallbackSender:
         self._last: dict[str, asyncio.Task[None]] = {}
         self._held: dict[str, asyncio.Event] = {}
 
-    def notify(self, job: JobRecord, event_type: EventType, message: dict[str, str]) -> None:
+    def notify(self, job: StoredJob, event_type: EventType, message: dict[str, str]) -> None:
         """
         Send an event of a job, after the earlier ones of the same job.
 
@@ -130,11 +130,11 @@ class CallbackSender:
             )
         )
 
-    def counts(self, job: JobRecord) -> Counts:
+    def counts(self, job: StoredJob) -> Counts:
         """Return what became of the callbacks of a job."""
         return replace(self._counts[job.job_id]) if job.job_id in self._counts else Counts()
 
-    async def drain(self, job: JobRecord) -> None:
+    async def drain(self, job: StoredJob) -> None:
         """Wait until the callbacks of a job are delivered or given up."""
         while (last := self._last.get(job.job_id)) is not None:
             await asyncio.wait({last})

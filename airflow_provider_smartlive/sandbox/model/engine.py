@@ -16,14 +16,14 @@ from airflow_provider_smartlive.metastudio.jobs import JobState
 from airflow_provider_smartlive.sandbox.clock import Clock
 from airflow_provider_smartlive.sandbox.hashes import fingerprint
 from airflow_provider_smartlive.sandbox.model.faults import FaultRules, Subject
-from airflow_provider_smartlive.sandbox.model.jobs import JobRecord
+from airflow_provider_smartlive.sandbox.model.jobs import StoredJob
 from airflow_provider_smartlive.sandbox.model.ledger import Kind, Ledger
 from airflow_provider_smartlive.sandbox.model.output_links import make_outputs
-from airflow_provider_smartlive.sandbox.model.rooms import Room, Rooms
+from airflow_provider_smartlive.sandbox.model.rooms import Rooms, StoredRoom
 from airflow_provider_smartlive.sandbox.model.run import Ending, JobRun
 from airflow_provider_smartlive.sandbox.model.run_context import RunContext
 from airflow_provider_smartlive.sandbox.model.script import warnings
-from airflow_provider_smartlive.sandbox.model.store import Store
+from airflow_provider_smartlive.sandbox.model.store import StateStore
 from airflow_provider_smartlive.sandbox.options import Assumptions
 from airflow_provider_smartlive.sandbox.video.links import LinkFactory
 
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 _SHOWN = "shown"
 
 
-def load_shown(store: Store) -> float:
+def load_shown(store: StateStore) -> float:
     """Return where the show clock stood when the sandbox last wrote to the store, in show seconds."""
     return float(store.get("clock", _SHOWN) or 0.0)
 
@@ -49,13 +49,13 @@ class Engine:
         self,
         *,
         clock: Clock,
-        store: Store,
+        store: StateStore,
         ledger: Ledger,
         faults: FaultRules,
         rooms: Rooms,
         assumptions: Assumptions,
         open_link: LinkFactory,
-        notify: Callable[[JobRecord, EventType, dict[str, str]], None],
+        notify: Callable[[StoredJob, EventType, dict[str, str]], None],
         kick: Callable[[str, str], bool],
     ) -> None:
         self.clock = clock
@@ -73,7 +73,7 @@ class Engine:
             kick=kick,
             vanish=self._vanish,
         )
-        loaded = map(JobRecord.model_validate_json, store.all("job"))
+        loaded = map(StoredJob.model_validate_json, store.all("job"))
         self._jobs = {normalise_id(job.job_id): job for job in loaded}
         self._runs: dict[str, JobRun] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -98,15 +98,15 @@ class Engine:
 
     # --- reading
 
-    def jobs(self) -> list[JobRecord]:
+    def jobs(self) -> list[StoredJob]:
         """Return all jobs, the oldest first."""
         return list(self._jobs.values())
 
-    def get(self, job_id: str) -> JobRecord | None:
+    def get(self, job_id: str) -> StoredJob | None:
         """Return a job, or None."""
         return self._jobs.get(normalise_id(job_id))
 
-    def active(self, room: Room | None = None) -> list[JobRecord]:
+    def active(self, room: StoredRoom | None = None) -> list[StoredJob]:
         """Return the active jobs of a room, or of all."""
         wanted = normalise_id(room.room_id) if room else None
         return [
@@ -115,17 +115,17 @@ class Engine:
             if job.is_active and wanted in (None, normalise_id(job.room_id))
         ]
 
-    def last_jobs(self) -> dict[str, JobRecord]:
+    def last_jobs(self) -> dict[str, StoredJob]:
         """Return the last job of each room, by the room's key."""
         return {normalise_id(job.room_id): job for job in self._jobs.values()}
 
-    def run_of(self, job: JobRecord) -> JobRun | None:
+    def run_of(self, job: StoredJob) -> JobRun | None:
         """Return what runs an active job; None once it is over."""
         return self._runs.get(normalise_id(job.job_id))
 
     # --- acting
 
-    def start(self, room: Room, settings: dict[str, Any]) -> JobRecord:
+    def start(self, room: StoredRoom, settings: dict[str, Any]) -> StoredJob:
         """
         Start a job.
 
@@ -134,7 +134,7 @@ class Engine:
         """
         now = self.clock.now()
         job_id = str(uuid.uuid4())
-        job = JobRecord(
+        job = StoredJob(
             job_id=job_id,
             room_id=room.room_id,
             room_name=room.name,
@@ -157,7 +157,7 @@ class Engine:
         self._launch(job)
         return job
 
-    async def stop(self, job: JobRecord) -> None:
+    async def stop(self, job: StoredJob) -> None:
         """Stop a job; it goes on for a moment until its links have ended."""
         run = self.run_of(job)
         if run is None or job.fault("ignore_stop"):
@@ -182,13 +182,13 @@ class Engine:
 
     # --- inside
 
-    def _launch(self, job: JobRecord) -> None:
+    def _launch(self, job: StoredJob) -> None:
         key = normalise_id(job.job_id)
         run = self._runs[key] = JobRun(job, self._context)
         task = self._tasks[key] = asyncio.create_task(self._live(job, run), name=f"job {job.job_id}")
         task.add_done_callback(lambda _: self._over(key))
 
-    async def _live(self, job: JobRecord, run: JobRun) -> None:
+    async def _live(self, job: StoredJob, run: JobRun) -> None:
         try:
             await run.run()
         except Exception:
@@ -205,7 +205,7 @@ class Engine:
         self._runs.pop(key, None)
         self._tasks.pop(key, None)
 
-    def _vanish(self, job: JobRecord) -> None:
+    def _vanish(self, job: StoredJob) -> None:
         """Forget a job and its room."""
         key = normalise_id(job.job_id)
         self._jobs.pop(key, None)
@@ -217,13 +217,13 @@ class Engine:
         if (task := self._tasks.get(key)) is not None and task is not asyncio.current_task():
             task.cancel()
 
-    def _save(self, job: JobRecord) -> None:
+    def _save(self, job: StoredJob) -> None:
         job.update_time = self.clock.now()
         if normalise_id(job.job_id) in self._jobs:
             self._store.put("job", normalise_id(job.job_id), job.model_dump_json())
             self._store.put("clock", _SHOWN, repr(self.clock.shown()))
 
-    def _note(self, job: JobRecord, why: str, **facts: str | None) -> None:
+    def _note(self, job: StoredJob, why: str, **facts: str | None) -> None:
         self._context.note(Kind.JOB, job, state=job.state.value, why=why, **facts)
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from airflow_provider_smartlive.metastudio.ids import same_id
 from airflow_provider_smartlive.sandbox.clock import MAX_SECONDS
 from airflow_provider_smartlive.sandbox.model.ledger import Kind, Ledger
-from airflow_provider_smartlive.sandbox.model.store import Store
+from airflow_provider_smartlive.sandbox.model.store import StateStore
 
 #: Wildcard for every operation of the API.
 ANY_REQUEST = "request"
@@ -134,7 +134,9 @@ class FaultRules:
     :param seed: decides the dice of rules with a probability.
     """
 
-    def __init__(self, store: Store, ledger: Ledger, operations: Iterable[str], *, seed: int = 0) -> None:
+    def __init__(
+        self, store: StateStore, ledger: Ledger, operations: Iterable[str], *, seed: int = 0
+    ) -> None:
         self._store = store
         self._ledger = ledger
         self._known = frozenset(operations) | ACTIONS.keys()

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from airflow_provider_smartlive.metastudio.jobs import JobState
 from airflow_provider_smartlive.sandbox.model.faults import Fault
-from airflow_provider_smartlive.sandbox.model.script import Paragraph
+from airflow_provider_smartlive.sandbox.model.script import PlayedParagraph
 
 #: The records that a finished job names; the misspelt one is MetaStudio's.
 _RECORDS = (
@@ -73,7 +73,7 @@ class Place(BaseModel):
     is_announced: bool = False
 
 
-class JobRecord(BaseModel):
+class StoredJob(BaseModel):
     """
     A job. Times of day are for the API; ``*_shown`` are seconds of the show clock.
 
@@ -107,13 +107,13 @@ class JobRecord(BaseModel):
     ended_shown: float | None = None
     streamed: float = 0.0
     settings: dict[str, Any] = Field(default_factory=dict, repr=False)
-    script: list[Paragraph] = Field(default_factory=list)
+    script: list[PlayedParagraph] = Field(default_factory=list)
     warnings: list[str] = Field(default_factory=list)
     outputs: list[OutputRecord] = Field(default_factory=list)
     rtc_room: dict[str, Any] = Field(default_factory=dict, repr=False)
     report_key: str = Field(repr=False)
     play_signal: bool = False
-    now_playing: Paragraph | None = None
+    now_playing: PlayedParagraph | None = None
     commands: list[InsertedCommand] = Field(default_factory=list)
     faults: list[Fault] = Field(default_factory=list)
 

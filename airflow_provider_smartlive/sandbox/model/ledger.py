@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from airflow_provider_smartlive.sandbox.model.store import Store
+from airflow_provider_smartlive.sandbox.model.store import StateStore
 
 #: Longest text of a fact (characters): what strangers send to unknown paths is kept, too.
 MAX_TEXT = 256
@@ -33,7 +33,7 @@ class Ledger:
     :param limit: how many entries are kept.
     """
 
-    def __init__(self, store: Store, now: Callable[[], datetime], *, limit: int = 200_000) -> None:
+    def __init__(self, store: StateStore, now: Callable[[], datetime], *, limit: int = 200_000) -> None:
         self._store = store
         self._now = now
         self._limit = limit

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 from airflow_provider_smartlive.metastudio.events import EventType, StreamState
-from airflow_provider_smartlive.sandbox.model.jobs import JobRecord, OutputRecord
+from airflow_provider_smartlive.sandbox.model.jobs import OutputRecord, StoredJob
 from airflow_provider_smartlive.sandbox.model.ledger import Kind
 from airflow_provider_smartlive.sandbox.model.run_context import RunContext
 from airflow_provider_smartlive.sandbox.video.links import Link, LinkSpec
@@ -26,7 +26,7 @@ class OutputLinks:
     :param on_lost: told when the last link has ended although nobody stopped it.
     """
 
-    def __init__(self, job: JobRecord, context: RunContext, on_lost: Callable[[], object]) -> None:
+    def __init__(self, job: StoredJob, context: RunContext, on_lost: Callable[[], object]) -> None:
         self._job = job
         self._context = context
         self._on_lost = on_lost

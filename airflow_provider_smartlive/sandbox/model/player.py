@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from airflow_provider_smartlive.sandbox.clock import Clock
-from airflow_provider_smartlive.sandbox.model.jobs import InsertedCommand, JobRecord, Place
-from airflow_provider_smartlive.sandbox.model.script import Paragraph, order_of_pass
+from airflow_provider_smartlive.sandbox.model.jobs import InsertedCommand, Place, StoredJob
+from airflow_provider_smartlive.sandbox.model.script import PlayedParagraph, order_of_pass
 
 
 class Player:
@@ -19,7 +19,7 @@ class Player:
     :param on_paragraph: told when a paragraph begins.
     """
 
-    def __init__(self, job: JobRecord, clock: Clock, on_paragraph: Callable[[Paragraph], None]) -> None:
+    def __init__(self, job: StoredJob, clock: Clock, on_paragraph: Callable[[PlayedParagraph], None]) -> None:
         self._job = job
         self._clock = clock
         self._on_paragraph = on_paragraph
@@ -54,7 +54,7 @@ class Player:
             place.pass_number += 1
             place.index = 0
 
-    def parts(self) -> list[Paragraph]:
+    def parts(self) -> list[PlayedParagraph]:
         """Return the paragraphs of the current pass, in their order."""
         mode = self._job.policy.get("random_play_mode", "SCRIPT_ITEM")
         number = self._job.place.pass_number if self._job.place else 0
@@ -76,7 +76,7 @@ class Player:
             if self._has_left:
                 return
 
-    def _leaves(self, parts: Sequence[Paragraph], index: int) -> bool:
+    def _leaves(self, parts: Sequence[PlayedParagraph], index: int) -> bool:
         is_last = index + 1 == len(parts)
         is_last_of_scene = is_last or parts[index + 1].scene != parts[index].scene
         places = {"SEGMENT_END": True, "SCENE_END": is_last_of_scene, "SCRIPT_END": is_last}
@@ -92,7 +92,7 @@ class Speech:
     :param on_spoken: told when a command was spoken to its end.
     """
 
-    def __init__(self, job: JobRecord, clock: Clock, on_spoken: Callable[[InsertedCommand], None]) -> None:
+    def __init__(self, job: StoredJob, clock: Clock, on_spoken: Callable[[InsertedCommand], None]) -> None:
         self._job = job
         self._clock = clock
         self._on_spoken = on_spoken

@@ -10,13 +10,13 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from airflow_provider_smartlive.metastudio.ids import normalise_id
-from airflow_provider_smartlive.sandbox.model.jobs import JobRecord, present, wire_time
-from airflow_provider_smartlive.sandbox.model.script import Paragraph, made_up_script, read_script
-from airflow_provider_smartlive.sandbox.model.store import Store
+from airflow_provider_smartlive.sandbox.model.jobs import StoredJob, present, wire_time
+from airflow_provider_smartlive.sandbox.model.script import PlayedParagraph, made_up_script, read_script
+from airflow_provider_smartlive.sandbox.model.store import StateStore
 from airflow_provider_smartlive.sandbox.options import Assumptions
 
 
-class Room(BaseModel):
+class StoredRoom(BaseModel):
     """
     A room as the sandbox keeps it.
 
@@ -45,7 +45,7 @@ class Room(BaseModel):
         """NORMAL, TEMP or TEMPLATE."""
         return str(self.body.get("room_type") or "NORMAL")
 
-    def script(self, assumptions: Assumptions) -> list[Paragraph]:
+    def script(self, assumptions: Assumptions) -> list[PlayedParagraph]:
         """Return the paragraphs that a job in this room plays."""
         scenes = self.body.get("scene_scripts") or []
         script = read_script(scenes, speech_rate=assumptions.speech_rate, seconds=self.seconds)
@@ -63,7 +63,7 @@ class Room(BaseModel):
         }
         return present({"room_type": "NORMAL", "view_mode": "VERTICAL", **self.body, **own})
 
-    def summary(self, project_id: str, job: JobRecord | None) -> dict[str, Any]:
+    def summary(self, project_id: str, job: StoredJob | None) -> dict[str, Any]:
         """
         Return the room as "list rooms" answers it.
 
@@ -95,13 +95,13 @@ class Rooms:
     :param now: tells the time of day.
     """
 
-    def __init__(self, store: Store, now: Callable[[], datetime]) -> None:
+    def __init__(self, store: StateStore, now: Callable[[], datetime]) -> None:
         self._store = store
         self._now = now
-        loaded = map(Room.model_validate_json, store.all("room"))
+        loaded = map(StoredRoom.model_validate_json, store.all("room"))
         self._rooms = {normalise_id(room.room_id): room for room in loaded}
 
-    def __iter__(self) -> Iterator[Room]:
+    def __iter__(self) -> Iterator[StoredRoom]:
         return iter(self._rooms.values())
 
     def __len__(self) -> int:
@@ -112,13 +112,13 @@ class Rooms:
         """Return the spelling of an id under which rooms are compared."""
         return normalise_id(room_id)
 
-    def get(self, room_id: str) -> Room | None:
+    def get(self, room_id: str) -> StoredRoom | None:
         """Return a room, or None."""
         return self._rooms.get(normalise_id(room_id))
 
     def create(
         self, body: dict[str, Any], *, room_id: str | None = None, seconds: float | None = None
-    ) -> Room:
+    ) -> StoredRoom:
         """
         Create a room, or replace the one of the same id.
 
@@ -127,25 +127,25 @@ class Rooms:
         :param seconds: show seconds of one pass of its script; None: as its texts take.
         """
         now = self._now()
-        room = Room(
+        room = StoredRoom(
             room_id=room_id or str(uuid.uuid4()), seconds=seconds, body=body, create_time=now, update_time=now
         )
         self._rooms[normalise_id(room.room_id)] = room
         self.save(room)
         return room
 
-    def update(self, room: Room, body: dict[str, Any]) -> None:
+    def update(self, room: StoredRoom, body: dict[str, Any]) -> None:
         """Give a room a new content."""
         room.body = body
         room.update_time = self._now()
         room.script_version += 1
         self.save(room)
 
-    def save(self, room: Room) -> None:
+    def save(self, room: StoredRoom) -> None:
         """Keep what was changed in a room."""
         self._store.put("room", normalise_id(room.room_id), room.model_dump_json())
 
-    def remove(self, room: Room) -> None:
+    def remove(self, room: StoredRoom) -> None:
         """Delete a room."""
         self._store.remove("room", normalise_id(room.room_id))
         self._rooms.pop(normalise_id(room.room_id), None)

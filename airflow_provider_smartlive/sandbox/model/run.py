@@ -10,12 +10,12 @@ from typing import Any
 from airflow_provider_smartlive.metastudio.events import EventType
 from airflow_provider_smartlive.metastudio.jobs import JobState
 from airflow_provider_smartlive.sandbox.model.faults import Fault
-from airflow_provider_smartlive.sandbox.model.jobs import InsertedCommand, JobRecord
+from airflow_provider_smartlive.sandbox.model.jobs import InsertedCommand, StoredJob
 from airflow_provider_smartlive.sandbox.model.ledger import Kind
 from airflow_provider_smartlive.sandbox.model.output_links import OutputLinks
 from airflow_provider_smartlive.sandbox.model.player import Player, Speech
 from airflow_provider_smartlive.sandbox.model.run_context import RunContext
-from airflow_provider_smartlive.sandbox.model.script import Paragraph
+from airflow_provider_smartlive.sandbox.model.script import PlayedParagraph
 
 #: What a blocked job says when nobody gave a reason.
 BLOCK_REASON = "The content breaks the rules of the platform"
@@ -45,7 +45,7 @@ class JobRun:
     :param context: what is around it.
     """
 
-    def __init__(self, job: JobRecord, context: RunContext) -> None:
+    def __init__(self, job: StoredJob, context: RunContext) -> None:
         self.job = job
         self.output_links = OutputLinks(job, context, on_lost=lambda: self.end(self._lost()))
         self.speech = Speech(job, context.clock, self._was_spoken)
@@ -174,7 +174,7 @@ class JobRun:
         await self._player.play()
         self.end(Ending(JobState.SUCCEED, "script over"))
 
-    def _paragraph_began(self, part: Paragraph) -> None:
+    def _paragraph_began(self, part: PlayedParagraph) -> None:
         self.job.now_playing = part
         self._context.save(self.job)
         self.output_links.show_title(f"{part.scene}: {part.title}")

@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_provider_smartlive.metastudio.events import EventType
 from airflow_provider_smartlive.sandbox.clock import Clock
-from airflow_provider_smartlive.sandbox.model.jobs import JobRecord
+from airflow_provider_smartlive.sandbox.model.jobs import StoredJob
 from airflow_provider_smartlive.sandbox.model.ledger import Kind, Ledger
 from airflow_provider_smartlive.sandbox.options import Assumptions
 from airflow_provider_smartlive.sandbox.video.links import LinkFactory
@@ -29,11 +29,11 @@ class RunContext:
     assumptions: Assumptions
     ledger: Ledger
     open_link: LinkFactory
-    save: Callable[[JobRecord], None]
-    notify: Callable[[JobRecord, EventType, dict[str, str]], None]
+    save: Callable[[StoredJob], None]
+    notify: Callable[[StoredJob, EventType, dict[str, str]], None]
     kick: Callable[[str, str], bool]
-    vanish: Callable[[JobRecord], None]
+    vanish: Callable[[StoredJob], None]
 
-    def note(self, kind: Kind, job: JobRecord, **facts: Any) -> None:
+    def note(self, kind: Kind, job: StoredJob, **facts: Any) -> None:
         """Write something about a job into the ledger."""
         self.ledger.add(kind, job_id=job.job_id, room_id=job.room_id, **facts)

@@ -19,7 +19,7 @@ _SHORTEST = 1.0
 _PARAGRAPHS_OF_A_MADE_UP_SCRIPT = 3
 
 
-class Paragraph(BaseModel):
+class PlayedParagraph(BaseModel):
     """
     One paragraph of the script.
 
@@ -35,16 +35,16 @@ class Paragraph(BaseModel):
     seconds: float
 
 
-def made_up_script(seconds: float) -> list[Paragraph]:
+def made_up_script(seconds: float) -> list[PlayedParagraph]:
     """Return a script for a room that has none: one scene that takes so many show seconds."""
     each = seconds / _PARAGRAPHS_OF_A_MADE_UP_SCRIPT
     numbers = range(1, _PARAGRAPHS_OF_A_MADE_UP_SCRIPT + 1)
-    return [Paragraph(scene="Scene 1", number=n, title=f"Paragraph {n}", seconds=each) for n in numbers]
+    return [PlayedParagraph(scene="Scene 1", number=n, title=f"Paragraph {n}", seconds=each) for n in numbers]
 
 
 def read_script(
     scenes: Sequence[dict[str, Any]], *, speech_rate: float, seconds: float | None
-) -> list[Paragraph]:
+) -> list[PlayedParagraph]:
     """
     Read the ``scene_scripts`` of a room.
 
@@ -53,7 +53,7 @@ def read_script(
     :param seconds: show seconds of the whole; None: as long as it takes to speak.
     """
     script = [
-        Paragraph(
+        PlayedParagraph(
             scene=scene["script_name"],
             number=item.get("sequence_no") or number,
             title=item.get("title") or f"Paragraph {number}",
@@ -69,7 +69,7 @@ def read_script(
 
 
 def warnings(
-    script: Sequence[Paragraph], room: dict[str, Any], policy: dict[str, Any], assumptions: Assumptions
+    script: Sequence[PlayedParagraph], room: dict[str, Any], policy: dict[str, Any], assumptions: Assumptions
 ) -> list[str]:
     """
     Return the risks that a platform takes the livestream for a recording; the thresholds are assumptions.
@@ -88,7 +88,7 @@ def warnings(
     return [warning for warning, is_true in found.items() if is_true]
 
 
-def length(script: Sequence[Paragraph]) -> float:
+def length(script: Sequence[PlayedParagraph]) -> float:
     """Return the show seconds of one pass."""
     return sum(part.seconds for part in script)
 
@@ -98,7 +98,9 @@ def _speaking_time(item: dict[str, Any], speech_rate: float) -> float:
     return max(_SHORTEST, len(text) / speech_rate) if text else _AUDIO_SECONDS
 
 
-def order_of_pass(script: Sequence[Paragraph], number: int, mode: str, *, seed: str) -> list[Paragraph]:
+def order_of_pass(
+    script: Sequence[PlayedParagraph], number: int, mode: str, *, seed: str
+) -> list[PlayedParagraph]:
     """
     Return the paragraphs in the order of one pass.
 
@@ -121,6 +123,6 @@ def order_of_pass(script: Sequence[Paragraph], number: int, mode: str, *, seed: 
     return [part for scene in scenes for part in scene]
 
 
-def _scenes(script: Sequence[Paragraph]) -> Iterator[list[Paragraph]]:
+def _scenes(script: Sequence[PlayedParagraph]) -> Iterator[list[PlayedParagraph]]:
     names = dict.fromkeys(part.scene for part in script)
     return ([part for part in script if part.scene == name] for name in names)

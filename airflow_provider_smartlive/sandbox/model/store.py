@@ -30,7 +30,7 @@ class StateError(Exception):
     """The state file cannot be used; the text says why and what to do."""
 
 
-class Store:
+class StateStore:
     """
     Documents by kind and id, and the entries of the ledger.
 

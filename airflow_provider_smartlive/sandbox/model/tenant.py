@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from airflow_provider_smartlive.sandbox.model.store import Store
+from airflow_provider_smartlive.sandbox.model.store import StateStore
 
 _KEY = "user-config"
 
@@ -17,7 +17,7 @@ class Tenant:
     :param store: where the settings are kept.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: StateStore) -> None:
         self._store = store
 
     def config(self) -> dict[str, Any]:
