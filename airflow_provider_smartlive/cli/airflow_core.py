@@ -29,6 +29,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from airflow_provider_smartlive.callbacks.route import Identity
 from airflow_provider_smartlive.callbacks.table import CallbackTable
 from airflow_provider_smartlive.callbacks.waiter import CALLBACK, XCOM_TABLE_KEY
+from airflow_provider_smartlive.client.lookup import of_teams
 from airflow_provider_smartlive.hooks import SmartLiveHook
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ def _why_not(conn_id: str) -> str:
     return (
         f"Connection {conn_id!r} is not defined (asked: {places}). Add it in the web interface or with "
         f"`airflow connections add {conn_id} --conn-type smartlive ...`, or name another one with --conn-id."
+        f"{of_teams()}"
     )
 
 

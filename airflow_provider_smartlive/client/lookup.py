@@ -55,5 +55,14 @@ def naming(conn_id: object, *, argument: str) -> Iterator[None]:
         raise MissingConnectionError(
             f"{argument}: there is no connection {conn_id!r} that Airflow can read. Create or mend it (Admin > "
             f"Connections, `airflow connections add {conn_id}`, AIRFLOW_CONN_{conn_id.upper()} or a secrets backend), "
-            "or correct the name."
+            f"or correct the name.{of_teams()}"
         ) from None
+
+
+def of_teams() -> str:
+    """Return what else may keep a connection from being found in multi-team mode; nothing in other deployments."""
+    from airflow.sdk.configuration import conf
+
+    if not conf.getboolean("core", "multi_team", fallback=False):
+        return ""
+    return " In multi-team mode triggers and commands find only connections that belong to no team."

@@ -98,6 +98,13 @@ def test_a_connection_that_is_nowhere(connections: Connections, run: Run, name: 
     assert "Traceback" not in text
 
 
+def test_a_connection_that_may_be_a_teams(
+    connections: Connections, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__CORE__MULTI_TEAM", "True")
+    assert "belong to no team" in run("jobs", "list", "--conn-id", "smartlive_typo").err
+
+
 def test_a_connection_that_another_fernet_key_encrypted(
     metastudio: LocalSandbox, connections: Connections, sqlite: Database, run: Run
 ) -> None:

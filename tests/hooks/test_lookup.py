@@ -51,3 +51,13 @@ async def test_the_hooks_name_their_argument():
         SmartLiveTaskHook(ABSENT).profile()
     with pytest.raises(MissingConnectionError, match=r"^smartlive_conn_id: "):
         await SmartLiveAsyncHook(ABSENT).profile()
+
+
+def test_in_multi_team_mode_the_error_says_whose_connections_a_trigger_finds(monkeypatch):
+    monkeypatch.setenv("AIRFLOW__CORE__MULTI_TEAM", "True")
+    with pytest.raises(MissingConnectionError, match=r"triggers and commands find only .* no team\.$"):
+        find_connection(ABSENT, argument="smartlive_conn_id")
+    monkeypatch.setenv("AIRFLOW__CORE__MULTI_TEAM", "False")
+    with pytest.raises(MissingConnectionError) as caught:
+        find_connection(ABSENT, argument="smartlive_conn_id")
+    assert "team" not in str(caught.value)

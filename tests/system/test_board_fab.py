@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import expect
 
@@ -53,6 +54,14 @@ def server(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[B
         server.seed(scenes.campaign(datetime.now(UTC)))
         server.run("tests.board.fab_users")
         yield server
+
+
+def test_callbacks_need_no_login(server: BoardServer) -> None:
+    """A stranger's request is answered by the receiver, not by a login."""
+    assert httpx.get(f"{server.url}/smartlive/health").text == "ok"
+    answer = httpx.post(f"{server.url}/smartlive/callbacks/x", json={})
+    assert answer.status_code == 404
+    assert answer.history == []
 
 
 def test_each_sees_what_its_role_may_read(server: BoardServer) -> None:

@@ -106,16 +106,12 @@ class ApartWithTeams(AirflowStack):
 
     def environment(self) -> dict[str, str]:
         env = super().environment()
-        if "smartlive_output" in self.connections:
+        of_team = f"{self.team.upper()}___"
+        # A team's executor reads its team's options only.
+        env[f"AIRFLOW__{of_team}CORE__EXECUTION_API_SERVER_URL"] = f"{self.execution_url}/execution/"
+        if output := env.pop("AIRFLOW_CONN_SMARTLIVE_OUTPUT", None):
             # The task that starts the livestream needs it, which is the team's.
-            output = env.pop("AIRFLOW_CONN_SMARTLIVE_OUTPUT")
-            team = f"AIRFLOW_CONN__{self.team.upper()}___"
-            # A team's executor reads its team's options only.
-            env[f"AIRFLOW__{self.team.upper()}___CORE__EXECUTION_API_SERVER_URL"] = (
-                f"{self.execution_url}/execution/"
-            )
-            of_team = {"SMARTLIVE_OUTPUT": output, "SMARTLIVE_OF_TEAM": env["AIRFLOW_CONN_SMARTLIVE_DEFAULT"]}
-            env |= {f"{team}{name}": value for name, value in of_team.items()}
+            env[f"AIRFLOW_CONN__{of_team}SMARTLIVE_OUTPUT"] = output
         return env
 
     def start_programs(self) -> None:
@@ -175,4 +171,3 @@ def test_api_servers_apart_and_a_team(build: Callable[..., Stage]) -> None:
     assert httpx.get(f"{stage.airflow.execution_url}/smartlive/health").status_code == 404
 
     assert problems(stage.airflow) == []
-    print(run(stage.airflow, "planned_of_team", "go_live", "off_air"))
