@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from airflow.sdk import TaskGroup
 
@@ -47,6 +47,11 @@ class Livestream(TaskGroup):
     go_live: StartSmartLiveJobOperator
     connected: SmartLiveStreamStateSensor
     stop: StopSmartLiveJobOperator
+
+    def __enter__(self) -> Self:
+        """Let tasks be added."""
+        super().__enter__()
+        return self
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         """Let the tasks that were added run while the stream is on the air, and the tear-down after them."""
