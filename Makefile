@@ -13,16 +13,16 @@ export UV_PYTHON_DOWNLOADS := never
 # Compiled once here, instead of by every start of every Airflow process.
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help install demo up test test-fast bench faults matrix lint board-lint format clean
+.PHONY: help install demo up test test-fast bench bench-parsing faults matrix lint board-lint format clean
 
 help: ## Say what there is.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' \
-		| while IFS=$$'\t' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
+		| while IFS=$$'\t' read -r name text; do printf '  make %-13s %s\n' "$$name" "$$text"; done
 
 install: $(READY) ## Set up the environment in .venv (the other targets do it themselves).
 
-demo: $(READY) ## One livestream from DAG to END on this machine, with a summary.
-	@$(RUN)python -m dev.demo
+demo: $(READY) ## One livestream from DAG to END on this machine. CAMPAIGN=file: a campaign of up to three.
+	@$(RUN)python -m $(if $(CAMPAIGN),dev.campaign_demo $(CAMPAIGN),dev.demo)
 
 up: $(READY) ## The same, then three rooms go live, and all stays until Ctrl-C: see the board.
 	@$(RUN)python -m dev.demo --stay
@@ -35,6 +35,9 @@ test-fast: $(READY) ## The tests that start no processes.
 
 bench: .bench/.ready ## Measure this provider beside its peers, an hour. QUICK=1: a try of 5 minutes.
 	@.bench/venv/bin/python -m dev.bench $(if $(QUICK),--quick)
+
+bench-parsing: .bench/.ready ## Parse a hundred campaigns, beside dag-factory.
+	@.bench/venv/bin/python -m dev.bench.parsing
 
 faults: $(READY) ## Kill everything, everywhere, and count. RUNS=n SEED=s; ONLY="3 7" plays these runs again.
 	@$(RUN)python -W ignore -m dev.faults $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
@@ -65,10 +68,10 @@ $(READY): pyproject.toml uv.lock | $(UV)
 	$(UV) sync --locked
 	@touch $@
 
-# The same versions as in .venv, and the peer: it must not be in the way of the tests.
+# The same versions as in .venv, and the peers: they must not be in the way of the tests.
 .bench/.ready: pyproject.toml uv.lock | $(UV)
 	UV_PROJECT_ENVIRONMENT=.bench/venv $(UV) sync --locked
-	$(UV) pip install --python .bench/venv/bin/python airflow-provider-inbound-webhooks==0.2.0
+	$(UV) pip install --python .bench/venv/bin/python airflow-provider-inbound-webhooks==0.2.0 dag-factory==1.1.0
 	@touch $@
 
 node_modules/.ready: package.json package-lock.json

@@ -35,7 +35,8 @@ PACKAGE = ROOT / "airflow_provider_smartlive"
 
 _PARAM = re.compile(r"^:param (\w+): (.*?)(?=^:\w|\Z)", re.DOTALL | re.MULTILINE)
 _BLOCK = re.compile(
-    r"(?P<begin><!-- begin: (?P<name>[\w ]+?) \(.*?\) -->\n).*?(?P<end><!-- end: (?P=name) -->)", re.DOTALL
+    r"(?P<begin><!-- begin: (?P<name>[\w ]+?) \(python -m dev\.doc_tables\) -->\n).*?(?P<end><!-- end: (?P=name) -->)",
+    re.DOTALL,
 )
 
 
@@ -121,7 +122,7 @@ def _summary(module: Path) -> str:
 
 def fields_table(model: type[FileModel]) -> str:
     """Return the fields of a part of a campaign file, without those that it shares with its base."""
-    inherited = set(model.__base__.model_fields) if issubclass(model, Show) and model.__base__ else set()
+    inherited = set(Defaults.model_fields) if model is Show else set()
     rows = []
     for name, field in model.model_fields.items():
         if name in inherited:

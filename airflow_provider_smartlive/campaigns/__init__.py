@@ -9,7 +9,7 @@ Beside ``evening.yaml`` stands ``evening.py``::
 """
 
 from airflow_provider_smartlive.campaigns.build import build, load
-from airflow_provider_smartlive.campaigns.livestream import Livestream, livestream
+from airflow_provider_smartlive.campaigns.group import Livestream, livestream
 from airflow_provider_smartlive.campaigns.model import Campaign
 from airflow_provider_smartlive.campaigns.problems import CampaignError
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import DAG, CronTriggerTimetable, MultipleCronTriggerTimetable, Param, ParamsDict
+from airflow.sdk import DAG, CronTriggerTimetable, MultipleCronTriggerTimetable, Param
+from airflow.sdk.definitions.param import ParamsDict
 
-from airflow_provider_smartlive.campaigns.livestream import Livestream, livestream
+from airflow_provider_smartlive.campaigns.group import Livestream, livestream
 from airflow_provider_smartlive.campaigns.model import Campaign, Notifier, Show
 from airflow_provider_smartlive.campaigns.notify import Notified, Recipient
 from airflow_provider_smartlive.campaigns.tasks import SHOWS_PARAM

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+from zoneinfo import ZoneInfo
 
 from pydantic import (
     BaseModel,
@@ -22,10 +22,20 @@ from pydantic import (
     Field,
     Tag,
     ValidationError,
-    WithJsonSchema,
 )
 
 from airflow_provider_smartlive.campaigns import source
+from airflow_provider_smartlive.campaigns.fields import (
+    DOTTED_PATH,
+    ConnId,
+    Duration,
+    Id,
+    Name,
+    OneOrMore,
+    Schedule,
+    TimeOfDay,
+    TimeZone,
+)
 from airflow_provider_smartlive.campaigns.problems import (
     CampaignError,
     Place,
@@ -44,98 +54,7 @@ VERSION = 1
 #: The longest livestream that MetaStudio takes (``max_live_duration``).
 LONGEST = timedelta(hours=168)
 
-_CONN_ID = re.compile(r"[\w.-]+")
-_TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
-_DATE = re.compile(r"(\d{4})-(\d{2})-(\d{2})")
-_DURATION = re.compile(r"(?:(\d+)\s*h)?\s*(?:(\d+)\s*m)?\s*(?:(\d+)\s*s)?")
-_NOTIFIER = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
-
 _SUBJECT = re.compile(r"^(Input|String|List|Dictionary|Value|Tuple) should ")
-
-
-def _time(value: Any) -> time:
-    match = _TIME.fullmatch(value.strip()) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError(f"is {shown(value)}, no time of day. Write hours and minutes, such as '19:30'")
-    return time(int(match[1]), int(match[2]))
-
-
-def _duration(value: Any) -> timedelta:
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1e6:
-        return timedelta(minutes=value)
-    match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) and value.strip() else None
-    if match is None:
-        raise ValueError(
-            f"is {shown(value)}, no duration. Write minutes as a number, or with units: '90s', '15m', '2h 30m'"
-        )
-    hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    if hours > LONGEST.days * 24 * 60:
-        raise ValueError(f"is {shown(value)}, longer than a livestream may last")
-    return timedelta(hours=hours, minutes=minutes, seconds=seconds)
-
-
-def _conn_id(value: Any) -> str:
-    if not isinstance(value, str) or not _CONN_ID.fullmatch(value):
-        # Not repeated: it may be a stream key.
-        raise ValueError(
-            "is no connection id. Put URL and key into an Airflow connection, and name that here: everybody who sees "
-            "the file would see the key"
-        )
-    return value
-
-
-def _list(value: Any) -> Any:
-    return [value] if isinstance(value, (str, Mapping)) else value
-
-
-def _id(value: Any) -> Any:
-    """Take a number for the text that it was meant to be."""
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def _date(value: Any) -> date:
-    match = _DATE.fullmatch(value.strip()) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError(f"is {shown(value)}, no date. Write year, month and day, such as '2026-12-24'")
-    try:
-        return date(*map(int, match.groups()))
-    except ValueError as error:
-        raise ValueError(
-            f"is {shown(value)}, a day that does not exist ({error}). Write another date"
-        ) from None
-
-
-def _cron(value: Any) -> Any:
-    if not isinstance(value, str):
-        raise ValueError("is neither a cron expression, such as '0 19 * * mon-fri', nor a list of dates")
-    try:
-        read_cron(value)
-    except ValueError as error:
-        raise ValueError(f"is {shown(value)}, which {error}. See crontab(5)") from None
-    return value
-
-
-TimeOfDay = Annotated[
-    time, BeforeValidator(_time), WithJsonSchema({"type": "string", "pattern": rf"^{_TIME.pattern}$"})
-]
-Duration = Annotated[
-    timedelta,
-    BeforeValidator(_duration),
-    WithJsonSchema(
-        {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^(\d+ ?[hms] ?)+$"}]}
-    ),
-]
-ConnId = Annotated[
-    str, BeforeValidator(_conn_id), WithJsonSchema({"type": "string", "pattern": rf"^{_CONN_ID.pattern}$"})
-]
-Id = Annotated[str, BeforeValidator(_id), Field(min_length=1, max_length=64, pattern=r"^[^\s/\\]+$")]
-Date = Annotated[date, BeforeValidator(_date), WithJsonSchema({"type": "string", "format": "date"})]
-Name = Annotated[str, BeforeValidator(_id), Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9_-]+$")]
-
-Schedule = Annotated[
-    Annotated[str, BeforeValidator(_cron), Tag("[cron]")] | Annotated[list[Date], Tag("[dates]")],
-    Discriminator(lambda value: "[dates]" if isinstance(value, list) else "[cron]"),
-]
 
 
 class FileModel(BaseModel):
@@ -154,7 +73,7 @@ class Notifier(FileModel):
 
     notifier: str = Field(
         description="Its dotted path, such as airflow.providers.smtp.notifications.smtp.SmtpNotifier.",
-        pattern=rf"^{_NOTIFIER.pattern}$",
+        pattern=rf"^{DOTTED_PATH.pattern}$",
     )
     arguments: dict[str, Any] = Field(
         default_factory=dict, description="What it is made with; {{ message }} is what happened."
@@ -170,7 +89,7 @@ Notified = Annotated[
     | Annotated[Notifier, BeforeValidator(_notifier), Tag("[notifier]")],
     Discriminator(
         lambda value: (
-            "[notifier]" if not isinstance(value, str) or _NOTIFIER.fullmatch(value) else "[connection]"
+            "[notifier]" if not isinstance(value, str) or DOTTED_PATH.fullmatch(value) else "[connection]"
         )
     ),
 ]
@@ -213,7 +132,7 @@ class Defaults(FileModel):
     )
     max_duration: Duration | None = Field(None, description="How long it lasts at most.")
     connection: ConnId = Field(DEFAULT_CONN_ID, description="The Airflow connection to MetaStudio.")
-    outputs: Annotated[list[ConnId], BeforeValidator(_list), Field(max_length=1)] = Field(
+    outputs: Annotated[OneOrMore[ConnId], Field(max_length=1)] = Field(
         default_factory=list,
         description="The Airflow connection that holds the RTMP output. Without it the room's own setting counts.",
     )
@@ -242,7 +161,7 @@ class Defaults(FileModel):
     if_not_connected: Literal["alert", "stop"] = Field(
         "alert", description="What is done then: tell `notify`, or stop the livestream as well."
     )
-    notify: Annotated[list[Notified], BeforeValidator(_list)] = Field(
+    notify: OneOrMore[Notified] = Field(
         default_factory=list,
         description="Who is told what goes wrong: Airflow connections, or notifiers by their dotted paths.",
     )
@@ -250,9 +169,7 @@ class Defaults(FileModel):
     pool: str | None = Field(
         None, min_length=1, description="The Airflow pool; it has to count deferred tasks."
     )
-    tags: Annotated[list[str], BeforeValidator(_list)] = Field(
-        default_factory=list, description="Tags of the DAG."
-    )
+    tags: OneOrMore[str] = Field(default_factory=list, description="Tags of the DAG.")
 
     #: Fields of MetaStudio's request.
     PRESETS: ClassVar[tuple[str, ...]] = (
@@ -401,17 +318,6 @@ class Show(Defaults):
             yield (*place, "after"), "is not before the show is over."
 
 
-def _zone(value: Any) -> str:
-    try:
-        ZoneInfo(value if isinstance(value, str) else "")
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        zones = available_timezones()
-        fix = did_you_mean(str(value), zones)
-        fix = fix if fix.startswith("Did") else "Write a name such as Asia/Shanghai or Europe/Berlin."
-        raise ValueError(f"is {shown(value)}, no time zone of the IANA database. {fix}") from None
-    return str(value)
-
-
 class Campaign(FileModel):
     """Shows that belong together: one DAG."""
 
@@ -419,13 +325,11 @@ class Campaign(FileModel):
 
     version: Literal[1] = Field(description="The version of this format.")
     campaign: Name = Field(description="Its name: the id of the DAG.")
-    timezone: Annotated[str, BeforeValidator(_zone)] = Field(
+    timezone: TimeZone = Field(
         description="What all times mean: a name of the IANA database, such as Asia/Shanghai."
     )
     description: str | None = Field(None, description="What it is about; shown with the DAG.")
-    tags: Annotated[list[str], BeforeValidator(_list)] = Field(
-        default_factory=list, description="Tags of the DAG."
-    )
+    tags: OneOrMore[str] = Field(default_factory=list, description="Tags of the DAG.")
     quota: int | None = Field(
         None, ge=1, description="How many livestreams the account of a connection may run at once."
     )

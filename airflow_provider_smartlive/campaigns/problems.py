@@ -72,7 +72,8 @@ class SourceFile:
         :param place: the field.
         :param text: what is wrong, and the fix.
         """
-        if place not in self.lines and place[:1] == ("shows",) and len(place) > 2:
+        # Of a show's field that is not there, but of a default.
+        if place[:1] == ("shows",) and len(place) > 2 and place[:3] not in self.lines:
             inherited = ("defaults", *place[2:])
             place = inherited if inherited[:2] in self.lines else place
         around = place

@@ -226,6 +226,7 @@ class TimedCommandOperator(SmartLiveCommandOperator):
         """
         Wait, and send the command.
 
+        :raises AirflowSkipException: if the livestream is over by then.
         :raises AirflowFailException: if the sensor has no result.
         """
         seen = context["ti"].xcom_pull(task_ids=self.connected_task_id)
@@ -235,7 +236,7 @@ class TimedCommandOperator(SmartLiveCommandOperator):
             )
         moment = datetime.fromisoformat(seen["at"]) + self.after
         wait_until(self, moment, method_name="execute_now")
-        return super().execute(context)
+        return self.execute_now(context, None)
 
     def execute_now(self, context: Context, event: Any) -> dict[str, Any]:
         """
@@ -243,6 +244,11 @@ class TimedCommandOperator(SmartLiveCommandOperator):
 
         :param event: of the trigger; nothing.
         """
+        starter = self.find_starter(context)
+        if starter is not None and (status := starter.status()).is_over:
+            raise AirflowSkipException(
+                f"The {starter} is over ({status}): there is nobody to talk to any more."
+            )
         return super().execute(context)
 
 
@@ -257,7 +263,9 @@ class NotConnectedOperator(StopSmartLiveJobOperator):
     :param notification: who is told.
     """
 
-    def __init__(self, *, within: timedelta, stops: bool, notification: Notification, **kwargs: Any) -> None:
+    def __init__(
+        self, *, within: timedelta, stops: bool, notification: Notification | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.within = within
         self.stops = stops
@@ -274,7 +282,10 @@ class NotConnectedOperator(StopSmartLiveJobOperator):
         if starter is not None and (status := starter.status()).is_over:
             raise AirflowSkipException(f"The {starter} is over ({status}); it says why.")
         text = f"the stream was not CONNECTED within {self.within}"
-        self.notification.tell(context, f"{text}; the livestream {'is stopped' if self.stops else 'goes on'}")
+        self.log.warning("%s", text)
+        if self.notification is not None:
+            next_ = "is stopped" if self.stops else "goes on"
+            self.notification.tell(context, f"{text}; the livestream {next_}")
         if not self.stops:
             return []
         jobs = super().execute(context)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -38,6 +38,48 @@ _COLUMNS = ("start", "stop", "length", "campaign", "show", "room", "outputs", "z
 
 #: Columns that say nothing if all rows have the same.
 _IF_DIFFERENT = ("campaign", "zone")
+
+
+#: The field of a show that a check is about; the whole show without one.
+_FIELDS = ("connection", "room", "outputs", "interaction", "pool")
+
+
+@dataclass(frozen=True)
+class CheckedShow:
+    """
+    What was found about a show.
+
+    :param number: which show of the campaign it is, from 0.
+    :param findings: what is not as it has to be.
+    """
+
+    campaign: Campaign
+    number: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def show(self) -> Show:
+        """The show."""
+        return self.campaign.shows[self.number]
+
+    def problem(self, finding: Finding) -> Problem:
+        """Return a finding with file, line and field."""
+        field = (finding.check,) if finding.check in _FIELDS else ()
+        return self.campaign.source.problem(("shows", self.number, *field), finding.text)
+
+    def facts(self) -> dict[str, object]:
+        """Return it as JSON has it."""
+        findings = [
+            {"check": finding.check, "blocks": finding.blocks, **asdict(self.problem(finding))}
+            for finding in self.findings
+        ]
+        show = self.show
+        return {
+            "campaign": self.campaign.campaign,
+            "show": show.name,
+            "room": show.room,
+            "findings": findings,
+        }
 
 
 @command
@@ -107,21 +149,23 @@ def check(args: Namespace) -> None:
     if problems:
         _refuse(problems)
     shows = [
-        (campaign, show)
+        (campaign, number)
         for campaign in campaigns
-        for show in campaign.shows
+        for number, show in enumerate(campaign.shows)
         if args.show in (None, show.name)
     ]
     if not shows:
         fail(f"There is no show {args.show!r} in these files.")
-    results = [(campaign, show, list(_findings(campaign, show))) for campaign, show in shows]
+    results = [
+        CheckedShow(campaign, number, tuple(_findings(campaign, campaign.shows[number])))
+        for campaign, number in shows
+    ]
     if args.json:
-        for campaign, show, findings in results:
-            found = [asdict(finding) for finding in findings]
-            say_json({"campaign": campaign.campaign, "show": show.name, "room": show.room, "findings": found})
+        for result in results:
+            say_json(result.facts())
     else:
         say(table(("status", "campaign", "show", "check", "found"), _rows(results)))
-    stopped = sum(any(finding.blocks for finding in findings) for _, _, findings in results)
+    stopped = sum(any(finding.blocks for finding in result.findings) for result in results)
     if stopped:
         fail(f"{stopped} of {plural(len(results), 'show')} could not go live now.")
 
@@ -241,11 +285,11 @@ def _find_connection(conn_id: str, argument: str) -> Connection:
         raise MissingConnectionError(f"{argument}: {error}") from None
 
 
-def _rows(results: Iterable[tuple[Campaign, Show, list[Finding]]]) -> Iterator[dict[str, object]]:
-    for campaign, show, findings in results:
-        name = {"campaign": campaign.campaign, "show": show.name}
-        if not findings:
-            yield {**name, "status": "ok", "check": "all", "found": f"room {show.room} can go live"}
-        for finding in findings:
+def _rows(results: Iterable[CheckedShow]) -> Iterator[dict[str, object]]:
+    for result in results:
+        name = {"campaign": result.campaign.campaign, "show": result.show.name}
+        if not result.findings:
+            yield {**name, "status": "ok", "check": "all", "found": f"room {result.show.room} can go live"}
+        for finding in result.findings:
             status = "FAIL" if finding.blocks else "warn"
-            yield {**name, "status": status, "check": finding.check, "found": finding.text}
+            yield {**name, "status": status, "check": finding.check, "found": str(result.problem(finding))}

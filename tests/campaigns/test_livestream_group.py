@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from airflow.sdk import DAG, TaskGroup, task
 
-from airflow_provider_smartlive.campaigns import livestream
+from airflow_provider_smartlive.campaigns import livestream, waiting
 from airflow_provider_smartlive.campaigns.tasks import PrerollCheckFailedError
 from airflow_provider_smartlive.metastudio.ids import same_id
 from airflow_provider_smartlive.sandbox.config import Config
@@ -38,7 +38,7 @@ def say(text: str, after: float = 0) -> tuple[timedelta, dict[str, object]]:
 def test_a_livestream_with_tasks_and_commands(
     smartlive_sandbox: LocalSandbox, smartlive_run_dag: RunDag
 ) -> None:
-    smartlive_sandbox.add_room("shoes", seconds=160)
+    smartlive_sandbox.add_room("shoes", seconds=500)
     with DAG("shop", schedule=None) as dag:
 
         @task
@@ -74,6 +74,39 @@ def test_a_livestream_with_tasks_and_commands(
     assert show.stop.is_teardown
     assert show.check.is_setup
     assert show.go_live.is_setup
+
+
+def test_a_command_waits_without_a_worker_until_it_is_time(
+    smartlive_sandbox: LocalSandbox,
+    smartlive_run_dag: RunDag,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(waiting, "SHORT", 0.0)
+    smartlive_sandbox.add_room("shoes", seconds=300)
+    with DAG("patient", schedule=None) as dag:
+        livestream(
+            "evening", room_id="shoes", output_conn_ids="channel", commands=[say("Still here?", after=3)]
+        )
+    run = smartlive_run_dag(dag)
+    assert run.tasks["evening.command_1"] == "success", run
+    entries = smartlive_sandbox.ledger(kind="job")
+    (command,) = [entry for entry in entries if entry.get("why") == "command"]
+    assert command["command"] == "INSERT_PLAY_SCRIPT"
+    assert "cannot be called" not in caplog.text
+
+
+def test_a_command_for_which_the_livestream_is_over_is_skipped(
+    smartlive_sandbox: LocalSandbox, smartlive_run_dag: RunDag, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "SHORT", 0.0)
+    smartlive_sandbox.add_room("shoes", seconds=60)
+    with DAG("short", schedule=None) as dag:
+        livestream(
+            "evening", room_id="shoes", output_conn_ids="channel", commands=[say("Still here?", after=12)]
+        )
+    run = smartlive_run_dag(dag)
+    assert (run.state, run.tasks["evening.command_1"]) == ("success", "skipped"), run
 
 
 def test_what_is_added_runs_from_connected_until_the_tear_down() -> None:

@@ -182,14 +182,24 @@ def test_check_names_what_is_missing(run: Run, file: Path, rooms: Studio, callba
     tea, other = (json.loads(line) for line in done.out.splitlines())
     said = {found["check"]: found for found in tea["findings"]}
     assert set(said) == {"callbacks", "quota", "pool"}
-    assert said["callbacks"] == {"check": "callbacks", "text": "404: no receiver there.", "blocks": False}
+    assert said["callbacks"] == {
+        "check": "callbacks",
+        "blocks": False,
+        "file": "spring.yaml",
+        "line": 6,
+        "field": "shows[0]",
+        "text": "404: no receiver there.",
+    }
     assert "quota is 1, and 1 of http" in said["quota"]["text"]
     assert "airflow pools set livestreams SLOTS DESCRIPTION --include-deferred" in said["pool"]["text"]
     texts = {found["check"]: found["text"] for found in other["findings"]}
+    lines = {found["check"]: (found["line"], found["field"]) for found in other["findings"]}
+    assert lines["room"] == (7, "shows[1].room")
     assert "outputs: Connection 'none' is not defined" in texts["outputs"]
     assert "there is no room unknown over connection 'smartlive_default'" in texts["room"]
     table = run("campaign", "check", "spring.yaml", "--show", "tea")
     assert "FAIL" in table.out
+    assert "spring.yaml:6: shows[0].pool: there is no pool 'livestreams'" in table.out
     assert "warn" in table.out
     assert "1 of 1 show could not" in table.err
     assert (

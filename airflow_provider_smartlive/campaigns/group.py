@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from airflow.sdk import TaskGroup
 
@@ -28,6 +28,8 @@ LONGEST_WAIT = timedelta(days=7)
 #: On top of the planned length, for sensors: the livestream itself ends first.
 MARGIN = timedelta(hours=1)
 
+COMMAND_RETRY_DELAY = timedelta(seconds=20)
+
 
 class Livestream(TaskGroup):
     """
@@ -45,6 +47,11 @@ class Livestream(TaskGroup):
     go_live: StartSmartLiveJobOperator
     connected: SmartLiveStreamStateSensor
     stop: StopSmartLiveJobOperator
+
+    def __enter__(self) -> Self:
+        """Let tasks be added."""
+        super().__enter__()
+        return self
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         """Let the tasks that were added run while the stream is on the air, and the tear-down after them."""
@@ -144,8 +151,8 @@ def livestream(
     group = Livestream(group_id=group_id, prefix_group_id=prefix_group_id)
     if pool is not None:
         start_arguments["pool"] = pool
-    notification = Notification(notify, subject=f"show {group_id}")
-    told = [notification] if notify else None
+    notification = Notification(notify, subject=f"show {group_id}") if notify else None
+    told = [notification] if notification else None
     job: dict[str, Any] = {"room_id": room_id, "smartlive_conn_id": smartlive_conn_id}
     go_live_id: str = group.child_id("go_live")  # type: ignore[no-untyped-call]  # Airflow's
     starter: dict[str, Any] = {**job, "starter_task_id": go_live_id}
@@ -164,7 +171,7 @@ def livestream(
         check_before=check_before,
         start_window=start_window,
         quota=quota,
-        notification=notification if notify else None,
+        notification=notification,
         on_failure_callback=told,
         **again,
     )
@@ -213,6 +220,9 @@ def livestream(
             after=after,
             connected_task_id=group.connected.task_id,
             on_failure_callback=told,
+            # It is sent once all the same. A retry finds out that the livestream has ended meanwhile.
+            retries=2,
+            retry_delay=COMMAND_RETRY_DELAY,
         )
         for number, (after, arguments) in enumerate(commands, start=1)
     ]
