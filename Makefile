@@ -13,7 +13,7 @@ export UV_PYTHON_DOWNLOADS := never
 # Compiled once here, instead of by every start of every Airflow process.
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help install demo up test test-fast bench bench-parsing faults matrix lint board-lint format clean
+.PHONY: help install demo up test test-fast bench bench-parsing faults matrix upgrade lint board-lint format clean
 
 help: ## Say what there is.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' \
@@ -45,6 +45,9 @@ faults: $(READY) ## Kill everything, everywhere, and count. RUNS=n SEED=s; ONLY=
 matrix: $(READY) ## Try every version that is claimed. CELLS="oldest/3.11/*", SHORT=1, WRITE=1: into the docs.
 	@$(RUN)python -m dev.matrix $(if $(SHORT),--short) $(if $(WRITE),--write) $(foreach cell,$(CELLS),'$(cell)')
 
+upgrade: $(READY) ## Livestreams wait while Airflow is upgraded, and end. TO=release (the newest), DATABASE=sqlite.
+	@$(RUN)python -W ignore -m dev.upgrade $(if $(TO),--to $(TO)) $(if $(DATABASE),--database $(DATABASE))
+
 lint: $(READY) ## Style, types, import contracts and dead code.
 	$(RUN)ruff check
 	$(RUN)ruff format --check
@@ -62,7 +65,7 @@ format: $(READY) ## Put the code into the project's style.
 	$(RUN)ruff format
 
 clean: ## Remove everything that can be made again.
-	rm -rf .venv .uv .demo .bench .faults .matrix .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache node_modules dist build
+	rm -rf .venv .uv .demo .bench .faults .matrix .upgrade .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache node_modules dist build
 
 $(READY): pyproject.toml uv.lock | $(UV)
 	$(UV) sync --locked

@@ -64,6 +64,7 @@ class AirflowStack:
         self.api = AirflowApi(self.base_url)
         self._log_folder = self.home / "processes"
         self._own_env = dict(env or {})
+        self._python = Path(sys.executable)
         self._settings = {
             "core": {
                 "dags_folder": str(dags_folder.resolve()),
@@ -129,7 +130,7 @@ class AirflowStack:
     def environment(self) -> dict[str, str]:
         """Return the environment of Airflow's processes, also for ``airflow`` commands beside them."""
         env = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
-        env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env.get('PATH', '')}"
+        env["PATH"] = f"{self._python.parent}{os.pathsep}{env.get('PATH', '')}"
         env["AIRFLOW_HOME"] = str(self.home)
         for section, options in self._settings.items():
             for option, value in options.items():
@@ -253,8 +254,18 @@ class AirflowStack:
         stop_all(self.programs.values())
         self.api.close()
 
+    def change_version(self, python: Path) -> None:
+        """
+        Let the next :meth:`start` be of another Airflow, which migrates the database. Everything has to be stopped.
+
+        :param python: the Python of the environment that it is installed in.
+        """
+        self._python = python
+        self.programs.clear()
+        self.api = AirflowApi(self.base_url)
+
     def _run(self, name: str, *arguments: str) -> Program:
-        argv = [sys.executable, "-m", "airflow", *arguments]
+        argv = [str(self._python), "-m", "airflow", *arguments]
         program = Program(name, argv, env=self.environment(), log_folder=self._log_folder)
         self.programs[name] = program
         program.start()

@@ -24,6 +24,7 @@ from airflow.models.taskinstance import TaskInstance
 from airflow.models.trigger import Trigger
 from airflow.utils.state import TaskInstanceState
 from sqlalchemy import (
+    CTE,
     ColumnElement,
     Executable,
     Select,
@@ -31,6 +32,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     exists,
+    func,
     or_,
     select,
     union_all,
@@ -262,34 +264,47 @@ class XComsOfAttempts(Shape):
 
     @cached_property
     def waiters(self) -> Select[Any]:
-        # XComs have no index by key here. Deferred tasks are few, and an index finds them.
-        task, new, old, owner = table(TaskInstance), self._new, self._old, self._owner
-        is_new = and_(new.c.task_instance_id == task.c.id, _has_key(new))
-        moved = select(new.c.id).where(new.c.task_instance_id == task.c.id, new.c.key == old.c.key)
-        of_new = self._deferred(new.c.value).join(new, is_new)
+        # XComs have no index by key here. Deferred tasks are few, and each is asked for its registration: in a join,
+        # PostgreSQL would read all XComs.
+        new, old, owner, task = self._new, self._old, self._owner, self._deferred
+        names = (*_NAMES, "map_index")
+        of_new = select(new.c.value).where(new.c.task_instance_id == task.c.id, _has_key(new))
         of_old = (
-            self._deferred(old.c.value)
-            .join(owner, owner.c.task_instance_id == task.c.id)
-            .join(
-                old, and_(_has_key(old), *(old.c[name] == owner.c[name] for name in (*_NAMES, "map_index")))
-            )
-            .where(~moved.exists())
+            select(old.c.value)
+            .join(owner, and_(*(old.c[name] == owner.c[name] for name in names)))
+            .where(owner.c.task_instance_id == task.c.id, _has_key(old))
         )
-        found = union_all(of_new, of_old).subquery()
-        return select(found).order_by(*(found.c[name] for name in (*_NAMES, "map_index")))
-
-    def _deferred(self, value: ColumnElement[Any]) -> Select[Any]:
-        task, trigger, run = table(TaskInstance), table(Trigger), table(DagRun)
-        names = (*(task.c[name] for name in _NAMES), self.map_index.label("map_index"))
+        latest = [
+            found.order_by(xcom.c.timestamp.desc()).limit(1).correlate(task).scalar_subquery()
+            for found, xcom in ((of_new, new), (of_old, old))
+        ]
+        asked = select(task, func.coalesce(*latest).label("value")).subquery()
+        trigger, run = table(Trigger), table(DagRun)
+        by_name = [asked.c[name] for name in names]
         return (
             select(
-                *names, run.c.id.label("run"), value, task.c.id, trigger.c.created_date, trigger.c.classpath
+                *by_name,
+                run.c.id.label("run"),
+                asked.c.value,
+                asked.c.id,
+                trigger.c.created_date,
+                trigger.c.classpath,
             )
-            .select_from(task)
-            .join(trigger, trigger.c.id == task.c.trigger_id)
-            .join(run, and_(run.c.dag_id == task.c.dag_id, run.c.run_id == task.c.run_id))
-            .where(task.c.state == TaskInstanceState.DEFERRED, self._is_live())
+            .join_from(asked, trigger, trigger.c.id == asked.c.trigger_id)
+            .join(run, and_(run.c.dag_id == asked.c.dag_id, run.c.run_id == asked.c.run_id))
+            .where(asked.c.value.is_not(None))
+            .order_by(*by_name)
         )
+
+    @property
+    def _deferred(self) -> CTE:
+        task = table(TaskInstance)
+        names = (*(task.c[name] for name in _NAMES), self.map_index.label("map_index"))
+        # Materialized: joined to the triggers at once, all tasks would be read that ever had one.
+        deferred = select(*names, task.c.id, task.c.trigger_id).where(
+            task.c.state == TaskInstanceState.DEFERRED, self._is_live()
+        )
+        return deferred.cte("deferred").prefix_with("MATERIALIZED", dialect="postgresql")
 
     @cached_property
     def with_key(self) -> Executable:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from airflow.sdk.exceptions import (
     AirflowFailException,
@@ -33,7 +33,7 @@ from airflow_provider_smartlive.livestream.rivals import rival_warnings
 from airflow_provider_smartlive.livestream.sighting import ACTIVE_STATES
 from airflow_provider_smartlive.livestream.start import AmbiguousStartError, Obtained, Origin
 from airflow_provider_smartlive.livestream.summary import announce
-from airflow_provider_smartlive.livestream.wait_state import WaitLimits, WaitState
+from airflow_provider_smartlive.livestream.wait_state import StoredByOtherRelease, WaitLimits, WaitState
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError
 from airflow_provider_smartlive.metastudio.ids import same_id
 from airflow_provider_smartlive.retries import failing_for_good
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from airflow_provider_smartlive.livestream.kill import KillSwitch
     from airflow_provider_smartlive.livestream.own_task import OwnTask
     from airflow_provider_smartlive.livestream.start_arguments import StartArguments
+
+T = TypeVar("T")
 
 #: Seconds between two looks into the callback table of a task that waits on a worker.
 POLL_INTERVAL = 5.0
@@ -219,10 +221,10 @@ class LivestreamRunner:
         """
         with self._leaving_no_job_behind():
             owner = self.owner = self._make_owner(
-                WaitState.load(wait) if wait else self._remembered_wait(),
-                WaitLimits.load(limits) if limits else self.read().limits,
+                self._stored(WaitState.load, wait) or self._remembered_wait(),
+                self._stored(WaitLimits.load, limits) or self.read().limits,
             )
-            wake = Wake.load(event)
+            wake = self._event(event, owner.wait.job_id)
             # An event of another job says nothing about ours; looking is always right.
             is_ours = same_id(wake.job_id, owner.wait.job_id)
             source = WakeSource(wake.source) if is_ours else WakeSource.RECONCILIATION
@@ -230,6 +232,25 @@ class LivestreamRunner:
             if source is WakeSource.CALLBACK and (reason := self._reason_of_stop(owner)):
                 source, stopped = reason, True
             return self._result(lambda: self._settle_or_wait(owner, source, stopped=stopped))
+
+    def _stored(self, load: Callable[[dict[str, Any]], T], value: dict[str, Any] | None) -> T | None:
+        """Read what was stored with the wait; None if there is nothing, or if another release stored it."""
+        try:
+            return load(value) if value else None
+        except StoredByOtherRelease as error:
+            self.log.warning("%s This task goes on by its record and its arguments.", error)
+            return None
+
+    def _event(self, event: dict[str, Any], job_id: str) -> Wake:
+        """Read what woke the task; an event that another release wrote is only a reason to look at the job."""
+        try:
+            return Wake.load(event)
+        except ValueError:
+            self.log.warning(
+                "This task was woken by an event that another release of airflow-provider-smartlive wrote: its job is "
+                "looked at. Install the same release for all of Airflow's processes."
+            )
+            return Wake(source=WakeSource.RECONCILIATION, job_id=job_id, at=self.now())
 
     def fail(self, raise_error: Callable[[], object]) -> NoReturn:
         """

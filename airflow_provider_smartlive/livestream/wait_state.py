@@ -21,6 +21,10 @@ ENDING_INTERVAL = 5.0
 SWEEP_MARGIN = timedelta(minutes=10)
 
 
+class StoredByOtherRelease(ValueError):  # noqa: N818 - says what happened
+    """What travels with a wait has a format of another release."""
+
+
 @dataclass(frozen=True)
 class WaitLimits:
     """
@@ -57,7 +61,11 @@ class WaitLimits:
 
     @classmethod
     def load(cls, value: Mapping[str, Any]) -> Self:
-        """Read what :meth:`dump` wrote; fields of a later release are left out."""
+        """
+        Read what :meth:`dump` wrote; fields of a later release are left out.
+
+        :raises StoredByOtherRelease: if its format is another one.
+        """
         return cls(**_known(cls, value))
 
 
@@ -112,7 +120,11 @@ class WaitState:
 
     @classmethod
     def load(cls, value: Mapping[str, Any]) -> Self:
-        """Read what :meth:`dump` wrote; fields of a later release are left out."""
+        """
+        Read what :meth:`dump` wrote; fields of a later release are left out.
+
+        :raises StoredByOtherRelease: if its format is another one.
+        """
         known = _known(cls, value)
         for name in _TIMES & known.keys():
             known[name] = datetime.fromisoformat(known[name]) if known[name] else None
@@ -197,5 +209,11 @@ _TIMES = {"started_at", "deadline", "timeout_at", "grace_until", "grace_since", 
 
 
 def _known(cls: type[Any], value: Mapping[str, Any]) -> dict[str, Any]:
+    version = value.get("version", cls.version)
+    if version != cls.version:
+        raise StoredByOtherRelease(
+            f"A waiting livestream was stored by another release of airflow-provider-smartlive ({cls.__name__} "
+            f"{version}, this one reads {cls.version}). Install that release again until the livestream is over."
+        )
     names = {part.name for part in fields(cls)}
     return {name: part for name, part in value.items() if name in names}

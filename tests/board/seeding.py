@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from airflow.dag_processing.collection import update_dag_parsing_results_in_db
+from airflow.models import xcom
 from airflow.models.dag import DagModel
 from airflow.models.dag_version import DagVersion
 from airflow.models.dagbundle import DagBundleModel
 from airflow.models.dagrun import DagRun
 from airflow.models.renderedtifields import RenderedTaskInstanceFields
 from airflow.models.taskinstance import TaskInstance
-from airflow.models.xcom import XComModel
 from airflow.sdk import DAG
 from airflow.serialization.serialized_objects import LazyDeserializedDAG
 from airflow.utils.session import create_session
@@ -31,6 +31,11 @@ from airflow_provider_smartlive.operators import StartSmartLiveJobOperator
 
 BUNDLE = "seeded"
 
+#: Airflow 3.4 has a row for every try, which its XComs and rendered fields belong to.
+has_attempts = hasattr(xcom, "XComModelV2")
+XCom: Any = xcom.XComModelV2 if has_attempts else xcom.XComModel
+INDEX = "region_index" if has_attempts else "map_index"
+
 
 def at(value: str | None) -> datetime | None:
     return datetime.fromisoformat(value) if value else None
@@ -40,8 +45,9 @@ def seed(order: dict[str, Any]) -> None:
     """Put everything of the order into the database."""
     with create_session() as session:
         if order.get("forget"):
-            for model in (XComModel, RenderedTaskInstanceFields, TaskInstance, DagRun):
-                session.execute(delete(model))
+            # In Core, so that every try goes; XComs and rendered fields go with them.
+            for model in (TaskInstance, DagRun):
+                session.execute(delete(model.__table__))
         if session.get(DagBundleModel, BUNDLE) is None:
             session.add(DagBundleModel(name=BUNDLE))
             session.flush()
@@ -90,7 +96,7 @@ def _livestreams(session: Session, livestreams: list[dict[str, Any]]) -> None:
                 dag_id=live["dag_id"],
                 run_id=live["run_id"],
                 task_id=live["task_id"],
-                map_index=live["map_index"],
+                **{INDEX: live["map_index"]},
                 state=live["state"],
                 max_tries=live.get("max_tries", 2),
                 try_number=live.get("try_number", 1),
@@ -105,31 +111,14 @@ def _livestreams(session: Session, livestreams: list[dict[str, Any]]) -> None:
                 dag_version_id=versions[live["dag_id"]],
             )
         )
+        names = {name: live[name] for name in ("dag_id", "run_id", "task_id", "map_index")}
+        run = {"dag_run_id": run_keys[live["dag_id"], live["run_id"]]}
+        if has_attempts:
+            names, run = {"task_instance_id": session.scalar(select(TaskInstance.id).filter_by(**names))}, {}
         for key, (value, when) in live.get("xcoms", {}).items():
-            session.execute(
-                insert(XComModel).values(
-                    dag_run_id=run_keys[live["dag_id"], live["run_id"]],
-                    dag_id=live["dag_id"],
-                    run_id=live["run_id"],
-                    task_id=live["task_id"],
-                    map_index=live["map_index"],
-                    key=key,
-                    value=value,
-                    timestamp=at(when),
-                )
-            )
-    session.flush()
-    for live in livestreams:
-        session.execute(
-            insert(RenderedTaskInstanceFields).values(
-                dag_id=live["dag_id"],
-                run_id=live["run_id"],
-                task_id=live["task_id"],
-                map_index=live["map_index"],
-                rendered_fields=live.get("rendered", {}),
-                k8s_pod_yaml=None,
-            )
-        )
+            session.execute(insert(XCom).values(**names, **run, key=key, value=value, timestamp=at(when)))
+        rendered = {"rendered_fields": live.get("rendered", {}), "k8s_pod_yaml": None}
+        session.execute(insert(RenderedTaskInstanceFields).values(**names, **rendered))
 
 
 if __name__ == "__main__":
