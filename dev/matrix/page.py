@@ -15,7 +15,7 @@ PAGE = PROJECT / "docs" / "compatibility.md"
 HEAD = ("Airflow", "Python", "dependencies", "tried on", "tests", "livestream")
 NOT_RUN = ("-", "not run", "not run")
 
-_TABLE = re.compile(r"(?<=<!-- begin: matrix \(make matrix\) -->\n).*?(?=<!-- end: matrix -->)", re.DOTALL)
+_TABLE = re.compile(r"(?<=<!-- matrix: written by make matrix -->\n).*?(?=<!-- matrix: end -->)", re.DOTALL)
 
 Results = dict[Cell, tuple[str, ...]]
 

@@ -105,7 +105,7 @@ def test_many_failures_are_counted() -> None:
 
 def test_the_page_keeps_what_was_tried_before(tmp_path: Path) -> None:
     copy = tmp_path / "page.md"
-    copy.write_text("before\n<!-- begin: matrix (make matrix) -->\n<!-- end: matrix -->\nbehind\n")
+    copy.write_text("before\n<!-- matrix: written by make matrix -->\n<!-- matrix: end -->\nbehind\n")
     everything = cells.cells(KNOWN)
     first, second = everything[0], everything[5]
     gone = Cell("3.9.0b1", "3.11", cells.LOWEST)
