@@ -252,21 +252,24 @@ def _listening(session: Session, hear: Callable[[str, Any], None]) -> Iterator[N
 
 def _explained(session: Session, statement: str, parameters: Any) -> str:
     """Return rows, milliseconds, blocks, and the ways into the tables."""
-    explain = f"EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, SUMMARY OFF) {statement}"
+    explain = f"EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, TIMING OFF) {statement}"
     lines = [str(row[0]) for row in session.connection().exec_driver_sql(explain, parameters)]
-    first = re.search(r"actual time=[\d.]+\.\.([\d.]+) rows=([\d.]+)", lines[0])
-    assert first is not None
-    blocks = re.search(r"shared (?:hit=(\d+))?(?: ?read=(\d+))?", "\n".join(lines))
+    plan_text = "\n".join(lines)
+    rows_found = re.search(r"actual rows=([\d.]+)", lines[0])
+    took = re.search(r"Execution Time: ([\d.]+) ms", plan_text)
+    assert rows_found is not None
+    assert took is not None
+    blocks = re.search(r"shared (?:hit=(\d+))?(?: ?read=(\d+))?", plan_text)
     read = sum(int(part or 0) for part in blocks.groups()) if blocks else 0
     ways = re.findall(
         r"((?:Parallel )?(?:Index Only |Index |Seq |Bitmap Heap )Scan)(?: using (\w+))? on (\w+)",
-        "\n".join(lines),
+        plan_text,
     )
     seen = [f"{way} of {table}{f' ({index})' if index else ''}" for way, index, table in ways]
     plan = "; ".join(dict.fromkeys(seen)) or lines[0].split("(")[0].strip()
     if os.environ.get("FULL"):
-        print("\n".join(lines), file=sys.stderr)
-    return f"{float(first[2]):.0f} | {first[1]} | {read:,} | {plan}"
+        print(plan_text, file=sys.stderr)
+    return f"{float(rows_found[1]):.0f} | {took[1]} | {read:,} | {plan}"
 
 
 if __name__ == "__main__":
