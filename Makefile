@@ -6,6 +6,8 @@ SHELL := /bin/bash
 # uv from PATH, else a copy of its own inside the project.
 UV := $(shell command -v uv || echo .uv/bin/uv)
 RUN := .venv/bin/
+# Tools that the tests do not need, each list in a throw-away environment: $(call tools,LIST) PROGRAM ...
+tools = $(UV) run --quiet --no-project --isolated --with-requirements dev/tools/$(1).txt --
 READY := .venv/.ready
 
 # Use a Python that is there; never fetch one.
@@ -13,7 +15,7 @@ export UV_PYTHON_DOWNLOADS := never
 # Compiled once here, instead of by every start of every Airflow process.
 export UV_COMPILE_BYTECODE := 1
 
-.PHONY: help install demo up test test-fast bench bench-parsing faults matrix upgrade lint board-lint format clean
+.PHONY: help install demo up test test-fast bench bench-parsing faults matrix upgrade lint board-lint package tools format clean
 
 help: ## Say what there is.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' \
@@ -59,6 +61,21 @@ lint: $(READY) ## Style, types, import contracts and dead code.
 
 board-lint: node_modules/.ready ## Style and types of the board's JavaScript. Needs node and npm.
 	npm run lint
+
+package: | $(UV) ## Build sdist and wheel into dist/, and check what PyPI and its readers get to see.
+	rm -rf dist
+	$(UV) build --quiet --out-dir dist
+	$(call tools,package) validate-pyproject pyproject.toml
+	$(call tools,package) twine check --strict dist/*.whl dist/*.tar.gz
+	$(call tools,package) check-wheel-contents dist/*.whl
+	@# Of 10: the maintainers have no e-mail address to name, which costs two.
+	$(call tools,package) pyroma --min 8 dist/*.tar.gz
+
+tools: | $(UV) ## Take the newest versions of the tools of dev/tools/*.in.
+	@for list in dev/tools/*.in; do \
+		$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate \
+			--custom-compile-command "make tools" $$list --output-file $${list%.in}.txt; \
+	done
 
 format: $(READY) ## Put the code into the project's style.
 	$(RUN)ruff check --fix
