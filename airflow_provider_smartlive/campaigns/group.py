@@ -220,21 +220,7 @@ def livestream(
     group.stop = StopSmartLiveJobOperator(task_id="stop", task_group=group, **starter, retries=3)
     group.check >> [group.go_live, group.connected, in_time]
     in_time >> not_connected
-    said = [
-        TimedCommandOperator(
-            task_id=f"command_{number}",
-            task_group=group,
-            **starter,
-            **arguments,
-            after=after,
-            connected_task_id=group.connected.task_id,
-            on_failure_callback=told,
-            # It is sent once all the same. A retry finds out that the livestream has ended meanwhile.
-            retries=2,
-            retry_delay=COMMAND_RETRY_DELAY,
-        )
-        for number, (after, arguments) in enumerate(commands, start=1)
-    ]
+    said = _commands(group, commands, {**starter, "on_failure_callback": told})
     group.connected >> said
     [group.go_live, group.connected, in_time, not_connected, *said] >> group.stop
     group.stop.as_teardown(setups=[group.check, group.go_live])
@@ -254,6 +240,25 @@ def livestream(
     # show that was blocked has its row as well. It comes last: a storage that is away must not keep a stop waiting.
     group.stop >> group.as_run.as_teardown()
     return group
+
+
+def _commands(
+    group: Livestream, commands: Sequence[tuple[timedelta, Mapping[str, Any]]], common: dict[str, Any]
+) -> list[TimedCommandOperator]:
+    return [
+        TimedCommandOperator(
+            task_id=f"command_{number}",
+            task_group=group,
+            **common,
+            **arguments,
+            after=after,
+            connected_task_id=group.connected.task_id,
+            # It is sent once all the same. A retry finds out that the livestream has ended meanwhile.
+            retries=2,
+            retry_delay=COMMAND_RETRY_DELAY,
+        )
+        for number, (after, arguments) in enumerate(commands, start=1)
+    ]
 
 
 def _connected(

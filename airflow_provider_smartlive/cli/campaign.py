@@ -88,18 +88,27 @@ def lint(args: Namespace) -> None:
     now = utcnow()
     campaigns, problems = _read(args.files)
     planned = airings(campaigns, now, now + timedelta(days=args.days))
-    problems += [*never(campaigns, now), *_twice(campaigns), *_notifiers(campaigns), *conflicts(planned)]
-    moved = list(moved_by_clocks(planned))
+    # What is wrong with a default is so in each show.
+    problems = sorted(
+        {
+            *problems,
+            *never(campaigns, now),
+            *_twice(campaigns),
+            *_notifiers(campaigns),
+            *conflicts(planned),
+        }
+    )
+    moved = sorted(set(moved_by_clocks(planned)))
     if args.json:
         say_json(
             {
                 "ok": not problems,
-                "problems": [asdict(problem) for problem in sorted(problems)],
+                "problems": [asdict(problem) for problem in problems],
                 "notes": [asdict(problem) for problem in moved],
             }
         )
     else:
-        for problem in sorted(problems):
+        for problem in problems:
             say(one_line(problem))
         for problem in moved:
             note(f"Note: {problem}")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from airflow.sdk import DAG, TaskGroup, task
+from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_provider_smartlive.campaigns import livestream, waiting
 from airflow_provider_smartlive.campaigns.tasks import PrerollCheckFailedError
@@ -124,6 +126,21 @@ def test_what_is_added_runs_from_connected_until_the_tear_down() -> None:
     assert "evening.inner.last" in show.stop.upstream_task_ids
     assert "evening.inner.first" not in show.stop.upstream_task_ids
     assert show.go_live.upstream_task_ids == {"evening.check"}
+
+
+def test_a_clear_of_what_runs_beside_it_does_not_start_the_livestream_again() -> None:
+    with DAG("shop", schedule=None) as dag:
+
+        @task
+        def announce() -> None: ...
+
+        with livestream("evening", room_id="shoes", commands=[say("Welcome!")]):
+            announce()
+    scheduled: Any = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+    for cleared in ("evening.announce", "evening.command_1", "evening.connected"):
+        also = scheduled.partial_subset(task_ids=[cleared], include_downstream=True, include_upstream=False)
+        assert {cleared, "evening.check", "evening.stop"} <= set(also.task_ids)
+        assert "evening.go_live" not in also.task_ids
 
 
 @pytest.mark.parametrize("stops", [True, False])

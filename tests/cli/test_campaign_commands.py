@@ -64,6 +64,14 @@ def test_lint_says_everything_that_is_wrong_in_all_files(run: Run, file: Path) -
     assert done.err == f"{len(lines)} problems in 3 files.\n"
 
 
+def test_lint_says_once_what_is_wrong_with_a_default(run: Run, file: Path) -> None:
+    other = "  - {room: b1, schedule: 0 9 * * mon, stop: 10:00}\n"
+    file.write_text(GOOD.replace("shows:", "defaults: {notify: no.such.Notifier}\nshows:") + other)
+    done = run("campaign", "lint", "spring.yaml")
+    (line,) = done.out.splitlines()
+    assert line.startswith("spring.yaml:4: defaults.notify[0]: notifier no.such.Notifier cannot be used")
+
+
 def test_lint_as_json(run: Run, file: Path) -> None:
     assert json.loads(run("campaign", "lint", "spring.yaml", "--json").out) == {
         "ok": True,
