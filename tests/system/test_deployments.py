@@ -148,19 +148,33 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., St
         yield build
 
 
+def kept(airflow: AirflowStack, reference: str) -> dict[str, Any]:
+    """Return what the XCom backend keeps in its object store."""
+    assert reference.startswith(f"file://{airflow.home}/xcoms/")
+    found: dict[str, Any] = json.loads(Path(reference.removeprefix("file://")).read_text())
+    return found
+
+
 def test_under_a_prefix_with_xcoms_secrets_and_logs_elsewhere(build: Callable[..., Stage]) -> None:
     stage = build(Elsewhere, "--assume", "show_seconds=14")
     airflow = stage.airflow
     results = run(airflow, "smartlive_nightly", "go_live", "on_air", "off_air")
-    # What our tasks return goes through the backend; what the receiver writes is in the database.
-    assert results["go_live"].startswith(f"file://{airflow.home}/xcoms/")
-    assert results["off_air"]["source"] == "callback"
+    # What the receiver writes is in the database; what a worker returns is kept elsewhere.
+    assert results["on_air"]["source"] == "callback"
+    assert kept(airflow, results["off_air"])["source"] == "callback"
+    assert kept(airflow, results["go_live"])["woken_by"] == "callback"
     (job,) = stage.sandbox_client.list_jobs()
-    url = job["live_event_callback_config"]["live_event_type_callback_url"]
+    callback = job["live_event_callback_config"]
+    url = callback["live_event_type_callback_url"]
     assert url.startswith(f"{airflow.base_url}/smartlive/callbacks/")
-    assert json.loads(Path(results["go_live"].removeprefix("file://")).read_text())["woken_by"] == "callback"
 
     assert problems(airflow) == []
+
+    logs = "".join(path.read_text() for path in (airflow.home / "copied").rglob("*.log"))
+    assert job["job_id"] in logs
+    secrets = (stage.stream_keys["smartlive_output"], stage.secret_key, airflow.callback_secret)
+    for secret in (*secrets, callback["key"], url.rpartition("/")[2]):
+        assert secret not in logs
 
 
 def test_api_servers_apart_and_a_team(build: Callable[..., Stage]) -> None:
