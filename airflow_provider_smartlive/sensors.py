@@ -301,7 +301,9 @@ class SmartLiveStreamStateSensor(JobOperator, BaseSensorOperator):
         if wake.source == WakeSource.TIMEOUT:
             raise AirflowSensorTimeout(self._timeout_text(context, wake.job_id))
         if wake.source == WakeSource.BUDGET_OVER:
-            raise self._unreachable(self._look(context, wake.job_id) if wake.job_id else None)
+            sighting = self._look(context, wake.job_id) if wake.job_id else None
+            if sighting is None or sighting.is_lost:
+                raise self._unreachable(sighting)
         if wake.state == self.target_state and (wake.confirmed or not self.confirm):
             self.log.info("Job %s reached %s (%s).", wake.job_id, self.target_state, wake.source)
             return event

@@ -353,14 +353,15 @@ def may_be_asked_again(error: Exception) -> bool:
     return False
 
 
+def was_not_carried_out(error: Exception) -> bool:
+    """Tell whether a request surely had no effect, whatever it was: it was throttled, or did not get through."""
+    return isinstance(error, errors.Throttled) or (isinstance(error, Unreachable) and not error.trouble.sent)
+
+
 def _may_repeat(call: Call[Any], error: errors.MetaStudioError) -> bool:
     if call.starts_job:
         return False  # whoever starts a job notes when it is sent, each time
-    # A throttled request was not carried out, whatever it was.
-    undone = isinstance(error, errors.Throttled) or (
-        isinstance(error, Unreachable) and not error.trouble.sent
-    )
-    return may_be_asked_again(error) and (call.repeatable or undone)
+    return may_be_asked_again(error) and (call.repeatable or was_not_carried_out(error))
 
 
 def _fields_of(problem: Exception) -> str:

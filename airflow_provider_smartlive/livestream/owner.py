@@ -147,7 +147,7 @@ class Owner:
                 self._give_grace(sighting, anew=source is WakeSource.GRACE_OVER)
                 return None
             case Action.STOP_AND_FINISH:
-                sighting = self._stop(verdict.reason, note=lambda: self._note_planned_stop(source))
+                sighting = self._stop(verdict.reason, note=self._note_planned_stop)
             case Action.STOP_AND_FAIL:
                 self.discard(verdict.reason)
                 error = SmartLiveTimeoutError if source is WakeSource.TIMEOUT else SmartLiveJobFailedError
@@ -305,9 +305,9 @@ class Owner:
             **self.wait.start_info,
         )
 
-    def _note_planned_stop(self, source: WakeSource) -> None:
-        if source is WakeSource.DEADLINE:
-            self.task.note_stop(self.wait.job_id, source)
+    def _note_planned_stop(self) -> None:
+        """Remember that the end of the job is the result: a planned end, or one that MetaStudio did not come to."""
+        self.task.note_stop(self.wait.job_id, WakeSource.DEADLINE)
 
     def _stop(self, reason: str, *, note: Callable[[], None] = lambda: None) -> Sighting:
         """

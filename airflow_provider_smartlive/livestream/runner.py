@@ -51,6 +51,9 @@ T = TypeVar("T")
 #: Seconds between two looks into the callback table of a task that waits on a worker.
 POLL_INTERVAL = 5.0
 
+#: What resumes a task without saying whether the job was being stopped.
+_NO_REASON_TO_STOP = (WakeSource.CALLBACK, WakeSource.FIRST_READ, WakeSource.RECONCILIATION)
+
 #: Warnings about other jobs that a result holds.
 MAX_RIVALS = 5
 
@@ -229,7 +232,7 @@ class LivestreamRunner:
             is_ours = same_id(wake.job_id, owner.wait.job_id)
             source = WakeSource(wake.source) if is_ours else WakeSource.RECONCILIATION
             stopped = is_ours and wake.stopped
-            if source is WakeSource.CALLBACK and (reason := self._reason_of_stop(owner)):
+            if source in _NO_REASON_TO_STOP and (reason := self._reason_of_stop(owner)):
                 source, stopped = reason, True
             return self._result(lambda: self._settle_or_wait(owner, source, stopped=stopped))
 
@@ -272,7 +275,9 @@ class LivestreamRunner:
 
     def _reason_of_stop(self, owner: Owner) -> WakeSource | None:
         """
-        Return why the trigger was stopping the job, if it was, when the END of that stop resumed the task.
+        Return why the trigger was stopping the job, if it was, when the end of that stop resumed the task.
+
+        The END that was called back may do so, or a trigger in another triggerer that took over and found the job over.
 
         Of most tasks nothing can have been due, and Airflow is not asked.
         """

@@ -37,7 +37,7 @@ class Sighting:
     :param sight: what the lifecycle's table is asked with.
     :param job: MetaStudio's answer, if there was one.
     :param error: why there was none.
-    :param stopped: whether the job had been told to stop before: then its end is our own doing.
+    :param stopped: whether the job may have been told to stop before: then its end is our own doing.
     """
 
     sight: Sight

@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
+from airflow_provider_smartlive.client.exchange import was_not_carried_out
 from airflow_provider_smartlive.client.project import OtherProjectError, check_project
 from airflow_provider_smartlive.lifecycle import Sight
 from airflow_provider_smartlive.livestream.sighting import ACTIVE_STATES, Sighting
@@ -55,6 +56,11 @@ class Find:
 
 
 @dataclass(frozen=True)
+class Note:
+    """Write down that the job is about to be stopped: it runs."""
+
+
+@dataclass(frozen=True)
 class Stop:
     """Stop the job."""
 
@@ -69,7 +75,7 @@ class Pause:
     seconds: float
 
 
-_Step: TypeAlias = Show | Find | Stop | Pause
+_Step: TypeAlias = Show | Find | Note | Stop | Pause
 _Answer: TypeAlias = "SmartLiveJob | MetaStudioError | None"
 _Steps: TypeAlias = Generator[_Step, _Answer, T]
 
@@ -161,6 +167,7 @@ async def stop_and_confirm_async(
     address: str | None,
     grace: float = KILL_GRACE,
     lag: float = 0.0,
+    note: Callable[[], Awaitable[None]] | None = None,
 ) -> Sighting:
     """
     Do the same as :func:`stop_and_confirm` from a trigger, with a hook of its own.
@@ -171,11 +178,12 @@ async def stop_and_confirm_async(
     :param address: where the job was started; None if that is not known.
     :param grace: seconds that the whole may take.
     :param lag: seconds for which MetaStudio may not show the job yet.
+    :param note: called before the job is told to stop, unless it is over already.
     """
     now = asyncio.get_running_loop().time
     async with _hook(conn_id) as hook:
         check_project(await hook.profile(), address, room_id=room_id, job_id=job_id)
-        return await _drive_async(hook, _stop(room_id, job_id, grace=grace, lag=lag, now=now))
+        return await _drive_async(hook, _stop(room_id, job_id, grace=grace, lag=lag, now=now), note)
 
 
 def _hook(conn_id: str) -> SmartLiveAsyncHook:
@@ -212,14 +220,17 @@ def _stop(
         log.info("Job %s is over already; MetaStudio says %s.", job_id, sighting)
         return sighting
     log.info("Stopping job %s.", job_id)
-    accepted = False
+    yield Note()
+    accepted = stopped = False
     while True:
         # A listing may have told another room than the one in which the job was thought to be.
         room_id = (sighting.job.room_id if sighting.job else None) or room_id
         if not accepted:
-            accepted = _is_accepted((yield Stop(room_id, job_id)), job_id)
+            answer = yield Stop(room_id, job_id)
+            accepted = _is_accepted(answer, job_id)
+            stopped = stopped or _may_be_done(answer, ran=sighting.sight is Sight.ACTIVE)
         seen = yield from _look(room_id, job_id, may_lag=now() < began + lag)
-        sighting = replace(seen, stopped=accepted)
+        sighting = replace(seen, stopped=stopped)
         if sighting.sight.is_over or now() >= began + grace:
             break
         yield Pause(CONFIRM_INTERVAL)
@@ -239,6 +250,18 @@ def _is_accepted(answer: _Answer, job_id: str) -> bool:
     else:
         raise answer
     return False
+
+
+def _may_be_done(answer: _Answer, *, ran: bool) -> bool:
+    """
+    Tell whether a job that is over after a stop was ended by it, as far as its answer tells.
+
+    :param ran: whether the job ran right before. A refusal is then the answer to a repetition, whose first answer was
+        lost.
+    """
+    if isinstance(answer, Conflict | NotFound):
+        return ran
+    return not isinstance(answer, MetaStudioError) or not was_not_carried_out(answer)
 
 
 def _report(job_id: str, sighting: Sighting) -> None:
@@ -269,6 +292,8 @@ def _drive(hook: SmartLiveTaskHook, steps: _Steps[T], sleep: Callable[[float], N
                 case Find(job_id):
                     jobs = hook.list_jobs(state=ACTIVE_STATES)
                     answer = next((job for job in jobs if same_id(job.job_id, job_id)), None)
+                case Note():
+                    pass  # on a worker it is written whether the job runs or not
                 case Stop(room_id, job_id):
                     hook.stop_job(room_id, job_id)
                 case Pause(seconds):
@@ -277,7 +302,9 @@ def _drive(hook: SmartLiveTaskHook, steps: _Steps[T], sleep: Callable[[float], N
             answer = error
 
 
-async def _drive_async(hook: SmartLiveAsyncHook, steps: _Steps[T]) -> T:
+async def _drive_async(
+    hook: SmartLiveAsyncHook, steps: _Steps[T], note: Callable[[], Awaitable[None]] | None = None
+) -> T:
     answer: _Answer = None
     while True:
         try:
@@ -292,6 +319,9 @@ async def _drive_async(hook: SmartLiveAsyncHook, steps: _Steps[T]) -> T:
                     answer = await hook.show_job(room_id, job_id)
                 case Find(job_id):
                     answer = await _find_async(hook, job_id)
+                case Note():
+                    if note is not None:
+                        await note()
                 case Stop(room_id, job_id):
                     await hook.stop_job(room_id, job_id)
                 case Pause(seconds):

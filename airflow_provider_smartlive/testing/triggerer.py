@@ -6,8 +6,9 @@ import asyncio
 import os
 import uuid
 from pkgutil import resolve_name
+from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 import psutil
 import structlog
@@ -30,12 +31,32 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
+
 
 class _Comms(InProcessSupervisorComms):
     """How triggers reach Airflow: they await what tasks call."""
 
     async def asend(self, msg: BaseModel) -> Any:
         return self.send(msg)
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """
+    An event loop that does at once, by itself, what is handed to a thread.
+
+    Triggers ask Airflow some things in a thread. One that is still at it when the loop stands still and a task runs would
+    use, and put back, the process's one way to reach Airflow, and the task would speak in the triggerer's name.
+    """
+
+    def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:
+        """Call the function, and return its result or error as a future that is done."""
+        done: asyncio.Future[T] = self.create_future()
+        try:
+            done.set_result(func(*args))
+        except Exception as error:
+            done.set_exception(error)
+        return done
 
 
 class Triggerer:
@@ -51,7 +72,7 @@ class Triggerer:
     def __init__(self, dag_id: str, run_id: str) -> None:
         self._of_run = (TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id)
         self._running: dict[int, asyncio.Task[None]] = {}
-        self._loop = asyncio.new_event_loop()
+        self._loop = _Loop()
         self._comms = _make_comms()
 
     def __enter__(self) -> Self:

@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 from airflow.sdk.timezone import utcnow
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_provider_smartlive.callbacks import own_xcoms
 from airflow_provider_smartlive.callbacks.waiter import Wake, stop_key
 from airflow_provider_smartlive.client.project import OtherProjectError
 from airflow_provider_smartlive.lifecycle import (
@@ -291,7 +292,14 @@ class SmartLiveJobTrigger(BaseTrigger):
         wait, limits = self.wait, self.limits
         self.log.info("Job %s: %s.", wait.job_id, _STOPPING[source])
         note = stop_key(source, wait.job_id)
-        await self._mind_note(leave(self, note, self._wake(source)))
+        is_noted = False
+
+        async def take_note() -> None:
+            nonlocal is_noted
+            if not is_noted:
+                is_noted = True
+                await self._mind_note(leave(self, note, self._wake(source)))
+
         until = utcnow() + timedelta(seconds=limits.failure_budget)
         stopped, pause = False, FIRST_STOP_PAUSE
         while True:
@@ -304,12 +312,18 @@ class SmartLiveJobTrigger(BaseTrigger):
                         address=wait.address,
                         grace=limits.stop_grace,
                         lag=self._lag_left(),
+                        note=take_note,
                     )
                 stopped = stopped or sighting.stopped
                 if sighting.sight.is_over:
-                    if not stopped:  # it had ended by itself
-                        await self._mind_note(withdraw(self, note))
-                    return stopped
+                    if stopped:
+                        return True
+                    if (
+                        not is_noted
+                    ):  # it was over before; this trigger may have begun to stop it in another triggerer
+                        return await self._is_noted(note)
+                    await self._mind_note(withdraw(self, note))
+                    return False
             except OtherProjectError as error:
                 # No fault that passes: the task fails with it at once, so that somebody gets to know of it.
                 self.log.error("Job %s cannot be stopped: %s", wait.job_id, error)
@@ -323,6 +337,15 @@ class SmartLiveJobTrigger(BaseTrigger):
                 return False
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def _is_noted(self, note: str) -> bool:
+        """Tell whether there is a note that the job was to be stopped; an Airflow that does not answer says no."""
+        try:
+            async with asyncio.timeout(NOTE_TIMEOUT):
+                return await own_xcoms.pull_async(own_task(self), note) is not None
+        except Exception as error:
+            self.log.warning("It is not known whether the job was to be stopped before: %s", error)
+            return False
 
     async def _mind_note(self, change: Awaitable[None]) -> None:
         """

@@ -107,6 +107,11 @@ class Stage:
 
         return action
 
+    def moves_to_another_triggerer(self) -> None:
+        """The triggerer dies, and another one runs the trigger from its beginning."""
+        if self.resume is not None:
+            self.resume(None)
+
     def is_down(self, fault: Exception | None) -> Any:
         """Return an action: MetaStudio goes down, or comes back."""
         return lambda: setattr(self.metastudio, "down", fault)
@@ -148,6 +153,13 @@ class Stage:
 
     def _wait_for(self, trigger: BaseTrigger) -> Any:
         """Run a trigger as it comes out of the database, until it fires or the task is resumed past it."""
+        event = self._run_trigger(trigger)
+        while event is None:
+            event = self._run_trigger(trigger)
+        return TriggerEvent(event.dump()) if isinstance(event, Wake) else event
+
+    def _run_trigger(self, trigger: BaseTrigger) -> Any:
+        """Run it in one triggerer; None if that goes away."""
         _, arguments = trigger.serialize()
         started = type(trigger)(**Trigger._decrypt_kwargs(Trigger.encrypt_kwargs(arguments)))
         started.task_instance = FakeTaskInstance(self.supervisor, task_id=self.task_id)
@@ -164,8 +176,7 @@ class Stage:
             await asyncio.wait({firing})
             return resumed.result()
 
-        event = run(self.clock, wait())
-        return TriggerEvent(event.dump()) if isinstance(event, Wake) else event
+        return run(self.clock, wait())
 
 
 class Show(Stage):

@@ -261,6 +261,19 @@ class TestNotReached:
             watch.sense()
         assert 3600 <= watch.clock.seconds <= 100 + 3600 + 2 * 300
 
+    @pytest.mark.parametrize("leads_elsewhere", [False, True])
+    def test_one_that_answers_again_when_the_budget_is_over_ends_nothing(
+        self, idle: Watch, leads_elsewhere: bool
+    ) -> None:
+        idle.has_job()
+        there = idle.metastudio.endpoint
+        if leads_elsewhere:  # where its key is refused
+            idle.at(400, lambda: setattr(idle.metastudio, "endpoint", "https://elsewhere.example.com"))
+        idle.at(500, idle.wakes("budget-over", idle.job.job_id))
+        idle.at(3000, lambda: setattr(idle.metastudio, "endpoint", there))
+        idle.at(5001, idle.ends())
+        assert Wake.load(idle.sense()).state == "END"
+
     def test_a_wrong_key_is_said_at_once_and_at_the_end(
         self, watch: Watch, capsys: pytest.CaptureFixture[str]
     ) -> None:

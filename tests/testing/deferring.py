@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 from airflow.sdk import BaseOperator
+from airflow.sdk.execution_time import task_runner
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
+
+from airflow_provider_smartlive.testing.run import SLICE
 
 MEETING: dict[str, asyncio.Event] = {}
 
@@ -32,6 +36,8 @@ class FakeTrigger(BaseTrigger):
                 yield TaskSuccessEvent()
             case "hang":
                 await asyncio.Event().wait()
+            case "ask in a thread":
+                yield TriggerEvent(await asyncio.to_thread(_has_airflow_all_the_time))
             case _ if self.does.startswith("meet"):
                 await self._meet()
                 yield TriggerEvent("met")
@@ -41,6 +47,13 @@ class FakeTrigger(BaseTrigger):
         mine, others = self.does.split()[1:]
         MEETING.setdefault(mine, asyncio.Event()).set()
         await MEETING.setdefault(others, asyncio.Event()).wait()
+
+
+def _has_airflow_all_the_time() -> bool:
+    """Tell whether Airflow is reached in the same way after the triggers' turn as at its beginning."""
+    before = task_runner.SUPERVISOR_COMMS
+    time.sleep(3 * SLICE)
+    return getattr(task_runner, "SUPERVISOR_COMMS", None) is before
 
 
 class Defers(BaseOperator):

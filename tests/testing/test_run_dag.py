@@ -56,6 +56,14 @@ def test_deferred_tasks_wait_side_by_side(dag: DAG, smartlive_run_dag: RunDag) -
     assert smartlive_run_dag(dag).state == "success"
 
 
+def test_what_a_trigger_asks_in_a_thread_is_answered_before_a_task_runs(
+    dag: DAG, smartlive_run_dag: RunDag
+) -> None:
+    with dag:
+        Defers(task_id="waits", does="ask in a thread")
+    assert smartlive_run_dag(dag).result("waits") == [True]
+
+
 def test_mapped_tasks_defer_one_by_one(dag: DAG, smartlive_run_dag: RunDag) -> None:
     with dag:
         Defers.partial(task_id="waits", does="fire").expand(times=[0, 1])
