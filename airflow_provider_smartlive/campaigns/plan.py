@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from airflow_provider_smartlive.campaigns.model import Campaign, Show, room_key
 from airflow_provider_smartlive.campaigns.problems import Place, Problem
 from airflow_provider_smartlive.campaigns.times import Airing
-
-#: How far a plan looks ahead, unless somebody says otherwise.
-HORIZON = timedelta(days=14)
 
 
 @dataclass(frozen=True)
