@@ -15,6 +15,9 @@ export UV_PYTHON_DOWNLOADS := never
 # Compiled once here, instead of by every start of every Airflow process.
 export UV_COMPILE_BYTECODE := 1
 
+# WORKERS=2: two processes of pytest; while one waits for livestreams, the other one computes.
+PARALLEL := $(if $(WORKERS),-n $(WORKERS) --dist loadgroup --no-loadscope-reorder)
+
 .PHONY: help install demo up test test-fast bench bench-parsing faults matrix upgrade lint board-lint package tools format clean
 
 help: ## Say what there is.
@@ -29,11 +32,11 @@ demo: $(READY) ## One livestream from DAG to END on this machine. CAMPAIGN=file:
 up: $(READY) ## The same, then three rooms go live, and all stays until Ctrl-C: see the board.
 	@$(RUN)python -m dev.demo --stay
 
-test: $(READY) ## All tests. ARGS="..." goes to pytest.
-	$(RUN)python -m pytest $(ARGS)
+test: $(READY) ## All tests. ARGS="..." goes to pytest; WORKERS=2: in two processes.
+	$(RUN)python -m pytest $(PARALLEL) $(ARGS)
 
 test-fast: $(READY) ## The tests that start no processes.
-	$(RUN)python -m pytest -m "not processes" $(ARGS)
+	$(RUN)python -m pytest $(PARALLEL) -m "not processes" $(ARGS)
 
 bench: .bench/.ready ## Measure this provider beside its peers, an hour. QUICK=1: a try of 5 minutes.
 	@.bench/venv/bin/python -m dev.bench $(if $(QUICK),--quick)

@@ -19,7 +19,7 @@ from typing import Any
 
 from airflow.sdk import BaseOperator
 
-from airflow_provider_smartlive.campaigns.model import Campaign, Command, Defaults, FileModel, Show
+from airflow_provider_smartlive.campaigns.model import Campaign, Defaults, FileModel, PlannedCommand, Show
 from airflow_provider_smartlive.operators import (
     SmartLiveAsRunOperator,
     SmartLiveCommandOperator,
@@ -169,7 +169,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "fields of a campaign": partial(fields_table, Campaign),
     "fields of a show": partial(fields_table, Show),
     "fields of defaults": partial(fields_table, Defaults),
-    "fields of a command": partial(fields_table, Command),
+    "fields of a command": partial(fields_table, PlannedCommand),
     "modules": modules_table,
     "modules of livestream": partial(
         inner_table, "Arrows only point down, within a livestream", "livestream"

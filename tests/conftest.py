@@ -37,9 +37,38 @@ os.environ.update(
 )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """
+    Say which tests one worker of xdist has to run, and begin with what takes longest.
+
+    A module goes to one worker, for its fixtures, and all that share a started Airflow do.
+    """
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_stack(item) or str(item.path)))
+    ranks = {"fault_stack": 0, "stage": 1, "": 3}
+    items.sort(key=lambda item: ranks[_stack(item) or ""] if not _is_alone(item) else 2)
+
+
+def _stack(item: pytest.Item) -> str | None:
+    """Return the fixture by which a test shares an Airflow with others."""
+    names = getattr(item, "fixturenames", ()) if item.path.parent.name == "system" else ()
+    return next((name for name in ("fault_stack", "stage") if name in names), None)
+
+
+def _is_alone(item: pytest.Item) -> bool:
+    """Tell whether a test starts processes of its own."""
+    return item.get_closest_marker("processes") is not None and _stack(item) is None
+
+
 @pytest.fixture(autouse=True)
 def _fresh_settings() -> None:
-    """Let no test see the callback secrets of another. Pure tests do not pay for importing Airflow here."""
+    """
+    Let no test see the callback secrets of another, nor be taken for a task of another, whose connections it would get.
+
+    Pure tests do not pay for importing Airflow here.
+    """
+    if runner := sys.modules.get("airflow.sdk.execution_time.task_runner"):
+        vars(runner).pop("SUPERVISOR_COMMS", None)
     if settings := sys.modules.get("airflow_provider_smartlive.settings"):
         settings.forget_secrets()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 _kept: dict[tuple[str, str], dict[str, int]] = {}
@@ -17,6 +19,19 @@ def count(what: str, where: str = "", **counts: int) -> None:
     line = _kept.setdefault((what, where), {})
     for name, number in counts.items():
         line[name] = line.get(name, 0) + number
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand the counts over, in a worker of xdist."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["figures"] = [(*line, counts) for line, counts in _kept.items()]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take the counts of a worker of xdist."""
+    for what, where, counts in getattr(node, "workeroutput", {}).get("figures", ()):
+        count(what, where, **counts)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

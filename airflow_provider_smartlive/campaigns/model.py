@@ -95,7 +95,7 @@ Notified = Annotated[
 ]
 
 
-class Command(FileModel):
+class PlannedCommand(FileModel):
     """Something that the livestream is told while it is on the air."""
 
     CALLED = "a command"
@@ -145,7 +145,7 @@ class Defaults(FileModel):
     co_streamer_config: dict[str, Any] | None = Field(None, description="A second voice, likewise.")
     rtc_callback_config: dict[str, Any] | None = Field(None, description="Events over RTC, likewise.")
     job_run_config: dict[str, Any] | None = Field(None, description="When a job may run, likewise.")
-    commands: list[Command] = Field(
+    commands: list[PlannedCommand] = Field(
         default_factory=list, description="What the livestream is told while it is on the air."
     )
     check_before: Duration = Field(
@@ -292,18 +292,17 @@ class Show(Defaults):
             for place, text in error.problems:
                 yield place, f"{text}."
 
-    def _command_problems(self, command: Command, place: Place) -> Iterator[tuple[Place, str]]:
+    def _command_problems(self, command: PlannedCommand, place: Place) -> Iterator[tuple[Place, str]]:
         if (command.say is None) == (command.command is None):
             yield place, "has to have either say or command."
             return
         if command.say is not None and command.params is not None:
             yield (*place, "params"), "is for command. Leave it out beside say."
             return
-        from airflow_provider_smartlive.metastudio.commands import Command as KnownCommand
-        from airflow_provider_smartlive.metastudio.commands import CommandRequest
+        from airflow_provider_smartlive.metastudio.commands import Command, CommandRequest
         from airflow_provider_smartlive.metastudio.validation import RequestError
 
-        known = [known.value for known in KnownCommand]
+        known = [known.value for known in Command]
         if command.command is not None and command.command not in known:
             yield (*place, "command"), f"is {shown(command.command)}. {did_you_mean(command.command, known)}"
             return
@@ -448,7 +447,7 @@ def _text(model: type[FileModel], place: Place, kind: str, message: str) -> str:
 _INNER: dict[str, type[FileModel]] = {
     "shows": Show,
     "defaults": Defaults,
-    "commands": Command,
+    "commands": PlannedCommand,
     "notify": Notifier,
 }
 

@@ -9,9 +9,9 @@ from airflow_provider_smartlive.callbacks.store import find_task
 from airflow_provider_smartlive.cli.airflow_core import CommandHook
 from airflow_provider_smartlive.cli.errors import command, fail
 from airflow_provider_smartlive.cli.output import one_line, say
-from airflow_provider_smartlive.livestream.probe import Finding, explain, issue_for, send, shown
+from airflow_provider_smartlive.livestream.probe import Diagnosis, explain, issue_for, send, shown
 
-__all__ = ["Finding", "explain", "issue_for", "send", "send_test_event", "shown"]
+__all__ = ["Diagnosis", "explain", "issue_for", "send", "send_test_event", "shown"]
 
 
 @command

@@ -46,7 +46,7 @@ _UNREACHABLE: tuple[tuple[type[Exception], str], ...] = (
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """
     What the answer to a test event means.
 
@@ -71,7 +71,7 @@ def issue_for(identity: Identity, profile: ConnectionProfile, *, max_tries: int 
     return issue_route(Route(identity, "", max_tries or 0, settings.deployment()), profile)
 
 
-def send(issued: IssuedRoute, *, has_task: bool) -> Finding:
+def send(issued: IssuedRoute, *, has_task: bool) -> Diagnosis:
     """
     Send the event, and say what came back.
 
@@ -94,10 +94,10 @@ def send(issued: IssuedRoute, *, has_task: bool) -> Finding:
     except requests.exceptions.RequestException as error:
         # Its own text would show the token in the URL.
         reason = next((text for kind, text in _UNREACHABLE if isinstance(error, kind)), "no usable answer.")
-        return Finding(False, f"Not delivered: {reason}")
+        return Diagnosis(False, f"Not delivered: {reason}")
 
 
-def explain(status: int, answer: bytes, *, has_task: bool) -> Finding:
+def explain(status: int, answer: bytes, *, has_task: bool) -> Diagnosis:
     """
     Say what an answer means.
 
@@ -107,18 +107,18 @@ def explain(status: int, answer: bytes, *, has_task: bool) -> Finding:
     """
     content = _content(answer)
     if status == 200 and "result" in content:
-        return Finding(
+        return Diagnosis(
             True,
             "200: it works. The URL leads to the receiver, the secrets agree, the signature was verified, and the "
             'event was stored: see "unrecognised" in the XCom smartlive_callbacks of the task.',
         )
     if status == 410 and not has_task:
-        return Finding(
+        return Diagnosis(
             True,
             "410: it works. The event was let in, and there is no such task instance to store it for: the URL leads "
             "to the receiver, the secrets agree, and the signature was verified.",
         )
-    return Finding(False, f"{status}: {_problem(status, content)}")
+    return Diagnosis(False, f"{status}: {_problem(status, content)}")
 
 
 def _problem(status: int, content: dict[str, Any]) -> str:

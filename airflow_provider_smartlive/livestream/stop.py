@@ -41,7 +41,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Show:
+class ShowJob:
     """Show the job."""
 
     room_id: str
@@ -75,7 +75,7 @@ class Pause:
     seconds: float
 
 
-_Step: TypeAlias = Show | Find | Note | Stop | Pause
+_Step: TypeAlias = ShowJob | Find | Note | Stop | Pause
 _Answer: TypeAlias = "SmartLiveJob | MetaStudioError | None"
 _Steps: TypeAlias = Generator[_Step, _Answer, T]
 
@@ -193,7 +193,7 @@ def _hook(conn_id: str) -> SmartLiveAsyncHook:
 
 
 def _look(room_id: str, job_id: str, *, may_lag: bool) -> _Steps[Sighting]:
-    answer = yield Show(room_id, job_id)
+    answer = yield ShowJob(room_id, job_id)
     if not isinstance(answer, NotFound):
         return _sighting(answer)
     # "Not found" may be a wrong room, or a fault: only what no listing of active jobs has does not run.
@@ -287,7 +287,7 @@ def _drive(hook: SmartLiveTaskHook, steps: _Steps[T], sleep: Callable[[float], N
         answer = None
         try:
             match step:
-                case Show(room_id, job_id):
+                case ShowJob(room_id, job_id):
                     answer = hook.show_job(room_id, job_id)
                 case Find(job_id):
                     jobs = hook.list_jobs(state=ACTIVE_STATES)
@@ -315,7 +315,7 @@ async def _drive_async(
         answer = None
         try:
             match step:
-                case Show(room_id, job_id):
+                case ShowJob(room_id, job_id):
                     answer = await hook.show_job(room_id, job_id)
                 case Find(job_id):
                     answer = await _find_async(hook, job_id)

@@ -21,7 +21,7 @@ from airflow_provider_smartlive.campaigns.tasks import (
 from airflow_provider_smartlive.campaigns.times import ShowTimes
 from airflow_provider_smartlive.hooks import SmartLiveHook
 from airflow_provider_smartlive.livestream import probe
-from airflow_provider_smartlive.livestream.probe import Finding
+from airflow_provider_smartlive.livestream.probe import Diagnosis
 from airflow_provider_smartlive.sandbox.testing import LocalSandbox
 from tests.campaigns.told import MESSAGES, listen
 
@@ -56,8 +56,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture
-def callbacks(monkeypatch: pytest.MonkeyPatch) -> list[Finding]:
-    found = [Finding(True, "it works")]
+def callbacks(monkeypatch: pytest.MonkeyPatch) -> list[Diagnosis]:
+    found = [Diagnosis(True, "it works")]
     monkeypatch.setattr(probe, "send", lambda issued, has_task: found[-1])
     return found
 
@@ -214,10 +214,10 @@ def test_arguments_that_no_retry_can_mend(clock: Clock) -> None:
 
 @pytest.mark.usefixtures("channels")
 def test_callbacks_that_do_not_get_through_are_told_and_stop_nothing(
-    clock: Clock, smartlive_sandbox: LocalSandbox, callbacks: list[Finding]
+    clock: Clock, smartlive_sandbox: LocalSandbox, callbacks: list[Diagnosis]
 ) -> None:
     smartlive_sandbox.add_room("shoes", seconds=1000)
-    callbacks.append(Finding(False, "404: no receiver there."))
+    callbacks.append(Diagnosis(False, "404: no receiver there."))
     notification = Notification([listen], subject="show tea")
     with pytest.raises(TaskDeferred):
         execute(check(notification=notification), context())

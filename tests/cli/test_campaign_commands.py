@@ -11,7 +11,7 @@ import pytest
 
 from airflow_provider_smartlive.cli import campaign as commands
 from airflow_provider_smartlive.livestream import probe
-from airflow_provider_smartlive.livestream.probe import Finding
+from airflow_provider_smartlive.livestream.probe import Diagnosis
 from tests.cli.command_line import Connections, Run, Studio
 
 GOOD = """\
@@ -155,9 +155,9 @@ def test_schema(run: Run) -> None:
 
 
 @pytest.fixture
-def callbacks(monkeypatch: pytest.MonkeyPatch) -> list[Finding]:
+def callbacks(monkeypatch: pytest.MonkeyPatch) -> list[Diagnosis]:
     """What the probe of callbacks finds, instead of asking a server."""
-    found = [Finding(True, "it works")]
+    found = [Diagnosis(True, "it works")]
     monkeypatch.setattr(probe, "send", lambda issued, has_task: found[-1])
     return found
 
@@ -171,19 +171,19 @@ def rooms(studio: Studio, connections: Connections) -> Studio:
 
 
 def test_check_of_a_show_that_can_go_live(
-    run: Run, file: Path, rooms: Studio, callbacks: list[Finding]
+    run: Run, file: Path, rooms: Studio, callbacks: list[Diagnosis]
 ) -> None:
     done = run("campaign", "check", "spring.yaml")
     assert (done.code, done.err) == (0, "")
     assert done.out.splitlines()[1].split(maxsplit=4) == ["ok", "spring", "tea", "all", "room a1 can go live"]
 
 
-def test_check_names_what_is_missing(run: Run, file: Path, rooms: Studio, callbacks: list[Finding]) -> None:
+def test_check_names_what_is_missing(run: Run, file: Path, rooms: Studio, callbacks: list[Diagnosis]) -> None:
     hats = "  - {show: hats, room: unknown, outputs: none, schedule: 0 9 * * mon, stop: 10:00}\n"
     text = GOOD.replace("timezone", "quota: 1\ntimezone").replace("22:00", "22:00, pool: livestreams")
     file.write_text(text + hats)
     rooms.start("elsewhere")
-    callbacks.append(Finding(False, "404: no receiver there."))
+    callbacks.append(Diagnosis(False, "404: no receiver there."))
     done = run("campaign", "check", "spring.yaml", "--json")
     assert done.code == 1
     assert done.err == "2 of 2 shows could not go live now.\n"
@@ -215,7 +215,9 @@ def test_check_names_what_is_missing(run: Run, file: Path, rooms: Studio, callba
     )
 
 
-def test_check_sees_who_is_in_the_way(run: Run, file: Path, rooms: Studio, callbacks: list[Finding]) -> None:
+def test_check_sees_who_is_in_the_way(
+    run: Run, file: Path, rooms: Studio, callbacks: list[Diagnosis]
+) -> None:
     rooms.start("a1")
     done = run("campaign", "check", "spring.yaml")
     assert done.code == 1

@@ -16,7 +16,7 @@ from sqlalchemy.orm import sessionmaker
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.callbacks import support
 from airflow_provider_smartlive.cli import airflow_core, check, probe
-from airflow_provider_smartlive.cli.probe import Finding
+from airflow_provider_smartlive.cli.probe import Diagnosis
 from airflow_provider_smartlive.sandbox.testing import LocalSandbox
 from airflow_provider_smartlive.testing import doorway
 from tests.cli.command_line import Connections, Run
@@ -265,7 +265,7 @@ def test_a_connection_that_is_not_defined(installed: LocalSandbox, run: Run) -> 
 def test_callbacks_that_do_not_get_through(
     installed: LocalSandbox, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(probe, "send", lambda issued, has_task: Finding(False, "404: no receiver there."))
+    monkeypatch.setattr(probe, "send", lambda issued, has_task: Diagnosis(False, "404: no receiver there."))
     text = red(run, "callbacks")
     assert "404: no receiver there." in text
     assert "docs/exposing.md" in text

@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_smartlive.cli import probe
 from airflow_provider_smartlive.cli.definition import get_commands
-from airflow_provider_smartlive.cli.probe import Finding
+from airflow_provider_smartlive.cli.probe import Diagnosis
 from airflow_provider_smartlive.sandbox.testing import LocalSandbox
 from tests.cli.command_line import CONN_ID, Connections, Run
 from tests.metadata_database import Database
@@ -66,7 +66,7 @@ def test_a_connection_is_found(
     name: str,
     place: Place,
 ) -> None:
-    monkeypatch.setattr(probe, "send", lambda issued, has_task: Finding(True, "it works"))
+    monkeypatch.setattr(probe, "send", lambda issued, has_task: Diagnosis(True, "it works"))
     place(connections, metastudio.connection(), tmp_path)
     argv = COMMANDS[name]
     if "JOB" in argv:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_smartlive.cli import probe
-from airflow_provider_smartlive.cli.probe import Finding
+from airflow_provider_smartlive.cli.probe import Diagnosis
 from tests.cli.command_line import Run, Studio
 
 
@@ -38,9 +38,9 @@ def test_every_command_can_show_a_traceback(run: Run, argv: list[str]) -> None:
 def test_a_test_event_needs_no_task(studio: Studio, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     sent = []
 
-    def send(issued: probe.IssuedRoute, *, has_task: bool) -> Finding:
+    def send(issued: probe.IssuedRoute, *, has_task: bool) -> Diagnosis:
         sent.append((issued.route.identity.dag_id, has_task))
-        return Finding(True, "410: it works.")
+        return Diagnosis(True, "410: it works.")
 
     monkeypatch.setattr(probe, "send", send)
     assert run("send-test-event").code == 0

@@ -36,7 +36,7 @@ def decode(data: bytes) -> list[Value]:
     :param data: the payload of a message.
     :raises AmfError: if the bytes end early, name an unknown type, or are nested too deeply.
     """
-    reader = _Reader(data)
+    reader = _AmfReader(data)
     values: list[Value] = []
     while not reader.at_end:
         values.append(reader.value(depth=0))
@@ -68,7 +68,7 @@ def _encode_members(members: dict[str, Value]) -> bytes:
     return b"".join(parts) + bytes([0, 0, _OBJECT_END])
 
 
-class _Reader:
+class _AmfReader:
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._at = 0
