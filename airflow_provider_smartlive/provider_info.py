@@ -278,6 +278,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
         minimum=1,
         maximum=20,
     ),
+    "as_run_path": _option(
+        "The folder of the as-run log, as ObjectStoragePath takes it. Tasks write it, and the command "
+        "`airflow smartlive as-run` reads it.",
+        "string",
+        "",
+        "s3://aws_default@bucket/as-run",
+    ),
     "board": _option(
         "Whether Airflow's UI has the page of livestreams and the tab of a task instance. The API server reads it.",
         "boolean",

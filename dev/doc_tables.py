@@ -21,6 +21,7 @@ from airflow.sdk import BaseOperator
 
 from airflow_provider_smartlive.campaigns.model import Campaign, Command, Defaults, FileModel, Show
 from airflow_provider_smartlive.operators import (
+    SmartLiveAsRunOperator,
     SmartLiveCommandOperator,
     SmartLiveSweepOperator,
     StartSmartLiveJobOperator,
@@ -162,6 +163,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "arguments of sensor": partial(arguments_table, SmartLiveStreamStateSensor),
     "arguments of command": partial(arguments_table, SmartLiveCommandOperator),
     "arguments of stop": partial(arguments_table, StopSmartLiveJobOperator),
+    "arguments of as run": partial(arguments_table, SmartLiveAsRunOperator),
     "arguments of sweep": partial(arguments_table, SmartLiveSweepOperator),
     "fields of a campaign": partial(fields_table, Campaign),
     "fields of a show": partial(fields_table, Show),

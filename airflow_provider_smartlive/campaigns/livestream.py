@@ -14,7 +14,11 @@ from airflow_provider_smartlive.campaigns.tasks import (
     PrerollCheckOperator,
     TimedCommandOperator,
 )
-from airflow_provider_smartlive.operators import StartSmartLiveJobOperator, StopSmartLiveJobOperator
+from airflow_provider_smartlive.operators import (
+    SmartLiveAsRunOperator,
+    StartSmartLiveJobOperator,
+    StopSmartLiveJobOperator,
+)
 from airflow_provider_smartlive.provider_info import DEFAULT_CONN_ID
 from airflow_provider_smartlive.retries import SmartLiveRetryPolicy
 from airflow_provider_smartlive.sensors import SmartLiveStreamStateSensor
@@ -38,13 +42,15 @@ class Livestream(TaskGroup):
     :ivar check: looks before the start whether the livestream can begin, and waits for the start.
     :ivar go_live: owns the livestream from its start to END; its result is the summary.
     :ivar connected: succeeds when the stream is CONNECTED.
-    :ivar stop: the tear-down: whatever happened, nothing runs after it.
+    :ivar stop: the tear-down: whatever happened, the livestream is over after it.
+    :ivar as_run: writes the row of the as-run log, at the very end. Its result is the row.
     """
 
     check: PrerollCheckOperator
     go_live: StartSmartLiveJobOperator
     connected: SmartLiveStreamStateSensor
     stop: StopSmartLiveJobOperator
+    as_run: SmartLiveAsRunOperator
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         """Let the tasks that were added run while the stream is on the air, and the tear-down after them."""
@@ -67,6 +73,7 @@ _OWN = (
     NotConnectedOperator,
     TimedCommandOperator,
     StopSmartLiveJobOperator,
+    SmartLiveAsRunOperator,
 )
 
 
@@ -107,11 +114,12 @@ def livestream(
     pool: str | None = None,
     request: Mapping[str, Any] | None = None,
     interaction_conn_id: str | None = None,
+    as_run_path: str | None = None,
     prefix_group_id: bool = True,
     **start_arguments: Any,
 ) -> Livestream:
     """
-    Add a livestream to a DAG: check, go live, CONNECTED in time, what is done while it is live, END, stop.
+    Add a livestream to a DAG: check, go live, CONNECTED in time, what is done while it is live, END, stop, as-run row.
 
     Use it as a context manager to add tasks of your own that run from CONNECTED on::
 
@@ -138,6 +146,7 @@ def livestream(
     :param pool: the pool of the livestream; it has to count deferred tasks to limit how many run at once.
     :param request: the request, with the field names of MetaStudio's API.
     :param interaction_conn_id: connection of the ``interaction_callback_url``.
+    :param as_run_path: the folder of the as-run log; default ``[smartlive] as_run_path``.
     :param prefix_group_id: whether the ids of its tasks begin with that of the group.
     :param start_arguments: more arguments of :class:`~airflow_provider_smartlive.operators.StartSmartLiveJobOperator`.
     """
@@ -217,10 +226,23 @@ def livestream(
         for number, (after, arguments) in enumerate(commands, start=1)
     ]
     group.connected >> said
-    # What follows the end (an as-run row, records) is put here, between go_live and stop, as one more tear-down of
-    # check: an ordinary task behind go_live would hide its failure from the run.
     [group.go_live, group.connected, in_time, not_connected, *said] >> group.stop
     group.stop.as_teardown(setups=[group.check, group.go_live])
+    group.as_run = SmartLiveAsRunOperator(
+        task_id="as_run",
+        task_group=group,
+        **starter,
+        path=as_run_path,
+        show=group_id,
+        timezone=times.zone.key if times is not None else None,
+        planned_start=f"{{{{ (ti.xcom_pull(task_ids='{group.check.task_id}') or {{}}).get('planned_start', '') }}}}",
+        check_before=lead,
+        on_failure_callback=told,
+        retries=3,
+    )
+    # A tear-down, as an ordinary task would hide from the run that the livestream failed; without a setup, so that a
+    # show that was blocked has its row as well. It comes last: a storage that is away must not keep a stop waiting.
+    group.stop >> group.as_run.as_teardown()
     return group
 
 

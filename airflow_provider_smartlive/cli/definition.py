@@ -77,6 +77,17 @@ _FORMAT = Arg(("--format",), help="table, json or ical", choices=("table", "json
 _CONFLICTS = Arg(("--with-conflicts",), help="print the plan although it has conflicts", action="store_true")
 _SHOW = Arg(("--show",), help="only this show", metavar="NAME")
 _PATH = Arg(("--path",), help="print where the schema is installed", action="store_true")
+_LOG = Arg(
+    ("path",),
+    metavar="PATH",
+    help="the folder of the log, as ObjectStoragePath takes it (default: [smartlive] as_run_path)".replace(
+        "[", r"\["
+    ),
+    nargs="?",
+)
+_SINCE = Arg(("--since",), metavar="DATE", help="only shows planned for this day or later", type=_day)
+_LOG_JSON = Arg(("--json",), help="print JSON, one row a line", action="store_true")
+_LOG_CSV = Arg(("--csv",), help="print CSV", action="store_true")
 _DRY_RUN = Arg(("--dry-run",), help="only say what would be stopped", action="store_true")
 
 
@@ -167,6 +178,15 @@ def get_commands() -> list[CLICommand]:
                 ),
                 jobs,
                 campaign,
+                _command(
+                    "as-run",
+                    "as_run.as_run",
+                    "Print the as-run log: what was planned, what went out, and how sure that is",
+                    _LOG,
+                    _SINCE,
+                    _LOG_JSON,
+                    _LOG_CSV,
+                ),
                 _command(
                     "sweep",
                     "commands.sweep",

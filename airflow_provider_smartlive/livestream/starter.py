@@ -279,6 +279,16 @@ class Starter:
         """Return where a job of it was started (endpoint and project), on a worker; None if it has not said so."""
         return _address(self._pull(JOB_KEY), job_id)
 
+    def announcement(self) -> dict[str, Any] | None:
+        """Return what it says of its job, on a worker; None if it has said nothing."""
+        found = self._pull(JOB_KEY)
+        return found if isinstance(found, dict) else None
+
+    def result(self) -> dict[str, Any] | None:
+        """Return its result, on a worker; None if it has none."""
+        found = self._pull("return_value")
+        return found if isinstance(found, dict) else None
+
     def callbacks(self, job_id: str) -> JobCallbacks | None:
         """Return what was called back about a job of it, on a worker."""
         return CallbackTable.load(self._pull(XCOM_TABLE_KEY)).job(job_id)

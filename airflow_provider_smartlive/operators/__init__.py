@@ -1,13 +1,15 @@
-"""Operators: start a livestream and wait for its end; talk to it; stop it; sweep up what nobody owns."""
+"""Operators: start a livestream and wait for its end; talk to it; stop it; log it; sweep up what nobody owns."""
 
 from __future__ import annotations
 
+from airflow_provider_smartlive.operators.as_run import SmartLiveAsRunOperator
 from airflow_provider_smartlive.operators.command import SmartLiveCommandOperator
 from airflow_provider_smartlive.operators.start import StartSmartLiveJobOperator
 from airflow_provider_smartlive.operators.stop import StopSmartLiveJobOperator
 from airflow_provider_smartlive.operators.sweep import SmartLiveSweepOperator
 
 __all__ = [
+    "SmartLiveAsRunOperator",
     "SmartLiveCommandOperator",
     "SmartLiveSweepOperator",
     "StartSmartLiveJobOperator",
