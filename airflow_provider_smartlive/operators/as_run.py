@@ -115,14 +115,12 @@ class SmartLiveAsRunOperator(JobOperator):
 
     def _zone(self, context: Context) -> ZoneInfo:
         dag: Any = context["dag"]
-        given = self.timezone or getattr(dag.timetable, "timezone", None) or dag.timezone
-        name = (
-            given if isinstance(given, str) else getattr(given, "key", None) or getattr(given, "name", "UTC")
-        )
+        given: Any = self.timezone or getattr(dag.timetable, "timezone", None) or dag.timezone
+        # pendulum's zones have a name, those of the standard library a key, a fixed offset neither.
+        name = str(given if isinstance(given, str) else getattr(given, "key", getattr(given, "name", "UTC")))
         try:
             return ZoneInfo(name)
         except (ValueError, OSError, KeyError):
-            # pendulum's zones with a fixed offset have names of their own.
             if self.timezone is None:
                 return ZoneInfo("UTC")
             raise arguments.ArgumentError(

@@ -13,6 +13,7 @@ with DAG(
     schedule=CronTriggerTimetable("0 20 * * *", timezone="Asia/Shanghai"),
     start_date=datetime(2026, 1, 1),
     catchup=False,
+    doc_md=__doc__,
 ) as dag:
     go_live = StartSmartLiveJobOperator(
         task_id="go_live",

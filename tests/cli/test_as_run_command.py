@@ -75,8 +75,8 @@ def folder(tmp_path: Path) -> str:
             outcome="not started; the task is upstream_failed",
             **nothing,
         ),
-        # In Shanghai it is the 4th already.
-        row("early", datetime(2026, 12, 3, 17, tzinfo=UTC), evidence="reconciliation"),
+        # In Shanghai it is the 3rd already.
+        row("early", datetime(2026, 12, 2, 17, tzinfo=UTC), evidence="reconciliation"),
     ):
         write(ObjectStoragePath(path), one)
     return path
@@ -88,7 +88,7 @@ def test_a_table_in_the_time_of_the_campaign(run: Run, folder: str) -> None:
     lines = done.out.splitlines()
     assert lines[0] == "campaign evening_campaign, zone Asia/Shanghai"
     assert [line.split()[:4] for line in lines[2:]] == [
-        ["Fri", "2026-12-04", "01:00", "01:00:06"],
+        ["Thu", "2026-12-03", "01:00", "01:00:06"],
         ["Fri", "2026-12-04", "19:00", "19:00:06"],
         ["Fri", "2026-12-04", "20:30", "20:30:06"],
         ["Fri", "2026-12-04", "22:30", "-"],
@@ -101,7 +101,8 @@ def test_the_page_shows_what_it_prints(run: Run, folder: str) -> None:
 
 
 def test_since_goes_by_the_day_of_the_campaign(run: Run, folder: str) -> None:
-    assert "early" in run("as-run", folder, "--since", "2026-12-04").out
+    assert "early" in run("as-run", folder, "--since", "2026-12-03").out
+    assert "early" not in run("as-run", folder, "--since", "2026-12-04").out
     assert run("as-run", folder, "--since", "2026-12-05").out == "No show was planned then.\n"
 
 

@@ -32,7 +32,9 @@ def aired(show: Show, state: str = "success", **arguments: Any) -> dict[str, Any
     return result
 
 
-def log(stage: Show, folder: Path | None, /, *, ti: dict[str, Any] | None = None, **arguments: Any) -> dict[str, Any]:
+def log(
+    stage: Show, folder: Path | None, /, *, ti: dict[str, Any] | None = None, **arguments: Any
+) -> dict[str, Any]:
     """Run the task that writes the row."""
     named = {"starter_task_id": TASK, "path": f"file://{folder}" if folder else None} | arguments
     operator = SmartLiveAsRunOperator(task_id="as_run", **named)
