@@ -18,7 +18,7 @@ export UV_COMPILE_BYTECODE := 1
 # WORKERS=2: two processes of pytest; while one waits for livestreams, the other one computes.
 PARALLEL := $(if $(WORKERS),-n $(WORKERS) --dist loadgroup --no-loadscope-reorder)
 
-.PHONY: help install demo up test test-fast bench bench-parsing faults matrix upgrade lint board-lint package tools format clean
+.PHONY: help install demo up test test-fast bench bench-parsing faults matrix upgrade lint board-lint package sbom audit workflow-lint tools format clean
 
 help: ## Say what there is.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' \
@@ -73,6 +73,18 @@ package: | $(UV) ## Build sdist and wheel into dist/, and check what PyPI and it
 	$(call tools,package) check-wheel-contents dist/*.whl
 	@# Of 10: the maintainers have no e-mail address to name, which costs two.
 	$(call tools,package) pyroma --min 8 dist/*.tar.gz
+
+sbom: | $(UV) ## Write what a release depends on into dist/sbom.cdx.json (CycloneDX), from uv.lock.
+	mkdir -p dist
+	$(UV) export --quiet --locked --no-dev --all-extras --format cyclonedx1.5 --output-file dist/sbom.cdx.json >/dev/null
+
+audit: | $(UV) ## Ask PyPI for known vulnerabilities of what is locked.
+	mkdir -p dist
+	$(UV) export --quiet --locked --no-dev --all-extras --no-emit-project --output-file dist/locked.txt >/dev/null
+	$(call tools,security) pip-audit --strict --disable-pip --require-hashes --requirement dist/locked.txt
+
+workflow-lint: | $(UV) ## Look for risks in the workflows of .github.
+	$(call tools,security) zizmor --offline --pedantic .github
 
 tools: | $(UV) ## Take the newest versions of the tools of dev/tools/*.in.
 	@for list in dev/tools/*.in; do \

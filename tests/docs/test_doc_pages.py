@@ -10,7 +10,13 @@ import pytest
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
-LINKING = [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+LINKING = [
+    *PAGES,
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "SECURITY.md",
+    ROOT / "CODE_OF_CONDUCT.md",
+]
 
 #: Pages whose Python is either quoted or run here; the others have tests of their own beside what they describe.
 WITH_CODE = [
