@@ -54,6 +54,11 @@ class Livestream(TaskGroup):
     stop: StopSmartLiveJobOperator
     as_run: SmartLiveAsRunOperator
 
+    def __enter__(self) -> Self:
+        """Let tasks be added."""
+        super().__enter__()
+        return self
+
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         """Let the tasks that were added run while the stream is on the air, and the tear-down after them."""
         super().__exit__(kind, error, trace)  # type: ignore[no-untyped-call]  # Airflow's
@@ -254,25 +259,6 @@ def _commands(
         )
         for number, (after, arguments) in enumerate(commands, start=1)
     ]
-    group.connected >> said
-    [group.go_live, group.connected, in_time, not_connected, *said] >> group.stop
-    group.stop.as_teardown(setups=[group.check, group.go_live])
-    group.as_run = SmartLiveAsRunOperator(
-        task_id="as_run",
-        task_group=group,
-        **starter,
-        path=as_run_path,
-        show=group_id,
-        timezone=times.zone.key if times is not None else None,
-        planned_start=f"{{{{ (ti.xcom_pull(task_ids='{group.check.task_id}') or {{}}).get('planned_start', '') }}}}",
-        check_before=lead,
-        on_failure_callback=told,
-        retries=3,
-    )
-    # A tear-down, as an ordinary task would hide from the run that the livestream failed; without a setup, so that a
-    # show that was blocked has its row as well. It comes last: a storage that is away must not keep a stop waiting.
-    group.stop >> group.as_run.as_teardown()
-    return group
 
 
 def _connected(

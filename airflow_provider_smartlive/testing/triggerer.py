@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import uuid
-from pkgutil import resolve_name
 from collections.abc import Callable
+from pkgutil import resolve_name
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
