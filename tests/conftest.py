@@ -12,6 +12,11 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# On a busy machine one example may take any time; what is slow by itself runs into the test's own limit.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 #: Fixtures of more than one folder.
 pytest_plugins = ("tests.metadata_database", "tests.figures")

@@ -69,6 +69,7 @@ def test_a_wake_up_survives_the_way_through_airflow():
         "job_id": "26f06524",
         "state": "END",
         "stopped": False,
+        "confirmed": False,
         "at": "2026-11-22T20:00:00Z",
     }
     assert Wake.load(wake.dump()) == wake
