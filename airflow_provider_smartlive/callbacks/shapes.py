@@ -344,7 +344,7 @@ def shape() -> Shape:
         return OneXComTable()
     raise UnsupportedDatabase(
         f"Smart live callbacks do not know the tables of Airflow {version('apache-airflow-core')}. "
-        f"Install apache-airflow 3.3, or a release of this provider that supports yours."
+        f"Install apache-airflow 3.3 or 3.4, or a release of this provider that supports yours."
     )
 
 

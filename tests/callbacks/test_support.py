@@ -20,21 +20,23 @@ def said_at_start() -> list[str]:
     return [line["problem"] for line in lines if "not supported here" in line["event"]]
 
 
-def test_where_all_is_well_nothing_is_said(sqlite: Any) -> None:
+@pytest.mark.parametrize("release", ["3.3.0", "3.3.2", "3.4.0b2", "3.4.0"])
+def test_where_all_is_well_nothing_is_said(
+    release: str, sqlite: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # The version is set, so that the tests may run on one that is not declared yet.
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(support, "version", lambda package: "3.3.2")
-        assert said_at_start() == []
+    monkeypatch.setattr(support, "version", lambda package: release)
+    assert said_at_start() == []
 
 
-@pytest.mark.parametrize("release", ["3.2.1", "3.4.0b2", "3.4.0", "4.0.0"])
+@pytest.mark.parametrize("release", ["3.2.1", "3.5.0b1", "3.5.0", "4.0.0"])
 def test_an_airflow_outside_the_range_is_one_line(
     release: str, sqlite: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(support, "version", lambda package: release)
     [problem] = said_at_start()
     assert problem.startswith(f"Airflow {release} is not supported")
-    assert "install apache-airflow <3.4,>=3.3.0" in problem
+    assert "install apache-airflow <3.5,>=3.3.0" in problem
 
 
 @pytest.mark.parametrize("url", ["mysql://", "mariadb://"])

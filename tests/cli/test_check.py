@@ -155,12 +155,12 @@ def test_a_database_that_is_not_migrated(
     assert "`airflow db migrate`" in red(run, "database")
 
 
-@pytest.mark.parametrize("release", ["3.2.1", "3.4.0b2", "3.4.0"])
+@pytest.mark.parametrize("release", ["3.2.1", "3.5.0b1", "3.5.0"])
 def test_an_airflow_that_nobody_tried(
     release: str, installed: LocalSandbox, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(support, "version", lambda package: release)
-    assert red(run, "airflow") == f"{release} Install apache-airflow <3.4,>=3.3.0."
+    assert red(run, "airflow") == f"{release} Install apache-airflow <3.5,>=3.3.0."
 
 
 def test_a_python_that_is_too_old(installed: LocalSandbox, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
