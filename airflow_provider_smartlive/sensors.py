@@ -120,10 +120,10 @@ class SmartLiveStreamStateSensor(JobOperator, BaseSensorOperator):
         with failing_for_good(unless=lambda: False):
             self.read_job_arguments()
         if not self.deferrable:
-            return self._wait_here(context)
+            return self._told(context, self._wait_here(context))
         found = self.poke(context)
         if isinstance(found, PokeReturnValue):
-            return found.xcom_value
+            return self._told(context, found.xcom_value)
         self.register(context, self.target_state, needs_worker=self._needs_worker() or self.confirm)
         timeout_at = utcnow().astimezone(UTC) + timedelta(seconds=self.timeout)
         return self._defer(context, timeout_at.isoformat())
@@ -306,11 +306,11 @@ class SmartLiveStreamStateSensor(JobOperator, BaseSensorOperator):
                 raise self._unreachable(sighting)
         if wake.state == self.target_state and (wake.confirmed or not self.confirm):
             self.log.info("Job %s reached %s (%s).", wake.job_id, self.target_state, wake.source)
-            return event
+            return self._told(context, event)
         # Either it will not come to the state any more, which this look says in words, or MetaStudio has to confirm.
         found = self._poke(context, wake)
         if isinstance(found, PokeReturnValue):
-            return cast("dict[str, Any]", found.xcom_value)
+            return self._told(context, cast("dict[str, Any]", found.xcom_value))
         if wake.state is None and self.job_id is not None and self.find_room(context) is None:
             raise self._missed(wake.job_id, "MetaStudio no longer lists it as running")
         return self._defer(context, timeout_at)
@@ -343,6 +343,15 @@ class SmartLiveStreamStateSensor(JobOperator, BaseSensorOperator):
             kwargs={"timeout_at": timeout_at},
             timeout=None,
         )
+
+    def _told(self, context: Context, result: Any) -> Any:
+        """Tell the result to whatever waits for the outlets, and return it."""
+        if self.outlets and isinstance(result, dict):
+            from airflow_provider_smartlive.livestream.asset_events import describe
+
+            room_id = self.find_room(context)
+            describe(context, self.outlets, {**result, "room_id": room_id}, room_id=room_id)
+        return result
 
     def _needs_worker(self) -> bool:
         """Whether ending the task from the API server would leave something out that somebody asked for."""

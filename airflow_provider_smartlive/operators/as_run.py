@@ -31,6 +31,8 @@ class SmartLiveAsRunOperator(JobOperator):
     from the job, so a retry or a clear of this task writes the same one again: there is one for each livestream, and
     one for a show that was to have one and had none. A show that was not due (its starting task was skipped) has none.
 
+    The asset events of its ``outlets`` hold the row.
+
     Give it the trigger rule ``all_done``, or make it a tear-down: shows that failed belong into the log as well.
 
     :class:`~airflow_provider_smartlive.livestream.job_operator.JobOperator` has the arguments that name the starting
@@ -101,6 +103,10 @@ class SmartLiveAsRunOperator(JobOperator):
         if folder is not None:
             name = as_run_log.write(folder, row)
             self.log.info("Written to %s below the folder of the as-run log.", name)
+        if self.outlets:
+            from airflow_provider_smartlive.livestream.asset_events import describe
+
+            describe(context, self.outlets, row.dump(), room_id=row.room_id)
         return row.dump()
 
     def _check(self, starter: Starter, status: StarterStatus, *, is_planned: bool) -> None:

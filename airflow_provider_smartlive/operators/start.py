@@ -32,7 +32,8 @@ class StartSmartLiveJobOperator(BaseOperator):
     clear stops it and starts anew. While the task waits it is deferred; the callback END resumes it within
     about a second, and MetaStudio is asked now and then in case a callback was lost.
 
-    The task's result is a summary of the livestream: see the docs page "Results".
+    The task's result is a summary of the livestream: see the docs page "Results". The asset events of its ``outlets``
+    say the same in short.
 
     :param room_id: the room (MetaStudio's script) to go live with. Templated.
     :param request: the request, with the field names of MetaStudio's API (see the docs page "Contract").
@@ -162,7 +163,7 @@ class StartSmartLiveJobOperator(BaseOperator):
         :raises MetaStudioError: if MetaStudio refuses the start for a reason that may pass.
         :raises AmbiguousStartError: if it cannot be known whether a job was started.
         """
-        return self._run(context).start()
+        return self._told(context, self._run(context).start())
 
     def execute_complete(
         self,
@@ -178,7 +179,7 @@ class StartSmartLiveJobOperator(BaseOperator):
         :param wait: a :class:`~airflow_provider_smartlive.livestream.wait_state.WaitState`; ``dag.test()`` loses it.
         :param limits: a :class:`~airflow_provider_smartlive.livestream.wait_state.WaitLimits`; likewise.
         """
-        return self._run(context, resumed=True).resume(event, wait, limits)
+        return self._told(context, self._run(context, resumed=True).resume(event, wait, limits))
 
     def resume_execution(
         self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context
@@ -219,6 +220,15 @@ class StartSmartLiveJobOperator(BaseOperator):
             log=self.log,
         )
         return self._runner
+
+    def _told(self, context: Context, result: dict[str, Any]) -> dict[str, Any]:
+        """Tell the result to whatever waits for the outlets, and return it."""
+        if self.outlets:
+            from airflow_provider_smartlive.livestream.asset_events import describe
+            from airflow_provider_smartlive.livestream.summary import asset_extra
+
+            describe(context, self.outlets, asset_extra(result), room_id=result["room_id"])
+        return result
 
     def _secrets(self) -> list[str]:
         """Return what the outputs' connections keep secret."""

@@ -15,7 +15,7 @@ from airflow.sdk._shared.state import TaskScope
 from airflow.sdk.api.datamodels._generated import PreviousTIResponse
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time import comms
-from airflow.sdk.execution_time.context import TaskStateStoreAccessor
+from airflow.sdk.execution_time.context import OutletEventAccessors, TaskStateStoreAccessor
 from virtual_time import NOON
 
 DAG, RUN, TASK = "nightly", "scheduled__2026-01-01", "go_live"
@@ -187,4 +187,5 @@ def a_context(
         "task_state_store": TaskStateStoreAccessor(UUID(int=1), scope),
         "dag_run": SimpleNamespace(run_after=run_after, run_type=run_type, clear_number=clear_number),
         "dag": SimpleNamespace(timezone=zone, timetable=None),
+        "outlet_events": OutletEventAccessors(),
     } | ({"loop": loop} if loop is not None else {})
