@@ -196,6 +196,7 @@ class CallbackTable(_Row):
 
     :param version: Of this format.
     :param generation: Of the life; an event of a later one begins a new table.
+    :param address: Where the start of this life was sent: MetaStudio's endpoint and the project.
     :param events: How many events were taken in, duplicates not counted.
     :param jobs: The latest jobs, the oldest first.
     :param digests: Marks of the latest signed events, by which repetitions are recognised.
@@ -203,6 +204,7 @@ class CallbackTable(_Row):
 
     version: Literal[2] = 2
     generation: str = ""
+    address: str | None = None
     events: int = 0
     updated_at: AwareDatetime | None = None
     jobs: list[JobCallbacks] = []

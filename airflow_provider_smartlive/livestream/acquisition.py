@@ -148,7 +148,7 @@ class Acquisition:
         )
 
         if wanted.use_callbacks:
-            self.task.begin_table(planned.generation)
+            self.task.begin_table(planned.generation, address=profile.base_url)
         return start.send(
             planned,
             built,

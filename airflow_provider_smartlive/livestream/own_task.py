@@ -203,14 +203,16 @@ class OwnTask:
         if record is not None and record.continues_in(self.attempt):
             self.save(replace(record, failure=reason, is_over=is_over or record.is_over))
 
-    def begin_table(self, generation: str) -> None:
+    def begin_table(self, generation: str, *, address: str) -> None:
         """
         Begin the callback table of this life, before anything can be called back.
 
         Events of an earlier life are refused from here on, and whoever reads the table finds one: Airflow writes an
         error into the triggerer's log for each XCom that is not there.
+
+        :param address: where the start is about to be sent, for a tear-down of a job that was never reported.
         """
-        table = CallbackTable(generation=generation).dump()
+        table = CallbackTable(generation=generation, address=address).dump()
         self._ask(partial(own_xcoms.push, self._ti, XCOM_TABLE_KEY, table))
 
     def callbacks(self, job_id: str) -> JobCallbacks | None:

@@ -275,6 +275,10 @@ class Starter:
         """Return which life of it its callback table belongs to, on a worker; None if there is no table."""
         return CallbackTable.load(self._pull(XCOM_TABLE_KEY)).generation or None
 
+    def sent_to(self) -> str | None:
+        """Return where its start was sent (endpoint and project), on a worker; None if it has not said so."""
+        return CallbackTable.load(self._pull(XCOM_TABLE_KEY)).address
+
     def address(self, job_id: str) -> str | None:
         """Return where a job of it was started (endpoint and project), on a worker; None if it has not said so."""
         return _address(self._pull(JOB_KEY), job_id)

@@ -112,6 +112,7 @@ class Teardown:
         if may_have_lost:
             self._check_unrecognised(may_have_lost, active, room_id)
         without_job -= self._check_other_deployments(without_job, active)
+        without_job -= self._check_other_projects(without_job)
         for starter in sorted(without_job, key=str):
             if starter in self._unread:
                 self._running.append(f"Airflow does not say which job the {starter} has reported")
@@ -182,6 +183,27 @@ class Teardown:
                 "[smartlive] deployment to a name that stays, and stop the job by job_id and room_id"
             )
             found.add(by_identity[route.identity])
+        return found
+
+    def _check_other_projects(self, starters: Iterable[Starter]) -> set[Starter]:
+        """Do not call it a success if the start of a job that was never reported was sent to another project."""
+        found: set[Starter] = set()
+        for starter in set(starters) - self._unread:
+            try:
+                address = ask(starter.sent_to, sleep=time.sleep)
+            except AirflowRuntimeError as error:
+                self._unread.add(starter)
+                self.log.warning("Where the %s has sent its start cannot be read: %s", starter, error)
+                continue
+            profile = self.hook.profile()
+            if address in (None, profile.base_url):
+                continue
+            self._running.append(
+                f"the {starter} has reported no job, and has sent its start to {address}, while connection "
+                f"{profile.conn_id!r} leads to {profile.base_url} now: its job may run there. Set host, region and "
+                "project_id back until it is over"
+            )
+            found.add(starter)
         return found
 
     def _check_unrecognised(

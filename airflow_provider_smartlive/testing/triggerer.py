@@ -45,8 +45,8 @@ class _Loop(asyncio.SelectorEventLoop):
     """
     An event loop that does at once, by itself, what is handed to a thread.
 
-    Triggers ask Airflow some things in a thread. One that is still at it when the loop stands still and a task runs would
-    use, and put back, the process's one way to reach Airflow, and the task would speak in the triggerer's name.
+    Triggers ask Airflow some things in a thread. One that is still at it when the loop stands still and a task runs
+    would use, and put back, the process's one way to reach Airflow, and the task would speak in the triggerer's name.
     """
 
     def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:

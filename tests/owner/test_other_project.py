@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from airflow_stage import LIVE, Show
 from fake_airflow import DAG, RUN, TASK, FakeSupervisor, FakeTaskInstance
-from fake_metastudio import ROOM, FakeAsyncHook, FakeMetaStudio
+from fake_metastudio import ROOM, Crash, FakeAsyncHook, FakeMetaStudio
 from structlog.testing import capture_logs
 from virtual_time import Clock, run
 
@@ -112,6 +112,13 @@ def test_whoever_names_the_starter_knows_where_its_job_is(show: Show) -> None:
     starter = Starter(DAG, RUN, TASK)
     assert starter.address(show.job.job_id) == show.metastudio.profile().base_url
     assert starter.address("f" * 32) is None
+
+
+def test_and_where_a_start_went_whose_process_died(show: Show) -> None:
+    show.metastudio.start_outcomes = [Crash()]
+    with pytest.raises(Crash):
+        show.go_live()
+    assert Starter(DAG, RUN, TASK).sent_to() == show.metastudio.profile().base_url
 
 
 # -- the task that waits

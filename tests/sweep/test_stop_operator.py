@@ -13,6 +13,8 @@ from fake_metastudio import ROOM, FakeJob, FakeMetaStudio
 
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.callbacks.route import Identity, Route, issue
+from airflow_provider_smartlive.callbacks.table import CallbackTable
+from airflow_provider_smartlive.callbacks.waiter import XCOM_TABLE_KEY
 from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError
 from airflow_provider_smartlive.livestream import airflow_api
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
@@ -154,6 +156,19 @@ class TestByItsStarter:
         assert metastudio.running == [job.job_id]
         metastudio.endpoint = back
         assert stop(supervisor, starter_task_id=STARTER) == [job.job_id]
+        assert metastudio.running == []
+
+    def test_nor_is_it_if_the_starter_died_before_it_could_report(
+        self, metastudio: FakeMetaStudio, supervisor: FakeSupervisor
+    ) -> None:
+        job = started(metastudio)
+        back = metastudio.profile().base_url
+        supervisor.xcoms[STARTER, -1, XCOM_TABLE_KEY] = CallbackTable(generation="1", address=back).dump()
+        metastudio.endpoint, there = "https://elsewhere.example.com", metastudio.endpoint
+        with pytest.raises(SmartLiveJobFailedError, match=f"sent its start to {back}.*leads to https://else"):
+            stop(supervisor, starter_task_id=STARTER, starter="failed")
+        metastudio.endpoint = there
+        assert stop(supervisor, starter_task_id=STARTER, starter="failed") == [job.job_id]
         assert metastudio.running == []
 
     @pytest.mark.parametrize("generation", [0, 3])
