@@ -13,6 +13,7 @@ import argparse
 import json
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -101,9 +102,9 @@ class CampaignStage(Stage):
         port = free_port()
         self.rtmp_url = f"rtmp://127.0.0.1:{port}/live"
         arguments = ("--no-any-room", "--picture", "small", "--with-rtmp", "--rtmp-port", str(port))
-        super().__init__(
-            home, sandbox_arguments=arguments, airflow_options={"dags_folder": self.dags}, **options
-        )
+        log = f"file://{home.resolve()}/as-run"
+        airflow = {"dags_folder": self.dags, "env": {"AIRFLOW__SMARTLIVE__AS_RUN_PATH": log}}
+        super().__init__(home, sandbox_arguments=arguments, airflow_options=airflow, **options)
 
     def connections(self) -> dict[str, str | dict[str, Any]]:
         """Return the connections that the campaign names."""
@@ -128,6 +129,13 @@ class CampaignStage(Stage):
                 self.sandbox_client.add_fault(
                     target="job", action="kick", room=show.room, seconds=CUT_AFTER, times=1
                 )
+
+    def as_run(self, *options: str) -> str:
+        """Return what ``airflow smartlive as-run`` prints."""
+        argv = [sys.executable, "-m", "airflow", "smartlive", "as-run", *options]
+        env = self.airflow.environment()
+        done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
+        return done.stdout or done.stderr
 
     def frames(self) -> int:
         """Return how many pictures have arrived at the platform."""
@@ -234,6 +242,8 @@ def main() -> int:
             state, results = play(stage, tell)
             frames = stage.frames()
             print(f"\n{table(COLUMNS, [_row(campaign, result) for result in results])}")
+            rows = [json.loads(line) for line in stage.as_run("--json").splitlines() if line.startswith("{")]
+            print(f"\nThe as-run log\n{stage.as_run()}")
             print(f"{frames} pictures arrived at the platform. The DAG run: {state}.\n", flush=True)
             _ignore_signals()
             tell("stopping", "everything that was started")
@@ -246,11 +256,14 @@ def main() -> int:
     broken = [sentence for result in results for sentence in result.broken_promises()]
     broken += [f"The DAG run ended in {state}."] if state != "success" else []
     broken += ["No video arrived at the platform."] if not frames else []
+    if sorted(row["show"] for row in rows) != sorted(result.show for result in results):
+        broken.append(f"The as-run log has {len(rows)} rows, not one for each show.")
     if arguments.json:
         facts = {
             "run_state": state,
             "video_frames": frames,
             "shows": list(map(asdict, results)),
+            "as_run": rows,
             "broken_promises": broken,
         }
         arguments.json.write_text(json.dumps(facts, indent=2))

@@ -61,6 +61,11 @@ def test_a_campaign_from_its_file_to_its_end(tmp_path: Path) -> None:
     assert tea["states"]["command_1"] == "success"
     assert kitchen["reconnects"] >= 1
     assert market["outcome"] == "stopped as planned"
+    assert {row["show"]: row["interruptions"] for row in results["as_run"]} == {
+        "tea_house": 0,
+        "kitchen": kitchen["reconnects"],
+        "night_market": 0,
+    }
     assert processes_of(run) == []
 
 
