@@ -236,6 +236,40 @@ class Starter:
             last_try_ended=task.end_date is not None,
         )
 
+    def goes_on(self, state: str | None) -> bool:
+        """
+        Tell whether it waits for a worker to go on with the job that it has announced, not to begin another try.
+
+        Airflow tells the number of a try of the last task instance in a state. If that is one of another run, it is
+        not known, and the answer is no.
+
+        :param state: its state; Airflow is asked for more only if it waits for a worker.
+        """
+        from airflow.sdk import TaskInstanceState
+        from airflow.sdk.execution_time import task_runner
+        from airflow.sdk.execution_time.comms import GetPreviousTI
+
+        announced = self._pull(JOB_KEY) if waits_for_a_worker(state) else None
+        said_try = announced.get("try_number") if isinstance(announced, dict) else None
+        if not isinstance(said_try, int):
+            return False
+        comms: Any = task_runner.SUPERVISOR_COMMS
+        task = comms.send(
+            GetPreviousTI(
+                dag_id=self.dag_id,
+                task_id=self.task_id,
+                map_index=self.map_index,
+                state=TaskInstanceState(state),
+            )
+        ).task_instance
+        return task is not None and task.run_id == self.run_id and task.try_number == said_try
+
+    async def goes_on_async(self, state: str | None) -> bool:
+        """Tell the same in a trigger. Airflow can be asked synchronously only, which a thread does."""
+        from asgiref.sync import sync_to_async
+
+        return await sync_to_async(self.goes_on)(state)
+
     def timeout_while_waiting(self, state: str | None) -> datetime | None:
         """
         Return, on a worker, when the ``execution_timeout`` of its try is over, if it waits.

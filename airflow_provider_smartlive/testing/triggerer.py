@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable
 from pkgutil import resolve_name
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, TypeVarTuple, cast
 
 import psutil
 import structlog
@@ -26,12 +26,15 @@ from airflow.utils.state import TaskInstanceState
 from sqlalchemy import select
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from airflow.triggers.base import BaseTrigger
     from pydantic import BaseModel
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 
 class _Comms(InProcessSupervisorComms):
@@ -49,7 +52,9 @@ class _Loop(asyncio.SelectorEventLoop):
     would use, and put back, the process's one way to reach Airflow, and the task would speak in the triggerer's name.
     """
 
-    def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts
+    ) -> asyncio.Future[T]:
         """Call the function, and return its result or error as a future that is done."""
         done: asyncio.Future[T] = self.create_future()
         try:

@@ -97,6 +97,7 @@ class SmartLiveJobTrigger(BaseTrigger):
         self._streamed = False
         self._logged_until = self.wait.logged_until
         self._read_at: datetime | None = None
+        self._is_note_withdrawn = False
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class and the arguments; none of them is a secret."""
@@ -217,12 +218,26 @@ class SmartLiveJobTrigger(BaseTrigger):
         callbacks = await self._read_callbacks()
         silent = not (callbacks is not None and callbacks.streams) and not self._streamed
         source = self.wait.due(utcnow(), self.limits, callbacks, silent=silent)
+        if source is None and callbacks is not None:
+            await self._withdraw_earlier_note(callbacks)
         if source is not WakeSource.DISCONNECTED or not silent:
             return source
         # That nothing was called back may also mean that callbacks do not arrive: MetaStudio has the last word.
         sighting = await self._look()
         self._streamed = sighting.streamed
         return source if sighting.sight is Sight.ACTIVE and not sighting.streamed else None
+
+    async def _withdraw_earlier_note(self, callbacks: JobCallbacks) -> None:
+        """
+        Withdraw, once, a note of this trigger in another triggerer that the stream was interrupted for too long.
+
+        The stream has come back before it could be stopped, and its end is judged by itself again.
+        """
+        was_interrupted = any(map(callbacks.has_reached, ("DISCONNECTED", "RECONNECTING")))
+        if self._is_note_withdrawn or not was_interrupted or callbacks.ended():
+            return
+        self._is_note_withdrawn = True
+        await self._mind_note(withdraw(self, stop_key(WakeSource.DISCONNECTED, self.wait.job_id)))
 
     def _plan_read(self) -> None:
         """Interruptions are only seen in the callback table, so whoever limits them has it read."""

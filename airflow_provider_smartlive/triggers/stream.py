@@ -308,7 +308,10 @@ class SmartLiveStreamTrigger(BaseTrigger):
         if starter is None or self.job_id is not None:
             return True
         status = await insist(self, starter.status_async, budget=self._limits.failure_budget)
-        if not (status.has_own_xcoms or status.is_running):
+        is_its_own = status.has_own_xcoms or status.is_running
+        if not is_its_own and not await insist(
+            self, lambda: starter.goes_on_async(status.state), budget=self._limits.failure_budget
+        ):
             return False
         current = await insist(self, starter.job_id_async, budget=self._limits.failure_budget)
         return current is None or same_id(current, job_id)

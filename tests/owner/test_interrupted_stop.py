@@ -87,6 +87,17 @@ def test_the_next_triggerer_may_find_the_end_called_back(live: Show, monkeypatch
         live.go_live(fail_on_disconnect_longer_than=timedelta(seconds=60))
 
 
+def test_a_stream_that_came_back_before_the_next_triggerer_had_it_is_judged_by_its_own_end(
+    live: Show,
+) -> None:
+    """The first one could not stop it, and noted why it wanted to."""
+    live.at(1001, lambda: live.metastudio.stop_outcomes.extend(unreachable() for _ in range(50)))
+    live.at(1150, live.calls_back("CONNECTED"), live.moves_to_another_triggerer)
+    live.at(3000, live.ends(), live.calls_back("END"))
+    result = live.go_live(fail_on_disconnect_longer_than=timedelta(seconds=60))
+    assert (result["state"], result["woken_by"]) == ("SUCCEED", "callback")
+
+
 def test_a_job_that_ended_by_itself_is_judged_by_its_own_end(live: Show) -> None:
     live.at(3599, live.ends("FAILED"))
     with pytest.raises(SmartLiveJobFailedError, match="the job failed"):

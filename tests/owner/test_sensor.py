@@ -628,6 +628,28 @@ class TestConfirm:
         deferred.at(901, deferred.calls_back(*LIVE, "END"), deferred.ends())
         assert Wake.load(deferred.sense()).job_id == deferred.metastudio.jobs[1].job_id
 
+    def test_a_starter_that_goes_on_as_soon_as_there_is_a_worker_keeps_its_job(self, deferred: Watch) -> None:
+        """The same END has resumed it, and its pool is full: hours may pass until it is over."""
+        announced = (TASK, -1, "smartlive_job")
+        deferred.supervisor.xcoms[announced] |= {"try_number": 2}
+        deferred.supervisor.task = {"try_number": 2, "state": "queued"}
+        deferred.at(101, deferred.calls_back(*LIVE, "END"))
+        deferred.at(111, deferred.becomes("queued"), deferred.ends())
+        assert Wake.load(deferred.sense()).job_id == deferred.job.job_id
+        assert deferred.clock.seconds <= 125
+
+    @pytest.mark.parametrize("task", [{"try_number": 3}, {"try_number": 2, "run_id": "another"}], ids=str)
+    def test_one_that_begins_another_try_does_not(self, deferred: Watch, task: dict[str, Any]) -> None:
+        """Or of which that is not known."""
+        deferred.supervisor.xcoms[TASK, -1, "smartlive_job"] |= {"try_number": 2}
+        deferred.supervisor.task = {"state": "queued"} | task
+        deferred.at(101, deferred.calls_back(*LIVE, "END"))
+        deferred.at(111, deferred.becomes("queued"), deferred.ends())
+        deferred.at(1131, deferred.becomes("running"), deferred.forgets)
+        deferred.at(1132, deferred.has_job)
+        deferred.at(1901, deferred.calls_back(*LIVE, "END"), deferred.ends())
+        assert Wake.load(deferred.sense()).job_id == deferred.metastudio.jobs[1].job_id
+
     def test_how_far_it_is_is_kept_between_two_pokes(self, idle: Watch) -> None:
         idle.mode = ALL_MODES["reschedule"]
         idle.has_job()
