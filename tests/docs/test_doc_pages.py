@@ -61,6 +61,11 @@ def test_the_index_knows_every_page() -> None:
     assert listed | {"index.md"} == {page.name for page in PAGES}
 
 
+def test_the_site_has_every_page_once() -> None:
+    listed = re.findall(r"</docs/([\w-]+)>", (DOCS / "site.rst").read_text())
+    assert sorted(listed) == sorted(page.stem for page in PAGES)
+
+
 def fences() -> list[tuple[Path, str | None, str]]:
     return [
         (page, match["file"], match["code"])
