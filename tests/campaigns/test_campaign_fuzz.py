@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_smartlive.campaigns import Campaign, CampaignError
-from airflow_provider_smartlive.campaigns.model import Command, Defaults, Show
+from airflow_provider_smartlive.campaigns.model import Defaults, PlannedCommand, Show
 from airflow_provider_smartlive.campaigns.plan import airings, conflicts
 from airflow_provider_smartlive.campaigns.source import parse
 
@@ -43,7 +43,9 @@ SCALARS = st.one_of(
     st.sampled_from(["19:00", "0 19 * * *", "@daily", "H * * * *", "0 0 L * *", "1-5/2 8,9 * * 5#2"]),
     st.sampled_from(["2026-12-24", "2h", "1e400", "a.b", "x" * 300]),
 )
-NAMES = sorted({*Campaign.model_fields, *Show.model_fields, *Defaults.model_fields, *Command.model_fields})
+NAMES = sorted(
+    {*Campaign.model_fields, *Show.model_fields, *Defaults.model_fields, *PlannedCommand.model_fields}
+)
 VALUES = st.recursive(
     SCALARS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4),

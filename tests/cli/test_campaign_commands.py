@@ -252,7 +252,7 @@ def blocks(begin: str) -> list[str]:
     return [block for block in re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL) if block.startswith(begin)]
 
 
-@pytest.mark.parametrize("block", blocks("$ airflow"), ids=lambda block: block.split()[5])
+@pytest.mark.parametrize("block", blocks("$ airflow smartlive campaign"), ids=lambda block: block.split()[5])
 def test_the_page_shows_what_a_plan_prints(run: Run, block: str, monkeypatch: pytest.MonkeyPatch) -> None:
     command, _, printed = block.partition("\n")
     monkeypatch.chdir(DAGS)
