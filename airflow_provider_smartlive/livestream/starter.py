@@ -207,7 +207,7 @@ class Starter:
         :param running_for: for how many seconds it was seen running.
         """
         is_own = status.has_own_xcoms or (status.is_running and running_for >= OWN_XCOMS_AFTER)
-        return self.job_id() if is_own else None
+        return self.job_id() if is_own or self.goes_on(status.state) else None
 
     def room_id(self) -> str | None:
         """Return the room of its job, on a worker."""

@@ -628,15 +628,18 @@ class TestConfirm:
         deferred.at(901, deferred.calls_back(*LIVE, "END"), deferred.ends())
         assert Wake.load(deferred.sense()).job_id == deferred.metastudio.jobs[1].job_id
 
-    def test_a_starter_that_goes_on_as_soon_as_there_is_a_worker_keeps_its_job(self, deferred: Watch) -> None:
+    @pytest.mark.parametrize("begins", [1, 121])
+    def test_a_starter_that_goes_on_as_soon_as_there_is_a_worker_keeps_its_job(
+        self, watch: Watch, begins: float
+    ) -> None:
         """The same END has resumed it, and its pool is full: hours may pass until it is over."""
-        announced = (TASK, -1, "smartlive_job")
-        deferred.supervisor.xcoms[announced] |= {"try_number": 2}
-        deferred.supervisor.task = {"try_number": 2, "state": "queued"}
-        deferred.at(101, deferred.calls_back(*LIVE, "END"))
-        deferred.at(111, deferred.becomes("queued"), deferred.ends())
-        assert Wake.load(deferred.sense()).job_id == deferred.job.job_id
-        assert deferred.clock.seconds <= 125
+        watch.supervisor.xcoms[TASK, -1, "smartlive_job"] |= {"try_number": 2}
+        watch.supervisor.task = {"try_number": 2, "state": "queued"}
+        watch.at(101, watch.calls_back(*LIVE, "END"))
+        watch.at(111, watch.becomes("queued"), watch.ends())
+        watch.clock.sleep(begins)
+        assert Wake.load(watch.sense()).job_id == watch.job.job_id
+        assert watch.clock.seconds <= 180
 
     @pytest.mark.parametrize("task", [{"try_number": 3}, {"try_number": 2, "run_id": "another"}], ids=str)
     def test_one_that_begins_another_try_does_not(self, deferred: Watch, task: dict[str, Any]) -> None:
