@@ -66,7 +66,7 @@ def _arguments() -> argparse.Namespace:
         "cells",
         nargs="*",
         metavar="AIRFLOW/PYTHON/DEPENDENCIES",
-        help="which cells; parts may be *, Airflow may be oldest, newest or newer (than what is declared)",
+        help="which cells; parts may be *, Airflow may be oldest, newest or newer",
     )
     parser.add_argument("--short", action="store_true", help="callbacks, races and operators only")
     parser.add_argument("--list", action="store_true", help="say which cells these are, and run nothing")

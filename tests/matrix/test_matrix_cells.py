@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from dev.matrix import cells, page
 from dev.matrix.cells import Cell, Releases
 from dev.matrix.trial import Trial, judged
+from dev.stage import PROJECT
 
 KNOWN = Releases(stable=("3.3.0", "3.3.2"), newer="3.9.0b2")
 
@@ -121,3 +123,14 @@ def test_the_page_keeps_what_was_tried_before(tmp_path: Path) -> None:
     # A pre-release that is not the newest any more is left out.
     assert page.read(text) == {first: ("2026-11-01", *passed), second: ("2026-11-03", *passed)}
     assert text.count("| - | not run | not run |") == len(everything) - 2
+
+
+def test_the_page_and_the_package_claim_the_same_versions() -> None:
+    tried = page.read(page.PAGE.read_text())
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    begin = "Programming Language :: Python :: "
+    names = [name.removeprefix(begin) for name in project["classifiers"] if name.startswith(begin)]
+    claimed = [name for name in names if "." in name]
+    assert claimed == list(cells.PYTHONS)
+    assert set(claimed) <= {cell.python for cell in tried}
+    assert {cells.LOWEST, cells.HIGHEST} <= {cell.dependencies for cell in tried}
