@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.exceptions import (
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from airflow_provider_smartlive.callbacks.waiter import Wake
     from airflow_provider_smartlive.livestream.sighting import Sighting
     from airflow_provider_smartlive.livestream.starter import Starter, StarterStatus
+
+T = TypeVar("T")
 
 #: The states of an RTMP link, as MetaStudio calls them back.
 STREAM_STATES = ("CONNECTING", "CONNECTED", "DISCONNECTED", "RECONNECTING", "END")
@@ -342,7 +344,7 @@ class SmartLiveStreamStateSensor(JobOperator, BaseSensorOperator):
             timeout=None,
         )
 
-    def _told(self, context: Context, result: Any) -> Any:
+    def _told(self, context: Context, result: T) -> T:
         """Tell the result to whatever waits for the outlets, and return it."""
         if self.outlets and isinstance(result, dict):
             from airflow_provider_smartlive.livestream.asset_events import describe
