@@ -29,8 +29,20 @@ class WakeSource(StrEnum):
     GRACE_OVER = "grace-over"
     #: The stream was interrupted for longer than ``fail_on_disconnect_longer_than``.
     DISCONNECTED = "disconnected"
+    #: The stream was not CONNECTED within ``connected_within``.
+    NOT_CONNECTED = "not-connected"
+    #: The stream was interrupted more often than ``max_reconnects``.
+    RECONNECTS = "reconnects"
     #: MetaStudio was unreachable, or refused us, for longer than ``failure_budget``.
     BUDGET_OVER = "budget-over"
+
+
+#: The limits of the link, which a task may set, and what is said when one of them is reached.
+LINK_LIMITS = {
+    WakeSource.DISCONNECTED: "the stream was interrupted for too long",
+    WakeSource.NOT_CONNECTED: "the stream was not CONNECTED in time",
+    WakeSource.RECONNECTS: "the stream was interrupted too often",
+}
 
 
 class Sight(StrEnum):
@@ -114,8 +126,8 @@ def decide(
         return Verdict(Action.STOP_AND_FAIL, "execution_timeout was reached")
     if source is WakeSource.DEADLINE:
         return Verdict(Action.STOP_AND_FINISH, "stopped as planned")
-    if source is WakeSource.DISCONNECTED:
-        return Verdict(Action.STOP_AND_FAIL, "the stream was interrupted for too long")
+    if source in LINK_LIMITS:
+        return Verdict(Action.STOP_AND_FAIL, LINK_LIMITS[source])
     if sight in (Sight.UNKNOWN, Sight.REFUSED):
         return _unclear(sight, ended, budget_over)
     if sight is Sight.OTHER_PROJECT:
@@ -138,8 +150,7 @@ def decide(
 _STOPPED = {
     WakeSource.DEADLINE: {Sight.SUCCEED, Sight.FAILED, Sight.NOT_FOUND},
     WakeSource.TIMEOUT: {Sight.SUCCEED, Sight.NOT_FOUND},
-    WakeSource.DISCONNECTED: {Sight.SUCCEED, Sight.NOT_FOUND},
-}
+} | {source: {Sight.SUCCEED, Sight.NOT_FOUND} for source in LINK_LIMITS}
 
 
 def _over(sight: Sight, ended: bool) -> Verdict:

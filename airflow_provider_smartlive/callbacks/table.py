@@ -166,6 +166,10 @@ class JobCallbacks(_Row):
         missing = max(expected_outputs, 1) - (len(streams) - len(down))
         return down[-missing:][0] if down and missing > 0 else None
 
+    def reconnects(self) -> int:
+        """Return how often MetaStudio has reported that it reconnects a stream."""
+        return sum(stream.counts.get(StreamState.RECONNECTING, 0) for stream in self.streams)
+
     def ended(self) -> bool:
         """Tell whether every output that counts has reported END. No later event takes it back."""
         return self.ended_at is not None

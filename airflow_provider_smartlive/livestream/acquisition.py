@@ -147,6 +147,7 @@ class Acquisition:
             single_job_in_room=bool(built.job_run_config and built.job_run_config.single_job_in_room),
         )
 
+        schedule.wait_for_start(self.now())
         if wanted.use_callbacks:
             self.task.begin_table(planned.generation, address=profile.base_url)
         return start.send(

@@ -130,6 +130,24 @@ def seconds(name: str, value: object, *, minimum: float | None = None) -> float 
     return found.total_seconds() if found is not None else None
 
 
+def count(name: str, value: object) -> int | None:
+    """
+    Read a number of times.
+
+    :param name: the argument, for the error.
+    :param value: a whole number, or digits as templates give them. None and empty text mean None.
+    :raises ArgumentError: if it is something else, or below 0.
+    """
+    given = value.strip() if isinstance(value, str) else value
+    if given is None or given == "":
+        return None
+    if isinstance(given, str) and given.isascii() and given.isdecimal():
+        given = int(given)
+    if isinstance(given, bool) or not isinstance(given, int) or given < 0:
+        raise ArgumentError(name, f"is {_named(value)}", "Pass a whole number, 0 or more.")
+    return given
+
+
 def ident(name: str, value: object) -> str | None:
     """
     Read the id of a room or job of MetaStudio: 1 to 64 characters, without blanks and slashes.

@@ -17,7 +17,16 @@ from airflow_provider_smartlive.exceptions import (
     SmartLiveKilledError,
     SmartLiveTimeoutError,
 )
-from airflow_provider_smartlive.lifecycle import Action, Sight, Verdict, WakeSource, decide, went_on
+from airflow_provider_smartlive.lifecycle import (
+    LINK_LIMITS,
+    Action,
+    Sight,
+    Verdict,
+    WakeSource,
+    decide,
+    went_on,
+)
+from airflow_provider_smartlive.livestream.as_run import JobTimes, on_air
 from airflow_provider_smartlive.livestream.sighting import REFUSED_PAUSE, Sighting
 from airflow_provider_smartlive.livestream.stop import look, stop_and_confirm
 from airflow_provider_smartlive.livestream.summary import summarise
@@ -89,7 +98,7 @@ class Owner:
         :param callbacks: what :meth:`callbacks` has just returned.
         """
         silent = self._is_unreported and self._is_idle
-        return self.wait.due(self.now(), self.limits, callbacks, silent=silent)
+        return self.wait.due(self.now(), self.limits, callbacks, silent=silent, idle=self._is_idle)
 
     def has_ended(self, callbacks: JobCallbacks | None) -> bool:
         """Whether every output reported END: in this try, or before it, as an earlier try was told."""
@@ -128,14 +137,14 @@ class Owner:
         return self._act(verdict, sighting, callbacks, source)
 
     def _source_by_now(self, source: WakeSource, callbacks: JobCallbacks | None) -> WakeSource:
-        """Return what a wake-up means by now: an interrupted stream may have come back."""
-        back = source is WakeSource.DISCONNECTED and self.due(callbacks) is None
+        """Return what a wake-up means by now: a stream that was down may have come back."""
+        back = source in LINK_LIMITS and self.due(callbacks) is None
         return WakeSource.RECONCILIATION if back else source
 
     def _act(
         self, verdict: Verdict, sighting: Sighting, callbacks: JobCallbacks | None, source: WakeSource
     ) -> dict[str, Any] | None:
-        if source is WakeSource.DISCONNECTED and verdict.action in (Action.WAIT, Action.WAIT_FOR_FINISH):
+        if source in LINK_LIMITS and verdict.action in (Action.WAIT, Action.WAIT_FOR_FINISH):
             self.task.withdraw_stop(self.wait.job_id, source)
         match verdict.action:
             case Action.WAIT:
@@ -160,7 +169,28 @@ class Owner:
                 pass
             case unknown:
                 assert_never(unknown)
+        if source is not WakeSource.DEADLINE:
+            self._check_on_air(verdict.reason, sighting, callbacks)
         return self._summary(verdict.reason, source, sighting, callbacks)
+
+    def _check_on_air(self, reason: str, sighting: Sighting, callbacks: JobCallbacks | None) -> None:
+        """
+        Refuse an end that came before ``min_on_air``. A retry starts another livestream.
+
+        :raises SmartLiveJobFailedError: if it did.
+        """
+        least = self.limits.min_on_air
+        if least is None:
+            return
+        told = on_air(callbacks, JobTimes.of(sighting.job)).on_air_seconds
+        seconds = sighting.stream_seconds if sighting.streamed else told
+        if seconds is None:
+            self.log.warning("It is not known how long job %s was on the air (min_on_air).", self.wait.job_id)
+        elif seconds < least:
+            self.task.discard(self.wait.job_id)
+            raise SmartLiveJobFailedError(
+                f"Job {self.wait.job_id} was on the air for {seconds:.0f} s; min_on_air is {least:.0f} s ({reason})."
+            )
 
     def _look(self) -> Sighting:
         """Ask MetaStudio; if that is in vain, read the connection again: somebody may have mended it."""

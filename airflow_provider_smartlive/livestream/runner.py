@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from airflow.sdk.exceptions import (
     AirflowFailException,
+    AirflowRescheduleException,
     AirflowSkipException,
     AirflowTaskTimeout,
     TaskDeferred,
@@ -283,8 +284,7 @@ class LivestreamRunner:
         """
         moment = owner.wait.next_moment()
         sources = [moment[1]] if moment is not None and moment[0] <= self.now() else []
-        if owner.limits.disconnect_limit is not None:
-            sources.append(WakeSource.DISCONNECTED)
+        sources += owner.limits.of_link
         return self.task.why_stopped(owner.wait.job_id, sources)
 
     def _remembered_wait(self) -> WaitState:
@@ -326,6 +326,9 @@ class LivestreamRunner:
         """Wait on the worker for what would wake a deferred task."""
         interval = owner.wait.interval(owner.limits)
         ask_at = self.now() + timedelta(seconds=max(interval, owner.pause))
+        connect_by = owner.wait.connect_by(owner.limits)
+        if connect_by is not None and connect_by > self.now():
+            ask_at = min(ask_at, connect_by)  # whether video was pushed, MetaStudio has to say
         while True:
             self._honour_kill()
             callbacks = owner.callbacks()
@@ -362,7 +365,13 @@ class LivestreamRunner:
         """
         try:
             yield
-        except (TaskDeferred, AirflowSkipException, SmartLiveKilledError, AmbiguousStartError):
+        except (
+            TaskDeferred,
+            AirflowRescheduleException,
+            AirflowSkipException,
+            SmartLiveKilledError,
+            AmbiguousStartError,
+        ):
             raise
         except AirflowTaskTimeout as interrupted:
             self._quietly(lambda: self._end_job(discard=True))

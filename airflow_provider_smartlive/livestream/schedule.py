@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSkipException
 
 
 @dataclass(frozen=True)
@@ -13,10 +13,11 @@ class Schedule:
     """
     The times of one livestream.
 
-    :param due_at: when its DAG run was to start.
+    :param due_at: when it is to go live: ``start_at``, or the time of its DAG run.
     :param is_backfill: whether the run makes up for the past.
     :param start_window: how late it may still go live; None: however late.
     :param allow_backfill: whether a backfill may go live.
+    :param waits_for_start: whether it waits for that time.
     :param stop_at: when it is to be stopped as planned.
     :param max_duration: how long after its start it is to be stopped as planned.
     :param execution_timeout: how long the task may take.
@@ -26,6 +27,7 @@ class Schedule:
     is_backfill: bool = False
     start_window: timedelta | None = None
     allow_backfill: bool = False
+    waits_for_start: bool = False
     stop_at: datetime | None = None
     max_duration: timedelta | None = None
     execution_timeout: timedelta | None = None
@@ -41,13 +43,24 @@ class Schedule:
         late = now - self.due_at
         if self.start_window is not None and late > self.start_window:
             raise AirflowSkipException(
-                f"This run was due at {self.due_at.isoformat()}, {late} ago; start_window is {self.start_window}. "
+                f"It was due at {self.due_at.isoformat()}, {late} ago; start_window is {self.start_window}. "
                 "Pass a longer start_window, or None, to go live however late."
             )
         if self.stop_at is not None and self.stop_at <= now:
             raise AirflowSkipException(
                 f"stop_at ({self.stop_at.isoformat()}) is over: there is nothing to go live for."
             )
+
+    def wait_for_start(self, now: datetime) -> None:
+        """
+        Give the worker back until it is time to go live.
+
+        The task is rescheduled, not deferred: what a trigger wakes can be woken twice, and would start twice.
+
+        :raises AirflowRescheduleException: if it is too early.
+        """
+        if self.waits_for_start and now < self.due_at:
+            raise AirflowRescheduleException(self.due_at)  # type: ignore[no-untyped-call]  # Airflow's
 
     def longest(self, now: datetime) -> timedelta | None:
         """Return how long a livestream that starts now can last at most; None if nothing limits it."""

@@ -85,12 +85,18 @@ def _given(name: str, value: str | None) -> str:
 
 
 def _schedule(operator: Any, task: OwnTask) -> Schedule:
+    start_at = arguments.time("start_at", operator.start_at, zone=task.zone)
+    stop_at = arguments.time("stop_at", operator.stop_at, zone=task.zone)
+    if start_at is not None and stop_at is not None and start_at >= stop_at:
+        problem = f"is {start_at.isoformat()}, not before stop_at ({stop_at.isoformat()})"
+        raise arguments.ArgumentError("start_at", problem, "Pass an earlier time, or a later stop_at.")
     return Schedule(
-        due_at=task.due_at,
+        due_at=start_at or task.due_at,
+        waits_for_start=start_at is not None,
         is_backfill=task.is_backfill,
         start_window=arguments.duration("start_window", operator.start_window, minimum=timedelta(0)),
         allow_backfill=operator.allow_backfill,
-        stop_at=arguments.time("stop_at", operator.stop_at, zone=task.zone),
+        stop_at=stop_at,
         max_duration=arguments.duration("max_duration", operator.max_duration),
         execution_timeout=operator.execution_timeout,
     )
@@ -105,6 +111,17 @@ def _limits(operator: Any, *, pushes: bool) -> WaitLimits:
     end_grace = arguments.seconds("end_grace", operator.end_grace, minimum=0)
     interval = arguments.seconds("reconcile_interval", operator.reconcile_interval)
     default_interval = settings.number("reconcile_interval" if pushes else "reconcile_interval_without_rtmp")
+    max_duration = arguments.seconds("max_duration", operator.max_duration)
+    connected_limit = arguments.seconds("connected_within", operator.connected_within)
+    min_on_air = arguments.seconds("min_on_air", operator.min_on_air)
+    for name, seconds in (("connected_within", connected_limit), ("min_on_air", min_on_air)):
+        if seconds is not None and max_duration is not None and seconds > max_duration:
+            problem = f"is {seconds:g} s, longer than max_duration ({max_duration:g} s)"
+            raise arguments.ArgumentError(name, problem, "Pass a shorter one, or a longer max_duration.")
+    max_reconnects = arguments.count("max_reconnects", operator.max_reconnects)
+    if max_reconnects is not None and not operator.use_callbacks:
+        problem = f"is {max_reconnects}, and use_callbacks is False: only callbacks tell of interruptions"
+        raise arguments.ArgumentError("max_reconnects", problem, "Leave one of them out.")
     return WaitLimits(
         interval=default_interval if interval is None else interval,
         end_grace=settings.number("end_grace") if end_grace is None else end_grace,
@@ -114,6 +131,9 @@ def _limits(operator: Any, *, pushes: bool) -> WaitLimits:
         disconnect_limit=arguments.seconds(
             "fail_on_disconnect_longer_than", operator.fail_on_disconnect_longer_than
         ),
+        connected_limit=connected_limit,
+        max_reconnects=max_reconnects,
+        min_on_air=min_on_air,
         silence_threshold=settings.number("silence_threshold") if operator.use_callbacks else None,
         stop_after_end=operator.stop_after_end,
         cancel_on_kill=operator.cancel_on_kill,

@@ -37,6 +37,9 @@ class WaitLimits:
     :param look_again_window: seconds after a start for which MetaStudio may not show the job yet.
     :param disconnect_limit: seconds for which the stream may not be connected, be it interrupted or never up; None:
         for ever.
+    :param connected_limit: seconds after the start within which the stream has to be CONNECTED; None: however long.
+    :param max_reconnects: how often the stream may be interrupted; None: however often.
+    :param min_on_air: seconds for which the livestream has to be on the air unless it is stopped as planned.
     :param silence_threshold: seconds after the start of a stream without a single callback before MetaStudio is
         asked more often; None: no callbacks are expected.
     :param stop_after_end: whether the job is stopped if it does not finish by itself after END.
@@ -50,10 +53,23 @@ class WaitLimits:
     failure_budget: float = 3600
     look_again_window: float = 30
     disconnect_limit: float | None = None
+    connected_limit: float | None = None
+    max_reconnects: int | None = None
+    min_on_air: float | None = None
     silence_threshold: float | None = None
     stop_after_end: bool = True
     cancel_on_kill: bool = True
     version: int = 1
+
+    @property
+    def of_link(self) -> list[WakeSource]:
+        """Return the limits of the link that are set, by what is due when they are reached."""
+        limits = {
+            WakeSource.DISCONNECTED: self.disconnect_limit,
+            WakeSource.NOT_CONNECTED: self.connected_limit,
+            WakeSource.RECONNECTS: self.max_reconnects,
+        }
+        return [source for source, limit in limits.items() if limit is not None]
 
     def dump(self) -> dict[str, Any]:
         """Return the limits as JSON-able primitives."""
@@ -145,7 +161,13 @@ class WaitState:
         return min(((at, source) for at, source in moments if at is not None), default=None)
 
     def due(
-        self, now: datetime, limits: WaitLimits, callbacks: JobCallbacks | None, *, silent: bool = False
+        self,
+        now: datetime,
+        limits: WaitLimits,
+        callbacks: JobCallbacks | None,
+        *,
+        silent: bool = False,
+        idle: bool = False,
     ) -> WakeSource | None:
         """
         Return what is due by now although nobody gave a signal; None to wait on.
@@ -154,15 +176,29 @@ class WaitState:
             if it cannot be read at the moment.
         :param silent: whether it is sure that no stream state was called back, and MetaStudio knows of no video that
             was pushed: a stream that never connected. If it does, only the callbacks are missing.
+        :param idle: whether MetaStudio says that the job runs and no video was pushed.
         """
         moment = self.next_moment()
         if moment is not None and moment[0] <= now:
             return moment[1]
+        reconnects = callbacks.reconnects() if callbacks is not None else 0
+        if limits.max_reconnects is not None and reconnects > limits.max_reconnects:
+            return WakeSource.RECONNECTS
+        connect_by = self.connect_by(limits)
+        was_up = callbacks is not None and callbacks.has_reached("CONNECTED")
+        if connect_by is not None and not was_up and (idle or now < connect_by):
+            return WakeSource.NOT_CONNECTED if connect_by <= now else None
         if limits.disconnect_limit is None:
             return None
         since = self._interrupted_since(limits, callbacks, silent)
         too_long = since is not None and now - since > timedelta(seconds=limits.disconnect_limit)
         return WakeSource.DISCONNECTED if too_long else None
+
+    def connect_by(self, limits: WaitLimits) -> datetime | None:
+        """Return when the stream has to be CONNECTED; None: however late."""
+        if limits.connected_limit is None:
+            return None
+        return self.started_at + timedelta(seconds=limits.connected_limit)
 
     def _interrupted_since(
         self, limits: WaitLimits, callbacks: JobCallbacks | None, silent: bool

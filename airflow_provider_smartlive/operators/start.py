@@ -50,20 +50,28 @@ class StartSmartLiveJobOperator(BaseOperator):
     :param wait_for_termination: whether to wait. If not, the task succeeds as soon as the job is started, and
         a ``StopSmartLiveJobOperator`` has to own the job's end.
     :param deferrable: whether to wait in the triggerer instead of on a worker.
+    :param start_at: when the livestream is to go live, likewise: until then the task is rescheduled, without a worker,
+        and ``start_window`` counts from here. Without it: at once. Templated.
     :param stop_at: when the livestream is to be stopped as planned: a datetime, or a text with date and time
         (ISO 8601). Without an offset, the DAG's own time zone counts. Templated.
     :param max_duration: how long it may last at most, from its start, before it is stopped as planned: a timedelta,
         or seconds (as all durations here).
-    :param start_window: how late after the run's scheduled time it may still go live; later the task is
-        skipped. None: however late.
+    :param start_window: how late after ``start_at``, or the run's scheduled time, it may still go live; later the task
+        is skipped. None: however late.
     :param allow_backfill: whether a backfill may go live.
     :param cancel_on_kill: whether the job is stopped when the task is killed, marked or cleared.
     :param stop_after_end: whether the job is stopped if MetaStudio does not finish it within ``end_grace``
         after END.
     :param end_grace: seconds; default ``[smartlive] end_grace``.
+    :param connected_within: how long the stream may take from the start to CONNECTED before the job is stopped and the
+        task fails. MetaStudio has the last word, should the callback be lost. Templated.
+    :param max_reconnects: how often MetaStudio may report RECONNECTING before the job is stopped and the task fails; 0:
+        never. Seen by callback only. Templated.
+    :param min_on_air: how long the livestream has to be on the air: if it ends before, other than by ``stop_at`` or
+        ``max_duration``, the task fails, and a retry starts another one. Templated.
     :param fail_on_disconnect_longer_than: how long the stream may not be CONNECTED, be it interrupted or never up,
         before the job is stopped and the task fails; None: as long as MetaStudio tries. Choose more than the way
-        from the start to CONNECTED takes. Seen by callback only.
+        from the start to CONNECTED takes, unless ``connected_within`` limits that. Seen by callback only.
     :param reconcile_interval: seconds between two questions to MetaStudio; default
         ``[smartlive] reconcile_interval``, or ``reconcile_interval_without_rtmp`` where no callback can tell
         the end.
@@ -83,7 +91,11 @@ class StartSmartLiveJobOperator(BaseOperator):
         "output_conn_ids",
         "interaction_conn_id",
         "smartlive_conn_id",
+        "start_at",
         "stop_at",
+        "connected_within",
+        "max_reconnects",
+        "min_on_air",
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {
         "request": "json",
@@ -114,6 +126,7 @@ class StartSmartLiveJobOperator(BaseOperator):
         callback_event_types: Sequence[str] | None = None,
         wait_for_termination: bool = True,
         deferrable: bool = True,
+        start_at: datetime | str | None = None,
         stop_at: datetime | str | None = None,
         max_duration: timedelta | float | None = None,
         start_window: timedelta | float | None = timedelta(hours=1),
@@ -121,6 +134,9 @@ class StartSmartLiveJobOperator(BaseOperator):
         cancel_on_kill: bool = True,
         stop_after_end: bool = True,
         end_grace: timedelta | float | None = None,
+        connected_within: timedelta | float | str | None = None,
+        max_reconnects: int | str | None = None,
+        min_on_air: timedelta | float | str | None = None,
         fail_on_disconnect_longer_than: timedelta | float | None = None,
         reconcile_interval: timedelta | float | None = None,
         warnings_as_errors: bool = False,
@@ -142,6 +158,7 @@ class StartSmartLiveJobOperator(BaseOperator):
         self.callback_event_types = callback_event_types
         self.wait_for_termination = wait_for_termination
         self.deferrable = deferrable
+        self.start_at = start_at
         self.stop_at = stop_at
         self.max_duration = max_duration
         self.start_window = start_window
@@ -149,6 +166,9 @@ class StartSmartLiveJobOperator(BaseOperator):
         self.cancel_on_kill = cancel_on_kill
         self.stop_after_end = stop_after_end
         self.end_grace = end_grace
+        self.connected_within = connected_within
+        self.max_reconnects = max_reconnects
+        self.min_on_air = min_on_air
         self.fail_on_disconnect_longer_than = fail_on_disconnect_longer_than
         self.reconcile_interval = reconcile_interval
         self.warnings_as_errors = warnings_as_errors

@@ -54,6 +54,9 @@ SILENT_INTERVAL = 60.0
 #: Least seconds between two readings of the callback table.
 MIN_TABLE_INTERVAL = 5.0
 
+#: Seconds between two reads of the table that count interruptions, or look for a stream that is late.
+TABLE_INTERVAL = 60.0
+
 #: Seconds for which a trigger tries to read the callback table before it goes on without it.
 TABLE_BUDGET = 60.0
 
@@ -75,6 +78,8 @@ _STOPPING = {
     WakeSource.DEADLINE: "its planned end has come",
     WakeSource.TIMEOUT: "the task's execution_timeout is over",
     WakeSource.DISCONNECTED: "its stream has not been connected for longer than fail_on_disconnect_longer_than",
+    WakeSource.NOT_CONNECTED: "its stream was not CONNECTED within connected_within",
+    WakeSource.RECONNECTS: "its stream was interrupted more often than max_reconnects",
 }
 
 
@@ -216,11 +221,12 @@ class SmartLiveJobTrigger(BaseTrigger):
 
     async def _due_by_callbacks(self) -> WakeSource | None:
         callbacks = await self._read_callbacks()
-        silent = not (callbacks is not None and callbacks.streams) and not self._streamed
-        source = self.wait.due(utcnow(), self.limits, callbacks, silent=silent)
+        idle = not self._streamed
+        silent = not (callbacks is not None and callbacks.streams) and idle
+        source = self.wait.due(utcnow(), self.limits, callbacks, silent=silent, idle=idle)
         if source is None and callbacks is not None:
             await self._withdraw_earlier_note(callbacks)
-        if source is not WakeSource.DISCONNECTED or not silent:
+        if source is not WakeSource.NOT_CONNECTED and (source is not WakeSource.DISCONNECTED or not silent):
             return source
         # That nothing was called back may also mean that callbacks do not arrive: MetaStudio has the last word.
         sighting = await self._look()
@@ -240,10 +246,16 @@ class SmartLiveJobTrigger(BaseTrigger):
         await self._mind_note(withdraw(self, stop_key(WakeSource.DISCONNECTED, self.wait.job_id)))
 
     def _plan_read(self) -> None:
-        """Interruptions are only seen in the callback table, so whoever limits them has it read."""
-        if self.limits.disconnect_limit is not None:
-            seconds = max(self.limits.disconnect_limit / 2, MIN_TABLE_INTERVAL)
-            self._read_at = utcnow() + timedelta(seconds=seconds)
+        """The link is only seen in the callback table, so whoever limits it has it read."""
+        now, limits = utcnow(), self.limits
+        intervals = [TABLE_INTERVAL] if {*limits.of_link} - {WakeSource.DISCONNECTED} else []
+        if limits.disconnect_limit is not None:
+            intervals.append(max(limits.disconnect_limit / 2, MIN_TABLE_INTERVAL))
+        reads = [now + timedelta(seconds=seconds) for seconds in intervals]
+        connect_by = self.wait.connect_by(limits)
+        if connect_by is not None and (connect_by > now or self._read_at is None):
+            reads.append(connect_by)  # it may have passed before the trigger began
+        self._read_at = min(reads, default=None)
 
     async def _mind_silence(self, watch: Watch, sighting: Sighting) -> None:
         """Ask more often if a stream is up and nothing was ever called back about it."""

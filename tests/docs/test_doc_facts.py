@@ -15,7 +15,14 @@ from airflow.utils.state import TaskInstanceState
 
 from airflow_provider_smartlive.callbacks.table import JobCallbacks, StreamRow
 from airflow_provider_smartlive.cli.definition import get_commands
-from airflow_provider_smartlive.lifecycle import KillSeenBy, Sight, WakeSource, decide, decide_kill
+from airflow_provider_smartlive.lifecycle import (
+    LINK_LIMITS,
+    KillSeenBy,
+    Sight,
+    WakeSource,
+    decide,
+    decide_kill,
+)
 from airflow_provider_smartlive.livestream.owner import Owner
 from airflow_provider_smartlive.livestream.summary import summarise
 from airflow_provider_smartlive.livestream.wait_state import WaitState
@@ -172,7 +179,7 @@ def test_the_story_of_a_start_has_these_keys() -> None:
 
 def test_the_page_names_what_can_wake_a_task_that_then_has_a_result() -> None:
     row = next(row for row in table(page("operators.md"), "key") if row[0] == "`woken_by`")
-    without_result = {WakeSource.TIMEOUT, WakeSource.DISCONNECTED, WakeSource.BUDGET_OVER}
+    without_result = {WakeSource.TIMEOUT, *LINK_LIMITS, WakeSource.BUDGET_OVER}
     assert set(in_code(row[2])) == {source.value for source in WakeSource} - {s.value for s in without_result}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_smartlive.lifecycle import (
+    LINK_LIMITS,
     WANTED_TASK_STATES,
     Action,
     KillSeenBy,
@@ -28,7 +29,7 @@ MAY_RUN = (Sight.ACTIVE, *UNCLEAR, Sight.OTHER_PROJECT)
 ANY = tuple(WakeSource)
 
 #: What ends a job that may run, whatever MetaStudio says.
-ENDS_ITSELF = (WakeSource.DEADLINE, WakeSource.TIMEOUT, WakeSource.DISCONNECTED)
+ENDS_ITSELF = (WakeSource.DEADLINE, WakeSource.TIMEOUT, *LINK_LIMITS)
 END = (WakeSource.CALLBACK, WakeSource.FIRST_READ)
 ASKED = (WakeSource.RECONCILIATION, WakeSource.BUDGET_OVER)
 
@@ -100,8 +101,8 @@ ROWS: list[tuple[str, tuple[WakeSource, ...], tuple[Sight, ...], dict[str, Any],
         Action.STOP_AND_FAIL,
     ),
     (
-        "interrupted for too long, may run: stop, fail",
-        (WakeSource.DISCONNECTED,),
+        "a limit of the link is reached, may run: stop, fail",
+        tuple(LINK_LIMITS),
         MAY_RUN,
         {},
         Action.STOP_AND_FAIL,

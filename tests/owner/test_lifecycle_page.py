@@ -135,6 +135,23 @@ def an_interruption(life: Life) -> None:
         life.go_live(fail_on_disconnect_longer_than=timedelta(minutes=5))
 
 
+def a_stream_that_is_late(life: Life) -> None:
+    with pytest.raises(SmartLiveJobFailedError, match="not CONNECTED in time"):
+        life.go_live(connected_within=timedelta(minutes=5))
+
+
+def an_end_that_is_early(life: Life) -> None:
+    life.at(600, life.ends(stream_duration=590))
+    with pytest.raises(SmartLiveJobFailedError, match="min_on_air"):
+        life.go_live(min_on_air=HOUR)
+
+
+def a_clear_before_the_start(life: Life) -> None:
+    life.defers()
+    start_at = life.clock.now + HOUR
+    assert life.begins_again(cleared=True, start_at=start_at)["started_at"] == start_at.isoformat()
+
+
 def an_interruption_and_a_death(life: Life) -> None:
     life.defers(fail_on_disconnect_longer_than=timedelta(minutes=5), ti={"max_tries": 3})
     run(life.clock, anext(life.trigger().run()))
@@ -316,6 +333,8 @@ SCENES: dict[str, list[Callable[[Life], None]]] = {
         its_timeout,
         a_timeout_without_a_triggerer,
         an_interruption,
+        a_stream_that_is_late,
+        an_end_that_is_early,
         an_interruption_and_a_death,
         a_retry_while_it_runs,
         a_retry_after_it_ended_well,
@@ -323,6 +342,7 @@ SCENES: dict[str, list[Callable[[Life], None]]] = {
         the_last_try_fails,
         a_clear_while_it_waits,
         a_clear_in_a_paused_dag,
+        a_clear_before_the_start,
         a_reset_by_a_new_scheduler,
         a_clear_after_the_end,
         a_mark,
