@@ -35,7 +35,8 @@ PACKAGE = ROOT / "airflow_provider_smartlive"
 
 _PARAM = re.compile(r"^:param (\w+): (.*?)(?=^:\w|\Z)", re.DOTALL | re.MULTILINE)
 _BLOCK = re.compile(
-    r"(?P<begin><!-- begin: (?P<name>[\w ]+?) \(.*?\) -->\n).*?(?P<end><!-- end: (?P=name) -->)", re.DOTALL
+    r"(?P<begin><!-- begin: (?P<name>[\w ]+?) \(python -m dev\.doc_tables\) -->\n).*?(?P<end><!-- end: (?P=name) -->)",
+    re.DOTALL,
 )
 
 
