@@ -17,13 +17,13 @@ T = TypeVar("T")
 def ask(
     action: Callable[[], T],
     *,
-    sleep: Callable[[float], None] = time.sleep,
+    sleep: Callable[[float], None] | None = None,
     pauses: Sequence[float] = API_PAUSES,
 ) -> T:
     """
     Do something by way of Airflow's API, again and again.
 
-    :param sleep: waits between two tries, in seconds.
+    :param sleep: waits between two tries, in seconds; ``time.sleep`` if it is left out.
     :param pauses: the seconds between the tries.
     :raises AirflowRuntimeError: if it still fails after all of them.
     """
@@ -31,5 +31,5 @@ def ask(
         try:
             return action()
         except AirflowRuntimeError:
-            sleep(pause)
+            (sleep or time.sleep)(pause)
     return action()

@@ -96,7 +96,7 @@ def look(
         check_project(hook.profile(), address, room_id=room_id, job_id=job_id)
     except OtherProjectError as error:
         return Sighting(Sight.OTHER_PROJECT, error=error)
-    return _drive(hook, _look(room_id, job_id, may_lag=may_lag), time.sleep)
+    return _drive(hook, _look(room_id, job_id, may_lag=may_lag))
 
 
 async def look_async(
@@ -119,8 +119,6 @@ def stop_and_confirm(
     address: str | None,
     grace: float,
     lag: float = 0.0,
-    now: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
 ) -> Sighting:
     """
     Stop a job and wait until MetaStudio says that it is over.
@@ -139,7 +137,7 @@ def stop_and_confirm(
     :raises OtherProjectError: if the connection leads elsewhere by now.
     """
     check_project(hook.profile(), address, room_id=room_id, job_id=job_id)
-    return _drive(hook, _stop(room_id, job_id, grace=grace, lag=lag, now=now), sleep)
+    return _drive(hook, _stop(room_id, job_id, grace=grace, lag=lag, now=time.monotonic))
 
 
 def stop_each(
@@ -276,7 +274,7 @@ def _report(job_id: str, sighting: Sighting) -> None:
         )
 
 
-def _drive(hook: SmartLiveTaskHook, steps: _Steps[T], sleep: Callable[[float], None]) -> T:
+def _drive(hook: SmartLiveTaskHook, steps: _Steps[T]) -> T:
     answer: _Answer = None
     while True:
         try:
@@ -297,7 +295,7 @@ def _drive(hook: SmartLiveTaskHook, steps: _Steps[T], sleep: Callable[[float], N
                 case Stop(room_id, job_id):
                     hook.stop_job(room_id, job_id)
                 case Pause(seconds):
-                    sleep(seconds)
+                    time.sleep(seconds)
         except MetaStudioError as error:
             answer = error
 

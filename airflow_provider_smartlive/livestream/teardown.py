@@ -241,8 +241,6 @@ class Teardown:
                 address=address,
                 grace=self.grace,
                 lag=self.look_again_window,
-                now=time.monotonic,
-                sleep=time.sleep,
             )
         except OtherProjectError as error:
             self._running.append(str(error).removesuffix("."))

@@ -62,7 +62,6 @@ class Reconciler:
 
     :param conn_id: the connection.
     :param make_hook: makes the asynchronous hook (replaced in tests).
-    :param spread: returns a random number in [0, 1) for the jitter.
     """
 
     def __init__(
@@ -70,11 +69,9 @@ class Reconciler:
         conn_id: str,
         *,
         make_hook: Callable[[str], SmartLiveAsyncHook] | None = None,
-        spread: Callable[[], float] = random.random,
     ) -> None:
         self.conn_id = conn_id
-        self._requests = Requests(conn_id, make_hook or _hook, spread)
-        self._spread = spread
+        self._requests = Requests(conn_id, make_hook or _hook)
         self._watches: dict[Watch, None] = {}
         self._by_job: dict[str, list[Watch]] = {}
         self._due, self._unlisted, self._single, self._roomless = (WatchQueue() for _ in range(4))
@@ -92,7 +89,7 @@ class Reconciler:
         """Begin to watch a job; its first sighting comes within one interval."""
         self._watches[watch] = None
         self._by_job.setdefault(normalise_id(watch.job_id), []).append(watch)
-        self._schedule(watch, self._spread())
+        self._schedule(watch, random.random())  # noqa: S311 - spreads load, keeps no secret
 
     def remove(self, watch: Watch) -> None:
         """Stop watching a job."""
@@ -117,7 +114,7 @@ class Reconciler:
         while True:
             await self._wait_for_due()
             # One draw for all that are told together: of a thousand, the least would decide for all.
-            self._early = self._spread()
+            self._early = random.random()  # noqa: S311 - as above
             due = list(self._due)
             try:
                 if len(due) == 1 and due[0].room_id is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from math import inf
@@ -49,17 +50,13 @@ class Requests:
     :param conn_id: the connection; it is read again when it is older than :data:`CONNECTION_AGE`, and when MetaStudio
         refuses its credentials.
     :param make_hook: makes the asynchronous hook, which sends a request once.
-    :param spread: returns a random number in [0, 1).
     :ivar silent_until: MetaStudio is left alone until then, by the event loop's clock.
     """
 
-    def __init__(
-        self, conn_id: str, make_hook: Callable[[str], SmartLiveAsyncHook], spread: Callable[[], float]
-    ) -> None:
+    def __init__(self, conn_id: str, make_hook: Callable[[str], SmartLiveAsyncHook]) -> None:
         self.conn_id = conn_id
         self.silent_until = -inf
         self._make_hook = make_hook
-        self._spread = spread
         self._hook: SmartLiveAsyncHook | None = None
         self._stack = AsyncExitStack()
         # First come, first served: so those who send many requests take turns with those who send few.
@@ -106,7 +103,7 @@ class Requests:
         if last or isinstance(error, AuthenticationError | Throttled) or not may_be_asked_again(error):
             return None
         asked = error.retry_after if isinstance(error, ServerError) else None
-        return (asked or 0.0) + backoff(attempt, lambda low, high: low + (high - low) * self._spread())
+        return (asked or 0.0) + backoff(attempt, random.uniform)
 
     async def attempt(self, ask: Callable[[SmartLiveAsyncHook], Awaitable[T]]) -> T:
         """

@@ -38,7 +38,6 @@ from airflow_provider_smartlive.callbacks.waiter import (
 )
 from airflow_provider_smartlive.client.exchange import Trouble, Unreachable
 from airflow_provider_smartlive.hooks import SmartLiveHook
-from airflow_provider_smartlive.livestream.airflow_api import ask
 from airflow_provider_smartlive.livestream.starter import OWN_XCOMS_AFTER
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
 from airflow_provider_smartlive.metastudio.errors import (
@@ -656,7 +655,9 @@ def pauses(monkeypatch: pytest.MonkeyPatch, airflow: FakeAirflow) -> list[float]
 
     monkeypatch.setattr(module, "utcnow", lambda: now)
     monkeypatch.setattr(module, "time", SimpleNamespace(sleep=sleep))
-    monkeypatch.setitem(ask.__kwdefaults__, "sleep", sleep)
+    monkeypatch.setattr(
+        "airflow_provider_smartlive.livestream.airflow_api.time", SimpleNamespace(sleep=sleep)
+    )
     return pauses
 
 

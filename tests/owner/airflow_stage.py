@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -197,6 +198,13 @@ class Show(Stage):
     def sent(self) -> Any:
         """Return the body that was sent."""
         return json.loads(self.job.request.to_body())
+
+
+def stop_by(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let whoever stops jobs on a worker, looks for them or asks Airflow again wait by a clock."""
+    by_clock = SimpleNamespace(sleep=clock.sleep, monotonic=lambda: clock.seconds)
+    for module in ("stop", "teardown", "airflow_api"):
+        monkeypatch.setattr(f"airflow_provider_smartlive.livestream.{module}.time", by_clock)
 
 
 def set_up(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Stage:

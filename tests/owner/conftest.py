@@ -7,14 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 from airflow.sdk._shared.secrets_masker import reset_secrets_masker
-from airflow_stage import Show, set_up
+from airflow_stage import Show, set_up, stop_by
 from fake_airflow import FakeSupervisor
 from fake_callbacks import STREAM_KEY
 from fake_metastudio import FakeMetaStudio
 from virtual_time import Clock
-
-from airflow_provider_smartlive.livestream.airflow_api import ask
-from airflow_provider_smartlive.livestream.stop import stop_and_confirm
 
 
 @pytest.fixture
@@ -39,9 +36,7 @@ def supervisor(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSupervisor]:
 @pytest.fixture(autouse=True)
 def _stops_by_the_clock(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let whoever confirms a stop on a worker, or asks Airflow again there, wait by the clock of the test."""
-    monkeypatch.setitem(ask.__kwdefaults__, "sleep", clock.sleep)
-    for name, value in (("now", lambda: clock.seconds), ("sleep", clock.sleep)):
-        monkeypatch.setitem(stop_and_confirm.__kwdefaults__, name, value)
+    stop_by(clock, monkeypatch)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -35,7 +36,7 @@ from airflow_provider_smartlive.metastudio.errors import (
     UnexpectedResponse,
 )
 from airflow_provider_smartlive.reconciler import poller as poller_module
-from airflow_provider_smartlive.reconciler.poller import JITTER, WORTH_A_PAGE, Reconciler
+from airflow_provider_smartlive.reconciler.poller import JITTER, WORTH_A_PAGE
 from airflow_provider_smartlive.reconciler.registry import watching
 from airflow_provider_smartlive.reconciler.requests import PACE, THROTTLED_PAUSE
 from airflow_provider_smartlive.reconciler.watch import OVERDUE, Watch
@@ -121,7 +122,9 @@ def poller(clock: Clock, metastudio: FakeMetaStudio, monkeypatch: pytest.MonkeyP
 
 
 def without_jitter(monkeypatch: pytest.MonkeyPatch, spread: float = 0.0) -> None:
-    monkeypatch.setitem(Reconciler.__init__.__kwdefaults__, "spread", lambda: spread)
+    by_chance = SimpleNamespace(random=lambda: spread, uniform=lambda low, high: low + (high - low) * spread)
+    for module in ("poller", "requests"):
+        monkeypatch.setattr(f"airflow_provider_smartlive.reconciler.{module}.random", by_chance)
 
 
 def test_a_connection_that_was_edited_is_read_again(poller: Poller) -> None:

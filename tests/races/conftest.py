@@ -18,7 +18,6 @@ from airflow_provider_smartlive.callbacks.route import Identity, IssuedRoute, Ro
 from airflow_provider_smartlive.callbacks.store import Store
 from airflow_provider_smartlive.callbacks.table import CallbackTable
 from airflow_provider_smartlive.callbacks.waiter import XCOM_TABLE_KEY
-from airflow_provider_smartlive.livestream.stop import stop_and_confirm
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType, sign
 from tests.metadata_database import Database
 
@@ -80,7 +79,7 @@ def door(database: Database) -> Door:
 @pytest.fixture
 def stage(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A MetaStudio and an Airflow in memory, with the connection of an output."""
-    from airflow_stage import Stage, set_up
+    from airflow_stage import Stage, set_up, stop_by
     from fake_airflow import FakeSupervisor
     from fake_callbacks import STREAM_KEY
     from fake_metastudio import FakeMetaStudio
@@ -88,8 +87,7 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     clock, supervisor = Clock(), FakeSupervisor()
     supervisor.install(monkeypatch)
-    for name, value in (("now", lambda: clock.seconds), ("sleep", clock.sleep)):
-        monkeypatch.setitem(stop_and_confirm.__kwdefaults__, name, value)
+    stop_by(clock, monkeypatch)
     output = {"conn_type": "rtmp", "host": "rtmp://push.example.com/live/main", "password": STREAM_KEY}
     monkeypatch.setenv("AIRFLOW_CONN_RTMP_MAIN", json.dumps(output))
     return set_up(Stage(clock, FakeMetaStudio(clock), supervisor), monkeypatch)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "owner"))
 
+from airflow_stage import stop_by
 from fake_airflow import FakeSupervisor
 from fake_metastudio import FakeMetaStudio
 from virtual_time import Clock
@@ -19,8 +19,7 @@ from virtual_time import Clock
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """By which whoever stops jobs looks for them again."""
     clock = Clock()
-    by_clock = SimpleNamespace(sleep=clock.sleep, monotonic=lambda: clock.seconds)
-    monkeypatch.setattr("airflow_provider_smartlive.livestream.teardown.time", by_clock)
+    stop_by(clock, monkeypatch)
     return clock
 
 
