@@ -132,6 +132,8 @@ def decide(
         return _unclear(sight, ended, budget_over)
     if sight is Sight.OTHER_PROJECT:
         return _other_project(source, ended, leave_running)
+    if source is WakeSource.GRACE_OVER and is_our_doing:
+        return Verdict(Action.FINISH, _NOT_FINISHED)
     if source is WakeSource.GRACE_OVER and ended:
         if still_streams:
             return Verdict(
@@ -139,16 +141,19 @@ def decide(
             )
         if leave_running:
             return Verdict(Action.FINISH, "the stream ended; the job is left to MetaStudio")
-        return Verdict(Action.STOP_AND_FINISH, "the stream ended, the job did not finish by itself")
+        return Verdict(Action.STOP_AND_FINISH, _NOT_FINISHED)
     if ended:
         return Verdict(Action.WAIT_FOR_FINISH, "the stream ended; MetaStudio is finishing the job")
     return Verdict(Action.WAIT, "the stream goes on")
 
 
+_NOT_FINISHED = "the stream ended, the job did not finish by itself"
+
 #: For what a job is stopped without anybody's decision, and what MetaStudio may say of it then: the state after a stop
 #: is not documented. A planned end that it calls a failure is no reason to begin the show again.
 _STOPPED = {
     WakeSource.DEADLINE: {Sight.SUCCEED, Sight.FAILED, Sight.NOT_FOUND},
+    WakeSource.GRACE_OVER: {Sight.FAILED, Sight.NOT_FOUND},
     WakeSource.TIMEOUT: {Sight.SUCCEED, Sight.NOT_FOUND},
 } | {source: {Sight.SUCCEED, Sight.NOT_FOUND} for source in LINK_LIMITS}
 

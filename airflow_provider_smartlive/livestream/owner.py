@@ -123,7 +123,7 @@ class Owner:
         if sighting.job is not None and self.wait.ended_by_sweep(sighting.job.end_time):
             source, stopped = WakeSource.TIMEOUT, True
         verdict = decide(
-            source if stopped else self._source_by_now(source, callbacks),
+            self._source_by_now(source, callbacks, sighting, stopped=stopped),
             sighting.sight,
             ended=self.has_ended(callbacks),
             still_streams=self._still_streams(sighting),
@@ -136,9 +136,18 @@ class Owner:
         stats.incr("smartlive.resumed", tags={"source": str(source)})
         return self._act(verdict, sighting, callbacks, source)
 
-    def _source_by_now(self, source: WakeSource, callbacks: JobCallbacks | None) -> WakeSource:
-        """Return what a wake-up means by now: a stream that was down may have come back."""
-        back = source in LINK_LIMITS and self.due(callbacks) is None
+    def _source_by_now(
+        self, source: WakeSource, callbacks: JobCallbacks | None, sighting: Sighting, *, stopped: bool
+    ) -> WakeSource:
+        """
+        Return what a wake-up means by now: a stream that was down may have come back.
+
+        So may that of a job which an earlier try told to stop, as it did not finish after END, and which still runs.
+        """
+        if stopped:
+            back = source is WakeSource.GRACE_OVER and sighting.sight is Sight.ACTIVE
+        else:
+            back = source in LINK_LIMITS and self.due(callbacks) is None
         return WakeSource.RECONCILIATION if back else source
 
     def _act(

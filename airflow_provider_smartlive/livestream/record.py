@@ -67,8 +67,8 @@ class JobRecord:
     :param timeout_at: when the task's ``execution_timeout`` stops it, in the try that had the job last.
     :param discarded: jobs of this life whose end is nobody's result: we stopped them, or an earlier try failed
         with them.
-    :param planned_stop: whether the planned end of the job had come, and it was stopped or about to be: its end is the
-        result then, whatever MetaStudio calls it.
+    :param planned_stop: whether the job was stopped, or about to be, as its planned end had come or it did not finish
+        after END: its end is the result then, whatever MetaStudio calls it.
     :param ended: whether END was called back on every output of the job. The callback table says so, too, but
         a new try begins without it, and END does not come twice.
     :param failure: why an earlier try of this life failed, safe to show.
@@ -180,6 +180,13 @@ class JobRecord:
                 self.without(self.job_id), failure=f"{verdict.reason}; job {self.job_id} was stopped."
             )
         return replace(self, planned_stop=verdict.action is Action.STOP_AND_FINISH)
+
+    def stop_source(self, now: datetime) -> WakeSource | None:
+        """Return why an earlier try stopped the job whose end is the result, or was about to; None if it did not."""
+        if not self.planned_stop:
+            return None
+        is_due = self.deadline is not None and self.deadline <= now
+        return WakeSource.DEADLINE if is_due else WakeSource.GRACE_OVER
 
     def without(self, job_id: str | None) -> Self:
         """Return the record with a job discarded."""

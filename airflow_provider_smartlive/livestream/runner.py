@@ -171,9 +171,9 @@ class LivestreamRunner:
             return owner.started()
         if obtained.response is None:
             # A job of an earlier try may have ended; its callbacks went with the XComs of that try.
-            planned_stop = obtained.record.planned_stop
-            source = WakeSource.DEADLINE if planned_stop else WakeSource.RECONCILIATION
-            return self._settle_or_wait(owner, source, stopped=planned_stop)
+            stopped_by = obtained.record.stop_source(self.now())
+            source = stopped_by or WakeSource.RECONCILIATION
+            return self._settle_or_wait(owner, source, stopped=stopped_by is not None)
         if owner.has_ended(owner.callbacks()):
             return self._settle_or_wait(owner, WakeSource.CALLBACK)
         return self._wait(owner)

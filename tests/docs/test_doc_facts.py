@@ -56,7 +56,7 @@ AND = {
     "stream_duration grows": {"still_streams": True},
     "failure_budget over": {"budget_over": True},
     "stop_after_end=False": {"leave_running": True},
-    "the trigger stopped it": {"stopped": True},
+    "it was stopped for that": {"stopped": True},
 }
 #: The flags of ``decide``, but for END, which has a column of its own.
 FLAGS = tuple(inspect.signature(decide).parameters)[3:]

@@ -34,7 +34,7 @@ def stage(
     return set_up(stage, monkeypatch)
 
 
-def go_live(stage: Stage, *, try_number: int = 1) -> Any:
+def go_live(stage: Stage, *, try_number: int = 1, max_tries: int = 3) -> Any:
     if try_number > 1:
         stage.supervisor.xcoms.clear()  # as Airflow does when a new try begins
     operator = StartSmartLiveJobOperator(
@@ -43,7 +43,7 @@ def go_live(stage: Stage, *, try_number: int = 1) -> Any:
         output_conn_ids=["rtmp_main"],
         deferrable=stage.deferrable,  # type: ignore[attr-defined]
     )
-    return stage.run(operator, try_number=try_number, max_tries=3)
+    return stage.run(operator, try_number=try_number, max_tries=max_tries)
 
 
 @pytest.fixture
@@ -71,9 +71,16 @@ def test_a_retry_stops_it_again(unstoppable: Stage) -> None:
 def test_the_end_of_an_older_life_says_nothing_about_the_new_job(unstoppable: Stage) -> None:
     unstoppable.metastudio.jobs[0].state = "FAILED"
     unstoppable.at(unstoppable.clock.seconds + 3000, unstoppable.ends())
-    result = go_live(unstoppable, try_number=2)
+    result = go_live(unstoppable, try_number=2, max_tries=4)  # as a clear does
     assert (result["origin"], len(unstoppable.metastudio.jobs)) == ("started", 2)
     assert result["outcome"] == "the job succeeded; END was not seen"
+
+
+def test_a_job_that_failed_when_it_was_stopped_after_its_end_is_not_begun_again(unstoppable: Stage) -> None:
+    unstoppable.metastudio.jobs[0].state = "FAILED"
+    result = go_live(unstoppable, try_number=2)
+    assert (result["origin"], len(unstoppable.metastudio.jobs)) == ("finished", 1)
+    assert result["outcome"] == "the stream ended, the job did not finish by itself"
 
 
 def test_a_stream_that_came_back_is_not_stopped(unstoppable: Stage) -> None:

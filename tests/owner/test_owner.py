@@ -277,12 +277,12 @@ def test_a_planned_end_is_written_down_before_it_comes(stage: Stage) -> None:
     assert record.planned_stop
 
 
-def test_the_stop_of_a_job_that_does_not_finish_is_none(stage: Stage) -> None:
+def test_so_is_the_stop_of_a_job_that_does_not_finish(stage: Stage) -> None:
     stage.calls_back(*LIVE, "END")
     assert stage.settle(WakeSource.GRACE_OVER) is not None
     record = stage.task.record()
     assert record is not None
-    assert not record.planned_stop
+    assert record.stop_source(stage.clock()) is WakeSource.GRACE_OVER
 
 
 @pytest.mark.parametrize("source", [WakeSource.DEADLINE, WakeSource.TIMEOUT])
