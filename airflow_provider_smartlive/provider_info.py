@@ -25,12 +25,32 @@ def _field(label: str, description: str, **schema: Any) -> dict[str, Any]:
     return {"label": label, "description": description, "schema": {"type": ["string", "null"], **schema}}
 
 
+#: The service, as Airflow's list of integrations names it.
+_INTEGRATION = "Huawei Cloud MetaStudio"
+
+
+def _modules(*names: str) -> dict[str, Any]:
+    modules = [f"airflow_provider_smartlive.{name}" for name in names]
+    return {"integration-name": _INTEGRATION, "python-modules": modules}
+
+
 def get_provider_info() -> dict[str, Any]:
     """Return the provider's metadata, in the form of Airflow's provider schema."""
     return {
         "package-name": "airflow-provider-smartlive",
         "name": "MetaStudio smart live",
         "description": "Scheduled virtual-human livestreams on Huawei Cloud MetaStudio.",
+        "integrations": [
+            {
+                "integration-name": _INTEGRATION,
+                "external-doc-url": "https://support.huaweicloud.com/intl/en-us/api-metastudio/",
+                "tags": ["service"],
+            }
+        ],
+        "operators": [_modules("operators")],
+        "sensors": [_modules("sensors")],
+        "hooks": [_modules("hooks")],
+        "triggers": [_modules("triggers.job", "triggers.stream")],
         "connection-types": [CONNECTION_TYPE],
         "cli": ["airflow_provider_smartlive.cli.definition.get_commands"],
         "extra-links": ["airflow_provider_smartlive.links.SmartLiveRoomLink"],

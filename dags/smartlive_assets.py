@@ -33,7 +33,7 @@ with DAG(dag_id="smartlive_toys", schedule=None, tags=["smartlive"], doc_md=__do
 with DAG(dag_id="smartlive_after_toys", schedule=[OVER], tags=["smartlive"], doc_md=__doc__):
 
     @task
-    def sum_up(triggering_asset_events: Any) -> dict[str, Any]:
+    def sum_up(triggering_asset_events: Any = None) -> dict[str, Any]:
         """Work with what the livestream left behind."""
         event = triggering_asset_events[OVER][-1]
         print(f"{event.extra['outcome']}: {event.extra['stream_duration']} s on the air")

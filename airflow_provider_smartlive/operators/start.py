@@ -14,6 +14,7 @@ from airflow_provider_smartlive.links import SmartLiveRoomLink
 from airflow_provider_smartlive.provider_info import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
 
     from airflow_provider_smartlive.livestream.kill import KillSwitch
@@ -173,6 +174,7 @@ class StartSmartLiveJobOperator(BaseOperator):
         self.reconcile_interval = reconcile_interval
         self.warnings_as_errors = warnings_as_errors
         self._runner: LivestreamRunner | None = None
+        self._result: dict[str, Any] | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """
@@ -214,6 +216,30 @@ class StartSmartLiveJobOperator(BaseOperator):
             return cast("dict[str, Any]", go_on())
         return self._run(context, resumed=True).fail(go_on)
 
+    def get_openlineage_facets_on_start(self) -> OperatorLineage:
+        """Return what OpenLineage is told when the task begins: the outputs and the room."""
+        return self._lineage({"room_id": self.room_id})
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage:
+        """Return what OpenLineage is told when the livestream has ended well."""
+        return self._lineage(self._result or {"room_id": self.room_id})
+
+    def get_openlineage_facets_on_failure(self, task_instance: Any) -> OperatorLineage:
+        """Return what OpenLineage is told when the task has failed: the job, if there was one."""
+        owner = self._runner.owner if self._runner is not None else None
+        told = {"room_id": self.room_id, "outcome": "failed"}
+        return self._lineage(told | {"job_id": owner.wait.job_id} if owner is not None else told)
+
+    def _lineage(self, told: dict[str, Any]) -> OperatorLineage:
+        from airflow_provider_smartlive.livestream import arguments, request
+        from airflow_provider_smartlive.livestream.lineage import lineage
+
+        try:
+            channels = request.channels(arguments.conn_ids("output_conn_ids", self.output_conn_ids))
+        except ValueError:
+            channels = []  # the task itself says what is wrong with its outputs
+        return lineage([channel.label for channel in channels], told)
+
     def on_kill(self) -> None:
         """Stop the job if the task was ended from outside; a process that only lost its task leaves it alone."""
         if may_end_with_task(cancel_on_kill=self.cancel_on_kill):
@@ -243,6 +269,7 @@ class StartSmartLiveJobOperator(BaseOperator):
 
     def _told(self, context: Context, result: dict[str, Any]) -> dict[str, Any]:
         """Tell the result to whatever waits for the outlets, and return it."""
+        self._result = result
         if self.outlets:
             from airflow_provider_smartlive.livestream.asset_events import describe
             from airflow_provider_smartlive.livestream.summary import asset_extra
