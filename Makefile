@@ -18,7 +18,7 @@ export UV_COMPILE_BYTECODE := 1
 # WORKERS=2: two processes of pytest; while one waits for livestreams, the other one computes.
 PARALLEL := $(if $(WORKERS),-n $(WORKERS) --dist loadgroup --no-loadscope-reorder)
 
-.PHONY: help install demo up test test-fast bench bench-parsing faults matrix upgrade lint board-lint package sbom audit workflow-lint docs tools format clean
+.PHONY: help install demo up test test-fast bench bench-parsing faults matrix upgrade lint board-lint package sbom audit workflow-lint docs mutate tools format clean
 
 help: ## Say what there is.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' \
@@ -91,6 +91,10 @@ docs: | $(UV) ## Build the documentation's site into .docs/html.
 	$(call tools,docs) python -m sphinx --quiet --fail-on-warning --keep-going -c docs -d .docs/doctrees . .docs/html
 	echo '<meta http-equiv="refresh" content="0; url=docs/site.html">' > .docs/html/index.html
 
+mutate: $(READY) ## Change the code line by line, and see that a test fails. ARGS="'*callback_auth*'" for one module.
+	$(UV) run --quiet --locked --with-requirements dev/tools/mutate.txt mutmut run $(ARGS)
+	$(UV) run --quiet --locked --with-requirements dev/tools/mutate.txt mutmut results | grep -v ': not checked' || true
+
 tools: | $(UV) ## Take the newest versions of the tools of dev/tools/*.in.
 	@for list in dev/tools/*.in; do \
 		$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate \
@@ -102,7 +106,7 @@ format: $(READY) ## Put the code into the project's style.
 	$(RUN)ruff format
 
 clean: ## Remove everything that can be made again.
-	rm -rf .venv .uv .demo .bench .faults .matrix .upgrade .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache node_modules dist build .docs api
+	rm -rf .venv .uv .demo .bench .faults .matrix .upgrade .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache node_modules dist build .docs api mutants
 
 $(READY): pyproject.toml uv.lock | $(UV)
 	$(UV) sync --locked

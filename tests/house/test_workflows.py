@@ -44,3 +44,9 @@ def test_the_tests_run_on_every_python_that_is_claimed() -> None:
 
 def test_a_release_is_installed_under_the_constraints_of_the_airflow_it_was_tested_on() -> None:
     assert f"/constraints-{airflow_version}/" in RELEASE.read_text()
+
+
+def test_what_is_mutated_and_what_notices_it_is_there() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mutmut"]
+    named = [*settings["only_mutate"], *settings["pytest_add_cli_args_test_selection"]]
+    assert [path for path in named if not (ROOT / path).is_file()] == []

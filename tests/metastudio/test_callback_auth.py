@@ -200,3 +200,27 @@ def test_what_cannot_be_signed(auth_type: AuthType, key: str, text: str) -> None
         sign(OUR_URL, auth_type=auth_type, key=key, now=NOW)
     with pytest.raises(ValueError, match=text):
         check(auth_type=auth_type, key=key)
+
+
+@pytest.mark.parametrize(
+    ("query", "ordered"),
+    [("a!=1&a=2", "a=2&a!=1"), ("a=2=1&a=1=2", "a=2=1&a=1=2"), ("b=1&a=2", "a=2&b=1")],
+)
+def test_pairs_are_ordered_by_name_alone(query: str, ordered: str) -> None:
+    signed = headers_for(f"https://api.example.com/x?{query}")
+    text = f"api.example.com/x?{ordered}{signed[TIME_HEADER]}"
+    assert signed[SECRET_HEADER] == hmac.new(KEY.encode(), text.encode(), hashlib.sha256).hexdigest()
+
+
+def test_an_empty_parameter_counts_as_a_second_one() -> None:
+    query = f"{SECRET_PARAMETER}={OURS}&{TIME_PARAMETER}=66df9308"
+    assert check(auth_type=AuthType.MSS_A, query=query) == NOW
+    with pytest.raises(CallbackAuthError, match="callback signature: missing"):
+        check(auth_type=AuthType.MSS_A, query=f"{SECRET_PARAMETER}=&{query}")
+
+
+def test_the_first_time_in_milliseconds() -> None:
+    text = format(10**11, "x")
+    mac = hmac.new(KEY.encode(), ("api.example.com/hooks/metastudio" + text).encode(), hashlib.sha256)
+    moment = datetime(1973, 3, 3, 9, 46, 40, tzinfo=UTC)
+    assert check(headers={SECRET_HEADER: mac.hexdigest(), TIME_HEADER: text}, now=moment) == moment
