@@ -202,7 +202,7 @@ def plans(session: Session) -> Iterator[str]:
     for number in range(1, 4):
         _register(session, Identity(starter.dag_id, starter.run_id, f"task_{number}"), at)
     keys = [waiter_key(JOB), starter_waiter_key(starter)]
-    statements: dict[str, Callable[[], object]] = {
+    measured: dict[str, Callable[[], object]] = {
         "lock the starter": lambda: rows.lock(session, starter),
         "load its table and job": lambda: rows.load(session, locked, starter),
         "save the table": lambda: rows.save(session, locked, starter, XCOM_TABLE_KEY, {"events": 1}, at),
@@ -215,7 +215,7 @@ def plans(session: Session) -> Iterator[str]:
         "find the waiters": lambda: list(rows.waiters(session, keys)),
         "look (sweep)": lambda: rows.look(session, starter),
     }
-    for name, run in statements.items():
+    for name, run in measured.items():
         run()  # plans and pages are in memory
         for statement, parameters in _statements_of(session, run):
             yield f"| {name} | {_explained(session, statement, parameters)} |"
