@@ -23,9 +23,9 @@ class SmartLivePlugin(AirflowPlugin):
         """
         import structlog
 
-        from airflow_provider_smartlive.callbacks.receiver import create_app
-        from airflow_provider_smartlive.callbacks.route import MOUNT_PATH
-        from airflow_provider_smartlive.callbacks.support import problems
+        from airflow_provider_smartlive.callbacks.url import MOUNT_PATH
+        from airflow_provider_smartlive.receiver.app import create_app
+        from airflow_provider_smartlive.receiver.support import problems
 
         for problem in problems():
             # Said at start, not by the answer to the first callback.
@@ -38,7 +38,7 @@ class SmartLivePlugin(AirflowPlugin):
     @property
     def fastapi_root_middlewares(self) -> list[dict[str, Any]]:  # type: ignore[override]  # as above
         """Return what keeps misspelt callback URLs, which hold tokens, out of Airflow's access log."""
-        from airflow_provider_smartlive.callbacks.paths import NearMiss
+        from airflow_provider_smartlive.receiver.hidden_paths import NearMiss
 
         return [{"name": "smartlive callbacks", "middleware": NearMiss}]
 

@@ -27,7 +27,7 @@ from airflow_provider_smartlive.metastudio.ids import same_id
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_smartlive.callbacks.waiter import Wake
+    from airflow_provider_smartlive.callbacks.messages import Wake
     from airflow_provider_smartlive.livestream.sighting import Sighting
     from airflow_provider_smartlive.livestream.starter import Starter, StarterStatus
 
@@ -294,10 +294,10 @@ class SmartLiveStreamStateSensor(JobOperator, BaseSensorOperator):
         """
         Go on after a wake-up on a worker.
 
-        :param event: a :class:`~airflow_provider_smartlive.callbacks.waiter.Wake`.
+        :param event: a :class:`~airflow_provider_smartlive.callbacks.messages.Wake`.
         :param timeout_at: when the sensor's time is over (ISO 8601).
         """
-        from airflow_provider_smartlive.callbacks.waiter import Wake
+        from airflow_provider_smartlive.callbacks.messages import Wake
 
         wake = Wake.load(event)
         if wake.source == WakeSource.TIMEOUT:
@@ -407,7 +407,7 @@ class SmartLiveStreamStateSensor(JobOperator, BaseSensorOperator):
 
     def _reached(self, job_id: str, source: WakeSource, *, confirmed: bool = False) -> PokeReturnValue:
         """Return that the state was reached, with the task's result."""
-        from airflow_provider_smartlive.callbacks.waiter import Wake
+        from airflow_provider_smartlive.callbacks.messages import Wake
 
         wake = Wake(source=source, job_id=job_id, state=self.target_state, confirmed=confirmed, at=utcnow())
         return PokeReturnValue(is_done=True, xcom_value=wake.dump())

@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import create_engine, delete, insert, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
-from airflow_provider_smartlive.callbacks.route import Identity
+from airflow_provider_smartlive.callbacks.task_ref import Identity
 
 _numbers = itertools.count(1)
 

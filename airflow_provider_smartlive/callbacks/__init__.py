@@ -1,1 +1,1 @@
-"""Being called by MetaStudio: routes, the receiver, the callback table, and waking whoever waits."""
+"""What receiver, tasks and triggers agree on: the callback URL, the callback table, and messages. Pure."""

@@ -2,7 +2,7 @@
 The callback table: what MetaStudio reported about the jobs of one task instance.
 
 A small, bounded, versioned value, which Airflow shows as an XCom. It is a cache: it may be gone after a
-retry, and MetaStudio is then the truth. The module ``fold`` takes events into it.
+retry, and MetaStudio is then the truth. The module ``apply`` takes events into it.
 """
 
 from __future__ import annotations

@@ -9,7 +9,8 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.callbacks.route import Identity, Route, RouteError
+from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.callbacks.url import Route, RouteError
 from airflow_provider_smartlive.client.diagnosis import explain
 from airflow_provider_smartlive.livestream import probe
 from airflow_provider_smartlive.livestream.channels import Channel

@@ -162,7 +162,7 @@ class PrerollCheckOperator(BaseOperator):
         return airing
 
     def _preroll(self, context: Context, start: datetime) -> Preroll:
-        from airflow_provider_smartlive.callbacks.route import Identity
+        from airflow_provider_smartlive.callbacks.task_ref import Identity
         from airflow_provider_smartlive.campaigns.checks import Preroll
         from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
         from airflow_provider_smartlive.livestream import arguments

@@ -26,9 +26,9 @@ from airflow.utils.session import create_session
 from sqlalchemy import select, tuple_
 from sqlalchemy.exc import SQLAlchemyError
 
-from airflow_provider_smartlive.callbacks.route import Identity
+from airflow_provider_smartlive.callbacks.messages import CALLBACK, XCOM_TABLE_KEY
 from airflow_provider_smartlive.callbacks.table import CallbackTable
-from airflow_provider_smartlive.callbacks.waiter import CALLBACK, XCOM_TABLE_KEY
+from airflow_provider_smartlive.callbacks.task_ref import Identity
 from airflow_provider_smartlive.client.lookup import of_teams
 from airflow_provider_smartlive.hooks import SmartLiveHook
 

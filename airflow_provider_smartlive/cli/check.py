@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 from packaging.specifiers import SpecifierSet
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.callbacks import support
-from airflow_provider_smartlive.callbacks.route import MIN_SECRET_LENGTH, MOUNT_PATH, Identity, RouteError
-from airflow_provider_smartlive.callbacks.support import PACKAGE
+from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.callbacks.url import MIN_SECRET_LENGTH, MOUNT_PATH, RouteError
 from airflow_provider_smartlive.cli import airflow_core, probe
 from airflow_provider_smartlive.cli.definition import TEST_TASK
 from airflow_provider_smartlive.cli.errors import EXPECTED, command, describe, fail
@@ -23,6 +22,8 @@ from airflow_provider_smartlive.cli.output import one_line, plural, say, say_jso
 from airflow_provider_smartlive.metastudio.addresses import is_out_of_reach
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
 from airflow_provider_smartlive.provider_info import OPTIONS
+from airflow_provider_smartlive.receiver import support
+from airflow_provider_smartlive.receiver.support import PACKAGE
 
 if TYPE_CHECKING:
     from airflow_provider_smartlive.client.connection import ConnectionProfile

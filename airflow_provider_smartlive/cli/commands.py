@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.callbacks.route import MIN_SECRET_LENGTH
+from airflow_provider_smartlive.callbacks.url import MIN_SECRET_LENGTH
 from airflow_provider_smartlive.cli.airflow_core import CommandHook, DatabaseError
 from airflow_provider_smartlive.cli.errors import EXPECTED, command, describe, fail
 from airflow_provider_smartlive.cli.jobs import ListedJob, jobs_table, listed
@@ -21,8 +21,8 @@ from airflow_provider_smartlive.metastudio.errors import MetaStudioError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from airflow_provider_smartlive.callbacks.facts import TaskFacts
-    from airflow_provider_smartlive.callbacks.route import Identity
+    from airflow_provider_smartlive.callbacks.task_ref import Identity
+    from airflow_provider_smartlive.callbacks.task_status import TaskFacts
     from airflow_provider_smartlive.livestream.sighting import Sighting
     from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
 
@@ -36,7 +36,7 @@ UNWANTED = ("room", "name", "state", "on_air", "why", "task", "job")
 @command
 def generate_secret(args: Namespace) -> None:
     """Print a new callback secret."""
-    from airflow_provider_smartlive.callbacks.route import generate_secret as generate
+    from airflow_provider_smartlive.callbacks.url import generate_secret as generate
 
     say(generate())
 
@@ -124,8 +124,8 @@ def _unwanted(
     running: Sequence[SmartLiveJob], secrets: Sequence[str]
 ) -> tuple[dict[str, str], DatabaseError | None]:
     """Return the jobs that no task wants, with the reason, and why not all tasks could be looked up."""
-    from airflow_provider_smartlive.callbacks.store import find_task
     from airflow_provider_smartlive.livestream.sweep import unwanted
+    from airflow_provider_smartlive.receiver.store import find_task
 
     problems: list[DatabaseError] = []
 

@@ -14,8 +14,9 @@ from airflow_provider_smartlive.livestream.ownership import route_of
 from airflow_provider_smartlive.metastudio.text import safe_text
 
 if TYPE_CHECKING:
-    from airflow_provider_smartlive.callbacks.route import Identity, Route
     from airflow_provider_smartlive.callbacks.table import JobCallbacks, StreamRow
+    from airflow_provider_smartlive.callbacks.task_ref import Identity
+    from airflow_provider_smartlive.callbacks.url import Route
     from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
 
 _COLUMNS = ("room", "name", "state", "link", "since", "on_air", "reconnects", "task", "job")

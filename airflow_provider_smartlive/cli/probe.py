@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from airflow_provider_smartlive.callbacks.route import Identity
-from airflow_provider_smartlive.callbacks.store import find_task
+from airflow_provider_smartlive.callbacks.task_ref import Identity
 from airflow_provider_smartlive.cli.airflow_core import CommandHook
 from airflow_provider_smartlive.cli.errors import command, fail
 from airflow_provider_smartlive.cli.output import one_line, say
 from airflow_provider_smartlive.livestream.probe import Diagnosis, explain, issue_for, send, shown
+from airflow_provider_smartlive.receiver.store import find_task
 
 __all__ = ["Diagnosis", "explain", "issue_for", "send", "send_test_event", "shown"]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.callbacks.route import JobTerms, Route, new_generation
+from airflow_provider_smartlive.callbacks.url import JobTerms, Route, new_generation
 from airflow_provider_smartlive.exceptions import SmartLiveKilledError
 from airflow_provider_smartlive.livestream import request
 from airflow_provider_smartlive.livestream.ownership import issue_route

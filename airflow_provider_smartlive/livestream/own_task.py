@@ -14,11 +14,7 @@ from zoneinfo import ZoneInfo
 from airflow.sdk.definitions.retry_policy import RetryAction
 from airflow.sdk.exceptions import AirflowFailException, AirflowRuntimeError
 
-from airflow_provider_smartlive.callbacks import own_xcoms
-from airflow_provider_smartlive.callbacks.facts import TaskFacts
-from airflow_provider_smartlive.callbacks.route import Identity
-from airflow_provider_smartlive.callbacks.table import CallbackTable
-from airflow_provider_smartlive.callbacks.waiter import (
+from airflow_provider_smartlive.callbacks.messages import (
     JOB_ID_KEY,
     JOB_KEY,
     ROOM_ID_KEY,
@@ -26,8 +22,12 @@ from airflow_provider_smartlive.callbacks.waiter import (
     read_stop_key,
     stop_key,
 )
+from airflow_provider_smartlive.callbacks.table import CallbackTable
+from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.callbacks.task_status import TaskFacts
 from airflow_provider_smartlive.lifecycle import KillSeenBy, WakeSource, decide_kill
 from airflow_provider_smartlive.links import SmartLiveRoomLink
+from airflow_provider_smartlive.livestream import own_xcoms
 from airflow_provider_smartlive.livestream.airflow_api import API_PAUSES, ask
 from airflow_provider_smartlive.livestream.record import Attempt, JobRecord
 from airflow_provider_smartlive.livestream.starter import Starter

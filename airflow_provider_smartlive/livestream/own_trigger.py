@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 from airflow.sdk.timezone import utcnow
 from airflow.triggers.base import BaseTrigger
 
-from airflow_provider_smartlive.callbacks import own_xcoms
-from airflow_provider_smartlive.callbacks.route import Identity
-from airflow_provider_smartlive.callbacks.waiter import Wake
+from airflow_provider_smartlive.callbacks.messages import Wake
+from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.livestream import own_xcoms
 
 #: Most seconds between two tries to reach Airflow.
 LONGEST_PAUSE = 60.0

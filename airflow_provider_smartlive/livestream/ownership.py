@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from airflow.sdk.log import mask_secret
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.callbacks.route import (
+from airflow_provider_smartlive.callbacks.task_ref import (
     Identity,
+)
+from airflow_provider_smartlive.callbacks.url import (
     IssuedRoute,
     Route,
     is_callback_url,

@@ -11,12 +11,13 @@ import requests
 from airflow.sdk.timezone import utcnow
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.callbacks.route import MOUNT_PATH, Identity, Route
+from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.callbacks.url import MOUNT_PATH, Route
 from airflow_provider_smartlive.livestream.ownership import issue_route
 from airflow_provider_smartlive.metastudio.callback_auth import sign
 
 if TYPE_CHECKING:
-    from airflow_provider_smartlive.callbacks.route import IssuedRoute
+    from airflow_provider_smartlive.callbacks.url import IssuedRoute
     from airflow_provider_smartlive.client.connection import ConnectionProfile
 
 #: A type that MetaStudio does not have: the receiver notes it in the callback table, and wakes nobody.

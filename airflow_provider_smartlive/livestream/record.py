@@ -52,7 +52,7 @@ class JobRecord:
     It is written before the request leaves and read by every try that comes after it: nobody derives the
     connection, the room, the generation or the deadline of a job a second time.
 
-    :param generation: names the life (:func:`~airflow_provider_smartlive.callbacks.route.new_generation`).
+    :param generation: names the life (:func:`~airflow_provider_smartlive.callbacks.url.new_generation`).
     :param attempt: what Airflow said of the try that began the life.
     :param smartlive_conn_id: the connection over which the start was sent.
     :param room_id: the room to which it was sent.

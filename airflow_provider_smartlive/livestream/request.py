@@ -16,7 +16,7 @@ from airflow_provider_smartlive.metastudio.addresses import is_host
 from airflow_provider_smartlive.metastudio.start import StartJobRequest
 
 if TYPE_CHECKING:
-    from airflow_provider_smartlive.callbacks.route import IssuedRoute
+    from airflow_provider_smartlive.callbacks.url import IssuedRoute
 
 #: What a request must not bring along, and what to do instead.
 _ELSEWHERE = {

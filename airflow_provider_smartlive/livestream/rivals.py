@@ -11,7 +11,7 @@ from airflow_provider_smartlive.livestream.starter import Starter
 from airflow_provider_smartlive.metastudio.ids import same_id
 
 if TYPE_CHECKING:
-    from airflow_provider_smartlive.callbacks.route import Route
+    from airflow_provider_smartlive.callbacks.url import Route
     from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
 
 

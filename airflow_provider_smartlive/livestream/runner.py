@@ -20,7 +20,7 @@ from airflow.sdk.exceptions import (
 from airflow.sdk.timezone import utcnow
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.callbacks.waiter import Wake
+from airflow_provider_smartlive.callbacks.messages import Wake
 from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
 from airflow_provider_smartlive.exceptions import (
     SmartLiveJobFailedError,
@@ -218,7 +218,7 @@ class LivestreamRunner:
         """
         Go on after a wake-up.
 
-        :param event: a :class:`~airflow_provider_smartlive.callbacks.waiter.Wake`.
+        :param event: a :class:`~airflow_provider_smartlive.callbacks.messages.Wake`.
         :param wait: what :meth:`WaitState.dump` gave; None if Airflow has lost it, as ``dag.test()`` does: the record
             then says what is known of the job.
         :param limits: likewise of :class:`WaitLimits`.

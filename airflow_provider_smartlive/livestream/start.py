@@ -26,7 +26,7 @@ from airflow_provider_smartlive.metastudio.errors import Conflict, MetaStudioErr
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger as Logger
 
-    from airflow_provider_smartlive.callbacks.route import Route
+    from airflow_provider_smartlive.callbacks.url import Route
     from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
     from airflow_provider_smartlive.livestream.own_task import OwnTask
     from airflow_provider_smartlive.livestream.record import JobRecord

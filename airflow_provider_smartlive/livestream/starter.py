@@ -8,8 +8,10 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_smartlive.callbacks import own_xcoms
-from airflow_provider_smartlive.callbacks.facts import (
+from airflow_provider_smartlive.callbacks.messages import JOB_ID_KEY, JOB_KEY, ROOM_ID_KEY, XCOM_TABLE_KEY
+from airflow_provider_smartlive.callbacks.table import CallbackTable, JobCallbacks
+from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.callbacks.task_status import (
     did_not_run,
     has_own_xcoms,
     is_over,
@@ -17,9 +19,7 @@ from airflow_provider_smartlive.callbacks.facts import (
     waits_for_a_worker,
     was_cleared_while_waiting,
 )
-from airflow_provider_smartlive.callbacks.route import Identity
-from airflow_provider_smartlive.callbacks.table import CallbackTable, JobCallbacks
-from airflow_provider_smartlive.callbacks.waiter import JOB_ID_KEY, JOB_KEY, ROOM_ID_KEY, XCOM_TABLE_KEY
+from airflow_provider_smartlive.livestream import own_xcoms
 from airflow_provider_smartlive.metastudio.ids import same_id
 
 if TYPE_CHECKING:

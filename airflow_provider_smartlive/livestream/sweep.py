@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from airflow.sdk.timezone import utcnow
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.callbacks.facts import TaskFacts
-from airflow_provider_smartlive.callbacks.route import Identity, Route
+from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.callbacks.task_status import TaskFacts
+from airflow_provider_smartlive.callbacks.url import Route
 from airflow_provider_smartlive.lifecycle import KillSeenBy, decide_kill
 from airflow_provider_smartlive.livestream.ownership import route_of
 from airflow_provider_smartlive.livestream.wait_state import SWEEP_MARGIN

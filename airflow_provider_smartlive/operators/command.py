@@ -161,11 +161,11 @@ class SmartLiveCommandOperator(JobOperator):
         """
         Go on after a wake-up.
 
-        :param event: a :class:`~airflow_provider_smartlive.callbacks.waiter.Wake`.
+        :param event: a :class:`~airflow_provider_smartlive.callbacks.messages.Wake`.
         :param result: what the task returns when the speech was spoken.
         :raises AirflowFailException: if it was not, or nobody knows.
         """
-        from airflow_provider_smartlive.callbacks.waiter import Wake
+        from airflow_provider_smartlive.callbacks.messages import Wake
 
         wake = Wake.load(event)
         if wake.state is not None:
@@ -232,7 +232,7 @@ class SmartLiveCommandOperator(JobOperator):
         :param refused: whether it was refused, and nothing is exchanged.
         :return: whether the command is one of which the receiver is told.
         """
-        from airflow_provider_smartlive.callbacks.waiter import announce_refresh, withdraw_refresh
+        from airflow_provider_smartlive.livestream.own_xcoms import announce_refresh, withdraw_refresh
         from airflow_provider_smartlive.metastudio.commands import Command
 
         if request.command != Command.REFRESH_OUTPUT_URL:

@@ -197,7 +197,7 @@ class StartSmartLiveJobOperator(BaseOperator):
         """
         Go on after a wake-up.
 
-        :param event: a :class:`~airflow_provider_smartlive.callbacks.waiter.Wake`.
+        :param event: a :class:`~airflow_provider_smartlive.callbacks.messages.Wake`.
         :param wait: a :class:`~airflow_provider_smartlive.livestream.wait_state.WaitState`; ``dag.test()`` loses it.
         :param limits: a :class:`~airflow_provider_smartlive.livestream.wait_state.WaitLimits`; likewise.
         """

@@ -15,8 +15,8 @@ from airflow_provider_smartlive.provider_info import DEFAULT_CONN_ID
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_smartlive.callbacks.facts import TaskFacts
-    from airflow_provider_smartlive.callbacks.route import Identity
+    from airflow_provider_smartlive.callbacks.task_ref import Identity
+    from airflow_provider_smartlive.callbacks.task_status import TaskFacts
 
 
 class SmartLiveSweepOperator(BaseOperator):

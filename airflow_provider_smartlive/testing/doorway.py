@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.callbacks.receiver import create_app
+from airflow_provider_smartlive.receiver.app import create_app
 
 
 @contextmanager

@@ -12,8 +12,7 @@ from weakref import WeakKeyDictionary
 from airflow.sdk.timezone import utcnow
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_smartlive.callbacks import own_xcoms
-from airflow_provider_smartlive.callbacks.waiter import Wake, stop_key
+from airflow_provider_smartlive.callbacks.messages import Wake, stop_key
 from airflow_provider_smartlive.client.project import OtherProjectError
 from airflow_provider_smartlive.lifecycle import (
     Action,
@@ -24,6 +23,7 @@ from airflow_provider_smartlive.lifecycle import (
     decide_kill,
     may_end_with_task,
 )
+from airflow_provider_smartlive.livestream import own_xcoms
 from airflow_provider_smartlive.livestream.own_trigger import (
     LONGEST_PAUSE,
     insist,
@@ -110,7 +110,7 @@ class SmartLiveJobTrigger(BaseTrigger):
         return f"{__package__}.{type(self).__name__}", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield one event, whose payload is a :class:`~.callbacks.waiter.Wake`."""
+        """Yield one event, whose payload is a :class:`~.callbacks.messages.Wake`."""
         yield TriggerEvent((await self._wait()).dump())
 
     async def _wait(self) -> Wake:
@@ -376,7 +376,7 @@ class SmartLiveJobTrigger(BaseTrigger):
 
     async def _mind_note(self, change: Awaitable[None]) -> None:
         """
-        Write or withdraw the note of why the job is stopped (:func:`~.callbacks.waiter.stop_key`).
+        Write or withdraw the note of why the job is stopped (:func:`~.callbacks.messages.stop_key`).
 
         The stop does not wait for an Airflow that does not answer.
         """

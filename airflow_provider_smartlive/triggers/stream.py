@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.timezone import utcnow
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
-from airflow_provider_smartlive.callbacks.waiter import Wake
+from airflow_provider_smartlive.callbacks.messages import Wake
 from airflow_provider_smartlive.lifecycle import Progress, Sight, WakeSource, progress
 from airflow_provider_smartlive.livestream.end_check import EndCheck
 from airflow_provider_smartlive.livestream.own_trigger import (
@@ -103,7 +103,7 @@ class SmartLiveStreamTrigger(BaseTrigger):
         return f"{__package__}.{type(self).__name__}", {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield one event: the task's success, or a :class:`~.callbacks.waiter.Wake` for the worker."""
+        """Yield one event: the task's success, or a :class:`~.callbacks.messages.Wake` for the worker."""
         left = datetime.fromisoformat(self.timeout_at) - utcnow()
         try:
             async with asyncio.timeout(max(0.0, left.total_seconds())):

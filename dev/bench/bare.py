@@ -6,8 +6,8 @@ from airflow.sdk.timezone import utcnow
 from airflow.utils.session import create_session  # noqa: TID251 - the benchmark's own receiver
 from fastapi import FastAPI, HTTPException
 
-from airflow_provider_smartlive.callbacks import rows
-from airflow_provider_smartlive.callbacks.route import Identity
+from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.receiver import statements
 
 #: As large as the callback table of a livestream that flaps.
 VALUE = {"text": "x" * 2000}
@@ -21,10 +21,10 @@ def create_app() -> FastAPI:
     def take(run_id: str, map_index: int) -> dict[str, str]:
         identity = Identity("bench_events", run_id, "wait", map_index)
         with create_session(scoped=False) as session:
-            task = rows.lock(session, identity)
+            task = statements.lock(session, identity)
             if task is None:
                 raise HTTPException(404)
-            rows.save(session, task, identity, "bench", VALUE, utcnow())
+            statements.save(session, task, identity, "bench", VALUE, utcnow())
         return {"result": "stored"}
 
     return app

@@ -22,7 +22,8 @@ from typing import Any
 
 import aiohttp
 
-from airflow_provider_smartlive.callbacks.route import Identity, Route, issue
+from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.callbacks.url import Route, issue
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType, sign
 
 STATES = ("CONNECTING", "CONNECTED", "DISCONNECTED", "RECONNECTING")

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from airflow_provider_smartlive.callbacks.fold import event_digest, fold
+from airflow_provider_smartlive.callbacks.apply import event_digest, fold
 from airflow_provider_smartlive.callbacks.table import CallbackTable
 from airflow_provider_smartlive.metastudio.events import CallbackEvent
 from airflow_provider_smartlive.metastudio.signing import Credentials, sign

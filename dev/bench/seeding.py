@@ -19,7 +19,7 @@ from airflow.sdk.timezone import utcnow
 from airflow.utils.session import create_session  # noqa: TID251 - takes the place of workers
 from sqlalchemy import select  # noqa: TID251 - takes the place of workers
 
-from airflow_provider_smartlive.callbacks.waiter import JOB_ID_KEY
+from airflow_provider_smartlive.callbacks.messages import JOB_ID_KEY
 
 
 def seed(order: dict[str, Any]) -> int:

@@ -21,9 +21,7 @@ from typing import Any
 from sqlalchemy import Engine, create_engine, event, insert, text  # noqa: TID251 - a database of its own
 from sqlalchemy.orm import Session  # noqa: TID251
 
-from airflow_provider_smartlive.callbacks import rows
-from airflow_provider_smartlive.callbacks.route import Identity
-from airflow_provider_smartlive.callbacks.waiter import (
+from airflow_provider_smartlive.callbacks.messages import (
     JOB_ID_KEY,
     XCOM_TABLE_KEY,
     Waiter,
@@ -31,6 +29,8 @@ from airflow_provider_smartlive.callbacks.waiter import (
     starter_waiter_key,
     waiter_key,
 )
+from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.receiver import statements
 from dev.postgres import Postgres
 
 DAGS, RUNS, TASKS, XCOMS = 100, 100, 10, 10
@@ -194,26 +194,28 @@ _XCOMS_OF_ATTEMPTS = """
 def plans(session: Session) -> Iterator[str]:
     """Run each statement, and return a row of the table for each."""
     starter = Identity("nightly_0", f"run_{RUNS - 1}", "task_0")
-    locked = rows.lock(session, starter)
+    locked = statements.lock(session, starter)
     assert locked is not None
     at = datetime.now(UTC)
     for key, value in ((JOB_ID_KEY, JOB), (XCOM_TABLE_KEY, {})):
-        rows.save_all(session, [(locked.id, locked.dag_run_id, starter, key, value)], at)  # type: ignore[list-item]
+        statements.save_all(session, [(locked.id, locked.dag_run_id, starter, key, value)], at)  # type: ignore[list-item]
     for number in range(1, 4):
         _register(session, Identity(starter.dag_id, starter.run_id, f"task_{number}"), at)
     keys = [waiter_key(JOB), starter_waiter_key(starter)]
     measured: dict[str, Callable[[], object]] = {
-        "lock the starter": lambda: rows.lock(session, starter),
-        "load its table and job": lambda: rows.load(session, locked, starter),
-        "save the table": lambda: rows.save(session, locked, starter, XCOM_TABLE_KEY, {"events": 1}, at),
-        "commands that exchange outputs, of 3 hours": lambda: rows.refreshes(
+        "lock the starter": lambda: statements.lock(session, starter),
+        "load its table and job": lambda: statements.load(session, locked, starter),
+        "save the table": lambda: statements.save(
+            session, locked, starter, XCOM_TABLE_KEY, {"events": 1}, at
+        ),
+        "commands that exchange outputs, of 3 hours": lambda: statements.refreshes(
             session, JOB, at - timedelta(hours=3)
         ),
-        "commands that exchange outputs, of a week": lambda: rows.refreshes(
+        "commands that exchange outputs, of a week": lambda: statements.refreshes(
             session, JOB, at - timedelta(days=7)
         ),
-        "find the waiters": lambda: list(rows.waiters(session, keys)),
-        "look (sweep)": lambda: rows.look(session, starter),
+        "find the waiters": lambda: list(statements.waiters(session, keys)),
+        "look (sweep)": lambda: statements.look(session, starter),
     }
     for name, run in measured.items():
         run()  # plans and pages are in memory
@@ -222,11 +224,11 @@ def plans(session: Session) -> Iterator[str]:
 
 
 def _register(session: Session, task: Identity, at: datetime) -> None:
-    found = rows.lock(session, task)
+    found = statements.lock(session, task)
     assert found is not None
     waiter = Waiter(job_id=JOB, target_state="END").dump()
-    rows.save(session, found, task, waiter_key(JOB), waiter, at)
-    rows.save(session, found, task, refresh_key("of-another-job"), waiter, at)
+    statements.save(session, found, task, waiter_key(JOB), waiter, at)
+    statements.save(session, found, task, refresh_key("of-another-job"), waiter, at)
 
 
 def _statements_of(session: Session, run: Callable[[], object]) -> list[tuple[str, Any]]:
@@ -251,7 +253,7 @@ def _listening(session: Session, hear: Callable[[str, Any], None]) -> Iterator[N
 
 
 def _explained(session: Session, statement: str, parameters: Any) -> str:
-    """Return rows, milliseconds, blocks, and the ways into the tables."""
+    """Return statements, milliseconds, blocks, and the ways into the tables."""
     explain = f"EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, TIMING OFF) {statement}"
     lines = [str(row[0]) for row in session.connection().exec_driver_sql(explain, parameters)]
     plan_text = "\n".join(lines)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from airflow_provider_smartlive.callbacks.route import Identity, Route, open_url
+from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.callbacks.url import Route, open_url
 from airflow_provider_smartlive.metastudio.ids import normalise_id, same_id
 from dev.sandbox_client import SandboxClient
 

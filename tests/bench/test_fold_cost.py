@@ -7,7 +7,7 @@ import statistics
 import time
 from datetime import UTC, datetime, timedelta
 
-from airflow_provider_smartlive.callbacks.fold import MAX_BYTES, event_digest, fold
+from airflow_provider_smartlive.callbacks.apply import MAX_BYTES, event_digest, fold
 from airflow_provider_smartlive.callbacks.table import CallbackTable
 from airflow_provider_smartlive.metastudio.events import CallbackEvent
 

@@ -10,7 +10,7 @@ import threading
 import uvicorn
 from fastapi import FastAPI
 
-from airflow_provider_smartlive.callbacks.receiver import create_app
+from airflow_provider_smartlive.receiver.app import create_app
 
 
 def main() -> None:

@@ -20,13 +20,13 @@ import pytest
 from callback_events import JOB, stream, stream_body
 from sqlalchemy import select
 
-from airflow_provider_smartlive.callbacks import rows
-from airflow_provider_smartlive.callbacks.fold import fold
-from airflow_provider_smartlive.callbacks.route import OpenedRoute, Route, issue
-from airflow_provider_smartlive.callbacks.store import Locked, Store
+from airflow_provider_smartlive.callbacks.apply import fold
+from airflow_provider_smartlive.callbacks.messages import JOB_ID_KEY, XCOM_TABLE_KEY, Waiter, waiter_key
 from airflow_provider_smartlive.callbacks.table import CallbackTable
-from airflow_provider_smartlive.callbacks.waiter import JOB_ID_KEY, XCOM_TABLE_KEY, Waiter, waiter_key
+from airflow_provider_smartlive.callbacks.url import OpenedRoute, Route, issue
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType, sign
+from airflow_provider_smartlive.receiver import statements
+from airflow_provider_smartlive.receiver.store import Locked, Store
 from tests.figures import count
 
 SECRET = "fake-callback-secret-for-concurrency-0000"
@@ -84,9 +84,9 @@ def test_without_the_lock_one_of_them_is_lost(database, monkeypatch):
             DagRun.id,
         )
         statement = select(*columns).join(TaskInstance.dag_run).where(TaskInstance.dag_id == identity.dag_id)
-        return rows.LockedTask(*session.execute(statement).one())
+        return statements.LockedTask(*session.execute(statement).one())
 
-    monkeypatch.setattr(rows, "lock", only_look)
+    monkeypatch.setattr(statements, "lock", only_look)
 
     assert _two_at_once(database) == 1
 

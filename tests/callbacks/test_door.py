@@ -14,13 +14,13 @@ from fastapi import FastAPI
 from starlette.middleware.base import BaseHTTPMiddleware
 from structlog.testing import capture_logs
 
-from airflow_provider_smartlive.callbacks.keyring import Keyring
-from airflow_provider_smartlive.callbacks.receiver import Receiver, create_app
-from airflow_provider_smartlive.callbacks.route import Route, issue
-from airflow_provider_smartlive.callbacks.store import Store
+from airflow_provider_smartlive.callbacks.messages import JOB_ID_KEY, XCOM_TABLE_KEY, Wake
 from airflow_provider_smartlive.callbacks.table import CallbackTable
-from airflow_provider_smartlive.callbacks.waiter import JOB_ID_KEY, XCOM_TABLE_KEY, Wake
+from airflow_provider_smartlive.callbacks.url import Route, issue
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType, sign
+from airflow_provider_smartlive.receiver.app import Receiver, create_app
+from airflow_provider_smartlive.receiver.keyring import Keyring
+from airflow_provider_smartlive.receiver.store import Store
 
 SECRET = "fake-callback-secret-for-the-whole-door-0"
 BASE = "https://airflow.example.com"

@@ -10,7 +10,7 @@ from callback_events import JOB, stream, stream_body
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_smartlive.callbacks.fold import OutcomeKind, event_digest, fold
+from airflow_provider_smartlive.callbacks.apply import OutcomeKind, event_digest, fold
 from airflow_provider_smartlive.callbacks.table import CallbackTable
 from airflow_provider_smartlive.metastudio.events import StreamState
 from airflow_provider_smartlive.metastudio.outputs import describe_output

@@ -11,7 +11,7 @@ from callback_events import JOB, OTHER_JOB, OUTPUT, ROOM, body, reply, script, s
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_smartlive.callbacks.fold import (
+from airflow_provider_smartlive.callbacks.apply import (
     MAX_BYTES,
     MAX_DIGESTS,
     MAX_JOBS,

@@ -15,12 +15,13 @@ from pathlib import Path
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_smartlive.callbacks.fold import Outcome, OutcomeKind
-from airflow_provider_smartlive.callbacks.keyring import Keyring
-from airflow_provider_smartlive.callbacks.receiver import Receiver, create_app
-from airflow_provider_smartlive.callbacks.route import Identity, Route, issue
-from airflow_provider_smartlive.callbacks.store import Receipt
+from airflow_provider_smartlive.callbacks.apply import Outcome, OutcomeKind
+from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.callbacks.url import Route, issue
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType, sign
+from airflow_provider_smartlive.receiver.app import Receiver, create_app
+from airflow_provider_smartlive.receiver.keyring import Keyring
+from airflow_provider_smartlive.receiver.store import Receipt
 from tests.figures import count
 
 SECRET = "fake-callback-secret-for-fuzzing-00000000"

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from airflow_provider_smartlive.callbacks.gate import Rules
 from airflow_provider_smartlive.metastudio.callback_auth import SignedForm
+from airflow_provider_smartlive.receiver.verify import Rules
 
 
 def test_the_defaults():

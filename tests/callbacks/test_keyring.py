@@ -7,8 +7,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.callbacks import keyring as keyrings
-from airflow_provider_smartlive.callbacks.keyring import Keyring, SecretsUnavailable
+from airflow_provider_smartlive.receiver import keyring as keyrings
+from airflow_provider_smartlive.receiver.keyring import Keyring, SecretsUnavailable
 
 
 class Source:

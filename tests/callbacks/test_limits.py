@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from airflow_provider_smartlive.callbacks.limits import Rarely, RateLimit, Turns
+from airflow_provider_smartlive.receiver.limits import Rarely, RateLimit, Turns
 
 
 class Clock:

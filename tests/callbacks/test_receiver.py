@@ -16,14 +16,15 @@ import uvicorn
 from callback_events import JOB, body, stream_body
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.callbacks import receiver as receivers
-from airflow_provider_smartlive.callbacks.fold import Outcome, OutcomeKind
-from airflow_provider_smartlive.callbacks.keyring import RETRY_UNREAD, Keyring
-from airflow_provider_smartlive.callbacks.receiver import Receiver, create_app
-from airflow_provider_smartlive.callbacks.route import Identity, IssuedRoute, Route, issue
-from airflow_provider_smartlive.callbacks.shapes import UnsupportedDatabase
-from airflow_provider_smartlive.callbacks.store import Gone, Receipt, Unavailable
+from airflow_provider_smartlive.callbacks.apply import Outcome, OutcomeKind
+from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.callbacks.url import IssuedRoute, Route, issue
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType, SignedForm, sign
+from airflow_provider_smartlive.receiver import app as receivers
+from airflow_provider_smartlive.receiver.app import Receiver, create_app
+from airflow_provider_smartlive.receiver.keyring import RETRY_UNREAD, Keyring
+from airflow_provider_smartlive.receiver.shapes import UnsupportedDatabase
+from airflow_provider_smartlive.receiver.store import Gone, Receipt, Unavailable
 from tests.figures import count
 
 SECRET = "fake-callback-secret-for-the-receiver-000"

@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_smartlive.callbacks import route as routes
-from airflow_provider_smartlive.callbacks.route import (
+from airflow_provider_smartlive.callbacks import url as routes
+from airflow_provider_smartlive.callbacks.task_ref import (
+    Identity,
+)
+from airflow_provider_smartlive.callbacks.url import (
     MAX_URL_LENGTH,
     MSS_KEY_LENGTH,
-    Identity,
     InvalidToken,
     JobTerms,
     Route,

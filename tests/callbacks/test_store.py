@@ -9,29 +9,32 @@ import pytest
 from airflow.sdk.bases.xcom import BaseXCom
 from callback_events import JOB, OTHER_JOB, OUTPUT, body, reply, stream
 
-from airflow_provider_smartlive.callbacks import rows
-from airflow_provider_smartlive.callbacks.fold import OutcomeKind
-from airflow_provider_smartlive.callbacks.route import Identity, OpenedRoute, Route, new_generation
-from airflow_provider_smartlive.callbacks.shapes import UnsupportedDatabase
-from airflow_provider_smartlive.callbacks.store import (
+from airflow_provider_smartlive.callbacks.apply import OutcomeKind
+from airflow_provider_smartlive.callbacks.messages import (
+    JOB_ID_KEY,
+    XCOM_TABLE_KEY,
+    Waiter,
+    Wake,
+    starter_waiter_key,
+    waiter_key,
+)
+from airflow_provider_smartlive.callbacks.table import CallbackTable, reply_mark
+from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.callbacks.url import OpenedRoute, Route, new_generation
+from airflow_provider_smartlive.livestream.own_xcoms import (
+    announce_refresh,
+    withdraw_refresh,
+)
+from airflow_provider_smartlive.metastudio.callback_auth import AuthType
+from airflow_provider_smartlive.metastudio.events import CallbackEvent
+from airflow_provider_smartlive.receiver import statements
+from airflow_provider_smartlive.receiver.shapes import UnsupportedDatabase
+from airflow_provider_smartlive.receiver.store import (
     CONCURRENCY,
     Gone,
     Store,
     Unavailable,
 )
-from airflow_provider_smartlive.callbacks.table import CallbackTable, reply_mark
-from airflow_provider_smartlive.callbacks.waiter import (
-    JOB_ID_KEY,
-    XCOM_TABLE_KEY,
-    Waiter,
-    Wake,
-    announce_refresh,
-    starter_waiter_key,
-    waiter_key,
-    withdraw_refresh,
-)
-from airflow_provider_smartlive.metastudio.callback_auth import AuthType
-from airflow_provider_smartlive.metastudio.events import CallbackEvent
 from tests.metadata_database import Database
 
 AT = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
@@ -335,14 +338,14 @@ def test_a_waiter_whose_resumption_fails_half_way_is_left_whole(database, owner,
     for waiter in (broken, sound):
         _wait(database, waiter, needs_worker=True)
     _wait(database, ended)
-    submit = rows.handle_event_submit
+    submit = statements.handle_event_submit
 
     def failing(event, *, task_instance, session):
         submit(event, task_instance=task_instance, session=session)
         if task_instance.task_id == "a":
             raise RuntimeError("after the row was written")
 
-    monkeypatch.setattr(rows, "handle_event_submit", failing)
+    monkeypatch.setattr(statements, "handle_event_submit", failing)
     receipt = _record(database, owner, stream("END"))
 
     assert (receipt.owner_resumed, receipt.waiters_woken) == (True, 2)
@@ -548,29 +551,29 @@ def holding():
 
 @pytest.mark.processes
 def test_a_locked_row_is_not_waited_for_for_long(postgresql, monkeypatch, holding):
-    monkeypatch.setattr(rows, "LOCK_TIMEOUT", 50)
-    rows._locking.cache_clear()
+    monkeypatch.setattr(statements, "LOCK_TIMEOUT", 50)
+    statements._locking.cache_clear()
     owner, other = (postgresql.task(xcoms={JOB_ID_KEY: JOB}) for _ in range(2))
     with holding(postgresql, owner):
         with pytest.raises(Unavailable):
             _record(postgresql, owner, stream("END"))
         assert _record(postgresql, other, stream("END")).owner_resumed
-    rows._locking.cache_clear()
+    statements._locking.cache_clear()
 
     assert _record(postgresql, owner, stream("END")).owner_resumed
 
 
 @pytest.mark.processes
 def test_a_locked_waiter_costs_neither_the_others_nor_the_event(postgresql, monkeypatch, holding):
-    monkeypatch.setattr(rows, "LOCK_TIMEOUT", 50)
-    rows._locking.cache_clear()
+    monkeypatch.setattr(statements, "LOCK_TIMEOUT", 50)
+    statements._locking.cache_clear()
     owner = postgresql.task(xcoms={JOB_ID_KEY: JOB})
     locked, free = (postgresql.task("watch") for _ in range(2))
     for waiter in (locked, free):
         _wait(postgresql, waiter)
     with holding(postgresql, locked):
         receipt = _record(postgresql, owner, stream("END"))
-    rows._locking.cache_clear()
+    statements._locking.cache_clear()
 
     assert (receipt.owner_resumed, receipt.waiters_woken) == (True, 1)
     assert [postgresql.row(waiter).state for waiter in (locked, free)] == ["deferred", "success"]
@@ -580,7 +583,7 @@ def test_a_locked_waiter_costs_neither_the_others_nor_the_event(postgresql, monk
 def test_the_one_writer_of_sqlite_is_not_waited_for_for_long_either(sqlite, monkeypatch):
     from sqlalchemy import text
 
-    monkeypatch.setattr(rows, "BUSY_TIMEOUT", 20)
+    monkeypatch.setattr(statements, "BUSY_TIMEOUT", 20)
     owner = sqlite.task(xcoms={JOB_ID_KEY: JOB})
 
     def busy_timeout():

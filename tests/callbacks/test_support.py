@@ -10,8 +10,8 @@ from airflow import settings
 from sqlalchemy import create_mock_engine
 from structlog.testing import capture_logs
 
-from airflow_provider_smartlive.callbacks import shapes, support
 from airflow_provider_smartlive.plugin import SmartLivePlugin
+from airflow_provider_smartlive.receiver import shapes, support
 
 
 def said_at_start() -> list[str]:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from callback_events import body, reply, script, stream, stream_body
 
-from airflow_provider_smartlive.callbacks import fold as folding
-from airflow_provider_smartlive.callbacks.fold import event_digest, fold
+from airflow_provider_smartlive.callbacks import apply as folding
+from airflow_provider_smartlive.callbacks.apply import event_digest, fold
 from airflow_provider_smartlive.callbacks.table import (
     CallbackTable,
     JobCallbacks,

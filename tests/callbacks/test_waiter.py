@@ -6,13 +6,11 @@ from types import SimpleNamespace
 import pytest
 from airflow.sdk.bases.xcom import BaseXCom
 
-from airflow_provider_smartlive.callbacks.route import Identity
-from airflow_provider_smartlive.callbacks.waiter import (
+from airflow_provider_smartlive.callbacks.messages import (
     CALLBACK,
     OutputRefresh,
     Waiter,
     Wake,
-    announce_refresh,
     is_fresh,
     is_ours,
     read_stop_key,
@@ -20,6 +18,10 @@ from airflow_provider_smartlive.callbacks.waiter import (
     starter_waiter_key,
     stop_key,
     waiter_key,
+)
+from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.livestream.own_xcoms import (
+    announce_refresh,
     withdraw_refresh,
 )
 

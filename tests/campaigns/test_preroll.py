@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
 
-from airflow_provider_smartlive.callbacks.route import Identity
+from airflow_provider_smartlive.callbacks.task_ref import Identity
 from airflow_provider_smartlive.campaigns import tasks, waiting
 from airflow_provider_smartlive.campaigns.notify import Notification
 from airflow_provider_smartlive.campaigns.tasks import (

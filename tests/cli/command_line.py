@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.callbacks.route import Identity, JobTerms, Route, issue
+from airflow_provider_smartlive.callbacks.messages import XCOM_TABLE_KEY
 from airflow_provider_smartlive.callbacks.table import CallbackTable, JobCallbacks, StreamRow
-from airflow_provider_smartlive.callbacks.waiter import XCOM_TABLE_KEY
+from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.callbacks.url import JobTerms, Route, issue
 from airflow_provider_smartlive.cli.airflow_core import CommandHook
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
 from airflow_provider_smartlive.metastudio.ids import normalise_id

@@ -14,9 +14,9 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import sessionmaker
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.callbacks import support
 from airflow_provider_smartlive.cli import airflow_core, check, probe
 from airflow_provider_smartlive.cli.probe import Diagnosis
+from airflow_provider_smartlive.receiver import support
 from airflow_provider_smartlive.sandbox.testing import LocalSandbox
 from airflow_provider_smartlive.testing import doorway
 from tests.cli.command_line import Connections, Run

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.callbacks.route import Identity
 from airflow_provider_smartlive.callbacks.table import CallbackTable
+from airflow_provider_smartlive.callbacks.task_ref import Identity
 from airflow_provider_smartlive.cli import airflow_core, commands, jobs, probe
 from airflow_provider_smartlive.cli.watch import watch
 from tests.cli.command_line import EVENING, Connections, Run, Studio
@@ -41,7 +41,7 @@ class Evening:
         self.names: dict[str, str] = {}
         tables: dict[Identity, CallbackTable] = {}
         monkeypatch.setattr(jobs, "callback_tables", lambda identities: tables)
-        monkeypatch.setattr("airflow_provider_smartlive.callbacks.store.find_task", lambda identity: None)
+        monkeypatch.setattr("airflow_provider_smartlive.receiver.store.find_task", lambda identity: None)
         states = {
             "shoes": ("CONNECTING", "CONNECTED"),
             "hats": ("CONNECTED", "RECONNECTING", "CONNECTED", "RECONNECTING"),

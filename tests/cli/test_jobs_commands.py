@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.callbacks.route import Identity
+from airflow_provider_smartlive.callbacks.task_ref import Identity
 from airflow_provider_smartlive.cli import commands
 from airflow_provider_smartlive.cli.jobs import NO_EVENT
 from airflow_provider_smartlive.cli.watch import watch

@@ -15,14 +15,14 @@ from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.callbacks.facts import TaskFacts
-from airflow_provider_smartlive.callbacks.fold import Outcome, OutcomeKind
-from airflow_provider_smartlive.callbacks.keyring import Keyring
-from airflow_provider_smartlive.callbacks.receiver import Receiver, create_app
-from airflow_provider_smartlive.callbacks.route import Identity
-from airflow_provider_smartlive.callbacks.store import Gone, Receipt, Unavailable
+from airflow_provider_smartlive.callbacks.apply import Outcome, OutcomeKind
+from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.callbacks.task_status import TaskFacts
 from airflow_provider_smartlive.cli import probe
 from airflow_provider_smartlive.metastudio.events import EventType
+from airflow_provider_smartlive.receiver.app import Receiver, create_app
+from airflow_provider_smartlive.receiver.keyring import Keyring
+from airflow_provider_smartlive.receiver.store import Gone, Receipt, Unavailable
 
 OTHER_SECRET = "fake-callback-secret-of-another-server-0"
 

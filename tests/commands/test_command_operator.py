@@ -25,10 +25,8 @@ from airflow.sdk.exceptions import (
 )
 from airflow.sdk.execution_time.comms import ErrorResponse
 
-from airflow_provider_smartlive.callbacks.fold import fold
-from airflow_provider_smartlive.callbacks.route import Identity
-from airflow_provider_smartlive.callbacks.table import CallbackTable, reply_mark
-from airflow_provider_smartlive.callbacks.waiter import (
+from airflow_provider_smartlive.callbacks.apply import fold
+from airflow_provider_smartlive.callbacks.messages import (
     XCOM_TABLE_KEY,
     OutputRefresh,
     Wake,
@@ -36,6 +34,8 @@ from airflow_provider_smartlive.callbacks.waiter import (
     starter_waiter_key,
     waiter_key,
 )
+from airflow_provider_smartlive.callbacks.table import CallbackTable, reply_mark
+from airflow_provider_smartlive.callbacks.task_ref import Identity
 from airflow_provider_smartlive.client.exchange import Trouble, Unreachable
 from airflow_provider_smartlive.hooks import SmartLiveHook
 from airflow_provider_smartlive.livestream.starter import OWN_XCOMS_AFTER

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_smartlive.callbacks.route import Identity, JobTerms, Route
+from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.callbacks.url import JobTerms, Route
 from dev.faults.count import LATE_BOUND, Broken, RunResult, judge
 from dev.faults.records import Job
 from dev.faults.schedule import (

@@ -12,7 +12,7 @@ HEAVY = {
     "aiohttp",
     "airflow.models",
     "airflow.providers.http",
-    "airflow_provider_smartlive.callbacks.store",
+    "airflow_provider_smartlive.receiver.store",
     "airflow_provider_smartlive.hooks",
     "airflow_provider_smartlive.sandbox",
     "av",

@@ -21,15 +21,15 @@ from virtual_time import Clock, run
 
 # SmartLiveHook is a class made of the hook that set_up replaces: it has to be there before.
 import airflow_provider_smartlive.hooks  # noqa: F401
-from airflow_provider_smartlive.callbacks.route import Identity
-from airflow_provider_smartlive.callbacks.table import CallbackTable, JobCallbacks
-from airflow_provider_smartlive.callbacks.waiter import (
+from airflow_provider_smartlive.callbacks.messages import (
     XCOM_TABLE_KEY,
     Waiter,
     Wake,
     starter_waiter_key,
     waiter_key,
 )
+from airflow_provider_smartlive.callbacks.table import CallbackTable, JobCallbacks
+from airflow_provider_smartlive.callbacks.task_ref import Identity
 from airflow_provider_smartlive.operators import StartSmartLiveJobOperator
 
 LIVE = ("CONNECTING", "CONNECTED")

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from fake_metastudio import ROOM
 from virtual_time import NOON
 
-from airflow_provider_smartlive.callbacks.fold import fold
+from airflow_provider_smartlive.callbacks.apply import fold
 from airflow_provider_smartlive.callbacks.table import CallbackTable
 from airflow_provider_smartlive.metastudio.events import CallbackEvent
 from airflow_provider_smartlive.metastudio.outputs import describe_output

@@ -9,8 +9,8 @@ from typing import Any
 
 from virtual_time import NOON
 
-from airflow_provider_smartlive.callbacks.route import Identity
 from airflow_provider_smartlive.callbacks.table import JobCallbacks
+from airflow_provider_smartlive.callbacks.task_ref import Identity
 from airflow_provider_smartlive.lifecycle import WakeSource
 from airflow_provider_smartlive.livestream.record import Attempt, JobRecord
 

@@ -17,7 +17,7 @@ from fake_callbacks import STREAM_KEY, called_back
 from fake_metastudio import ROOM, FakeMetaStudio, unreachable
 from virtual_time import NOON
 
-from airflow_provider_smartlive.callbacks.waiter import JOB_KEY
+from airflow_provider_smartlive.callbacks.messages import JOB_KEY
 from airflow_provider_smartlive.livestream.as_run import JobTimes, on_air
 from airflow_provider_smartlive.livestream.as_run_log import read
 from airflow_provider_smartlive.operators import SmartLiveAsRunOperator

@@ -21,8 +21,8 @@ from fake_airflow import FakeSupervisor, api_error
 from fake_metastudio import ROOM, After, Crash, ambiguous, unreachable
 from virtual_time import NOON
 
+from airflow_provider_smartlive.callbacks.messages import JOB_KEY, XCOM_TABLE_KEY
 from airflow_provider_smartlive.callbacks.table import CallbackTable
-from airflow_provider_smartlive.callbacks.waiter import JOB_KEY, XCOM_TABLE_KEY
 from airflow_provider_smartlive.client.connection import InvalidConnectionError
 from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError, SmartLiveTimeoutError
 from airflow_provider_smartlive.livestream.own_task import STORE_KEY

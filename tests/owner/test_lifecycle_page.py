@@ -16,7 +16,7 @@ from fake_metastudio import ROOM, After, Crash
 from virtual_time import run
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.callbacks.facts import TaskFacts, timeout_while_waiting
+from airflow_provider_smartlive.callbacks.task_status import TaskFacts, timeout_while_waiting
 from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError, SmartLiveTimeoutError
 from airflow_provider_smartlive.livestream.stop import stop_and_confirm
 from airflow_provider_smartlive.livestream.sweep import unwanted

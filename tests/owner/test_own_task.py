@@ -18,9 +18,9 @@ from fake_callbacks import called_back
 from fake_metastudio import ROOM
 from virtual_time import NOON
 
-from airflow_provider_smartlive.callbacks.facts import TaskFacts
-from airflow_provider_smartlive.callbacks.route import Identity
-from airflow_provider_smartlive.callbacks.waiter import XCOM_TABLE_KEY
+from airflow_provider_smartlive.callbacks.messages import XCOM_TABLE_KEY
+from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.callbacks.task_status import TaskFacts
 from airflow_provider_smartlive.livestream.own_task import OwnTask, own_facts, own_state
 from airflow_provider_smartlive.livestream.record import Attempt, JobRecord
 from airflow_provider_smartlive.livestream.starter import Starter

@@ -27,7 +27,7 @@ SERVER = {
     "starlette",
     "sqlalchemy",
     "airflow.models",
-    "airflow_provider_smartlive.callbacks.store",
+    "airflow_provider_smartlive.receiver.store",
 }
 
 
@@ -43,7 +43,7 @@ def test_a_worker_pays_for_no_server_and_no_database() -> None:
 
 def test_whoever_asks_for_the_apps_does() -> None:
     """The negative control of the test above."""
-    assert "airflow_provider_smartlive.callbacks.store" in imported("plugin.fastapi_apps")
+    assert "airflow_provider_smartlive.receiver.store" in imported("plugin.fastapi_apps")
 
 
 @pytest.fixture(scope="module")

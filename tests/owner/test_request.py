@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_smartlive.callbacks.route import Identity, IssuedRoute, Route, issue
+from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.callbacks.url import IssuedRoute, Route, issue
 from airflow_provider_smartlive.livestream import request
 from airflow_provider_smartlive.livestream.channels import Channel
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType

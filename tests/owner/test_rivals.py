@@ -10,7 +10,8 @@ from airflow_stage import Show
 from fake_callbacks import STREAM_KEY
 from fake_metastudio import ROOM, FakeJob, unreachable
 
-from airflow_provider_smartlive.callbacks.route import Identity, Route, issue
+from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.callbacks.url import Route, issue
 from airflow_provider_smartlive.livestream.runner import MAX_RIVALS
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
 from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob

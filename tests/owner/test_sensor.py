@@ -19,9 +19,9 @@ from fake_callbacks import called_back
 from fake_metastudio import ROOM, FakeMetaStudio, unreachable
 from virtual_time import Clock
 
-from airflow_provider_smartlive.callbacks.route import Identity
+from airflow_provider_smartlive.callbacks.messages import XCOM_TABLE_KEY, Waiter, Wake, starter_waiter_key
 from airflow_provider_smartlive.callbacks.table import CallbackTable
-from airflow_provider_smartlive.callbacks.waiter import XCOM_TABLE_KEY, Waiter, Wake, starter_waiter_key
+from airflow_provider_smartlive.callbacks.task_ref import Identity
 from airflow_provider_smartlive.client.lookup import find_connection
 from airflow_provider_smartlive.livestream.starter import OWN_XCOMS_AFTER
 from airflow_provider_smartlive.metastudio.errors import AuthenticationError

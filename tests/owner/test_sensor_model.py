@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from test_sensor import ALL_MODES, Watch, a_watch
 from virtual_time import Clock
 
-from airflow_provider_smartlive.callbacks.waiter import Wake
+from airflow_provider_smartlive.callbacks.messages import Wake
 
 #: Seconds: between two questions to MetaStudio, and what it gets to finish a job after END.
 INTERVAL, GRACE = 300, 120

@@ -14,7 +14,8 @@ from fake_metastudio import ROOM, After, Crash, FakeMetaStudio, ambiguous, unrea
 from fake_task import FIRST, IDENTITY, FakeTask
 from virtual_time import NOON, Clock
 
-from airflow_provider_smartlive.callbacks.route import Identity, Route, issue
+from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.callbacks.url import Route, issue
 from airflow_provider_smartlive.client.connection import InvalidConnectionError
 from airflow_provider_smartlive.client.exchange import Trouble, Unreachable
 from airflow_provider_smartlive.livestream import request

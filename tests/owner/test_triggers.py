@@ -20,9 +20,9 @@ from fake_callbacks import called_back
 from fake_metastudio import ROOM, FakeAsyncHook, FakeJob, FakeMetaStudio, not_found, unreachable
 from virtual_time import NOON, Clock, run
 
-from airflow_provider_smartlive.callbacks.fold import fold
+from airflow_provider_smartlive.callbacks.apply import fold
+from airflow_provider_smartlive.callbacks.messages import XCOM_TABLE_KEY, Wake, stop_key
 from airflow_provider_smartlive.callbacks.table import CallbackTable, reply_mark
-from airflow_provider_smartlive.callbacks.waiter import XCOM_TABLE_KEY, Wake, stop_key
 from airflow_provider_smartlive.lifecycle import WakeSource
 from airflow_provider_smartlive.livestream.end_check import EndCheck
 from airflow_provider_smartlive.livestream.sighting import REFUSED_PAUSE

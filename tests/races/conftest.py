@@ -12,13 +12,14 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from airflow_provider_smartlive.callbacks.keyring import Keyring
-from airflow_provider_smartlive.callbacks.receiver import Receiver, create_app
-from airflow_provider_smartlive.callbacks.route import Identity, IssuedRoute, Route, issue
-from airflow_provider_smartlive.callbacks.store import Store
+from airflow_provider_smartlive.callbacks.messages import XCOM_TABLE_KEY
 from airflow_provider_smartlive.callbacks.table import CallbackTable
-from airflow_provider_smartlive.callbacks.waiter import XCOM_TABLE_KEY
+from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.callbacks.url import IssuedRoute, Route, issue
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType, sign
+from airflow_provider_smartlive.receiver.app import Receiver, create_app
+from airflow_provider_smartlive.receiver.keyring import Keyring
+from airflow_provider_smartlive.receiver.store import Store
 from tests.metadata_database import Database
 
 for folder in ("callbacks", "owner"):

@@ -27,16 +27,16 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import StaleDataError
 
-from airflow_provider_smartlive.callbacks import rows
-from airflow_provider_smartlive.callbacks.route import Identity
-from airflow_provider_smartlive.callbacks.table import CallbackTable
-from airflow_provider_smartlive.callbacks.waiter import (
+from airflow_provider_smartlive.callbacks.messages import (
     JOB_ID_KEY,
     XCOM_TABLE_KEY,
     Waiter,
     Wake,
     waiter_key,
 )
+from airflow_provider_smartlive.callbacks.table import CallbackTable
+from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.receiver import statements
 from tests.figures import count
 from tests.metadata_database import Database
 
@@ -323,7 +323,7 @@ async def end_within_the_writer(door: Any, race: Round, writer: Writer, patch: p
 
 async def writer_within_end(door: Any, race: Round, writer: Writer, patch: pytest.MonkeyPatch) -> None:
     """END has its lock, the writer comes, END writes."""
-    load, locked = rows.load, threading.Event()
+    load, locked = statements.load, threading.Event()
 
     def pausing(*arguments: Any) -> Any:
         locked.set()
@@ -334,9 +334,9 @@ async def writer_within_end(door: Any, race: Round, writer: Writer, patch: pytes
         locked.wait(PATIENCE)
         _write(race, writer)
 
-    patch.setattr(rows, "load", pausing)
+    patch.setattr(statements, "load", pausing)
     await asyncio.gather(_end(door, race), asyncio.to_thread(write))
-    patch.setattr(rows, "load", load)
+    patch.setattr(statements, "load", load)
 
 
 def by_chance(seed: str) -> Schedule:
@@ -390,8 +390,8 @@ async def test_a_task_can_be_resumed_twice(
 ) -> None:
     """The rounds above do meet: Airflow's trigger resumes a task that END has resumed since it looked."""
     monkeypatch.setattr(f"{__name__}.PATIENCE", 10.0)
-    resumed, resume = [], rows.resume
-    monkeypatch.setattr(rows, "resume", lambda *arguments: resumed.append(resume(*arguments)))
+    resumed, resume = [], statements.resume
+    monkeypatch.setattr(statements, "resume", lambda *arguments: resumed.append(resume(*arguments)))
     race = Round(database, database.task(xcoms={JOB_ID_KEY: JOB}, next_kwargs=WAIT), database.task("watch"))
 
     await end_within_the_writer(door, race, trigger_fires, monkeypatch)

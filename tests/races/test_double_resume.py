@@ -20,7 +20,7 @@ from airflow_stage import LIVE, Stage
 from fake_airflow import TASK, a_context
 from fake_metastudio import ROOM
 
-from airflow_provider_smartlive.callbacks.waiter import Wake
+from airflow_provider_smartlive.callbacks.messages import Wake
 from airflow_provider_smartlive.operators import StartSmartLiveJobOperator
 
 CALLBACK, RECONCILIATION = "callback", "reconciliation"

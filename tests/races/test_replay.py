@@ -16,13 +16,13 @@ from callback_events import JOB, OTHER_JOB, stream_body
 from fake_airflow import TASK
 from fake_metastudio import ROOM
 
-from airflow_provider_smartlive.callbacks.route import Identity
-from airflow_provider_smartlive.callbacks.waiter import (
+from airflow_provider_smartlive.callbacks.messages import (
     JOB_ID_KEY,
     XCOM_TABLE_KEY,
     Waiter,
     waiter_key,
 )
+from airflow_provider_smartlive.callbacks.task_ref import Identity
 from airflow_provider_smartlive.operators import StartSmartLiveJobOperator
 from tests.figures import count
 from tests.metadata_database import Database

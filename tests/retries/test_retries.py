@@ -11,7 +11,7 @@ from airflow.sdk import DAG, BaseOperator, RetryAction
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from pydantic import ValidationError
 
-from airflow_provider_smartlive.callbacks.route import RouteError
+from airflow_provider_smartlive.callbacks.url import RouteError
 from airflow_provider_smartlive.client.connection import InvalidConnectionError
 from airflow_provider_smartlive.client.exchange import AmbiguousStart, Unreachable
 from airflow_provider_smartlive.client.network import NetworkSetupError

@@ -16,12 +16,12 @@ from airflow.sdk.execution_time import comms
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import update
 
-from airflow_provider_smartlive.callbacks import store
-from airflow_provider_smartlive.callbacks.facts import TaskFacts
-from airflow_provider_smartlive.callbacks.route import Identity
+from airflow_provider_smartlive.callbacks.messages import JOB_ID_KEY, JOB_KEY, XCOM_TABLE_KEY
 from airflow_provider_smartlive.callbacks.table import CallbackTable
-from airflow_provider_smartlive.callbacks.waiter import JOB_ID_KEY, JOB_KEY, XCOM_TABLE_KEY
+from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.callbacks.task_status import TaskFacts
 from airflow_provider_smartlive.livestream.starter import Starter
+from airflow_provider_smartlive.receiver import store
 
 JOB_ID = "1a2b3c4d-1a2b-3c4d-1a2b-3c4d1a2b3c4d"
 

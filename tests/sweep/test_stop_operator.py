@@ -12,9 +12,10 @@ from fake_airflow import DAG, RUN, FakeSupervisor, a_context, api_error
 from fake_metastudio import ROOM, FakeJob, FakeMetaStudio
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.callbacks.route import Identity, Route, issue
+from airflow_provider_smartlive.callbacks.messages import XCOM_TABLE_KEY
 from airflow_provider_smartlive.callbacks.table import CallbackTable
-from airflow_provider_smartlive.callbacks.waiter import XCOM_TABLE_KEY
+from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.callbacks.url import Route, issue
 from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError
 from airflow_provider_smartlive.livestream import airflow_api
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.callbacks.facts import (
+from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.callbacks.task_status import (
     TaskFacts,
     timeout_while_waiting,
     was_cleared_while_waiting,
 )
-from airflow_provider_smartlive.callbacks.route import Identity, JobTerms, Route, issue
+from airflow_provider_smartlive.callbacks.url import JobTerms, Route, issue
 from airflow_provider_smartlive.livestream.sweep import unwanted
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
 from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob

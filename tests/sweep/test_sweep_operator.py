@@ -13,8 +13,9 @@ from fake_metastudio import ROOM, FakeJob, FakeMetaStudio
 from virtual_time import NOON
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.callbacks.facts import TaskFacts
-from airflow_provider_smartlive.callbacks.route import Identity, Route, issue
+from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.callbacks.task_status import TaskFacts
+from airflow_provider_smartlive.callbacks.url import Route, issue
 from airflow_provider_smartlive.client.connection import MissingConnectionError
 from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError
 from airflow_provider_smartlive.livestream.starter import Starter

@@ -19,7 +19,7 @@ from airflow.triggers.base import TriggerEvent
 from airflow.utils.session import create_session
 from sqlalchemy import event, select
 
-from airflow_provider_smartlive.callbacks.waiter import JOB_ID_KEY, Wake
+from airflow_provider_smartlive.callbacks.messages import JOB_ID_KEY, Wake
 
 #: Seconds for the task to run again.
 PATIENCE = 60

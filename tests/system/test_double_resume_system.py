@@ -18,7 +18,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from airflow_provider_smartlive.callbacks.route import Identity, Route, issue
+from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.callbacks.url import Route, issue
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType, sign
 from dev.process import wait_until
 from dev.stage import OUTPUT_CONN_IDS, Stage

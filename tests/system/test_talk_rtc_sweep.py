@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.callbacks.route import Identity, Route, issue
+from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.callbacks.url import Route, issue
 from airflow_provider_smartlive.hooks import SmartLiveHook
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
 from dev.stack import AirflowStack

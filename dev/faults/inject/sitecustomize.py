@@ -255,8 +255,8 @@ _SEAMS: dict[str, Callable[[ModuleType], None]] = {
     "airflow_provider_smartlive.client.async_transport": _async_transport,
     "airflow_provider_smartlive.triggers.job": _triggers,
     "airflow_provider_smartlive.reconciler.watch": _reconciler,
-    "airflow_provider_smartlive.callbacks.limits": _limits,
-    "airflow_provider_smartlive.callbacks.rows": _rows,
+    "airflow_provider_smartlive.receiver.limits": _limits,
+    "airflow_provider_smartlive.receiver.statements": _rows,
     "airflow.sdk.execution_time.task_runner": _task_runner,
 }
 

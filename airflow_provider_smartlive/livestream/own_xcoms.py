@@ -11,6 +11,8 @@ from typing import Any
 
 from airflow.sdk.bases.xcom import BaseXCom
 
+from airflow_provider_smartlive.callbacks.messages import OutputRefresh, refresh_key
+
 
 def push(task: Any, key: str, value: Any) -> None:
     """
@@ -39,6 +41,29 @@ async def push_async(task: Any, key: str, value: Any) -> None:
 async def pull_async(task: Any, key: str) -> Any:
     """Return an XCom, in a trigger; None if there is none."""
     return await BaseXCom.aget_one(key=key, **_names(task))
+
+
+def announce_refresh(ti: Any, job_id: str, sending: str) -> None:
+    """
+    Tell the receiver that the outputs of a job are about to be exchanged, before the command is sent.
+
+    From then on END is counted by the links that come up anew. Whether MetaStudio reports END for the old ones is not
+    known; without this, such an END would end the sensors in the midst of the show.
+
+    :param ti: The task instance that sends the command. Airflow deletes its XComs when a try begins, so every try says
+        it again, also one that finds the command sent.
+    :param sending: See :class:`OutputRefresh`.
+    """
+    push(ti, refresh_key(job_id), OutputRefresh(sending=sending).dump())
+
+
+def withdraw_refresh(ti: Any, job_id: str, sending: str) -> None:
+    """
+    Take :func:`announce_refresh` back: MetaStudio has refused the command.
+
+    What came up before it counts again from the next event on.
+    """
+    push(ti, refresh_key(job_id), OutputRefresh(sending=sending, refused=True).dump())
 
 
 def _names(task: Any) -> dict[str, Any]:

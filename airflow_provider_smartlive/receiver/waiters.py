@@ -21,16 +21,16 @@ from sqlalchemy import bindparam, select, update
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
-from airflow_provider_smartlive.callbacks import rows
-from airflow_provider_smartlive.callbacks.route import Identity
-from airflow_provider_smartlive.callbacks.shapes import table
-from airflow_provider_smartlive.callbacks.table import JobCallbacks
-from airflow_provider_smartlive.callbacks.waiter import (
+from airflow_provider_smartlive.callbacks.messages import (
     CALLBACK,
     Waiter,
     Wake,
     is_ours,
 )
+from airflow_provider_smartlive.callbacks.table import JobCallbacks
+from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.receiver import statements
+from airflow_provider_smartlive.receiver.shapes import table
 
 log = structlog.get_logger(__name__)
 
@@ -84,7 +84,7 @@ def wake_waiters(
 
 def _find(session: Session, keys: Sequence[str]) -> Iterator[WaitingTask]:
     """Yield the tasks that registered under one of the keys and are deferred, with a trigger of ours."""
-    for *identity, run, value, task_id, deferred_at, classpath in rows.waiters(session, keys):
+    for *identity, run, value, task_id, deferred_at, classpath in statements.waiters(session, keys):
         waiter = _registration(value, Identity(*identity))
         if waiter is not None and is_ours(classpath):
             yield WaitingTask(task_id, Identity(*identity), run, waiter, deferred_at)
@@ -113,7 +113,7 @@ def _lock(session: Session, ids: Sequence[UUID]) -> set[UUID]:
         with session.begin_nested():
             return set(session.scalars(statement.with_for_update()))
     except OperationalError as error:
-        if not rows.is_lock_timeout(error):
+        if not statements.is_lock_timeout(error):
             raise
         return set(session.scalars(statement.with_for_update(skip_locked=True)))
 
@@ -128,7 +128,7 @@ def _end(session: Session, tasks: Sequence[WaitingTask], job: JobCallbacks, at: 
     if not tasks:
         return 0
     wakes = [(task, _wake(task, job, at).dump()) for task in tasks]
-    rows.save_all(
+    statements.save_all(
         session,
         [(task.id, task.dag_run_id, task.identity, XCOM_RETURN_KEY, wake) for task, wake in wakes],
         at,
@@ -160,7 +160,7 @@ def _resume(session: Session, tasks: Sequence[WaitingTask], job: JobCallbacks, a
     woken = 0
     for task in tasks:
         with _isolated(session, task.identity):
-            rows.resume(session, instances[task.id], _wake(task, job, at))
+            statements.resume(session, instances[task.id], _wake(task, job, at))
             woken += 1
     return woken
 

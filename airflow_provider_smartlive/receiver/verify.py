@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Self
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.callbacks.route import (
+from airflow_provider_smartlive.callbacks.url import (
     InvalidToken,
     OpenedRoute,
     Route,

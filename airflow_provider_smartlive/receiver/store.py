@@ -26,18 +26,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.callbacks import rows
-from airflow_provider_smartlive.callbacks.facts import (
-    TaskFacts,
-    has_own_xcoms,
-    timeout_while_waiting,
-    was_cleared_while_waiting,
-)
-from airflow_provider_smartlive.callbacks.fold import Outcome, OutcomeKind, fold, unrecognised
-from airflow_provider_smartlive.callbacks.route import Identity, OpenedRoute, Route, began
-from airflow_provider_smartlive.callbacks.shapes import check_dialect
-from airflow_provider_smartlive.callbacks.table import CallbackTable, JobCallbacks
-from airflow_provider_smartlive.callbacks.waiter import (
+from airflow_provider_smartlive.callbacks.apply import Outcome, OutcomeKind, fold, unrecognised
+from airflow_provider_smartlive.callbacks.messages import (
     CALLBACK,
     JOB_ID_KEY,
     JOB_KEY,
@@ -48,9 +38,20 @@ from airflow_provider_smartlive.callbacks.waiter import (
     starter_waiter_key,
     waiter_key,
 )
-from airflow_provider_smartlive.callbacks.waiting import wake_waiters
+from airflow_provider_smartlive.callbacks.table import CallbackTable, JobCallbacks
+from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.callbacks.task_status import (
+    TaskFacts,
+    has_own_xcoms,
+    timeout_while_waiting,
+    was_cleared_while_waiting,
+)
+from airflow_provider_smartlive.callbacks.url import OpenedRoute, Route, began
 from airflow_provider_smartlive.metastudio.events import CallbackEvent
 from airflow_provider_smartlive.metastudio.ids import is_id, same_id
+from airflow_provider_smartlive.receiver import statements
+from airflow_provider_smartlive.receiver.shapes import check_dialect
+from airflow_provider_smartlive.receiver.waiters import wake_waiters
 
 #: How often a transaction is tried that the database broke off in favour of another one.
 ATTEMPTS = 4
@@ -154,7 +155,7 @@ class Store:
         ) -> tuple[CallbackTable, Outcome]:
             # Few events need it, and those that do may need both of its parts.
             refreshes = cache(
-                lambda: rows.refreshes(session, event.job_id or "", began(opened.route.generation))
+                lambda: statements.refreshes(session, event.job_id or "", began(opened.route.generation))
             )
             return fold(
                 table,
@@ -187,10 +188,10 @@ class Store:
             try:
                 with self._sessions() as session:
                     check_dialect(session.get_bind().dialect.name)
-                    with rows.bounded_waits(session):
+                    with statements.bounded_waits(session):
                         return self._transaction(session, opened.route, change, at)
             except (OperationalError, InterfaceError, PoolTimeoutError) as error:
-                if rows.is_lock_timeout(error):
+                if statements.is_lock_timeout(error):
                     raise Locked("a row is locked in the metadata database") from error
                 late = time.monotonic() - started > PATIENCE
                 if late or attempt == ATTEMPTS or not _is_conflict(error):
@@ -200,17 +201,17 @@ class Store:
 
     def _transaction(self, session: Session, route: Route, change: _Change, at: datetime) -> Receipt:
         identity = route.identity
-        owner = rows.lock(session, identity)
+        owner = statements.lock(session, identity)
         if owner is None or owner.max_tries != route.max_tries:
             raise Gone
-        xcoms = rows.load(session, owner, identity)
+        xcoms = statements.load(session, owner, identity)
         current_job = xcoms.get(JOB_ID_KEY)
         current_job = current_job if isinstance(current_job, str) else None
         table = _table_of_life(xcoms.get(XCOM_TABLE_KEY), route.generation)
         table, outcome = change(session, table, current_job)
         if outcome.kind is OutcomeKind.DUPLICATE:
             return Receipt(outcome)
-        rows.save(session, owner, identity, XCOM_TABLE_KEY, table.dump(), at)
+        statements.save(session, owner, identity, XCOM_TABLE_KEY, table.dump(), at)
 
         # The signature does not cover the body: whoever captured one could name any job in it. Only the job
         # that this task instance really started wakes anybody.
@@ -227,14 +228,14 @@ class Store:
         self,
         session: Session,
         identity: Identity,
-        owner: rows.LockedTask,
+        owner: statements.LockedTask,
         job: JobCallbacks,
         outcome: Outcome,
         at: datetime,
         *,
         knows_job: bool,
     ) -> Receipt:
-        now = rows.now(session) or self._now()
+        now = statements.now(session) or self._now()
 
         def may_resume(deferred_at: datetime) -> bool:
             return not is_fresh(deferred_at, now, self._resume_delay)
@@ -251,18 +252,18 @@ class Store:
     @staticmethod
     def _resume_owner(
         session: Session,
-        owner: rows.LockedTask,
+        owner: statements.LockedTask,
         job: JobCallbacks,
         at: datetime,
         may_resume: Callable[[datetime], bool],
     ) -> bool:
         if owner.state != TaskInstanceState.DEFERRED:
             return False
-        trigger = rows.trigger_of(session, owner)
+        trigger = statements.trigger_of(session, owner)
         if trigger is None or not is_ours(trigger[1]) or not may_resume(trigger[0]):
             return False
         wake = Wake(source=CALLBACK, job_id=job.job_id, state="END", at=at)
-        rows.resume(session, session.get_one(TaskInstance, owner.id), wake)
+        statements.resume(session, session.get_one(TaskInstance, owner.id), wake)
         return True
 
 
@@ -279,7 +280,7 @@ def _table_of_life(value: object, generation: str) -> CallbackTable:
     return CallbackTable(generation=generation) if generation > table.generation else table
 
 
-def _has_own_job(owner: rows.LockedTask) -> bool:
+def _has_own_job(owner: statements.LockedTask) -> bool:
     """
     Tell whether the job of a task is of its present try, so that it counts for tasks that wait for whatever job it has.
 
@@ -296,10 +297,10 @@ def find_task(identity: Identity) -> TaskFacts | None:
     With ``[core] xcom_backend`` XComs may be kept elsewhere, and the row then says where: that is not known here.
     """
     with _own_session() as session:
-        task = rows.look(session, identity)
+        task = statements.look(session, identity)
         if task is None:
             return None
-        xcoms = rows.load(session, task, identity)
+        xcoms = statements.load(session, task, identity)
     job_id = xcoms.get(JOB_ID_KEY)
     return TaskFacts(
         task.state,
@@ -319,4 +320,6 @@ def find_task(identity: Identity) -> TaskFacts | None:
 
 
 def _is_conflict(error: Exception) -> bool:
-    return rows.sqlstate(error) in _CONFLICTS or "database is locked" in str(getattr(error, "orig", None))
+    return statements.sqlstate(error) in _CONFLICTS or "database is locked" in str(
+        getattr(error, "orig", None)
+    )

@@ -32,7 +32,7 @@ def problems() -> list[str]:
     """Return what keeps callbacks from being supported here, each with its fix. Reads no table."""
     from airflow import settings
 
-    from airflow_provider_smartlive.callbacks.shapes import check_dialect, shape
+    from airflow_provider_smartlive.receiver.shapes import check_dialect, shape
 
     if is_airflow_supported():
         found = _refused(shape)
@@ -47,7 +47,7 @@ def problems() -> list[str]:
 
 def _refused(check: Callable[[], object]) -> list[str]:
     """Return what a check says that refuses; nothing if it does not."""
-    from airflow_provider_smartlive.callbacks.shapes import UnsupportedDatabase
+    from airflow_provider_smartlive.receiver.shapes import UnsupportedDatabase
 
     try:
         check()

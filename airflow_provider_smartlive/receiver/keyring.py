@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import structlog
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.callbacks.route import MIN_SECRET_LENGTH, is_usable_secret
+from airflow_provider_smartlive.callbacks.url import MIN_SECRET_LENGTH, is_usable_secret
 
 log = structlog.get_logger(__name__)
 

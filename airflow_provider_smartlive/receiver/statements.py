@@ -24,10 +24,10 @@ from airflow.utils.state import TaskInstanceState
 from sqlalchemy import Executable, Row, and_, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
-from airflow_provider_smartlive.callbacks.facts import has_own_xcoms
-from airflow_provider_smartlive.callbacks.route import Identity
-from airflow_provider_smartlive.callbacks.shapes import INSERTS, shape, table
-from airflow_provider_smartlive.callbacks.waiter import OutputRefresh, Wake, refresh_key
+from airflow_provider_smartlive.callbacks.messages import OutputRefresh, Wake, refresh_key
+from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.callbacks.task_status import has_own_xcoms
+from airflow_provider_smartlive.receiver.shapes import INSERTS, shape, table
 
 #: Milliseconds that one statement waits for a row that somebody else has locked. A row that stays locked must not hold
 #: a thread of the API server: the event waits without one, and is tried again.

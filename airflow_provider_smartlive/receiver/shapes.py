@@ -39,7 +39,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from airflow_provider_smartlive.callbacks.waiter import JOB_ID_KEY, JOB_KEY, XCOM_TABLE_KEY
+from airflow_provider_smartlive.callbacks.messages import JOB_ID_KEY, JOB_KEY, XCOM_TABLE_KEY
 
 #: What an INSERT is made with that may replace a row, by dialect.
 INSERTS: Mapping[str, Callable[[Table], Any]] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}

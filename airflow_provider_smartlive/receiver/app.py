@@ -22,16 +22,16 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route as PathRoute
 
-from airflow_provider_smartlive.callbacks.fold import event_digest
-from airflow_provider_smartlive.callbacks.gate import Admission, Refused, Rules, admit
-from airflow_provider_smartlive.callbacks.keyring import Keyring, SecretsUnavailable
-from airflow_provider_smartlive.callbacks.limits import RateLimit, Turns
-from airflow_provider_smartlive.callbacks.paths import HiddenPath
-from airflow_provider_smartlive.callbacks.route import CALLBACK_PATH
-from airflow_provider_smartlive.callbacks.shapes import UnsupportedDatabase
-from airflow_provider_smartlive.callbacks.store import Gone, Locked, Receipt, Store, Unavailable
-from airflow_provider_smartlive.callbacks.telemetry import Telemetry
+from airflow_provider_smartlive.callbacks.apply import event_digest
+from airflow_provider_smartlive.callbacks.url import CALLBACK_PATH
 from airflow_provider_smartlive.metastudio.events import CallbackEvent, EventType, MalformedEvent
+from airflow_provider_smartlive.receiver.hidden_paths import HiddenPath
+from airflow_provider_smartlive.receiver.keyring import Keyring, SecretsUnavailable
+from airflow_provider_smartlive.receiver.limits import RateLimit, Turns
+from airflow_provider_smartlive.receiver.shapes import UnsupportedDatabase
+from airflow_provider_smartlive.receiver.store import Gone, Locked, Receipt, Store, Unavailable
+from airflow_provider_smartlive.receiver.telemetry import Telemetry
+from airflow_provider_smartlive.receiver.verify import Admission, Refused, Rules, admit
 
 #: Seconds for a verified sender to deliver a body that fits into one packet or two.
 BODY_TIMEOUT = 10.0

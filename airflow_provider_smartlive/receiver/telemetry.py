@@ -7,11 +7,11 @@ from datetime import datetime
 import structlog
 from airflow.observability import stats
 
-from airflow_provider_smartlive.callbacks.fold import OutcomeKind
-from airflow_provider_smartlive.callbacks.gate import Refused
-from airflow_provider_smartlive.callbacks.limits import Rarely
-from airflow_provider_smartlive.callbacks.route import Identity
-from airflow_provider_smartlive.callbacks.store import Receipt
+from airflow_provider_smartlive.callbacks.apply import OutcomeKind
+from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.receiver.limits import Rarely
+from airflow_provider_smartlive.receiver.store import Receipt
+from airflow_provider_smartlive.receiver.verify import Refused
 
 log = structlog.get_logger(__name__)
 

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit, urlunsplit
 from cryptography.fernet import Fernet
 from cryptography.fernet import InvalidToken as FernetInvalidToken
 
+from airflow_provider_smartlive.callbacks.task_ref import Identity
 from airflow_provider_smartlive.metastudio.addresses import is_loopback
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
 from airflow_provider_smartlive.metastudio.outputs import describe_output
@@ -53,20 +54,6 @@ class RouteError(ValueError):
 
 class InvalidToken(ValueError):  # noqa: N818 - the word that cryptography uses for the same thing
     """A token that none of our secrets opens, or whose content no release of ours wrote."""
-
-
-@dataclass(frozen=True)
-class Identity:
-    """
-    The task instance that owns a job, across its tries.
-
-    :param map_index: Index of a mapped task; -1 for a task that is not mapped, as in Airflow.
-    """
-
-    dag_id: str
-    run_id: str
-    task_id: str
-    map_index: int = -1
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,7 @@ from typing import Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from airflow_provider_smartlive.callbacks.own_xcoms import push
-from airflow_provider_smartlive.callbacks.route import Identity
+from airflow_provider_smartlive.callbacks.task_ref import Identity
 from airflow_provider_smartlive.metastudio.ids import normalise_id
 
 #: XCom of the starting task that holds the callback table (see the module ``table``).
@@ -130,29 +129,6 @@ class OutputRefresh(_Versioned):
 
     sending: str
     refused: bool = False
-
-
-def announce_refresh(ti: Any, job_id: str, sending: str) -> None:
-    """
-    Tell the receiver that the outputs of a job are about to be exchanged, before the command is sent.
-
-    From then on END is counted by the links that come up anew. Whether MetaStudio reports END for the old ones is not
-    known; without this, such an END would end the sensors in the midst of the show.
-
-    :param ti: The task instance that sends the command. Airflow deletes its XComs when a try begins, so every try says
-        it again, also one that finds the command sent.
-    :param sending: See :class:`OutputRefresh`.
-    """
-    push(ti, refresh_key(job_id), OutputRefresh(sending=sending).dump())
-
-
-def withdraw_refresh(ti: Any, job_id: str, sending: str) -> None:
-    """
-    Take :func:`announce_refresh` back: MetaStudio has refused the command.
-
-    What came up before it counts again from the next event on.
-    """
-    push(ti, refresh_key(job_id), OutputRefresh(sending=sending, refused=True).dump())
 
 
 class Wake(_Versioned):
