@@ -22,6 +22,7 @@ from airflow.models.trigger import Trigger, handle_event_submit
 from airflow.triggers.base import TriggerEvent
 from airflow.utils.state import TaskInstanceState
 from sqlalchemy import Executable, Row, and_, bindparam, func, select, update
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from airflow_provider_smartlive.callbacks.messages import OutputRefresh, Wake, refresh_key
@@ -148,6 +149,51 @@ def save_all(
 def resume(session: Session, task_instance: TaskInstance, wake: Wake) -> None:
     """Send a deferred task back to a worker."""
     handle_event_submit(TriggerEvent(wake.dump()), task_instance=task_instance, session=session)
+
+
+def task_instances(session: Session, ids: Sequence[UUID]) -> dict[UUID, TaskInstance]:
+    """Return the rows of task instances, by their ids, as the objects that :func:`resume` takes."""
+    return {ti.id: ti for ti in session.scalars(select(TaskInstance).where(TaskInstance.id.in_(ids)))}
+
+
+def lock_deferred(session: Session, ids: Sequence[UUID]) -> set[UUID]:
+    """
+    Lock rows of task instances in the order of their names, and return the ids of those that are still deferred.
+
+    A row that somebody else holds for too long is left out: its task has a trigger, the others need not wait for it.
+    """
+    statement = (
+        select(TaskInstance.id)
+        .where(TaskInstance.id.in_(ids), TaskInstance.state == TaskInstanceState.DEFERRED)
+        .order_by(TaskInstance.dag_id, TaskInstance.run_id, TaskInstance.task_id, TaskInstance.map_index)
+    )
+    try:
+        with session.begin_nested():
+            return set(session.scalars(statement.with_for_update()))
+    except OperationalError as error:
+        if not is_lock_timeout(error):
+            raise
+        return set(session.scalars(statement.with_for_update(skip_locked=True)))
+
+
+def succeed(session: Session, ids: Sequence[UUID], at: datetime) -> None:
+    """
+    End task instances as successes, and part them from their triggers.
+
+    :param at: when they end.
+    """
+    begun = select(TaskInstance.id, TaskInstance.start_date).where(TaskInstance.id.in_(ids))
+    ends = [
+        {"the_id": id_, "start_date": began or at, "end_date": at, "duration": _seconds(began, at)}
+        for id_, began in session.execute(begun)
+    ]
+    instances = table(TaskInstance)
+    over = update(instances).where(instances.c.id == bindparam("the_id"))
+    session.execute(over.values(state=TaskInstanceState.SUCCESS, trigger_id=None), ends)
+
+
+def _seconds(began: datetime | None, at: datetime) -> float:
+    return max(0.0, (at - began).total_seconds()) if began else 0.0
 
 
 def trigger_of(session: Session, task: LockedTask) -> tuple[datetime, str] | None:

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, partial
 
-from airflow.models.taskinstance import TaskInstance
 from airflow.sdk.timezone import utcnow
 from airflow.utils.session import create_session
 from airflow.utils.state import State, TaskInstanceState
@@ -263,7 +262,7 @@ class Store:
         if trigger is None or not is_ours(trigger[1]) or not may_resume(trigger[0]):
             return False
         wake = Wake(source=CALLBACK, job_id=job.job_id, state="END", at=at)
-        statements.resume(session, session.get_one(TaskInstance, owner.id), wake)
+        statements.resume(session, statements.task_instances(session, [owner.id])[owner.id], wake)
         return True
 
 

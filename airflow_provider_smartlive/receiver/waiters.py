@@ -14,10 +14,7 @@ from datetime import datetime
 from uuid import UUID
 
 import structlog
-from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XCOM_RETURN_KEY
-from airflow.utils.state import TaskInstanceState
-from sqlalchemy import bindparam, select, update
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
@@ -30,7 +27,6 @@ from airflow_provider_smartlive.callbacks.messages import (
 from airflow_provider_smartlive.callbacks.table import JobCallbacks
 from airflow_provider_smartlive.callbacks.task_ref import Identity
 from airflow_provider_smartlive.receiver import statements
-from airflow_provider_smartlive.receiver.shapes import table
 
 log = structlog.get_logger(__name__)
 
@@ -75,7 +71,7 @@ def wake_waiters(
     ]
     if not found:
         return 0
-    locked = _lock(session, [task.id for task in found])
+    locked = statements.lock_deferred(session, [task.id for task in found])
     found = [task for task in found if task.id in locked]
     ended = [task for task in found if not task.waiter.needs_worker]
     resumed = [task for task in found if task.waiter.needs_worker]
@@ -98,26 +94,6 @@ def _registration(value: object, identity: Identity) -> Waiter | None:
         return None
 
 
-def _lock(session: Session, ids: Sequence[UUID]) -> set[UUID]:
-    """
-    Lock rows in the order of their names, and return the ids of those that are still deferred.
-
-    A row that somebody else holds for too long is left out: its task has a trigger, the others need not wait for it.
-    """
-    statement = (
-        select(TaskInstance.id)
-        .where(TaskInstance.id.in_(ids), TaskInstance.state == TaskInstanceState.DEFERRED)
-        .order_by(TaskInstance.dag_id, TaskInstance.run_id, TaskInstance.task_id, TaskInstance.map_index)
-    )
-    try:
-        with session.begin_nested():
-            return set(session.scalars(statement.with_for_update()))
-    except OperationalError as error:
-        if not statements.is_lock_timeout(error):
-            raise
-        return set(session.scalars(statement.with_for_update(skip_locked=True)))
-
-
 def _end(session: Session, tasks: Sequence[WaitingTask], job: JobCallbacks, at: datetime) -> int:
     """
     End tasks without a worker.
@@ -133,21 +109,8 @@ def _end(session: Session, tasks: Sequence[WaitingTask], job: JobCallbacks, at: 
         [(task.id, task.dag_run_id, task.identity, XCOM_RETURN_KEY, wake) for task, wake in wakes],
         at,
     )
-    begun = select(TaskInstance.id, TaskInstance.start_date).where(
-        TaskInstance.id.in_([task.id for task in tasks])
-    )
-    ends = [
-        {"the_id": id_, "start_date": began or at, "end_date": at, "duration": _seconds(began, at)}
-        for id_, began in session.execute(begun)
-    ]
-    instances = table(TaskInstance)
-    over = update(instances).where(instances.c.id == bindparam("the_id"))
-    session.execute(over.values(state=TaskInstanceState.SUCCESS, trigger_id=None), ends)
+    statements.succeed(session, [task.id for task in tasks], at)
     return len(tasks)
-
-
-def _seconds(began: datetime | None, at: datetime) -> float:
-    return max(0.0, (at - began).total_seconds()) if began else 0.0
 
 
 def _resume(session: Session, tasks: Sequence[WaitingTask], job: JobCallbacks, at: datetime) -> int:
@@ -155,8 +118,7 @@ def _resume(session: Session, tasks: Sequence[WaitingTask], job: JobCallbacks, a
     if not tasks:
         return 0
     # Read at once, so that Airflow's way to resume one finds it in the session.
-    ids = [task.id for task in tasks]
-    instances = {ti.id: ti for ti in session.scalars(select(TaskInstance).where(TaskInstance.id.in_(ids)))}
+    instances = statements.task_instances(session, [task.id for task in tasks])
     woken = 0
     for task in tasks:
         with _isolated(session, task.identity):
