@@ -19,7 +19,11 @@ settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
 
 #: Fixtures of more than one folder.
-pytest_plugins = ("tests.metadata_database", "tests.figures")
+pytest_plugins = (
+    "tests.support.database",
+    "tests.support.figures",
+    "tests.support.fixtures",
+)
 
 #: Obviously fake, and long enough for the receiver to accept it.
 FAKE_CALLBACK_SECRET = "fake-callback-secret-for-tests-only-0001"

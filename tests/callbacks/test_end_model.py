@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from callback_events import JOB, stream, stream_body
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +13,7 @@ from airflow_provider_smartlive.callbacks.apply import OutcomeKind, event_digest
 from airflow_provider_smartlive.callbacks.table import CallbackTable
 from airflow_provider_smartlive.metastudio.events import StreamState
 from airflow_provider_smartlive.metastudio.outputs import describe_output
+from tests.support.callback_events import JOB, stream, stream_body
 
 AT = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
 KEY = b"fake-fingerprint-key"

@@ -19,7 +19,7 @@ from airflow_provider_smartlive.cli.airflow_core import CommandHook
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
 from airflow_provider_smartlive.metastudio.ids import normalise_id
 from airflow_provider_smartlive.sandbox.testing import LocalSandbox
-from tests.metadata_database import Database
+from tests.support.database import Database
 
 CONN_ID = "smartlive_default"
 EVENING = datetime(2026, 1, 1, 20, 0, 4, tzinfo=UTC)

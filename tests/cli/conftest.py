@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_smartlive.sandbox.testing import LocalSandbox
 from tests.cli.command_line import CONN_ID, Connections, Done, Run, Studio
-from tests.metadata_database import Database
+from tests.support.database import Database
 
 
 @pytest.fixture

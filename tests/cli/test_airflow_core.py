@@ -10,7 +10,7 @@ import pytest
 from airflow_provider_smartlive.callbacks.task_ref import Identity
 from airflow_provider_smartlive.cli import airflow_core
 from tests.cli.command_line import Studio
-from tests.metadata_database import Database
+from tests.support.database import Database
 
 
 @pytest.fixture(autouse=True)

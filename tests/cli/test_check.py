@@ -20,7 +20,7 @@ from airflow_provider_smartlive.receiver import support
 from airflow_provider_smartlive.sandbox.testing import LocalSandbox
 from airflow_provider_smartlive.testing import doorway
 from tests.cli.command_line import Connections, Run
-from tests.metadata_database import Database
+from tests.support.database import Database
 
 CHECKS = [
     "provider",

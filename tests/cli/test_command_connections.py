@@ -13,7 +13,7 @@ from airflow_provider_smartlive.cli.definition import get_commands
 from airflow_provider_smartlive.cli.probe import Diagnosis
 from airflow_provider_smartlive.sandbox.testing import LocalSandbox
 from tests.cli.command_line import CONN_ID, Connections, Run
-from tests.metadata_database import Database
+from tests.support.database import Database
 
 COMMANDS = {
     "check": ["check"],

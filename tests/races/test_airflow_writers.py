@@ -21,7 +21,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from callback_events import JOB, stream_body
 from sqlalchemy import event, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
@@ -37,8 +36,9 @@ from airflow_provider_smartlive.callbacks.messages import (
 from airflow_provider_smartlive.callbacks.table import CallbackTable
 from airflow_provider_smartlive.callbacks.task_ref import Identity
 from airflow_provider_smartlive.receiver import statements
-from tests.figures import count
-from tests.metadata_database import Database
+from tests.support.callback_events import JOB, stream_body
+from tests.support.database import Database
+from tests.support.figures import count
 
 #: Seconds that the slower one begins later at most, in rounds that are left to chance: about what a transaction takes.
 SPREAD = 0.008

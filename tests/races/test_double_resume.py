@@ -16,12 +16,12 @@ import pytest
 from airflow.sdk.bases.operator import ExecutorSafeguard
 from airflow.sdk.exceptions import TaskDeferred
 from airflow.sdk.serde import deserialize, serialize
-from airflow_stage import LIVE, Stage
-from fake_airflow import TASK, a_context
-from fake_metastudio import ROOM
 
 from airflow_provider_smartlive.callbacks.messages import Wake
 from airflow_provider_smartlive.operators import StartSmartLiveJobOperator
+from tests.support.airflow_stage import LIVE, Stage
+from tests.support.fake_airflow import TASK, a_context
+from tests.support.fake_metastudio import ROOM
 
 CALLBACK, RECONCILIATION = "callback", "reconciliation"
 

@@ -11,10 +11,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from airflow_stage import LIVE, Stage
-from callback_events import JOB, OTHER_JOB, stream_body
-from fake_airflow import TASK
-from fake_metastudio import ROOM
 
 from airflow_provider_smartlive.callbacks.messages import (
     JOB_ID_KEY,
@@ -24,8 +20,12 @@ from airflow_provider_smartlive.callbacks.messages import (
 )
 from airflow_provider_smartlive.callbacks.task_ref import Identity
 from airflow_provider_smartlive.operators import StartSmartLiveJobOperator
-from tests.figures import count
-from tests.metadata_database import Database
+from tests.support.airflow_stage import LIVE, Stage
+from tests.support.callback_events import JOB, OTHER_JOB, stream_body
+from tests.support.database import Database
+from tests.support.fake_airflow import TASK
+from tests.support.fake_metastudio import ROOM
+from tests.support.figures import count
 
 END = stream_body("END")
 

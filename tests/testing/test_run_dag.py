@@ -11,10 +11,10 @@ import pytest
 from airflow import settings
 from airflow.sdk import DAG, task
 from airflow.sdk.exceptions import TaskDeferralError
-from deferring import MEETING, Defers
 
 from airflow_provider_smartlive.testing import metadata
 from airflow_provider_smartlive.testing.run import RunDag
+from tests.testing.deferring import MEETING, Defers
 
 
 @pytest.fixture
