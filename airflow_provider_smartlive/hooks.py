@@ -14,26 +14,32 @@ import requests
 from airflow.providers.http.hooks.http import HttpHook
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.client import calls
+from airflow_provider_smartlive.client import operations
 from airflow_provider_smartlive.client.async_hook import SmartLiveAsyncHook
 from airflow_provider_smartlive.client.body import ACCEPT_ENCODING
-from airflow_provider_smartlive.client.calls import Answer
 from airflow_provider_smartlive.client.connection import InvalidConnectionError
 from airflow_provider_smartlive.client.diagnosis import explain
-from airflow_provider_smartlive.client.exchange import (
+from airflow_provider_smartlive.client.flow import (
     USER_AGENT,
-    AmbiguousStart,
-    Trouble,
+    StartOutcomeUnknown,
+    TransportFailure,
     Unreachable,
     refusal,
     utc_now,
 )
+from airflow_provider_smartlive.client.operations import HttpResponse
 from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
 from airflow_provider_smartlive.client.transport import RequestsAuth, respond
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError
 from airflow_provider_smartlive.provider_info import DEFAULT_CONN_ID
 
-__all__ = ["AmbiguousStart", "InvalidConnectionError", "SmartLiveAsyncHook", "SmartLiveHook", "Unreachable"]
+__all__ = [
+    "InvalidConnectionError",
+    "SmartLiveAsyncHook",
+    "SmartLiveHook",
+    "StartOutcomeUnknown",
+    "Unreachable",
+]
 
 
 #: What may be a key or an address: no blanks, ASCII, and more than a word.
@@ -70,7 +76,7 @@ class SmartLiveHook(SmartLiveTaskHook, HttpHook):
     def test_connection(self) -> tuple[bool, str]:
         """Ask for one job and say in words what is wrong (the form's Test button)."""
         try:
-            self._drive(self._exchange(attempts=1).conduct(calls.list_jobs(0, {}, limit=1)))
+            self._drive(self._flow(attempts=1).run(operations.list_jobs(0, {}, limit=1)))
         except (ValueError, MetaStudioError) as error:  # the connection, a setting, or MetaStudio's answer
             # The form tests under an id that Airflow makes up.
             return False, explain(error).removeprefix(f"Connection {self.smartlive_conn_id!r}: ")
@@ -84,7 +90,7 @@ class SmartLiveHook(SmartLiveTaskHook, HttpHook):
         profile, session = self.profile(), requests.Session()
         session.proxies = {"http": profile.proxy, "https": profile.proxy} if profile.proxy else {}
         session.verify = profile.ca_bundle or True
-        session.auth = RequestsAuth(self._drive(self._exchange().authorisation()))
+        session.auth = RequestsAuth(self._drive(self._flow().authorisation()))
         session.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": ACCEPT_ENCODING})
         session.headers.update(profile.headers)
         session.headers.update(headers or {})
@@ -110,7 +116,7 @@ class SmartLiveHook(SmartLiveTaskHook, HttpHook):
         except requests.RequestException as error:
             # Its text repeats the header or the URL that is wrong.
             text = f"no request can be made of these arguments ({type(error).__name__}). Check endpoint and headers"
-            raise Unreachable(text, trouble=Trouble.ADDRESS) from None
+            raise Unreachable(text, failure=TransportFailure.ADDRESS) from None
 
     def run_and_check(
         self,
@@ -127,9 +133,9 @@ class SmartLiveHook(SmartLiveTaskHook, HttpHook):
         """
         timeout = extra_options.get("timeout") or settings.number("request_timeout")
         response = respond(self.profile(), prepped_request, timeout)
-        if isinstance(response, Trouble):
+        if isinstance(response, TransportFailure):
             peer = urlsplit(prepped_request.url or "").netloc.rpartition("@")[2]
-            raise Unreachable(response.text.format(peer=peer), trouble=response)
+            raise Unreachable(response.text.format(peer=peer), failure=response)
         if extra_options.get("check_response", True):
             self.check_response(response)
         return response
@@ -137,8 +143,8 @@ class SmartLiveHook(SmartLiveTaskHook, HttpHook):
     def check_response(self, response: requests.Response) -> None:
         """Raise MetaStudio's error for any answer but 2xx (for :meth:`run`)."""
         if not 200 <= response.status_code < 300:
-            answer = Answer(response.status_code, response.headers, response.content)
-            secrets = (*self._exchange().secrets, *_held_by(response.request))
+            answer = HttpResponse(response.status_code, response.headers, response.content)
+            secrets = (*self._flow().secrets, *_held_by(response.request))
             raise refusal(answer, secrets=secrets, now=self._now())
 
     def _set_base_url(self, connection: object) -> None:

@@ -65,7 +65,7 @@ class SmartLiveRetryPolicy(RetryPolicy):
     ) -> RetryDecision:
         """Return what Airflow does about a failure."""
         # A DAG file needs the policy, but none of the operations.
-        from airflow_provider_smartlive.client.exchange import AmbiguousStart
+        from airflow_provider_smartlive.client.flow import StartOutcomeUnknown
 
         match exception:
             case Throttled():
@@ -76,7 +76,7 @@ class SmartLiveRetryPolicy(RetryPolicy):
                 return RetryDecision.retry(reason="The room or job is busy with something else.")
             case MetaStudioError() if exception.is_transient:
                 return RetryDecision.retry(reason="MetaStudio could not be reached or failed.")
-            case AmbiguousStart():
+            case StartOutcomeUnknown():
                 return RetryDecision.fail("A livestream may run already; another start could stream twice.")
             case AuthenticationError() | PermissionDenied() | Blocked():
                 return RetryDecision.fail("MetaStudio will refuse this account again.")

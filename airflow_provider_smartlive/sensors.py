@@ -17,7 +17,7 @@ from airflow.sdk.exceptions import (
 from airflow.sdk.timezone import utcnow
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.lifecycle import Progress, Sight, WakeSource, progress
+from airflow_provider_smartlive.decisions import JobStatus, Progress, WakeSource, progress
 from airflow_provider_smartlive.livestream import arguments
 from airflow_provider_smartlive.livestream.airflow_api import ask
 from airflow_provider_smartlive.livestream.end_check import EndCheck
@@ -27,8 +27,8 @@ from airflow_provider_smartlive.metastudio.ids import same_id
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_smartlive.callbacks.messages import Wake
-    from airflow_provider_smartlive.livestream.sighting import Sighting
+    from airflow_provider_smartlive.callbacks.messages import ResumeEvent
+    from airflow_provider_smartlive.livestream.snapshot import JobSnapshot
     from airflow_provider_smartlive.livestream.starter import Starter, StarterStatus
 
 T = TypeVar("T")
@@ -149,7 +149,7 @@ class SmartLiveStreamStateSensor(JobOperator, BaseSensorOperator):
         """Look once: at the starter, at the callback table, and at MetaStudio if that does not tell."""
         return self._poke(context)
 
-    def _poke(self, context: Context, wake: Wake | None = None) -> bool | PokeReturnValue:
+    def _poke(self, context: Context, wake: ResumeEvent | None = None) -> bool | PokeReturnValue:
         """
         Look once.
 
@@ -166,28 +166,28 @@ class SmartLiveStreamStateSensor(JobOperator, BaseSensorOperator):
         is_called_back = self._is_called_back(starter, job_id, if_unknown=is_told)
         if is_called_back and not self.confirm:
             return self._reached(job_id, WakeSource.CALLBACK)
-        sighting = self._look(context, job_id, may_lag=wake is None or is_told)
-        if sighting is None:
+        snapshot = self._look(context, job_id, may_lag=wake is None or is_told)
+        if snapshot is None:
             self._end_check = EndCheck(job_id, WakeSource.CALLBACK) if is_told else None
             return False
-        self._check_budget(context, sighting)
-        found = progress(self.target_state, sighting.sight, streamed=sighting.streamed)
+        self._check_budget(context, snapshot)
+        found = progress(self.target_state, snapshot.status, streamed=snapshot.streamed)
         if found is Progress.MISSED and not is_called_back:
             # It may have been called back while MetaStudio was asked.
             is_called_back = self._is_called_back(starter, job_id)
         if is_called_back:
             source = WakeSource(wake.source) if wake and is_told else WakeSource.CALLBACK
-            return self._confirm(context, EndCheck(job_id, source), sighting)
+            return self._confirm(context, EndCheck(job_id, source), snapshot)
         self._keep(context, None)
         if found is Progress.REACHED:
             return self._reached(job_id, WakeSource.RECONCILIATION, confirmed=True)
         if found is Progress.MISSED:
             if status is None or status.is_over:
-                raise self._missed(job_id, f"MetaStudio says {sighting}")
+                raise self._missed(job_id, f"MetaStudio says {snapshot}")
             self.log.info(
                 "Job %s is over (%s), and the %s goes on: waiting for its next job.",
                 job_id,
-                sighting,
+                snapshot,
                 starter,
             )
         return False
@@ -201,7 +201,7 @@ class SmartLiveStreamStateSensor(JobOperator, BaseSensorOperator):
         callbacks = ask(partial(starter.callbacks, job_id)) if starter else None
         return if_unknown if callbacks is None else callbacks.has_reached(self.target_state)
 
-    def _confirm(self, context: Context, check: EndCheck, sighting: Sighting) -> bool | PokeReturnValue:
+    def _confirm(self, context: Context, check: EndCheck, snapshot: JobSnapshot) -> bool | PokeReturnValue:
         """
         Judge what was called back by what MetaStudio says.
 
@@ -211,9 +211,9 @@ class SmartLiveStreamStateSensor(JobOperator, BaseSensorOperator):
             return self._reached(check.job_id, WakeSource(check.source))
         known = self._kept(context)
         check = known if known is not None and same_id(known.job_id, check.job_id) else check
-        check = check.begun(sighting, utcnow())
-        is_true = check.judge(sighting, utcnow(), grace=settings.number("end_grace"))
-        self.log.info("END of job %s was called back; MetaStudio says %s.", check.job_id, sighting)
+        check = check.begun(snapshot, utcnow())
+        is_true = check.judge(snapshot, utcnow(), grace=settings.number("end_grace"))
+        self.log.info("END of job %s was called back; MetaStudio says %s.", check.job_id, snapshot)
         self._keep(context, check if is_true is None else None)
         return self._reached(check.job_id, WakeSource(check.source), confirmed=True) if is_true else False
 
@@ -233,13 +233,13 @@ class SmartLiveStreamStateSensor(JobOperator, BaseSensorOperator):
             self.log.info("The %s has no job yet; it is %s.", starter, status)
         return job_id
 
-    def _check_budget(self, context: Context, sighting: Sighting) -> None:
+    def _check_budget(self, context: Context, snapshot: JobSnapshot) -> None:
         """Say at once what MetaStudio refuses; on workers, give up after ``failure_budget`` as a trigger does."""
-        if not sighting.is_clear:
-            self.log.warning("MetaStudio gives no clear answer: %s. The callback may still come.", sighting)
-        unclear_for = self._seconds_since(context, "unclear", sighting.is_lost)
+        if not snapshot.is_clear:
+            self.log.warning("MetaStudio gives no clear answer: %s. The callback may still come.", snapshot)
+        unclear_for = self._seconds_since(context, "unclear", snapshot.is_lost)
         if unclear_for >= settings.number("failure_budget"):
-            raise self._unreachable(sighting)
+            raise self._unreachable(snapshot)
 
     def _seconds_since(self, context: Context, name: str, holds: bool) -> float:
         """
@@ -294,18 +294,18 @@ class SmartLiveStreamStateSensor(JobOperator, BaseSensorOperator):
         """
         Go on after a wake-up on a worker.
 
-        :param event: a :class:`~airflow_provider_smartlive.callbacks.messages.Wake`.
+        :param event: a :class:`~airflow_provider_smartlive.callbacks.messages.ResumeEvent`.
         :param timeout_at: when the sensor's time is over (ISO 8601).
         """
-        from airflow_provider_smartlive.callbacks.messages import Wake
+        from airflow_provider_smartlive.callbacks.messages import ResumeEvent
 
-        wake = Wake.load(event)
+        wake = ResumeEvent.load(event)
         if wake.source == WakeSource.TIMEOUT:
             raise AirflowSensorTimeout(self._timeout_text(context, wake.job_id))
         if wake.source == WakeSource.BUDGET_OVER:
-            sighting = self._look(context, wake.job_id) if wake.job_id else None
-            if sighting is None or sighting.is_lost:
-                raise self._unreachable(sighting)
+            snapshot = self._look(context, wake.job_id) if wake.job_id else None
+            if snapshot is None or snapshot.is_lost:
+                raise self._unreachable(snapshot)
         if wake.state == self.target_state and (wake.confirmed or not self.confirm):
             self.log.info("Job %s reached %s (%s).", wake.job_id, self.target_state, wake.source)
             return self._told(context, event)
@@ -365,7 +365,7 @@ class SmartLiveStreamStateSensor(JobOperator, BaseSensorOperator):
             or self.on_failure_callback
         )
 
-    def _look(self, context: Context, job_id: str, *, may_lag: bool = False) -> Sighting | None:
+    def _look(self, context: Context, job_id: str, *, may_lag: bool = False) -> JobSnapshot | None:
         """
         Ask MetaStudio; None without a room, because a search of the listing is the reconciler's business.
 
@@ -376,21 +376,21 @@ class SmartLiveStreamStateSensor(JobOperator, BaseSensorOperator):
         room_id = self.find_room(context)
         if room_id is None:
             return None
-        sighting = look(self.hook, room_id, job_id, address=self.find_address(context, job_id))
-        missing_for = self._seconds_since(context, "missing", sighting.sight is Sight.NOT_FOUND)
-        return sighting.believed(may_lag=may_lag and missing_for < settings.number("look_again_window"))
+        snapshot = look(self.hook, room_id, job_id, address=self.find_address(context, job_id))
+        missing_for = self._seconds_since(context, "missing", snapshot.status is JobStatus.NOT_FOUND)
+        return snapshot.believed(may_lag=may_lag and missing_for < settings.number("look_again_window"))
 
     def _missed(self, job_id: str, proof: str) -> AirflowException:
         return self._failure(f"Job {job_id} is over ({proof}), and its stream was never {self.target_state}.")
 
-    def _unreachable(self, sighting: Sighting | None) -> AirflowException:
+    def _unreachable(self, snapshot: JobSnapshot | None) -> AirflowException:
         """
         Return the error of a MetaStudio that gave no clear answer for too long.
 
         :param sighting: a look at the job; None without one.
         """
         text = f"MetaStudio was unreachable for {settings.number('failure_budget'):.0f} s ([smartlive] failure_budget)."
-        reason = sighting.error if sighting is not None and not sighting.is_clear else None
+        reason = snapshot.error if snapshot is not None and not snapshot.is_clear else None
         return self._failure(f"{text} {reason}" if reason else text)
 
     def _failure(self, text: str) -> AirflowException:
@@ -407,9 +407,11 @@ class SmartLiveStreamStateSensor(JobOperator, BaseSensorOperator):
 
     def _reached(self, job_id: str, source: WakeSource, *, confirmed: bool = False) -> PokeReturnValue:
         """Return that the state was reached, with the task's result."""
-        from airflow_provider_smartlive.callbacks.messages import Wake
+        from airflow_provider_smartlive.callbacks.messages import ResumeEvent
 
-        wake = Wake(source=source, job_id=job_id, state=self.target_state, confirmed=confirmed, at=utcnow())
+        wake = ResumeEvent(
+            source=source, job_id=job_id, state=self.target_state, confirmed=confirmed, at=utcnow()
+        )
         return PokeReturnValue(is_done=True, xcom_value=wake.dump())
 
 

@@ -11,9 +11,9 @@ from airflow.sdk import DAG, BaseOperator, RetryAction
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from pydantic import ValidationError
 
-from airflow_provider_smartlive.callbacks.url import RouteError
+from airflow_provider_smartlive.callbacks.url import CallbackUrlError
 from airflow_provider_smartlive.client.connection import InvalidConnectionError
-from airflow_provider_smartlive.client.exchange import AmbiguousStart, Unreachable
+from airflow_provider_smartlive.client.flow import StartOutcomeUnknown, Unreachable
 from airflow_provider_smartlive.client.network import NetworkSetupError
 from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError
 from airflow_provider_smartlive.metastudio.errors import (
@@ -48,7 +48,7 @@ DECISIONS: dict[type[MetaStudioError], tuple[RetryAction, timedelta | None]] = {
     ServerError: (RetryAction.RETRY, None),
     UnexpectedResponse: (RetryAction.RETRY, None),
     Unreachable: (RetryAction.RETRY, None),
-    AmbiguousStart: (RetryAction.FAIL, None),
+    StartOutcomeUnknown: (RetryAction.FAIL, None),
     NetworkSetupError: (RetryAction.FAIL, None),
 }
 
@@ -133,7 +133,7 @@ def _refused_by_pydantic() -> ValidationError:
         AuthenticationError("wrong signature", error_code="APIGW.0301"),
         Blocked("frozen"),
         NotFound("no such room", error_code="MSS.20010045"),
-        RouteError("callback_secrets is empty"),
+        CallbackUrlError("callback_secrets is empty"),
         ValueError("Connection 'shop' holds no RTMP URL"),
         _refused_by_pydantic(),
     ],

@@ -13,8 +13,13 @@ from airflow.sdk.exceptions import (
     AirflowSkipException,
 )
 
-from airflow_provider_smartlive.callbacks.messages import XCOM_TABLE_KEY, Waiter, Wake, starter_waiter_key
-from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.callbacks.messages import (
+    XCOM_TABLE_KEY,
+    ResumeEvent,
+    WaiterRegistration,
+    starter_waiter_key,
+)
+from airflow_provider_smartlive.callbacks.task_ref import TaskRef
 from airflow_provider_smartlive.client.lookup import find_connection
 from airflow_provider_smartlive.livestream.starter import OWN_XCOMS_AFTER
 from airflow_provider_smartlive.metastudio.errors import AuthenticationError
@@ -48,7 +53,7 @@ class TestReached:
     def test_by_callback(self, watch: Watch, state: str) -> None:
         over = [watch.ends()] if state == "END" else []
         watch.at(601, *over, watch.calls_back(*LIVE, "DISCONNECTED", "RECONNECTING", "END"))
-        result = Wake.load(watch.sense(state))
+        result = ResumeEvent.load(watch.sense(state))
         assert (result.source, result.state, result.job_id) == ("callback", state, watch.job.job_id)
         assert result.confirmed == (state == "END")
         assert 601 <= watch.clock.seconds <= 661
@@ -58,13 +63,13 @@ class TestReached:
         watch.calls_back(*LIVE, "DISCONNECTED", "RECONNECTING", "END")()
         if state == "END":
             watch.ends()()
-        assert Wake.load(watch.sense(state)).state == state
+        assert ResumeEvent.load(watch.sense(state)).state == state
         assert watch.clock.seconds == 0
         assert watch.deferrals == []
 
     def test_whatever_came_after_it(self, watch: Watch) -> None:
         watch.calls_back(*LIVE, "DISCONNECTED")()
-        assert Wake.load(watch.sense("CONNECTED")).state == "CONNECTED"
+        assert ResumeEvent.load(watch.sense("CONNECTED")).state == "CONNECTED"
 
     def test_the_end_of_every_known_output_counts(self, watch: Watch) -> None:
         watch.at(101, watch.calls_back(*LIVE, output="one"), watch.calls_back(*LIVE, output="two"))
@@ -75,14 +80,14 @@ class TestReached:
 
     def test_with_every_callback_lost_metastudio_tells_the_end(self, watch: Watch) -> None:
         watch.at(1001, watch.ends())
-        result = Wake.load(watch.sense())
+        result = ResumeEvent.load(watch.sense())
         assert (result.source, result.state) == ("reconciliation", "END")
         assert 1001 <= watch.clock.seconds <= 1001 + 300
 
     @pytest.mark.parametrize("state", LIVE)
     def test_and_that_the_stream_was_up(self, watch: Watch, state: str) -> None:
         watch.at(101, lambda: setattr(watch.job, "stream_duration", 5))
-        assert Wake.load(watch.sense(state)).source == "reconciliation"
+        assert ResumeEvent.load(watch.sense(state)).source == "reconciliation"
 
     def test_the_starter_may_have_no_job_yet(self, idle: Watch, watch: Watch) -> None:
         watch.metastudio.jobs.clear()
@@ -90,13 +95,13 @@ class TestReached:
         watch.becomes("queued")()
         watch.at(301, watch.has_job)
         watch.at(601, watch.ends(), watch.calls_back(*LIVE, "END"))
-        assert Wake.load(watch.sense()).state == "END"
+        assert ResumeEvent.load(watch.sense()).state == "END"
         assert 601 <= watch.clock.seconds <= 601 + 300
 
     def test_a_job_can_be_named_by_its_id(self, watch: Watch) -> None:
         watch.at(301, watch.ends())
         result = watch.sense(starter_task_id=None, job_id=watch.job.job_id, room_id=ROOM)
-        assert Wake.load(result).job_id == watch.job.job_id
+        assert ResumeEvent.load(result).job_id == watch.job.job_id
 
     def test_the_events_of_another_job_are_not_ours(self, watch: Watch) -> None:
         table = called_back("00000000000000000000000000000bad", *LIVE, "END")
@@ -171,7 +176,7 @@ class TestNotReached:
         watch.at(100, watch.is_down(unreachable()))
         watch.at(2000, watch.is_down(None))
         watch.at(5001, watch.ends())
-        assert Wake.load(watch.sense()).state == "END"
+        assert ResumeEvent.load(watch.sense()).state == "END"
 
     def test_a_metastudio_that_stays_away_ends_the_wait(self, watch: Watch) -> None:
         watch.at(100, watch.is_down(unreachable()))
@@ -191,7 +196,7 @@ class TestNotReached:
         idle.at(500, idle.wakes("budget-over", idle.job.job_id))
         idle.at(3000, lambda: setattr(idle.metastudio, "endpoint", there))
         idle.at(5001, idle.ends())
-        assert Wake.load(idle.sense()).state == "END"
+        assert ResumeEvent.load(idle.sense()).state == "END"
 
     def test_a_wrong_key_is_said_at_once_and_at_the_end(
         self, watch: Watch, capsys: pytest.CaptureFixture[str]
@@ -210,7 +215,7 @@ class TestNotReached:
         idle.supervisor.store["smartlive_sensor"] = {"version": 1, "try_number": 0, "since": long_ago}
         idle.at(0, idle.is_down(unreachable()))
         idle.at(301, idle.is_down(None), idle.ends())
-        assert Wake.load(idle.sense()).state == "END"
+        assert ResumeEvent.load(idle.sense()).state == "END"
 
     @pytest.mark.parametrize("more", [{}, {"soft_fail": True}, {"never_fail": True}], ids=str)
     def test_a_time_out_names_the_starter(self, watch: Watch, more: dict[str, Any]) -> None:
@@ -259,7 +264,7 @@ class TestFollowing:
         watch.becomes(state)()
         self.starts_anew(watch, 301)
         watch.at(701, watch.calls_back(*LIVE, "END"), watch.ends(stream_duration=60.0))
-        result = Wake.load(watch.sense(target))
+        result = ResumeEvent.load(watch.sense(target))
         assert result.job_id == watch.metastudio.jobs[1].job_id
         assert 701 <= watch.clock.seconds <= 701 + 60
 
@@ -269,7 +274,7 @@ class TestFollowing:
         watch.becomes("running")()
         self.starts_anew(watch, 1)
         watch.at(701, watch.calls_back(*LIVE, "END"), watch.ends())
-        assert Wake.load(watch.sense()).job_id == watch.metastudio.jobs[1].job_id
+        assert ResumeEvent.load(watch.sense()).job_id == watch.metastudio.jobs[1].job_id
 
     @pytest.mark.parametrize("target", ["CONNECTED", "END"])
     def test_a_job_that_failed_before_it_connected_is_not_the_last_one(
@@ -279,19 +284,19 @@ class TestFollowing:
         watch.at(400, watch.becomes("up_for_retry"))
         self.starts_anew(watch, 501)
         watch.at(801, watch.calls_back(*LIVE, "END"), watch.ends())
-        assert Wake.load(watch.sense(target)).job_id == watch.metastudio.jobs[1].job_id
+        assert ResumeEvent.load(watch.sense(target)).job_id == watch.metastudio.jobs[1].job_id
 
     def test_a_cleared_starter_takes_the_wait_along(self, watch: Watch) -> None:
         """The old job is stopped while its stream is up; without callbacks MetaStudio alone says that it is over."""
         watch.at(101, watch.ends(stream_duration=60.0), watch.becomes("queued"))
         self.starts_anew(watch, 501)
         watch.at(901, watch.ends(stream_duration=60.0))
-        assert Wake.load(watch.sense()).job_id == watch.metastudio.jobs[1].job_id
+        assert ResumeEvent.load(watch.sense()).job_id == watch.metastudio.jobs[1].job_id
 
     def test_a_starter_that_waits_on_a_worker_has_its_job_in_time(self, idle: Watch, watch: Watch) -> None:
         watch.becomes("running")()
         watch.calls_back(*LIVE)()
-        assert Wake.load(watch.sense("CONNECTED")).job_id == watch.job.job_id
+        assert ResumeEvent.load(watch.sense("CONNECTED")).job_id == watch.job.job_id
         assert OWN_XCOMS_AFTER <= watch.clock.seconds <= OWN_XCOMS_AFTER + 90
 
     def test_what_it_has_is_not_forgotten_between_two_pokes(self, idle: Watch) -> None:
@@ -392,7 +397,7 @@ class TestEarly:
 
     def test_metastudio_is_asked_soon_after_the_start(self, deferred: Watch) -> None:
         deferred.at(31, lambda: setattr(deferred.job, "stream_duration", 1))
-        assert Wake.load(deferred.sense("CONNECTED")).source == "reconciliation"
+        assert ResumeEvent.load(deferred.sense("CONNECTED")).source == "reconciliation"
         assert deferred.clock.seconds <= 63
 
     def test_and_then_ever_less_often(self, deferred: Watch) -> None:
@@ -414,7 +419,7 @@ class TestPassingFaults:
         """Whichever question meets it; on a worker it is asked again as in a trigger."""
         watch.supervisor.faults = [*[None] * passing, api_error(), api_error()]
         watch.at(301, watch.ends(), watch.calls_back(*LIVE, "END"))
-        assert Wake.load(watch.sense(state)).state == state
+        assert ResumeEvent.load(watch.sense(state)).state == state
         assert watch.clock.seconds <= 301 + 60 + 10
 
     @pytest.mark.parametrize("state", [*LIVE, "END"])
@@ -428,7 +433,7 @@ class TestPassingFaults:
         watch.at(25, lambda: watch.metastudio.jobs.extend(shown))
         watch.at(601, watch.ends(stream_duration=60.0))
         name = {"job_id": job_id, "room_id": ROOM, "starter_task_id": None} if is_named else {}
-        assert Wake.load(watch.sense(state, **name)).job_id == job_id
+        assert ResumeEvent.load(watch.sense(state, **name)).job_id == job_id
         assert 601 <= watch.clock.seconds <= 601 + 300
 
     def test_one_that_is_not_there_later_either_is_over(self, watch: Watch) -> None:
@@ -444,7 +449,7 @@ class TestPassingFaults:
             deferred.resume = resume
 
         deferred.at(101, is_locked)
-        assert Wake.load(deferred.sense(state)).source == "first-read"
+        assert ResumeEvent.load(deferred.sense(state)).source == "first-read"
         assert deferred.clock.seconds <= 101 + 300
 
 
@@ -464,7 +469,7 @@ class TestConfirm:
 
     def test_a_callback_alone_is_enough_if_that_is_wanted(self, watch: Watch) -> None:
         watch.at(101, watch.calls_back(*LIVE, "END"))
-        result = Wake.load(watch.sense(confirm=False))
+        result = ResumeEvent.load(watch.sense(confirm=False))
         assert (result.source, result.confirmed) == ("callback", False)
         assert watch.clock.seconds <= 101 + 60
 
@@ -472,14 +477,14 @@ class TestConfirm:
         self.streams(watch, 1, 2001)
         watch.at(101, watch.calls_back(*LIVE, "END"))
         watch.at(2001, watch.ends())
-        assert Wake.load(watch.sense()).confirmed
+        assert ResumeEvent.load(watch.sense()).confirmed
         assert 2001 <= watch.clock.seconds <= 2001 + 300
 
     def test_a_job_that_nobody_finishes_has_ended_all_the_same(self, watch: Watch) -> None:
         """Of a starter that does not wait, by a MetaStudio that leaves the end of a job to others."""
         self.streams(watch, 1, 101)
         watch.at(101, watch.calls_back(*LIVE, "END"))
-        assert Wake.load(watch.sense()).source == "callback"
+        assert ResumeEvent.load(watch.sense()).source == "callback"
         assert 101 + self.GRACE <= watch.clock.seconds <= 101 + self.GRACE + 2 * 60 + 5
 
     @pytest.mark.parametrize("counts", [False, True])
@@ -494,7 +499,7 @@ class TestConfirm:
         watch.at(901, watch.calls_back("END", outputs=("main",)))
         watch.at(901 + gap, watch.calls_back(*LIVE, output="new", outputs=("main",)))
         watch.at(3001, watch.ends(), watch.calls_back("END", output="new", outputs=("main",)))
-        result = Wake.load(watch.sense())
+        result = ResumeEvent.load(watch.sense())
         assert (result.state, result.confirmed) == ("END", True)
         assert 3001 <= watch.clock.seconds <= 3001 + 60
 
@@ -509,13 +514,13 @@ class TestConfirm:
     @pytest.mark.parametrize("state", ["FAILED", "BLOCKED"])
     def test_a_job_that_is_over_has_ended_however_it_did(self, watch: Watch, state: str) -> None:
         watch.at(101, watch.ends(state), watch.calls_back(*LIVE, "END"))
-        assert Wake.load(watch.sense()).confirmed
+        assert ResumeEvent.load(watch.sense()).confirmed
 
     def test_while_metastudio_cannot_be_asked_it_waits(self, watch: Watch) -> None:
         watch.at(100, watch.is_down(unreachable()))
         watch.at(101, watch.calls_back(*LIVE, "END"))
         watch.at(1501, watch.is_down(None), watch.ends())
-        assert Wake.load(watch.sense()).source in ("callback", "first-read")
+        assert ResumeEvent.load(watch.sense()).source in ("callback", "first-read")
         assert 1501 <= watch.clock.seconds <= 1501 + 60
 
     def test_and_in_the_end_it_fails(self, watch: Watch) -> None:
@@ -545,7 +550,7 @@ class TestConfirm:
         deferred.at(131, deferred.becomes("running"), deferred.forgets)
         deferred.at(132, deferred.has_job)
         deferred.at(901, deferred.calls_back(*LIVE, "END"), deferred.ends())
-        assert Wake.load(deferred.sense()).job_id == deferred.metastudio.jobs[1].job_id
+        assert ResumeEvent.load(deferred.sense()).job_id == deferred.metastudio.jobs[1].job_id
 
     @pytest.mark.parametrize("begins", [1, 121])
     def test_a_starter_that_goes_on_as_soon_as_there_is_a_worker_keeps_its_job(
@@ -557,7 +562,7 @@ class TestConfirm:
         watch.at(101, watch.calls_back(*LIVE, "END"))
         watch.at(111, watch.becomes("queued"), watch.ends())
         watch.clock.sleep(begins)
-        assert Wake.load(watch.sense()).job_id == watch.job.job_id
+        assert ResumeEvent.load(watch.sense()).job_id == watch.job.job_id
         assert watch.clock.seconds <= 180
 
     @pytest.mark.parametrize("task", [{"try_number": 3}, {"try_number": 2, "run_id": "another"}], ids=str)
@@ -570,7 +575,7 @@ class TestConfirm:
         deferred.at(1131, deferred.becomes("running"), deferred.forgets)
         deferred.at(1132, deferred.has_job)
         deferred.at(1901, deferred.calls_back(*LIVE, "END"), deferred.ends())
-        assert Wake.load(deferred.sense()).job_id == deferred.metastudio.jobs[1].job_id
+        assert ResumeEvent.load(deferred.sense()).job_id == deferred.metastudio.jobs[1].job_id
 
     def test_how_far_it_is_is_kept_between_two_pokes(self, idle: Watch) -> None:
         idle.mode = ALL_MODES["reschedule"]
@@ -619,15 +624,15 @@ class TestWhoEndsIt:
         deferred.at(601, deferred.calls_back(*LIVE))
         result = deferred.sense("CONNECTED", **arguments)
         assert deferred.deferrals[0].trigger.needs_worker
-        assert Wake.load(result).source == "callback"
+        assert ResumeEvent.load(result).source == "callback"
 
     @pytest.mark.parametrize("confirm", [True, False])
     def test_confirming_begins_on_one_and_ends_without(self, deferred: Watch, confirm: bool) -> None:
         deferred.at(601, deferred.calls_back(*LIVE, "END"))
         deferred.at(611, deferred.ends())
         deferred.sense(confirm=confirm)
-        registered = deferred.supervisor.xcom(starter_waiter_key(Identity(DAG, RUN, TASK)), WAIT)
-        assert Waiter.load(registered).needs_worker == confirm
+        registered = deferred.supervisor.xcom(starter_waiter_key(TaskRef(DAG, RUN, TASK)), WAIT)
+        assert WaiterRegistration.load(registered).needs_worker == confirm
         assert {deferral.trigger.needs_worker for deferral in deferred.deferrals} == {False}
 
     def test_airflows_own_deferral_timeout_is_not_used(self, deferred: Watch) -> None:
@@ -671,7 +676,7 @@ class TestArguments:
         watch.ends()()
         watch.metastudio.jobs[0].job_id, watch.metastudio.jobs[0].room_id = "1234", "5678"
         native: dict[str, Any] = {"job_id": 1234, "room_id": 5678}
-        assert Wake.load(watch.sense(starter_task_id=None, **native)).job_id == "1234"
+        assert ResumeEvent.load(watch.sense(starter_task_id=None, **native)).job_id == "1234"
 
     @pytest.mark.parametrize("interval", [60, "60", timedelta(minutes=1)], ids=str)
     def test_seconds_and_timedeltas_are_taken_alike(self, interval: Any) -> None:

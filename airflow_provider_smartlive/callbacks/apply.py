@@ -66,7 +66,7 @@ _KNOWN_STATES = frozenset(state.value for state in StreamState)
 class OutcomeKind(StrEnum):
     """What an event did to the table."""
 
-    FOLDED = "folded"
+    APPLIED = "applied"
     DUPLICATE = "duplicate"
     LATE = "late"
     UNRECOGNISED = "unrecognised"
@@ -105,7 +105,7 @@ def event_digest(signed_at: datetime | None, body: bytes) -> str | None:
     return hashlib.sha256(f"{int(signed_at.timestamp())}:".encode() + body).hexdigest()[:12]
 
 
-def fold(
+def apply_event(
     table: CallbackTable,
     event: CallbackEvent,
     *,
@@ -159,16 +159,16 @@ def fold(
         after, kind = _with_stream(before, output, state, at, signed_at, outputs)
         outcome = _outcome_of_stream(before, after, state, kind)
     elif isinstance(message, ScriptSwitch):
-        after, outcome = _with_script(before, message, at), Outcome(OutcomeKind.FOLDED, job_id)
+        after, outcome = _with_script(before, message, at), Outcome(OutcomeKind.APPLIED, job_id)
     else:
         after = _with_reply(before, message)
         mark = reply_mark(message.reply_id)
         reached = frozenset({mark}) if not before.has_reached(mark) else frozenset()
-        outcome = Outcome(OutcomeKind.FOLDED, job_id, reached=reached)
+        outcome = Outcome(OutcomeKind.APPLIED, job_id, reached=reached)
 
     kept = job_id if current_job is None else normalise_id(current_job)
-    folded = _counted(table, at, digest).model_copy(update={"jobs": _placed(table.jobs, after, kept)})
-    return _fitted(folded, kept), outcome
+    applied = _counted(table, at, digest).model_copy(update={"jobs": _placed(table.jobs, after, kept)})
+    return _fitted(applied, kept), outcome
 
 
 def unrecognised(
@@ -232,7 +232,7 @@ def _without_refreshes(job: JobCallbacks, marks: Sequence[str]) -> JobCallbacks:
     Undo what commands have changed that were refused after all.
 
     Unless another command has exchanged them too, the outputs are what they were. Whether that ends the show is judged
-    with the event that is being folded.
+    with the event that is being applied.
     """
     if not set(marks) & set(job.refreshes):
         return job
@@ -259,14 +259,14 @@ def _with_stream(
     else:
         kept = _with_room(job.streams, started=output.fingerprint in outputs, outputs=outputs)
         if kept is None:
-            return job.model_copy(update={"omitted_streams": job.omitted_streams + 1}), OutcomeKind.FOLDED
+            return job.model_copy(update={"omitted_streams": job.omitted_streams + 1}), OutcomeKind.APPLIED
         label = _name(output.label, MAX_LABEL)
         new = StreamRow(label=label, fingerprint=output.fingerprint, state="", first_at=at, last_at=at)
         streams = [*kept, _with_state(new, state, at, signed_at, job.last_event)]
     after = job.model_copy(update={"streams": streams})
     if not after.ended() and _is_complete(after, outputs):
         after = after.model_copy(update={"ended_at": at})
-    return after, OutcomeKind.LATE if old is not None and old.ended else OutcomeKind.FOLDED
+    return after, OutcomeKind.LATE if old is not None and old.ended else OutcomeKind.APPLIED
 
 
 def _with_room(streams: list[StreamRow], *, started: bool, outputs: Sequence[str]) -> list[StreamRow] | None:
@@ -395,7 +395,7 @@ def _is_ordinary(table: CallbackTable) -> bool:
     Tell whether this is the table of one job with one output, and everything in it was recognised.
 
     Such a table fits, be every text in it as long as it may: no need to write it out in order to measure it,
-    which would take longer than all the rest of the fold.
+    which would take longer than all the rest.
     """
     return (
         len(table.jobs) <= 1

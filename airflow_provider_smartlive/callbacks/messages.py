@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.callbacks.task_ref import TaskRef
 from airflow_provider_smartlive.metastudio.ids import normalise_id
 
 #: XCom of the starting task that holds the callback table (see the module ``table``).
@@ -44,7 +44,7 @@ def waiter_key(job_id: str) -> str:
     return f"{_WAITER_KEY_PREFIX}{normalise_id(job_id)}"
 
 
-def starter_waiter_key(starter: Identity) -> str:
+def starter_waiter_key(starter: TaskRef) -> str:
     """
     Return the XCom key under which a task registers as a waiter for whatever job another task starts.
 
@@ -66,7 +66,7 @@ def stop_key(source: str, job_id: str) -> str:
     The END that follows may resume the task before the trigger does. All that the note says stands in the key: if the
     resumed process dies, a retry is told which XComs Airflow has deleted, not what they held.
 
-    :param source: What is due (a :class:`~airflow_provider_smartlive.lifecycle.WakeSource`).
+    :param source: What is due (a :class:`~airflow_provider_smartlive.decisions.WakeSource`).
     """
     return f"{_STOP_KEY_PREFIX}{source}/{normalise_id(job_id)}"
 
@@ -103,7 +103,7 @@ class _Versioned(BaseModel):
         return self.model_dump(mode="json")
 
 
-class Waiter(_Versioned):
+class WaiterRegistration(_Versioned):
     """
     The registration of a waiting task, kept in an XCom of that task itself.
 
@@ -131,7 +131,7 @@ class OutputRefresh(_Versioned):
     refused: bool = False
 
 
-class Wake(_Versioned):
+class ResumeEvent(_Versioned):
     """
     The payload of every event that resumes one of our tasks, from the receiver and from our triggers.
 

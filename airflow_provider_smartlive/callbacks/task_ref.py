@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Identity:
+class TaskRef:
     """
     The task instance that owns a job, across its tries.
 

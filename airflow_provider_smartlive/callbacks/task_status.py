@@ -91,7 +91,7 @@ def timeout_while_waiting(
 
 
 @dataclass(frozen=True)
-class TaskFacts:
+class TaskStatus:
     """
     What Airflow knows of a task instance.
 

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit, urlunsplit
 from cryptography.fernet import Fernet
 from cryptography.fernet import InvalidToken as FernetInvalidToken
 
-from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.callbacks.task_ref import TaskRef
 from airflow_provider_smartlive.metastudio.addresses import is_loopback
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
 from airflow_provider_smartlive.metastudio.outputs import describe_output
@@ -48,7 +48,7 @@ _VISIBLE_ASCII = re.compile(r"[!-~]+")
 _SUPPORTED_AUTH_TYPES = (AuthType.MSS_A_HEAD, AuthType.MSS_A, AuthType.NONE)
 
 
-class RouteError(ValueError):
+class CallbackUrlError(ValueError):
     """A callback URL cannot be issued. The text names the setting and the fix, never a secret."""
 
 
@@ -94,7 +94,7 @@ class JobTerms:
 
 
 @dataclass(frozen=True)
-class Route:
+class CallbackTarget:
     """
     Where an event belongs: a task instance, which of its lives, and what that life agreed for its job.
 
@@ -104,7 +104,7 @@ class Route:
     :param deployment: The mark of the Airflow deployment that started the job (``settings.deployment()``).
     """
 
-    identity: Identity
+    task_ref: TaskRef
     generation: str
     max_tries: int = 0
     deployment: str = ""
@@ -133,7 +133,7 @@ def began(generation: str) -> datetime:
 
 
 @dataclass(frozen=True)
-class IssuedRoute:
+class IssuedUrl:
     """
     What goes into ``live_event_callback_config``, and what the owner keeps to compare with.
 
@@ -143,12 +143,12 @@ class IssuedRoute:
     url: str = field(repr=False)
     key: str = field(repr=False)
     auth_type: AuthType
-    route: Route
+    target: CallbackTarget
     fingerprint_key: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
-class OpenedRoute:
+class OpenedUrl:
     """
     A route that was read back from its token. Only we can have written it.
 
@@ -157,7 +157,7 @@ class OpenedRoute:
     :param auth_type: How MetaStudio was asked to sign. It comes from the token, so no caller can choose less.
     """
 
-    route: Route
+    target: CallbackTarget
     url: str = field(repr=False)
     key: str = field(repr=False)
     auth_type: AuthType
@@ -175,33 +175,33 @@ def is_usable_secret(secret: str) -> bool:
 
 
 def issue(
-    route: Route,
+    target: CallbackTarget,
     *,
     base_url: str,
     secrets: Sequence[str],
     auth_type: AuthType,
     outputs: Sequence[tuple[str, str | None]] = (),
-) -> IssuedRoute:
+) -> IssuedUrl:
     """
     Make the callback URL and key of a task instance.
 
-    :param route: The task instance, its generation and the terms of its job. Their ``outputs`` are filled in here.
+    :param target: The task instance, its generation and the terms of its job. Their ``outputs`` are filled in here.
     :param base_url: Where MetaStudio reaches the API server, with a path prefix if there is one. It goes into
         the token, so that a later change of the setting breaks no stream that is already live.
     :param secrets: ``[smartlive] callback_secrets``; the first one issues.
     :param auth_type: How MetaStudio shall sign its callbacks.
     :param outputs: URL and stream key of each RTMP output of the job. Only their fingerprints go into the token.
-    :raises RouteError: if there is no usable secret, if the base URL is not https (except for a loopback
+    :raises CallbackUrlError: if there is no usable secret, if the base URL is not https (except for a loopback
         host) or not a plain base URL, if the authentication type is not ours to use, or if the URL would
         exceed the 2,048 characters that MetaStudio takes.
     """
     if not secrets:
-        raise RouteError(
+        raise CallbackUrlError(
             "[smartlive] callback_secrets is empty. Make one with `airflow smartlive generate-secret` for "
             "workers and API servers alike, or start the job with use_callbacks=False."
         )
     if auth_type not in _SUPPORTED_AUTH_TYPES:
-        raise RouteError(
+        raise CallbackUrlError(
             f"[smartlive] callback_auth_type {auth_type.value} is not supported here; "
             f"use one of {', '.join(supported.value for supported in _SUPPORTED_AUTH_TYPES)}."
         )
@@ -210,24 +210,24 @@ def issue(
     fingerprints = tuple(
         describe_output(url, stream_key, key=keys.fingerprint).fingerprint for url, stream_key in outputs
     )
-    route = replace(route, terms=replace(route.terms, outputs=fingerprints))
-    token = _unpadded(keys.token.encrypt(_payload(route, base_url, auth_type)))
+    target = replace(target, terms=replace(target.terms, outputs=fingerprints))
+    token = _unpadded(keys.token.encrypt(_payload(target, base_url, auth_type)))
     url = _callback_url(base_url, token)
     if len(url) > MAX_URL_LENGTH:
-        raise RouteError(
+        raise CallbackUrlError(
             f"The callback URL would have {len(url)} characters and MetaStudio takes {MAX_URL_LENGTH}. "
             "Shorten callback_base_url, or the dag id, run id or task id, all of which it carries."
         )
-    return IssuedRoute(
+    return IssuedUrl(
         url=url,
         key=keys.mss_key(token),
         auth_type=auth_type,
-        route=route,
+        target=target,
         fingerprint_key=keys.fingerprint,
     )
 
 
-def open_token(token: str, *, secrets: Sequence[str]) -> OpenedRoute:
+def open_token(token: str, *, secrets: Sequence[str]) -> OpenedUrl:
     """
     Read a token back.
 
@@ -240,7 +240,7 @@ def open_token(token: str, *, secrets: Sequence[str]) -> OpenedRoute:
     return _open(token, tuple(secrets))
 
 
-def open_url(url: str, *, secrets: Sequence[str]) -> OpenedRoute | None:
+def open_url(url: str, *, secrets: Sequence[str]) -> OpenedUrl | None:
     """
     Recognise one of our jobs by its callback URL.
 
@@ -280,7 +280,7 @@ class _Keys:
 @lru_cache(maxsize=32)
 def _keys(secret: str) -> _Keys:
     if not is_usable_secret(secret):
-        raise RouteError(
+        raise CallbackUrlError(
             f"[smartlive] callback_secrets has a secret of fewer than {MIN_SECRET_LENGTH} characters, or one that is "
             "no Unicode. Generate one with `airflow smartlive generate-secret`."
         )
@@ -297,7 +297,7 @@ def _keys(secret: str) -> _Keys:
 
 # A stream that is live calls back again and again. What cannot be opened is not kept: strangers push nothing out.
 @lru_cache(maxsize=1024)
-def _open(token: str, secrets: tuple[str, ...]) -> OpenedRoute:
+def _open(token: str, secrets: tuple[str, ...]) -> OpenedUrl:
     padded = token + "=" * (-len(token) % 4)
     # One that cannot be used has made no token, and locks nobody out whose token another one made.
     usable = [secret for secret in secrets if is_usable_secret(secret)]
@@ -311,33 +311,33 @@ def _open(token: str, secrets: tuple[str, ...]) -> OpenedRoute:
     raise InvalidToken("no callback secret opens the token")
 
 
-def _payload(route: Route, base_url: str, auth_type: AuthType) -> bytes:
-    identity = route.identity
+def _payload(target: CallbackTarget, base_url: str, auth_type: AuthType) -> bytes:
+    task_ref = target.task_ref
     content = {
         "v": _TOKEN_VERSION,
-        "d": identity.dag_id,
-        "r": identity.run_id,
-        "t": identity.task_id,
-        "m": identity.map_index,
-        "g": route.generation,
-        "x": route.max_tries,
-        "p": route.deployment,
+        "d": task_ref.dag_id,
+        "r": task_ref.run_id,
+        "t": task_ref.task_id,
+        "m": task_ref.map_index,
+        "g": target.generation,
+        "x": target.max_tries,
+        "p": target.deployment,
         "b": base_url,
         "a": auth_type.value,
-        **route.terms.dump(),
+        **target.terms.dump(),
     }
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _opened(payload: bytes, token: str, keys: _Keys) -> OpenedRoute:
+def _opened(payload: bytes, token: str, keys: _Keys) -> OpenedUrl:
     try:
         content = json.loads(payload)
         if content["v"] != _TOKEN_VERSION:
             raise InvalidToken("the token was written by another release")
-        identity = Identity(content["d"], content["r"], content["t"], content["m"])
-        route = Route(identity, content["g"], content["x"], content["p"], JobTerms.load(content))
-        return OpenedRoute(
-            route=route,
+        task_ref = TaskRef(content["d"], content["r"], content["t"], content["m"])
+        target = CallbackTarget(task_ref, content["g"], content["x"], content["p"], JobTerms.load(content))
+        return OpenedUrl(
+            target=target,
             url=_callback_url(content["b"], token),
             key=keys.mss_key(token),
             auth_type=AuthType(content["a"]),
@@ -389,5 +389,5 @@ def _checked_base_url(base_url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.lower(), parts.path.rstrip("/"), "", ""))
 
 
-def _base_url_error(problem: str) -> RouteError:
-    return RouteError(f"callback_base_url (of the connection, or of [smartlive]) {problem}")
+def _base_url_error(problem: str) -> CallbackUrlError:
+    return CallbackUrlError(f"callback_base_url (of the connection, or of [smartlive]) {problem}")

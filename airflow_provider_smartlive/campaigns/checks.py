@@ -9,14 +9,14 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.callbacks.task_ref import Identity
-from airflow_provider_smartlive.callbacks.url import Route, RouteError
+from airflow_provider_smartlive.callbacks.task_ref import TaskRef
+from airflow_provider_smartlive.callbacks.url import CallbackTarget, CallbackUrlError
 from airflow_provider_smartlive.client.diagnosis import explain
-from airflow_provider_smartlive.livestream import probe
-from airflow_provider_smartlive.livestream.channels import Channel
-from airflow_provider_smartlive.livestream.ownership import issue_route, route_of
+from airflow_provider_smartlive.livestream import callback_check
+from airflow_provider_smartlive.livestream.ownership import issue_url_for, target_of
 from airflow_provider_smartlive.livestream.rivals import rival_warnings
-from airflow_provider_smartlive.livestream.sighting import ACTIVE_STATES
+from airflow_provider_smartlive.livestream.rtmp_output import RtmpOutput
+from airflow_provider_smartlive.livestream.snapshot import ACTIVE_STATES
 from airflow_provider_smartlive.metastudio.addresses import is_out_of_reach
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError, NotFound
 from airflow_provider_smartlive.metastudio.rooms import RoomState
@@ -72,7 +72,7 @@ class Preroll:
     interaction_conn_id: str | None
     quota: int | None
     start: datetime
-    own: Identity | None
+    own: TaskRef | None
     find_connection: FindConnection
 
     def findings(self) -> Iterator[Finding]:
@@ -82,10 +82,10 @@ class Preroll:
         except ValueError as error:
             yield Finding("connection", str(error))
             return
-        channels: list[Channel] = []
+        channels: list[RtmpOutput] = []
         for conn_id in self.output_conn_ids:
             try:
-                channels.append(Channel.from_connection(self.find_connection(conn_id, "outputs")))
+                channels.append(RtmpOutput.from_connection(self.find_connection(conn_id, "outputs")))
             except ValueError as error:
                 yield Finding("outputs", str(error))
         if self.interaction_conn_id is not None:
@@ -98,7 +98,7 @@ class Preroll:
         yield from self.in_the_way(profile, channels)
 
     def in_the_way(
-        self, profile: ConnectionProfile, channels: Sequence[Channel] | None = None
+        self, profile: ConnectionProfile, channels: Sequence[RtmpOutput] | None = None
     ) -> Iterator[Finding]:
         """
         Yield the jobs that would be in its way at the start.
@@ -108,7 +108,7 @@ class Preroll:
         """
         if channels is None:
             channels = [
-                Channel.from_connection(self.find_connection(conn_id, "outputs"))
+                RtmpOutput.from_connection(self.find_connection(conn_id, "outputs"))
                 for conn_id in self.output_conn_ids
             ]
         secrets = settings.callback_secrets()
@@ -124,8 +124,8 @@ class Preroll:
                 "Stop one (`airflow smartlive jobs list` shows them), or plan fewer at once.",
             )
         try:
-            outputs = issue_route(_no_task(), profile, channels).route.terms.outputs
-        except RouteError:
+            outputs = issue_url_for(_no_task(), profile, channels).target.terms.outputs
+        except CallbackUrlError:
             outputs = ()  # said by the check of the callbacks
         found = rival_warnings(active, job_id="", room_id=self.room_id, outputs=outputs, secrets=secrets)
         for text in islice(found, MAX_RIVALS):
@@ -133,12 +133,12 @@ class Preroll:
 
     def _stays(self, job: SmartLiveJob, secrets: Sequence[str]) -> bool:
         """Tell whether a job will be there at the start, and is not that of an earlier try of this very show."""
-        route = route_of(job, secrets)
-        if route is None:
+        target = target_of(job, secrets)
+        if target is None:
             return True
-        if route.identity == self.own:
+        if target.task_ref == self.own:
             return False
-        return route.terms.deadline is None or route.terms.deadline > self.start
+        return target.terms.deadline is None or target.terms.deadline > self.start
 
     def _room(self) -> Iterator[Finding]:
         try:
@@ -161,19 +161,19 @@ class Preroll:
     def _callbacks(self, profile: ConnectionProfile) -> Iterator[Finding]:
         """Yield why callbacks do not get through. Without them the end is learned by asking, so that blocks nothing."""
         try:
-            issued = issue_route(_no_task(), profile)
-        except (RouteError, ValueError) as error:
+            issued = issue_url_for(_no_task(), profile)
+        except (CallbackUrlError, ValueError) as error:
             yield Finding("callbacks", str(error))
             return
         if is_out_of_reach(issued.url, profile.endpoint):
             text = "[smartlive] callback_base_url is an address that MetaStudio cannot reach. Set it to the public one."
             yield Finding("callbacks", text, blocks=False)
             return
-        found = probe.send(issued, has_task=False)
+        found = callback_check.send(issued, has_task=False)
         if not found.works:
             yield Finding("callbacks", found.text, blocks=False)
 
 
-def _no_task() -> Route:
+def _no_task() -> CallbackTarget:
     """Return a route that belongs to no task: an event that is sent there changes nothing."""
-    return Route(probe.NO_TASK, "", 0, settings.deployment())
+    return CallbackTarget(callback_check.NO_TASK, "", 0, settings.deployment())

@@ -162,7 +162,7 @@ class PrerollCheckOperator(BaseOperator):
         return airing
 
     def _preroll(self, context: Context, start: datetime) -> Preroll:
-        from airflow_provider_smartlive.callbacks.task_ref import Identity
+        from airflow_provider_smartlive.callbacks.task_ref import TaskRef
         from airflow_provider_smartlive.campaigns.checks import Preroll
         from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
         from airflow_provider_smartlive.livestream import arguments
@@ -180,7 +180,7 @@ class PrerollCheckOperator(BaseOperator):
                 interaction_conn_id=arguments.conn_id("interaction_conn_id", self.interaction_conn_id),
                 quota=self.quota,
                 start=start,
-                own=Identity(
+                own=TaskRef(
                     ti.dag_id, ti.run_id, self.starter_task_id, -1 if ti.map_index is None else ti.map_index
                 ),
                 find_connection=_find_connection,

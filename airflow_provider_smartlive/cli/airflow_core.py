@@ -28,7 +28,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from airflow_provider_smartlive.callbacks.messages import CALLBACK, XCOM_TABLE_KEY
 from airflow_provider_smartlive.callbacks.table import CallbackTable
-from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.callbacks.task_ref import TaskRef
 from airflow_provider_smartlive.client.lookup import of_teams
 from airflow_provider_smartlive.hooks import SmartLiveHook
 
@@ -115,28 +115,28 @@ def _failure(backend: object, conn_id: str) -> str | None:
     return None
 
 
-def callback_tables(identities: Iterable[Identity]) -> dict[Identity, CallbackTable]:
+def callback_tables(task_refs: Iterable[TaskRef]) -> dict[TaskRef, CallbackTable]:
     """
     Return the callback tables of task instances, of those that have one.
 
     :raises DatabaseError: if the metadata database cannot be read.
     """
     columns = (XComModel.dag_id, XComModel.run_id, XComModel.task_id, XComModel.map_index)
-    tables: dict[Identity, CallbackTable] = {}
+    tables: dict[TaskRef, CallbackTable] = {}
     with create_session(scoped=False) as session:
-        for batch in _batches(list(dict.fromkeys(identities))):
-            wanted = [tuple(vars(identity).values()) for identity in batch]
+        for batch in _batches(list(dict.fromkeys(task_refs))):
+            wanted = [tuple(vars(task_ref).values()) for task_ref in batch]
             statement = select(*columns, XComModel.value).where(
                 XComModel.key == XCOM_TABLE_KEY, tuple_(*columns).in_(wanted)
             )
             for *names, value in session.execute(statement):
-                tables[Identity(*names)] = CallbackTable.load(value)
+                tables[TaskRef(*names)] = CallbackTable.load(value)
     return tables
 
 
-def _batches(identities: list[Identity]) -> Iterator[list[Identity]]:
-    for start in range(0, len(identities), _BATCH):
-        yield identities[start : start + _BATCH]
+def _batches(task_refs: list[TaskRef]) -> Iterator[list[TaskRef]]:
+    for start in range(0, len(task_refs), _BATCH):
+        yield task_refs[start : start + _BATCH]
 
 
 def database_kind() -> str:

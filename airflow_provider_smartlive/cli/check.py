@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from packaging.specifiers import SpecifierSet
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.callbacks.task_ref import Identity
-from airflow_provider_smartlive.callbacks.url import MIN_SECRET_LENGTH, MOUNT_PATH, RouteError
-from airflow_provider_smartlive.cli import airflow_core, probe
+from airflow_provider_smartlive.callbacks.task_ref import TaskRef
+from airflow_provider_smartlive.callbacks.url import MIN_SECRET_LENGTH, MOUNT_PATH, CallbackUrlError
+from airflow_provider_smartlive.cli import airflow_core, callback_check
 from airflow_provider_smartlive.cli.definition import TEST_TASK
 from airflow_provider_smartlive.cli.errors import EXPECTED, command, describe, fail
 from airflow_provider_smartlive.cli.output import one_line, plural, say, say_json, table
@@ -209,10 +209,10 @@ def _connection(hook: airflow_core.CommandHook) -> Result:
 
 def _callbacks(profile: ConnectionProfile) -> Result:
     try:
-        issued = probe.issue_for(Identity(*TEST_TASK), profile)
-    except RouteError as error:
+        issued = callback_check.issue_for(TaskRef(*TEST_TASK), profile)
+    except CallbackUrlError as error:
         return Result("callbacks", Status.FAIL, str(error))
-    url = probe.shown(issued)
+    url = callback_check.shown(issued)
     if is_out_of_reach(url, profile.endpoint):
         return Result(
             "callbacks",
@@ -220,14 +220,14 @@ def _callbacks(profile: ConnectionProfile) -> Result:
             f"{url} is an address of this machine or network, which MetaStudio cannot reach",
             "Set [smartlive] callback_base_url to the public https address of the API server.",
         )
-    finding = probe.send(issued, has_task=False)
-    if finding.works and issued.auth_type is AuthType.NONE:
+    diagnosis = callback_check.send(issued, has_task=False)
+    if diagnosis.works and issued.auth_type is AuthType.NONE:
         return Result(
             "callbacks",
             Status.WARN,
             f"{url} takes events, tried from here; they are not signed",
             "Whoever reads the address in a log can send events: set callback_auth_type to MSS_A_HEAD.",
         )
-    if finding.works:
+    if diagnosis.works:
         return Result("callbacks", Status.OK, f"{url} takes signed events, tried from here")
-    return Result("callbacks", Status.FAIL, f"{url}: {finding.text}", "docs/exposing.md has the whole way.")
+    return Result("callbacks", Status.FAIL, f"{url}: {diagnosis.text}", "docs/exposing.md has the whole way.")

@@ -14,16 +14,16 @@ from airflow_provider_smartlive.cli.errors import EXPECTED, command, describe, f
 from airflow_provider_smartlive.cli.jobs import ListedJob, jobs_table, listed
 from airflow_provider_smartlive.cli.output import note, one_line, plural, say, say_json, table
 from airflow_provider_smartlive.cli.watch import watch
-from airflow_provider_smartlive.livestream.sighting import ACTIVE_STATES
+from airflow_provider_smartlive.livestream.snapshot import ACTIVE_STATES
 from airflow_provider_smartlive.livestream.stop import stop_each
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from airflow_provider_smartlive.callbacks.task_ref import Identity
-    from airflow_provider_smartlive.callbacks.task_status import TaskFacts
-    from airflow_provider_smartlive.livestream.sighting import Sighting
+    from airflow_provider_smartlive.callbacks.task_ref import TaskRef
+    from airflow_provider_smartlive.callbacks.task_status import TaskStatus
+    from airflow_provider_smartlive.livestream.snapshot import JobSnapshot
     from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
 
 #: Seconds between two pictures of ``jobs list --watch``.
@@ -110,7 +110,7 @@ def sweep(args: Namespace) -> None:
     seen = {} if args.dry_run else _stop(hook, jobs, tell=note if args.json else say)
     if args.json:
         for job in jobs:
-            stopped = seen[job.job.job_id].sight.is_over if seen else None
+            stopped = seen[job.job.job_id].status.is_over if seen else None
             say_json({**job.facts(), "reason": reasons[job.job.job_id], "stopped": stopped})
     _exit_if_running(seen)
     if problem:
@@ -129,9 +129,9 @@ def _unwanted(
 
     problems: list[DatabaseError] = []
 
-    def find(identity: Identity) -> TaskFacts | None:
+    def find(task_ref: TaskRef) -> TaskStatus | None:
         try:
-            return find_task(identity)
+            return find_task(task_ref)
         except DatabaseError as error:
             problems.append(error)
             raise
@@ -207,7 +207,7 @@ def _confirmed(question: str) -> bool:
 
 def _stop(
     hook: CommandHook, jobs: Sequence[ListedJob], *, tell: Callable[[str], None], room_id: str | None = None
-) -> dict[str, Sighting]:
+) -> dict[str, JobSnapshot]:
     """
     Stop jobs, and return the last sighting of each.
 
@@ -220,25 +220,25 @@ def _stop(
     grace = settings.usable_number("stop_grace")
     pairs = [(job.job.room_id or room_id or "", job.job.job_id) for job in jobs]
     names = {job_id: f"Job {job_id} in room {room}" for room, job_id in pairs}
-    seen: dict[str, Sighting] = {}
+    seen: dict[str, JobSnapshot] = {}
     try:
         for room, job_id in pairs:
             with suppress(MetaStudioError, ValueError):  # shows when the stop is confirmed
                 hook.stop_job(room, job_id)
-        for job_id, sighting in stop_each(hook, pairs, grace=grace):
-            seen[job_id] = sighting
+        for job_id, snapshot in stop_each(hook, pairs, grace=grace):
+            seen[job_id] = snapshot
             outcome = (
-                "is stopped, MetaStudio says" if sighting.sight.is_over else f"STILL RUNS after {grace} s:"
+                "is stopped, MetaStudio says" if snapshot.status.is_over else f"STILL RUNS after {grace} s:"
             )
-            tell(one_line(f"{names[job_id]} {outcome} {sighting}"))
+            tell(one_line(f"{names[job_id]} {outcome} {snapshot}"))
     except KeyboardInterrupt:
         open_ = [name for job_id, name in names.items() if job_id not in seen]
         fail(f"Interrupted. May still run: {', '.join(open_)}. See `airflow smartlive jobs list`.")
     return seen
 
 
-def _exit_if_running(seen: Mapping[str, Sighting]) -> None:
-    if running := [job_id for job_id, sighting in seen.items() if not sighting.sight.is_over]:
+def _exit_if_running(seen: Mapping[str, JobSnapshot]) -> None:
+    if running := [job_id for job_id, snapshot in seen.items() if not snapshot.status.is_over]:
         fail(
             f"Still running: {', '.join(running)}. Run the command again; MetaStudio's console can stop them, too, "
             "and max_live_duration ends them at the latest."

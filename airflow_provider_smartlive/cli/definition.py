@@ -197,7 +197,7 @@ def get_commands() -> list[CLICommand]:
                 ),
                 _command(
                     "send-test-event",
-                    "probe.send_test_event",
+                    "callback_check.send_test_event",
                     "Send a harmless signed event to the callback receiver, and say what comes of it",
                     _DAG_ID,
                     _RUN_ID,

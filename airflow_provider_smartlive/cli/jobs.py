@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.cli.airflow_core import DatabaseError, callback_tables
 from airflow_provider_smartlive.cli.output import at, duration, iso, note, table
-from airflow_provider_smartlive.livestream.ownership import route_of
+from airflow_provider_smartlive.livestream.ownership import target_of
 from airflow_provider_smartlive.metastudio.text import safe_text
 
 if TYPE_CHECKING:
     from airflow_provider_smartlive.callbacks.table import JobCallbacks, StreamRow
-    from airflow_provider_smartlive.callbacks.task_ref import Identity
-    from airflow_provider_smartlive.callbacks.url import Route
+    from airflow_provider_smartlive.callbacks.task_ref import TaskRef
+    from airflow_provider_smartlive.callbacks.url import CallbackTarget
     from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
 
 _COLUMNS = ("room", "name", "state", "link", "since", "on_air", "reconnects", "task", "job")
@@ -31,25 +31,25 @@ class ListedJob:
     A job as commands show it.
 
     :param job: MetaStudio's answer.
-    :param route: the task instance that started it; None for a job of somebody else.
+    :param target: the task instance that started it; None for a job of somebody else.
     :param callbacks: what was called back about it; None if nothing was, or the table could not be read.
     """
 
     job: SmartLiveJob
-    route: Route | None = None
+    target: CallbackTarget | None = None
     callbacks: JobCallbacks | None = None
 
     @property
     def task(self) -> str | None:
         """The task instance that owns the job: ``dag_id/run_id/task_id``, with the index of a mapped one."""
-        if self.route is None:
+        if self.target is None:
             return None
-        return f"{task_name(self.route.identity)}{'' if self.is_ours else ' (of another deployment)'}"
+        return f"{task_name(self.target.task_ref)}{'' if self.is_ours else ' (of another deployment)'}"
 
     @property
     def is_ours(self) -> bool:
         """Whether a task of this deployment started the job."""
-        return self.route is not None and self.route.deployment == settings.deployment()
+        return self.target is not None and self.target.deployment == settings.deployment()
 
     @property
     def links(self) -> Sequence[StreamRow]:
@@ -102,8 +102,8 @@ class ListedJob:
             "ended": iso(self.job.end_time),
             "stream_seconds": self.job.stream_duration,
             "error": _error(self.job),
-            "planned_end": iso(self.route.terms.deadline) if self.route else None,
-            "task": vars(self.route.identity) if self.route else None,
+            "planned_end": iso(self.target.terms.deadline) if self.target else None,
+            "task": vars(self.target.task_ref) if self.target else None,
             "ours": self.is_ours,
             "link": self.link_states,
             "since": iso(self.since),
@@ -130,7 +130,7 @@ class ListedJob:
             "started": at(job.start_time or job.create_time),
             "ended": at(job.end_time),
             "on air": duration(job.stream_duration),
-            "planned end": at(self.route.terms.deadline) if self.route else None,
+            "planned end": at(self.target.terms.deadline) if self.target else None,
             "task": self.task or "not started by this deployment",
         }
         if not self.links:
@@ -146,10 +146,10 @@ class ListedJob:
         return known
 
 
-def task_name(identity: Identity) -> str:
+def task_name(task_ref: TaskRef) -> str:
     """Return a task instance as people write it."""
-    index = f"[{identity.map_index}]" if identity.map_index >= 0 else ""
-    return f"{identity.dag_id}/{identity.run_id}/{identity.task_id}{index}"
+    index = f"[{task_ref.map_index}]" if task_ref.map_index >= 0 else ""
+    return f"{task_ref.dag_id}/{task_ref.run_id}/{task_ref.task_id}{index}"
 
 
 def listed(
@@ -165,8 +165,8 @@ def listed(
     :param tell: told that something is left out.
     """
     unique = list({job.job_id: job for job in jobs}.values())
-    routes = {job.job_id: route_of(job, secrets) for job in unique}
-    owners = [route.identity for route in routes.values() if route]
+    targets = {job.job_id: target_of(job, secrets) for job in unique}
+    owners = [target.task_ref for target in targets.values() if target]
     try:
         tables = callback_tables(owners) if owners else {}
     except DatabaseError as error:
@@ -174,9 +174,9 @@ def listed(
         tables = {}
     found = []
     for job in unique:
-        route = routes[job.job_id]
-        reported = tables.get(route.identity) if route else None
-        found.append(ListedJob(job, route, reported.job(job.job_id) if reported else None))
+        target = targets[job.job_id]
+        reported = tables.get(target.task_ref) if target else None
+        found.append(ListedJob(job, target, reported.job(job.job_id) if reported else None))
     return found
 
 

@@ -14,12 +14,12 @@ from airflow.sdk import BaseHook
 from airflow.sdk.log import amask_secret
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.client import calls
+from airflow_provider_smartlive.client import operations
 from airflow_provider_smartlive.client.async_transport import AiohttpTransport
-from airflow_provider_smartlive.client.calls import AllJobsFilters, Call, JobFilters, RoomFilters
 from airflow_provider_smartlive.client.connection import ConnectionProfile
-from airflow_provider_smartlive.client.exchange import Exchange, utc_now
+from airflow_provider_smartlive.client.flow import RequestFlow, utc_now
 from airflow_provider_smartlive.client.lookup import naming
+from airflow_provider_smartlive.client.operations import AllJobsFilters, JobFilters, Operation, RoomFilters
 from airflow_provider_smartlive.client.tokens import TOKENS
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError
 from airflow_provider_smartlive.metastudio.jobs import (
@@ -116,15 +116,15 @@ class SmartLiveAsyncHook(BaseHook):
 
     async def start_job(self, room_id: str, request: StartJobRequest | Mapping[str, Any]) -> StartJobResponse:
         """Start a livestream."""
-        return await self._perform(calls.start_job(room_id, request))
+        return await self._perform(operations.start_job(room_id, request))
 
     async def show_job(self, room_id: str, job_id: str) -> SmartLiveJob:
         """Return a job as it is now."""
-        return await self._perform(calls.show_job(room_id, job_id))
+        return await self._perform(operations.show_job(room_id, job_id))
 
     async def stop_job(self, room_id: str, job_id: str) -> None:
         """Ask MetaStudio to end a job."""
-        await self._perform(calls.stop_job(room_id, job_id))
+        await self._perform(operations.stop_job(room_id, job_id))
 
     async def list_room_jobs(
         self, room_id: str, **filters: Unpack[JobFilters]
@@ -132,50 +132,50 @@ class SmartLiveAsyncHook(BaseHook):
         """Return the jobs of a room, page by page as they are consumed."""
         offset: int | None = 0
         while offset is not None:
-            page = await self._perform(calls.list_room_jobs(room_id, offset, filters))
+            page = await self._perform(operations.list_room_jobs(room_id, offset, filters))
             for job in page.smart_live_jobs:
                 yield job
-            offset = calls.next_offset(offset, page)
+            offset = operations.next_offset(offset, page)
 
     async def list_jobs_page(self, offset: int, **filters: Unpack[AllJobsFilters]) -> JobList:
         """Return one page of the jobs of all rooms, for those who keep a pace between pages."""
-        return await self._perform(calls.list_jobs(offset, filters))
+        return await self._perform(operations.list_jobs(offset, filters))
 
     async def list_jobs(self, **filters: Unpack[AllJobsFilters]) -> AsyncIterator[SmartLiveJob]:
         """Return the jobs of all rooms, page by page as they are consumed."""
         offset: int | None = 0
         while offset is not None:
-            page = await self._perform(calls.list_jobs(offset, filters))
+            page = await self._perform(operations.list_jobs(offset, filters))
             for job in page.smart_live_jobs:
                 yield job
-            offset = calls.next_offset(offset, page)
+            offset = operations.next_offset(offset, page)
 
     async def execute_command(
         self, room_id: str, job_id: str, command: CommandRequest | Mapping[str, Any]
     ) -> CommandResponse:
         """Give a command to a running job, such as something to say."""
-        return await self._perform(calls.execute_command(room_id, job_id, command))
+        return await self._perform(operations.execute_command(room_id, job_id, command))
 
     async def list_rooms(self, **filters: Unpack[RoomFilters]) -> AsyncIterator[Room]:
         """Return the rooms, page by page as they are consumed."""
         offset: int | None = 0
         while offset is not None:
-            page = await self._perform(calls.list_rooms(offset, filters))
+            page = await self._perform(operations.list_rooms(offset, filters))
             for room in page.smart_live_rooms:
                 yield room
-            offset = calls.next_offset(offset, page)
+            offset = operations.next_offset(offset, page)
 
     async def show_room(self, room_id: str) -> Room:
         """Return a room."""
-        return await self._perform(calls.show_room(room_id))
+        return await self._perform(operations.show_room(room_id))
 
     async def create_room(self, request: CreateRoomRequest | Mapping[str, Any]) -> CreateRoomResponse:
         """Make a room."""
-        return await self._perform(calls.create_room(request))
+        return await self._perform(operations.create_room(request))
 
     async def live_warnings(self, room_id: str) -> LiveWarningInfo:
         """Return what may make a platform take the room's livestream for a recording."""
-        return await self._perform(calls.live_warnings(room_id))
+        return await self._perform(operations.live_warnings(room_id))
 
     async def report_events(
         self,
@@ -193,30 +193,30 @@ class SmartLiveAsyncHook(BaseHook):
         for report in reports(events):
             if report_url is not None:
                 await amask_secret(urlsplit(report_url).query)
-            call = calls.report_events(
+            operation = operations.report_events(
                 room_id, job_id, report, report_url=report_url, refresh_url=refresh_url
             )
             try:
-                report_url = (await self._perform(call)).live_event_report_url or report_url
+                report_url = (await self._perform(operation)).live_event_report_url or report_url
             except MetaStudioError as error:
                 error.add_note(f"{reported} live events were reported before.")
                 raise
             reported += report.total
         return report_url
 
-    async def _perform(self, call: Call[T]) -> T:
+    async def _perform(self, operation: Operation[T]) -> T:
         if self._transport is None:
             raise RuntimeError("SmartLiveAsyncHook holds an HTTP session: use it with `async with`.")
         profile = await self.profile()
         timeout = settings.usable_number("request_timeout")
-        exchange = Exchange(
+        flow = RequestFlow(
             profile,
             attempts=self._attempts or settings.usable_number("request_attempts"),
             tokens=TOKENS,
             now=self._now,
             log=self.log,
         )
-        steps = exchange.conduct(call)
+        steps = flow.run(operation)
         try:
             step = next(steps)
             while True:

@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 import aiohttp
 from yarl import URL
 
-from airflow_provider_smartlive.client.body import Body, BodyTooLargeError, BodyUnreadableError
-from airflow_provider_smartlive.client.calls import Answer
+from airflow_provider_smartlive.client.body import Body, BodyUnreadableError, ResponseTooLargeError
 from airflow_provider_smartlive.client.connection import ConnectionProfile
-from airflow_provider_smartlive.client.exchange import Outgoing, Trouble
+from airflow_provider_smartlive.client.flow import OutgoingRequest, TransportFailure
 from airflow_provider_smartlive.client.network import proxy_of, tls_context
+from airflow_provider_smartlive.client.operations import HttpResponse
 from airflow_provider_smartlive.client.transport import CHUNK, MAX_HEADER, MAX_HEADERS, connect_timeout
 
 
@@ -52,7 +52,9 @@ class AiohttpTransport:
         """Close the session and its connections."""
         await self._session.close()
 
-    async def send(self, profile: ConnectionProfile, outgoing: Outgoing, seconds: float) -> Answer | Trouble:
+    async def send(
+        self, profile: ConnectionProfile, outgoing: OutgoingRequest, seconds: float
+    ) -> HttpResponse | TransportFailure:
         """
         Send a request and wait for the complete answer.
 
@@ -66,7 +68,7 @@ class AiohttpTransport:
             headers = dict(outgoing.headers)
             headers |= outgoing.authorise(outgoing.method, str(url), headers, outgoing.body)
         except ValueError:
-            return Trouble.ADDRESS
+            return TransportFailure.ADDRESS
         try:
             async with self._session.request(
                 outgoing.method,
@@ -79,10 +81,10 @@ class AiohttpTransport:
                 timeout=aiohttp.ClientTimeout(total=seconds, connect=connect_timeout(seconds)),
             ) as response:
                 return await _read(response)
-        except BodyTooLargeError:
-            return Trouble.TOO_LARGE
+        except ResponseTooLargeError:
+            return TransportFailure.TOO_LARGE
         except (aiohttp.ClientError, TimeoutError, BodyUnreadableError, OSError, ValueError) as error:
-            return _trouble_of_aiohttp(error)
+            return _failure_of_aiohttp(error)
 
 
 async def _context(url: str, proxy: str | None, profile: ConnectionProfile) -> ssl.SSLContext | bool:
@@ -92,27 +94,27 @@ async def _context(url: str, proxy: str | None, profile: ConnectionProfile) -> s
     return await asyncio.to_thread(tls_context, profile)
 
 
-async def _read(response: aiohttp.ClientResponse) -> Answer:
+async def _read(response: aiohttp.ClientResponse) -> HttpResponse:
     body = Body(response.headers.get("Content-Encoding"), response.headers.get("Content-Type"))
     async for chunk in response.content.iter_chunked(CHUNK):
         body.feed(chunk)
     # requests puts repeated headers together like this.
     headers = {name: ", ".join(response.headers.getall(name)) for name in response.headers}
-    return Answer(response.status, headers, body.finish())
+    return HttpResponse(response.status, headers, body.finish())
 
 
-def _trouble_of_aiohttp(error: Exception) -> Trouble:
+def _failure_of_aiohttp(error: Exception) -> TransportFailure:
     match error:
         case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
-            return Trouble.PROXY
+            return TransportFailure.PROXY
         case aiohttp.ClientSSLError():
-            return Trouble.TLS
+            return TransportFailure.TLS
         case aiohttp.ClientConnectorDNSError():
-            return Trouble.NAME
+            return TransportFailure.NAME
         case aiohttp.ClientConnectorError() | aiohttp.ConnectionTimeoutError():
-            return Trouble.CONNECT
+            return TransportFailure.CONNECT
         case TimeoutError():
-            return Trouble.TIMEOUT
+            return TransportFailure.TIMEOUT
         case aiohttp.InvalidURL():
-            return Trouble.ADDRESS
-    return Trouble.LOST
+            return TransportFailure.ADDRESS
+    return TransportFailure.LOST

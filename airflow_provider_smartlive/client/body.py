@@ -23,7 +23,7 @@ _CHARSETS = frozenset(
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w.:-]{1,40})", re.IGNORECASE | re.ASCII)
 
 
-class BodyTooLargeError(Exception):
+class ResponseTooLargeError(Exception):
     """An answer is larger than :data:`MAX_BODY`."""
 
 
@@ -55,12 +55,12 @@ class Body:
         """
         Take the next bytes from the wire.
 
-        :raises BodyTooLargeError: if the body is too large by now.
+        :raises ResponseTooLargeError: if the body is too large by now.
         :raises BodyUnreadableError: if it cannot be decompressed.
         """
         self._received += len(data)
         if self._received > self._limit:
-            raise BodyTooLargeError
+            raise ResponseTooLargeError
         if self._encoding in ("gzip", "deflate"):
             self._decompress(data)
         else:
@@ -90,7 +90,7 @@ class Body:
             except zlib.error:
                 raise BodyUnreadableError from None
             if len(self._content) > self._limit:
-                raise BodyTooLargeError
+                raise ResponseTooLargeError
             data = self._decompressor.unused_data
             if not data.startswith(_GZIP_MAGIC):
                 return  # padding

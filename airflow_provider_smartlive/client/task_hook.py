@@ -12,11 +12,11 @@ from airflow.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.client import calls
-from airflow_provider_smartlive.client.calls import AllJobsFilters, Call, JobFilters, RoomFilters
+from airflow_provider_smartlive.client import operations
 from airflow_provider_smartlive.client.connection import ConnectionProfile
-from airflow_provider_smartlive.client.exchange import Exchange, Steps, utc_now
+from airflow_provider_smartlive.client.flow import RequestFlow, Steps, utc_now
 from airflow_provider_smartlive.client.lookup import naming
+from airflow_provider_smartlive.client.operations import AllJobsFilters, JobFilters, Operation, RoomFilters
 from airflow_provider_smartlive.client.tokens import TOKENS
 from airflow_provider_smartlive.client.transport import send_with_requests
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError
@@ -93,10 +93,10 @@ class SmartLiveTaskHook(BaseHook):
 
         It is sent once, whatever comes of it: whoever starts jobs has to know when each start was sent.
 
-        :raises AmbiguousStart: if the job may run: no answer, a server error, or an unreadable answer.
+        :raises StartOutcomeUnknown: if the job may run: no answer, a server error, or an unreadable answer.
         :raises MetaStudioError: if MetaStudio refused.
         """
-        return self._perform(calls.start_job(room_id, request))
+        return self._perform(operations.start_job(room_id, request))
 
     def show_job(self, room_id: str, job_id: str) -> SmartLiveJob:
         """
@@ -104,7 +104,7 @@ class SmartLiveTaskHook(BaseHook):
 
         :raises NotFound: if MetaStudio does not know it (any more).
         """
-        return self._perform(calls.show_job(room_id, job_id))
+        return self._perform(operations.show_job(room_id, job_id))
 
     def stop_job(self, room_id: str, job_id: str) -> None:
         """
@@ -113,7 +113,7 @@ class SmartLiveTaskHook(BaseHook):
         :raises Conflict, NotFound: what MetaStudio says about a job that has ended already is not documented;
             these two are the candidates, and are passed on.
         """
-        self._perform(calls.stop_job(room_id, job_id))
+        self._perform(operations.stop_job(room_id, job_id))
 
     def list_room_jobs(self, room_id: str, **filters: Unpack[JobFilters]) -> Iterator[SmartLiveJob]:
         """
@@ -124,17 +124,17 @@ class SmartLiveTaskHook(BaseHook):
         """
         offset: int | None = 0
         while offset is not None:
-            page = self._perform(calls.list_room_jobs(room_id, offset, filters))
+            page = self._perform(operations.list_room_jobs(room_id, offset, filters))
             yield from page.smart_live_jobs
-            offset = calls.next_offset(offset, page)
+            offset = operations.next_offset(offset, page)
 
     def list_jobs(self, **filters: Unpack[AllJobsFilters]) -> Iterator[SmartLiveJob]:
         """Return the jobs of all rooms, page by page as they are consumed (see :meth:`list_room_jobs`)."""
         offset: int | None = 0
         while offset is not None:
-            page = self._perform(calls.list_jobs(offset, filters))
+            page = self._perform(operations.list_jobs(offset, filters))
             yield from page.smart_live_jobs
-            offset = calls.next_offset(offset, page)
+            offset = operations.next_offset(offset, page)
 
     def execute_command(
         self, room_id: str, job_id: str, command: CommandRequest | Mapping[str, Any]
@@ -144,15 +144,15 @@ class SmartLiveTaskHook(BaseHook):
 
         Only the two commands that ask for something are repeated after a failure.
         """
-        return self._perform(calls.execute_command(room_id, job_id, command))
+        return self._perform(operations.execute_command(room_id, job_id, command))
 
     def list_rooms(self, **filters: Unpack[RoomFilters]) -> Iterator[Room]:
         """Return the rooms, page by page as they are consumed."""
         offset: int | None = 0
         while offset is not None:
-            page = self._perform(calls.list_rooms(offset, filters))
+            page = self._perform(operations.list_rooms(offset, filters))
             yield from page.smart_live_rooms
-            offset = calls.next_offset(offset, page)
+            offset = operations.next_offset(offset, page)
 
     def show_room(self, room_id: str) -> Room:
         """
@@ -160,15 +160,15 @@ class SmartLiveTaskHook(BaseHook):
 
         :raises NotFound: if there is none.
         """
-        return self._perform(calls.show_room(room_id))
+        return self._perform(operations.show_room(room_id))
 
     def create_room(self, request: CreateRoomRequest | Mapping[str, Any]) -> CreateRoomResponse:
         """Make a room. It is sent again only if it surely did not arrive, as two rooms may have the same name."""
-        return self._perform(calls.create_room(request))
+        return self._perform(operations.create_room(request))
 
     def live_warnings(self, room_id: str) -> LiveWarningInfo:
         """Return what may make a platform take the room's livestream for a recording, before it is started."""
-        return self._perform(calls.live_warnings(room_id))
+        return self._perform(operations.live_warnings(room_id))
 
     def report_events(
         self,
@@ -194,19 +194,19 @@ class SmartLiveTaskHook(BaseHook):
         for report in reports(events):
             if report_url is not None:
                 mask_secret(urlsplit(report_url).query)  # urllib3 logs paths and queries at debug level
-            call = calls.report_events(
+            operation = operations.report_events(
                 room_id, job_id, report, report_url=report_url, refresh_url=refresh_url
             )
             try:
-                report_url = self._perform(call).live_event_report_url or report_url
+                report_url = self._perform(operation).live_event_report_url or report_url
             except MetaStudioError as error:
                 error.add_note(f"{reported} live events were reported before.")
                 raise
             reported += report.total
         return report_url
 
-    def _exchange(self, attempts: int | None = None) -> Exchange:
-        return Exchange(
+    def _flow(self, attempts: int | None = None) -> RequestFlow:
+        return RequestFlow(
             self.profile(),
             attempts=attempts or settings.number("request_attempts"),
             tokens=TOKENS,
@@ -214,8 +214,8 @@ class SmartLiveTaskHook(BaseHook):
             log=self.log,
         )
 
-    def _perform(self, call: Call[T]) -> T:
-        return self._drive(self._exchange().conduct(call))
+    def _perform(self, operation: Operation[T]) -> T:
+        return self._drive(self._flow().run(operation))
 
     def _drive(self, steps: Steps[T]) -> T:
         profile, timeout = self.profile(), settings.number("request_timeout")

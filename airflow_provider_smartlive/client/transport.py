@@ -19,11 +19,11 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError
 
-from airflow_provider_smartlive.client.body import Body, BodyTooLargeError, BodyUnreadableError
-from airflow_provider_smartlive.client.calls import Answer
+from airflow_provider_smartlive.client.body import Body, BodyUnreadableError, ResponseTooLargeError
 from airflow_provider_smartlive.client.connection import ConnectionProfile
-from airflow_provider_smartlive.client.exchange import Authorise, Outgoing, Trouble
+from airflow_provider_smartlive.client.flow import Authorise, OutgoingRequest, TransportFailure
 from airflow_provider_smartlive.client.network import proxy_of, tls_context
+from airflow_provider_smartlive.client.operations import HttpResponse
 
 #: Bytes that are read at once.
 CHUNK = 64 * 1024
@@ -60,7 +60,9 @@ class RequestsAuth(AuthBase):
         return request
 
 
-def send_with_requests(profile: ConnectionProfile, outgoing: Outgoing, seconds: float) -> Answer | Trouble:
+def send_with_requests(
+    profile: ConnectionProfile, outgoing: OutgoingRequest, seconds: float
+) -> HttpResponse | TransportFailure:
     """
     Send a request and wait for the complete answer.
 
@@ -76,16 +78,16 @@ def send_with_requests(profile: ConnectionProfile, outgoing: Outgoing, seconds: 
             auth=RequestsAuth(outgoing.authorise),
         ).prepare()
     except (requests.RequestException, ValueError):
-        return Trouble.ADDRESS
+        return TransportFailure.ADDRESS
     response = respond(profile, prepared, seconds)
-    if isinstance(response, Trouble):
+    if isinstance(response, TransportFailure):
         return response
-    return Answer(response.status_code, dict(response.headers), response.content)
+    return HttpResponse(response.status_code, dict(response.headers), response.content)
 
 
 def respond(
     profile: ConnectionProfile, prepared: requests.PreparedRequest, seconds: float
-) -> requests.Response | Trouble:
+) -> requests.Response | TransportFailure:
     """
     Send a prepared request over a connection of its own, and wait for the complete answer.
 
@@ -109,9 +111,9 @@ def respond(
                 proxies={"http": proxy, "https": proxy} if proxy else {},
             )
             response._content = _read(response)
-            return Trouble.TIMEOUT if deadline.over else response
-        except BodyTooLargeError:
-            return Trouble.TOO_LARGE
+            return TransportFailure.TIMEOUT if deadline.over else response
+        except ResponseTooLargeError:
+            return TransportFailure.TOO_LARGE
         except (
             requests.RequestException,
             HTTPError,
@@ -120,8 +122,8 @@ def respond(
             OSError,
             ValueError,
         ) as error:
-            trouble = _trouble_of_requests(error)
-            return Trouble.TIMEOUT if deadline.over and trouble is Trouble.LOST else trouble
+            failure = _failure_of_requests(error)
+            return TransportFailure.TIMEOUT if deadline.over and failure is TransportFailure.LOST else failure
         finally:
             adapter.close()
 
@@ -295,33 +297,33 @@ class _Adapter(HTTPAdapter):
         """Leave it to the context, which requests would otherwise let trust more."""
 
 
-def _trouble_of_requests(error: Exception) -> Trouble:
+def _failure_of_requests(error: Exception) -> TransportFailure:
     cause: Any = error.args[0] if error.args else None
     reason = getattr(cause, "reason", cause)  # what urllib3 gave up on
     match error:
         case requests.exceptions.ProxyError():
-            return Trouble.PROXY
+            return TransportFailure.PROXY
         case requests.exceptions.SSLError():
-            return _trouble_of_tls(reason)
+            return _failure_of_tls(reason)
         case requests.exceptions.ConnectTimeout():
-            return Trouble.CONNECT
+            return TransportFailure.CONNECT
         case requests.exceptions.Timeout():
-            return Trouble.TIMEOUT
+            return TransportFailure.TIMEOUT
         case requests.exceptions.InvalidURL() | requests.exceptions.InvalidHeader():
-            return Trouble.ADDRESS
+            return TransportFailure.ADDRESS
     if isinstance(reason, NameResolutionError):
-        return Trouble.NAME
-    return Trouble.CONNECT if isinstance(reason, ConnectTimeoutError) else Trouble.LOST
+        return TransportFailure.NAME
+    return TransportFailure.CONNECT if isinstance(reason, ConnectTimeoutError) else TransportFailure.LOST
 
 
-def _trouble_of_tls(reason: Any) -> Trouble:
+def _failure_of_tls(reason: Any) -> TransportFailure:
     """An untrusted certificate shows before anything is sent; other TLS errors can also come afterwards."""
     cause = reason.args[0] if getattr(reason, "args", None) else None
     unsent = (
         isinstance(cause, ssl.SSLCertVerificationError)
         or getattr(cause, "reason", "") == "WRONG_VERSION_NUMBER"
     )
-    return Trouble.TLS if unsent else Trouble.LOST
+    return TransportFailure.TLS if unsent else TransportFailure.LOST
 
 
 def _text(value: str | bytes) -> str:

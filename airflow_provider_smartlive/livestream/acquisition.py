@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.callbacks.url import JobTerms, Route, new_generation
+from airflow_provider_smartlive.callbacks.url import CallbackTarget, JobTerms, new_generation
 from airflow_provider_smartlive.exceptions import SmartLiveKilledError
 from airflow_provider_smartlive.livestream import request
-from airflow_provider_smartlive.livestream.ownership import issue_route
+from airflow_provider_smartlive.livestream.ownership import issue_url_for
 from airflow_provider_smartlive.livestream.record import JobRecord
-from airflow_provider_smartlive.livestream.start import JobStart, Obtained
+from airflow_provider_smartlive.livestream.start import AcquiredJob, JobStart
 from airflow_provider_smartlive.livestream.wait_state import WaitLimits
 from airflow_provider_smartlive.metastudio.addresses import is_out_of_reach
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger as Logger
 
     from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
-    from airflow_provider_smartlive.livestream.kill import KillSwitch
-    from airflow_provider_smartlive.livestream.own_task import OwnTask
+    from airflow_provider_smartlive.livestream.current_task import CurrentTask
+    from airflow_provider_smartlive.livestream.kill import KillHandler
     from airflow_provider_smartlive.livestream.start_arguments import StartArguments
 
 _OUT_OF_REACH = (
@@ -46,10 +46,10 @@ class Acquisition:
 
     def __init__(
         self,
-        task: OwnTask,
+        task: CurrentTask,
         hook_of: Callable[[str], SmartLiveTaskHook],
         *,
-        kill: KillSwitch,
+        kill: KillHandler,
         log: Logger,
         now: Callable[[], datetime],
     ) -> None:
@@ -62,7 +62,7 @@ class Acquisition:
         self._start: JobStart | None = None
         self._record: JobRecord | None = None
 
-    def obtain(self, wanted: StartArguments) -> Obtained:
+    def acquire(self, wanted: StartArguments) -> AcquiredJob:
         """
         Take up the job of an earlier try, or start one.
 
@@ -77,7 +77,7 @@ class Acquisition:
         start = self._start = self._make_start(
             wanted.limits,
             single_job_in=here if is_single else None,
-            timeout_at=wanted.schedule.timeout_at if wanted.waits else lambda now: None,
+            timeout_at=wanted.time_limits.timeout_at if wanted.waits else lambda now: None,
         )
         if record is not None and record.is_later_than(attempt):
             raise AirflowFailException(
@@ -90,9 +90,9 @@ class Acquisition:
             planned = self._plan(wanted, generation=new_generation(self.now(), after=record.generation))
         elif record is not None:
             # A deadline that was agreed stays; one may still be added.
-            due = record.deadline or wanted.schedule.deadline(record.started_at or self.now())
-            if obtained := start.take_up(replace(record, deadline=due)):
-                return obtained
+            due = record.deadline or wanted.time_limits.deadline(record.started_at or self.now())
+            if acquired := start.take_up(replace(record, deadline=due)):
+                return acquired
             planned = self._plan(wanted, generation=record.generation)
             planned = replace(
                 planned, discarded=record.without(record.job_id).discarded, failure=record.failure
@@ -111,50 +111,50 @@ class Acquisition:
             calls_back=wanted.use_callbacks,
         )
 
-    def _send(self, start: JobStart, planned: JobRecord, wanted: StartArguments) -> Obtained:
+    def _send(self, start: JobStart, planned: JobRecord, wanted: StartArguments) -> AcquiredJob:
         settings.callback_secrets()  # who cannot recognise the jobs of earlier tries must not start one
-        channels = request.channels(wanted.output_conn_ids)
-        schedule = wanted.schedule
+        rtmp_outputs = request.rtmp_outputs(wanted.output_conn_ids)
+        time_limits = wanted.time_limits
         terms = JobTerms(
-            deadline=schedule.deadline(self.now()),
+            deadline=time_limits.deadline(self.now()),
             waits=wanted.waits and wanted.limits.stop_after_end,
             cancel_on_kill=wanted.limits.cancel_on_kill,
         )
-        route = Route(
-            self.task.identity, planned.generation, planned.attempt.max_tries, settings.deployment(), terms
+        target = CallbackTarget(
+            self.task.task_ref, planned.generation, planned.attempt.max_tries, settings.deployment(), terms
         )
         profile = self.hook_of(planned.smartlive_conn_id).profile()
-        issued = issue_route(route, profile, channels) if wanted.use_callbacks else None
-        self.outputs = issued.route.terms.outputs if issued else ()
+        issued = issue_url_for(target, profile, rtmp_outputs) if wanted.use_callbacks else None
+        self.outputs = issued.target.terms.outputs if issued else ()
         built = request.build(
             wanted.fields,
-            channels=channels,
+            rtmp_outputs=rtmp_outputs,
             interaction_callback_url=request.interaction_url(wanted.interaction_conn_id),
             issued=issued,
             event_types=wanted.event_types,
             max_live_duration=request.hours_to_live(
-                schedule.longest(self.now()), cap=wanted.max_live_duration
+                time_limits.longest(self.now()), cap=wanted.max_live_duration
             ),
         )
-        warnings = [*built.warnings(), *filter(None, (channel.warning for channel in channels))]
+        warnings = [*built.warnings(), *filter(None, (output.warning for output in rtmp_outputs))]
         if issued is not None and is_out_of_reach(issued.url, profile.endpoint):
             warnings.append(_OUT_OF_REACH)
         self._judge_request(warnings, wanted)
         planned = replace(
             planned,
             address=profile.base_url,
-            outputs=tuple(channel.label for channel in channels),
+            outputs=tuple(output.label for output in rtmp_outputs),
             single_job_in_room=bool(built.job_run_config and built.job_run_config.single_job_in_room),
         )
 
-        schedule.wait_for_start(self.now())
+        time_limits.wait_for_start(self.now())
         if wanted.use_callbacks:
             self.task.begin_table(planned.generation, address=profile.base_url)
         return start.send(
             planned,
             built,
             may_send=lambda: self._check_time(planned, wanted),
-            deadline=schedule.deadline,
+            deadline=time_limits.deadline,
         )
 
     def _judge_request(self, warnings: list[str], wanted: StartArguments) -> None:
@@ -167,10 +167,10 @@ class Acquisition:
 
     def _check_time(self, planned: JobRecord, wanted: StartArguments) -> None:
         """Refuse to go live when it is not the time; but a livestream that has failed is no skip."""
-        if self.kill.pulled:
+        if self.kill.requested:
             raise SmartLiveKilledError("The task was told to end before its livestream was started.")
         try:
-            wanted.schedule.check(self.now())
+            wanted.time_limits.check(self.now())
         except AirflowSkipException as too_late:
             if not planned.has_failed:
                 raise
@@ -199,11 +199,11 @@ class Acquisition:
             sleep=self.kill.sleep,
         )
 
-    def end(self, *, discard: bool) -> None:
+    def end(self, *, for_good: bool) -> None:
         """
         End whatever job the task has, be its start clear or not, because the task fails.
 
-        :param discard: remember that the job's end is nobody's result.
+        :param for_good: remember that the job's end is nobody's result.
         """
         start = self._start or self._make_start(WaitLimits(interval=0))
         # The latest record may be one that Airflow could not store, and Airflow may not be there to be asked again.
@@ -211,7 +211,7 @@ class Acquisition:
         if record is None or record.is_later_than(self.task.attempt):
             return
         ended = start.end(record)
-        self.task.save(ended if discard else replace(record, is_over=ended.is_over))
+        self.task.save(ended if for_good else replace(record, is_over=ended.is_over))
 
 
 def _secrets_or_none() -> tuple[str, ...]:

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from airflow_provider_smartlive.lifecycle import judge_end, went_on
+from airflow_provider_smartlive.decisions import judge_end, went_on
 
 if TYPE_CHECKING:
-    from airflow_provider_smartlive.livestream.sighting import Sighting
+    from airflow_provider_smartlive.livestream.snapshot import JobSnapshot
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,10 @@ class EndCheck:
     An END that was called back to a task which owns no job, and that MetaStudio has to confirm.
 
     It may be the end of a link that somebody exchanged in MetaStudio's console, or not be MetaStudio's at all. What
-    counts is the job: it is over, or it has gone on for ``end_grace`` without a stream (:func:`~.lifecycle.judge_end`).
+    counts is the job: it is over, or it has gone on for ``end_grace`` without a stream (:func:`~.decisions.judge_end`).
 
     :param job_id: the job.
-    :param source: what told of END (a :class:`~.lifecycle.WakeSource`).
+    :param source: what told of END (a :class:`~.decisions.WakeSource`).
     :param since: when MetaStudio first said that the job goes on, or that it is not the one to ask; None before that.
     :param streamed: how long the stream had lasted then, in seconds, as MetaStudio counts it.
     :param version: of this format.
@@ -46,13 +46,13 @@ class EndCheck:
         since = known.get("since")
         return cls(**known | {"since": datetime.fromisoformat(since) if since else None})
 
-    def begun(self, sighting: Sighting, now: datetime) -> Self:
+    def begun(self, snapshot: JobSnapshot, now: datetime) -> Self:
         """Return the check after a look: the first one that finds the job running begins its time."""
-        if self.since is not None or sighting.is_lost:
+        if self.since is not None or snapshot.is_lost:
             return self
-        return replace(self, since=now, streamed=sighting.stream_seconds)
+        return replace(self, since=now, streamed=snapshot.stream_seconds)
 
-    def judge(self, sighting: Sighting, now: datetime, *, grace: float) -> bool | None:
+    def judge(self, snapshot: JobSnapshot, now: datetime, *, grace: float) -> bool | None:
         """
         Tell whether END is true: yes, no, or None if that is not known yet.
 
@@ -61,7 +61,7 @@ class EndCheck:
         """
         elapsed = (now - self.since).total_seconds() if self.since else 0.0
         return judge_end(
-            sighting.sight,
+            snapshot.status,
             grace_over=self.since is not None and elapsed >= grace,
-            still_streams=went_on(self.streamed, sighting.stream_seconds, elapsed),
+            still_streams=went_on(self.streamed, snapshot.stream_seconds, elapsed),
         )

@@ -121,10 +121,14 @@ class JobOperator(BaseOperator):
 
     def register(self, context: Context, target_state: str, *, needs_worker: bool) -> None:
         """Ask the receiver to wake this task; before it is deferred, so that no callback finds it missing."""
-        from airflow_provider_smartlive.callbacks.messages import Waiter, starter_waiter_key, waiter_key
+        from airflow_provider_smartlive.callbacks.messages import (
+            WaiterRegistration,
+            starter_waiter_key,
+            waiter_key,
+        )
         from airflow_provider_smartlive.livestream import own_xcoms
 
         starter = self.find_starter(context)
-        key = starter_waiter_key(starter.identity) if starter else waiter_key(self.job_id or "")
-        waiter = Waiter(job_id=self.job_id, target_state=target_state, needs_worker=needs_worker)
+        key = starter_waiter_key(starter.task_ref) if starter else waiter_key(self.job_id or "")
+        waiter = WaiterRegistration(job_id=self.job_id, target_state=target_state, needs_worker=needs_worker)
         ask(partial(own_xcoms.push, context["ti"], key, waiter.dump()))

@@ -14,16 +14,16 @@ import time
 from collections.abc import Callable
 
 #: Seconds that the handler waits for the thread to find out what happened to the task.
-LOOK_PATIENCE = 1.0
+LOOK_TIMEOUT = 1.0
 
 #: Seconds that it waits for the job to be stopped, within the five that Airflow gives.
-STOP_PATIENCE = 3.5
+STOP_TIMEOUT = 3.5
 
 #: Seconds between two questions to MetaStudio once the process is to end.
 NAP = 0.5
 
 
-class KillSwitch:
+class KillHandler:
     """
     Honours a kill once, whoever gets to it first.
 
@@ -31,43 +31,43 @@ class KillSwitch:
         found out.
     """
 
-    def __init__(self, honour: Callable[[Callable[[], None]], None]) -> None:
-        self._honour = honour
-        self._pulled = threading.Event()
-        self._understood = threading.Event()
+    def __init__(self, handle: Callable[[Callable[[], None]], None]) -> None:
+        self._handle = handle
+        self._requested = threading.Event()
+        self._identified = threading.Event()
         self._once = threading.Lock()
         self._done = False
 
     @property
-    def pulled(self) -> bool:
+    def requested(self) -> bool:
         """Whether the task is to end."""
-        return self._pulled.is_set()
+        return self._requested.is_set()
 
-    def pull(self, *, at_once: bool) -> None:
+    def request(self, *, at_once: bool) -> None:
         """
         Note the kill, from a signal handler.
 
         :param at_once: whether there is something to honour it with already; else the main thread does so
             later.
         """
-        self._pulled.set()
+        self._requested.set()
         if not at_once:
             return
-        worker = threading.Thread(target=self.honour, name="smartlive-kill", daemon=True)
+        worker = threading.Thread(target=self.handle, name="smartlive-kill", daemon=True)
         worker.start()
-        if self._understood.wait(LOOK_PATIENCE):
-            worker.join(STOP_PATIENCE)
+        if self._identified.wait(LOOK_TIMEOUT):
+            worker.join(STOP_TIMEOUT)
 
-    def honour(self) -> None:
+    def handle(self) -> None:
         """Honour the kill; a second call waits for the first and does nothing."""
         with self._once:
             if not self._done:
-                self._honour(self._understood.set)
+                self._handle(self._identified.set)
                 self._done = True
 
     def sleep(self, seconds: float) -> None:
         """Sleep, but not through a kill; after it, only nap: what is asked for in a loop is asked for faster."""
-        if self.pulled:
+        if self.requested:
             time.sleep(min(seconds, NAP))
         else:
-            self._pulled.wait(seconds)
+            self._requested.wait(seconds)

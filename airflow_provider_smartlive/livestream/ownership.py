@@ -9,11 +9,11 @@ from airflow.sdk.log import mask_secret
 
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.callbacks.task_ref import (
-    Identity,
+    TaskRef,
 )
 from airflow_provider_smartlive.callbacks.url import (
-    IssuedRoute,
-    Route,
+    CallbackTarget,
+    IssuedUrl,
     is_callback_url,
     issue,
     open_url,
@@ -22,25 +22,27 @@ from airflow_provider_smartlive.metastudio.callback_auth import AuthType
 
 if TYPE_CHECKING:
     from airflow_provider_smartlive.client.connection import ConnectionProfile
-    from airflow_provider_smartlive.livestream.channels import Channel
+    from airflow_provider_smartlive.livestream.rtmp_output import RtmpOutput
     from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
 
 
-def issue_route(route: Route, profile: ConnectionProfile, channels: Sequence[Channel] = ()) -> IssuedRoute:
+def issue_url_for(
+    target: CallbackTarget, profile: ConnectionProfile, rtmp_outputs: Sequence[RtmpOutput] = ()
+) -> IssuedUrl:
     """
     Make the callback URL and key of a task instance as this deployment is set up, and mask both in logs.
 
-    :param route: the task instance, its generation and the terms of its job.
+    :param target: the task instance, its generation and the terms of its job.
     :param profile: the connection, whose own callback settings come first.
-    :param channels: the RTMP outputs of the job.
-    :raises RouteError: if a setting does not allow it.
+    :param rtmp_outputs: the RTMP outputs of the job.
+    :raises CallbackUrlError: if a setting does not allow it.
     """
     issued = issue(
-        route,
+        target,
         base_url=profile.callback_base_url or settings.callback_base_url(),
         secrets=settings.callback_secrets(),
         auth_type=profile.callback_auth_type or AuthType(settings.choice("callback_auth_type")),
-        outputs=[(channel.url, channel.stream_key) for channel in channels],
+        outputs=[(output.url, output.stream_key) for output in rtmp_outputs],
     )
     mask_secret(issued.url)
     mask_secret(issued.key)
@@ -53,7 +55,7 @@ def callback_url_of(job: SmartLiveJob) -> str | None:
     return config.live_event_type_callback_url if config is not None else None
 
 
-def route_of(job: SmartLiveJob, secrets: Sequence[str]) -> Route | None:
+def target_of(job: SmartLiveJob, secrets: Sequence[str]) -> CallbackTarget | None:
     """
     Return the task instance and generation that started a job; None for a job that is not ours.
 
@@ -62,7 +64,7 @@ def route_of(job: SmartLiveJob, secrets: Sequence[str]) -> Route | None:
     """
     url = callback_url_of(job)
     opened = open_url(url, secrets=secrets) if url else None
-    return opened.route if opened else None
+    return opened.target if opened else None
 
 
 def is_unreadable(job: SmartLiveJob, secrets: Sequence[str]) -> bool:
@@ -72,7 +74,7 @@ def is_unreadable(job: SmartLiveJob, secrets: Sequence[str]) -> bool:
 
 
 def active_jobs_of(
-    identities: Collection[Identity], jobs: Iterable[SmartLiveJob], *, secrets: Sequence[str], deployment: str
+    task_refs: Collection[TaskRef], jobs: Iterable[SmartLiveJob], *, secrets: Sequence[str], deployment: str
 ) -> list[SmartLiveJob]:
     """
     Return the jobs that run in the name of task instances of one deployment, of whatever generation.
@@ -84,7 +86,7 @@ def active_jobs_of(
     """
     found: list[SmartLiveJob] = []
     for job in jobs:
-        route = route_of(job, secrets) if job.is_active else None
-        if route is not None and route.identity in identities and route.deployment == deployment:
+        target = target_of(job, secrets) if job.is_active else None
+        if target is not None and target.task_ref in task_refs and target.deployment == deployment:
             found.append(job)
     return found

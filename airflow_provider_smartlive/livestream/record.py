@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from typing import Any, NamedTuple, Self
 
-from airflow_provider_smartlive.lifecycle import Action, Sight, WakeSource, decide
+from airflow_provider_smartlive.decisions import Action, JobStatus, WakeSource, decide
 from airflow_provider_smartlive.metastudio.ids import same_id
 
 _VERSION = 4
@@ -174,7 +174,7 @@ class JobRecord:
 
         :param source: what was due.
         """
-        verdict = decide(source, Sight.ACTIVE)
+        verdict = decide(source, JobStatus.ACTIVE)
         if verdict.action is Action.STOP_AND_FAIL:
             return replace(
                 self.without(self.job_id), failure=f"{verdict.reason}; job {self.job_id} was stopped."

@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 from airflow_provider_smartlive.client.address import url_of
 from airflow_provider_smartlive.client.connection import InvalidConnectionError
 from airflow_provider_smartlive.client.lookup import find_connection
-from airflow_provider_smartlive.livestream.channels import Channel
+from airflow_provider_smartlive.livestream.rtmp_output import RtmpOutput
 from airflow_provider_smartlive.metastudio.addresses import is_host
 from airflow_provider_smartlive.metastudio.start import StartJobRequest
 
 if TYPE_CHECKING:
-    from airflow_provider_smartlive.callbacks.url import IssuedRoute
+    from airflow_provider_smartlive.callbacks.url import IssuedUrl
 
 #: What a request must not bring along, and what to do instead.
 _ELSEWHERE = {
@@ -69,14 +69,14 @@ def merge(request: Mapping[str, Any] | None, arguments: Mapping[str, Any]) -> di
     return fields
 
 
-def channels(conn_ids: Iterable[str]) -> list[Channel]:
+def rtmp_outputs(conn_ids: Iterable[str]) -> list[RtmpOutput]:
     """
     Read the RTMP outputs from their connections.
 
     :raises ValueError: naming the connection that holds none.
     """
     connections = [find_connection(conn_id, argument="output_conn_ids") for conn_id in conn_ids]
-    return [Channel.from_connection(connection) for connection in connections]
+    return [RtmpOutput.from_connection(connection) for connection in connections]
 
 
 def interaction_url(conn_id: str | None) -> str | None:
@@ -126,9 +126,9 @@ def _problem_of_interaction(url: str) -> str | None:
 def build(
     fields: Mapping[str, Any],
     *,
-    channels: Sequence[Channel] = (),
+    rtmp_outputs: Sequence[RtmpOutput] = (),
     interaction_callback_url: str | None = None,
-    issued: IssuedRoute | None = None,
+    issued: IssuedUrl | None = None,
     event_types: Sequence[str] = EVENT_TYPES,
     max_live_duration: int,
 ) -> StartJobRequest:
@@ -136,7 +136,7 @@ def build(
     Put a request together.
 
     :param fields: the fields of the request as the API names them.
-    :param channels: the RTMP outputs.
+    :param rtmp_outputs: the RTMP outputs.
     :param interaction_callback_url: for interaction rules with reply mode CALLBACK.
     :param issued: the callback route, or None without callbacks.
     :param event_types: the events to subscribe to.
@@ -146,9 +146,9 @@ def build(
     check_fields(fields)
     body: dict[str, Any] = {name: value for name, value in fields.items() if value is not None}
     body["play_policy"] = _with_backstop(body.get("play_policy"), max_live_duration)
-    if channels:
-        body["output_urls"] = [channel.url for channel in channels]
-        body["stream_keys"] = [channel.stream_key or "" for channel in channels]
+    if rtmp_outputs:
+        body["output_urls"] = [output.url for output in rtmp_outputs]
+        body["stream_keys"] = [output.stream_key or "" for output in rtmp_outputs]
     if interaction_callback_url:
         body["interaction_callback_url"] = interaction_callback_url
     if issued is not None:

@@ -6,12 +6,12 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from airflow_provider_smartlive.livestream.ownership import route_of
+from airflow_provider_smartlive.livestream.ownership import target_of
 from airflow_provider_smartlive.livestream.starter import Starter
 from airflow_provider_smartlive.metastudio.ids import same_id
 
 if TYPE_CHECKING:
-    from airflow_provider_smartlive.callbacks.url import Route
+    from airflow_provider_smartlive.callbacks.url import CallbackTarget
     from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
 
 
@@ -36,9 +36,9 @@ def rival_warnings(
     for other in jobs:
         if same_id(other.job_id, job_id):
             continue
-        route = route_of(other, secrets)
-        who = f"Job {other.job_id} in room {other.room_id} ({_started_by(route)})"
-        if route is not None and set(outputs) & set(route.terms.outputs):
+        target = target_of(other, secrets)
+        who = f"Job {other.job_id} in room {other.room_id} ({_started_by(target)})"
+        if target is not None and set(outputs) & set(target.terms.outputs):
             yield (
                 f"{who} has the same RTMP output. A platform takes one publisher per stream key, so each of the two "
                 "interrupts the other. Give each room its own connection in output_conn_ids, and stop one of the jobs."
@@ -50,5 +50,5 @@ def rival_warnings(
             )
 
 
-def _started_by(route: Route | None) -> str:
-    return "not started by a task" if route is None else str(Starter(**asdict(route.identity)))
+def _started_by(target: CallbackTarget | None) -> str:
+    return "not started by a task" if target is None else str(Starter(**asdict(target.task_ref)))

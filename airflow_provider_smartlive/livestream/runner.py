@@ -20,19 +20,19 @@ from airflow.sdk.exceptions import (
 from airflow.sdk.timezone import utcnow
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.callbacks.messages import Wake
+from airflow_provider_smartlive.callbacks.messages import ResumeEvent
 from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
+from airflow_provider_smartlive.decisions import WakeSource, may_end_with_task
 from airflow_provider_smartlive.exceptions import (
     SmartLiveJobFailedError,
     SmartLiveKilledError,
     SmartLiveTimeoutError,
 )
-from airflow_provider_smartlive.lifecycle import WakeSource, may_end_with_task
-from airflow_provider_smartlive.livestream.owner import Owner
+from airflow_provider_smartlive.livestream.manager import JobManager
 from airflow_provider_smartlive.livestream.record import JobRecord
 from airflow_provider_smartlive.livestream.rivals import rival_warnings
-from airflow_provider_smartlive.livestream.sighting import ACTIVE_STATES
-from airflow_provider_smartlive.livestream.start import AmbiguousStartError, Obtained, Origin
+from airflow_provider_smartlive.livestream.snapshot import ACTIVE_STATES
+from airflow_provider_smartlive.livestream.start import AcquiredJob, AmbiguousStartError, Origin
 from airflow_provider_smartlive.livestream.summary import announce
 from airflow_provider_smartlive.livestream.wait_state import StoredByOtherRelease, WaitLimits, WaitState
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError
@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger as Logger
 
     from airflow_provider_smartlive.livestream.acquisition import Acquisition
-    from airflow_provider_smartlive.livestream.kill import KillSwitch
-    from airflow_provider_smartlive.livestream.own_task import OwnTask
+    from airflow_provider_smartlive.livestream.current_task import CurrentTask
+    from airflow_provider_smartlive.livestream.kill import KillHandler
     from airflow_provider_smartlive.livestream.start_arguments import StartArguments
 
 T = TypeVar("T")
@@ -74,10 +74,10 @@ class LivestreamRunner:
 
     def __init__(
         self,
-        task: OwnTask,
+        task: CurrentTask,
         *,
         read: Callable[[], StartArguments],
-        kill: KillSwitch,
+        kill: KillHandler,
         defer: Callable[[WaitState, WaitLimits], NoReturn] | None,
         secrets: Callable[[], Iterable[str]],
         log: Logger,
@@ -93,7 +93,7 @@ class LivestreamRunner:
         #: Obtains the job; a process that goes on after a deferral needs none.
         self.acquisition: Acquisition | None = None
         #: Decides for the job, as soon as there is one.
-        self.owner: Owner | None = None
+        self.manager: JobManager | None = None
 
     # -- from the first line of the task
 
@@ -113,18 +113,18 @@ class LivestreamRunner:
             with failing_for_good(unless=self.task.may_have_job):
                 self.task.note_earlier_stop()
                 wanted = self.read()
-                obtained = acquisition.obtain(wanted)
-            owner = self.owner = self._make_owner(self._first_wait(obtained, wanted), wanted.limits)
-            self._publish(owner, obtained, wanted)
-            return self._result(lambda: self._go_on(owner, obtained, wanted))
+                acquired = acquisition.acquire(wanted)
+            manager = self.manager = self._make_manager(self._first_wait(acquired, wanted), wanted.limits)
+            self._publish(manager, acquired, wanted)
+            return self._result(lambda: self._go_on(manager, acquired, wanted))
 
-    def _first_wait(self, obtained: Obtained, wanted: StartArguments) -> WaitState:
-        response = obtained.response
+    def _first_wait(self, acquired: AcquiredJob, wanted: StartArguments) -> WaitState:
+        response = acquired.response
         return replace(
-            self._wait_of(obtained.record, obtained.origin),
+            self._wait_of(acquired.record, acquired.origin),
             start_info={
-                "origin": str(obtained.origin),
-                "started_at": obtained.started_at.isoformat(),
+                "origin": str(acquired.origin),
+                "started_at": acquired.started_at.isoformat(),
                 "request_id": response.request_id if response else None,
                 "warnings": [str(warning.warning_type) for warning in response.live_warning_info]
                 if response
@@ -151,42 +151,42 @@ class LivestreamRunner:
             start_info={"origin": str(origin), "started_at": started_at.isoformat(), "warnings": []},
         )
 
-    def _publish(self, owner: Owner, obtained: Obtained, wanted: StartArguments) -> None:
+    def _publish(self, manager: JobManager, acquired: AcquiredJob, wanted: StartArguments) -> None:
         """Make the job known before the task waits: to sensors, to tear-downs, to people."""
-        wait = owner.wait
+        wait = manager.wait
         announcement = announce(
-            obtained.record, planned_start=wanted.schedule.due_at, start_info=wait.start_info
+            acquired.record, planned_start=wanted.time_limits.due_at, start_info=wait.start_info
         )
-        link = owner.hook.profile().console_link(wait.room_id, wait.job_id)
+        link = manager.hook.profile().console_link(wait.room_id, wait.job_id)
         self.task.publish(announcement, link)
-        self.log.info("Job %s in room %s: %s.", wait.job_id, wait.room_id, obtained.origin)
+        self.log.info("Job %s in room %s: %s.", wait.job_id, wait.room_id, acquired.origin)
 
-    def _go_on(self, owner: Owner, obtained: Obtained, wanted: StartArguments) -> dict[str, Any]:
-        self._honour_kill()
-        if obtained.response is not None:
-            self._look_for_rivals(owner)
-        self._judge_livestream(owner, wanted)
+    def _go_on(self, manager: JobManager, acquired: AcquiredJob, wanted: StartArguments) -> dict[str, Any]:
+        self._handle_kill()
+        if acquired.response is not None:
+            self._look_for_rivals(manager)
+        self._judge_livestream(manager, wanted)
         if not wanted.waits:
-            self._leave(owner)
-            return owner.started()
-        if obtained.response is None:
+            self._ensure_not_killed(manager)
+            return manager.started()
+        if acquired.response is None:
             # A job of an earlier try may have ended; its callbacks went with the XComs of that try.
-            stopped_by = obtained.record.stop_source(self.now())
+            stopped_by = acquired.record.stop_source(self.now())
             source = stopped_by or WakeSource.RECONCILIATION
-            return self._settle_or_wait(owner, source, stopped=stopped_by is not None)
-        if owner.has_ended(owner.callbacks()):
-            return self._settle_or_wait(owner, WakeSource.CALLBACK)
-        return self._wait(owner)
+            return self._check_or_wait(manager, source, stopped=stopped_by is not None)
+        if manager.has_ended(manager.callbacks()):
+            return self._check_or_wait(manager, WakeSource.CALLBACK)
+        return self._wait(manager)
 
-    def _look_for_rivals(self, owner: Owner) -> None:
+    def _look_for_rivals(self, manager: JobManager) -> None:
         """
         Add a warning for each active job in the same room or on the same output.
 
         Looked for after the start: tasks that start at the same time do not see each other before it.
         """
-        wait = owner.wait
+        wait = manager.wait
         try:
-            active = list(owner.hook.list_jobs(state=ACTIVE_STATES))
+            active = list(manager.hook.list_jobs(state=ACTIVE_STATES))
         except MetaStudioError as error:
             self.log.info("Not known whether other jobs use the room or the outputs of this one: %s", error)
             return
@@ -198,16 +198,16 @@ class LivestreamRunner:
             secrets=settings.callback_secrets(),
         )
         warnings = [*wait.start_info["warnings"], *islice(found, MAX_RIVALS)]
-        owner.wait = replace(wait, start_info={**wait.start_info, "warnings": warnings})
+        manager.wait = replace(wait, start_info={**wait.start_info, "warnings": warnings})
 
-    def _judge_livestream(self, owner: Owner, wanted: StartArguments) -> None:
-        warnings = owner.wait.start_info["warnings"]
+    def _judge_livestream(self, manager: JobManager, wanted: StartArguments) -> None:
+        warnings = manager.wait.start_info["warnings"]
         for warning in warnings:
             self.log.warning("This livestream: %s", warning)
         if warnings and wanted.warnings_as_errors:
-            owner.discard("The livestream has warnings")
+            manager.stop_for_good("The livestream has warnings")
             raise AirflowFailException(
-                f"Job {owner.wait.job_id} was stopped, as it has warnings (warnings_as_errors): {'; '.join(warnings)}"
+                f"Job {manager.wait.job_id} was stopped, as it has warnings (warnings_as_errors): {'; '.join(warnings)}"
             )
 
     # -- after a wake-up
@@ -218,24 +218,24 @@ class LivestreamRunner:
         """
         Go on after a wake-up.
 
-        :param event: a :class:`~airflow_provider_smartlive.callbacks.messages.Wake`.
+        :param event: a :class:`~airflow_provider_smartlive.callbacks.messages.ResumeEvent`.
         :param wait: what :meth:`WaitState.dump` gave; None if Airflow has lost it, as ``dag.test()`` does: the record
             then says what is known of the job.
         :param limits: likewise of :class:`WaitLimits`.
         """
         with self._leaving_no_job_behind():
-            owner = self.owner = self._make_owner(
+            manager = self.manager = self._make_manager(
                 self._stored(WaitState.load, wait) or self._remembered_wait(),
                 self._stored(WaitLimits.load, limits) or self.read().limits,
             )
-            wake = self._event(event, owner.wait.job_id)
+            wake = self._event(event, manager.wait.job_id)
             # An event of another job says nothing about ours; looking is always right.
-            is_ours = same_id(wake.job_id, owner.wait.job_id)
+            is_ours = same_id(wake.job_id, manager.wait.job_id)
             source = WakeSource(wake.source) if is_ours else WakeSource.RECONCILIATION
             stopped = is_ours and wake.stopped
-            if source in _NO_REASON_TO_STOP and (reason := self._reason_of_stop(owner)):
+            if source in _NO_REASON_TO_STOP and (reason := self._reason_of_stop(manager)):
                 source, stopped = reason, True
-            return self._result(lambda: self._settle_or_wait(owner, source, stopped=stopped))
+            return self._result(lambda: self._check_or_wait(manager, source, stopped=stopped))
 
     def _stored(self, load: Callable[[dict[str, Any]], T], value: dict[str, Any] | None) -> T | None:
         """Read what was stored with the wait; None if there is nothing, or if another release stored it."""
@@ -245,16 +245,16 @@ class LivestreamRunner:
             self.log.warning("%s This task goes on by its record and its arguments.", error)
             return None
 
-    def _event(self, event: dict[str, Any], job_id: str) -> Wake:
+    def _event(self, event: dict[str, Any], job_id: str) -> ResumeEvent:
         """Read what woke the task; an event that another release wrote is only a reason to look at the job."""
         try:
-            return Wake.load(event)
+            return ResumeEvent.load(event)
         except ValueError:
             self.log.warning(
                 "This task was woken by an event that another release of airflow-provider-smartlive wrote: its job is "
                 "looked at. Install the same release for all of Airflow's processes."
             )
-            return Wake(source=WakeSource.RECONCILIATION, job_id=job_id, at=self.now())
+            return ResumeEvent(source=WakeSource.RECONCILIATION, job_id=job_id, at=self.now())
 
     def fail(self, raise_error: Callable[[], object]) -> NoReturn:
         """
@@ -263,7 +263,7 @@ class LivestreamRunner:
         :param raise_error: raises Airflow's own error.
         """
         with self._leaving_no_job_behind():
-            self.owner = self._make_owner(self._remembered_wait(), self._limits_or_defaults())
+            self.manager = self._make_manager(self._remembered_wait(), self._limits_or_defaults())
             raise_error()
         raise AssertionError("unreachable: Airflow has raised its error")
 
@@ -274,7 +274,7 @@ class LivestreamRunner:
         except ValueError:
             return WaitLimits(interval=0)
 
-    def _reason_of_stop(self, owner: Owner) -> WakeSource | None:
+    def _reason_of_stop(self, manager: JobManager) -> WakeSource | None:
         """
         Return why the trigger was stopping the job, if it was, when the end of that stop resumed the task.
 
@@ -282,10 +282,10 @@ class LivestreamRunner:
 
         Of most tasks nothing can have been due, and Airflow is not asked.
         """
-        moment = owner.wait.next_moment()
+        moment = manager.wait.next_moment()
         sources = [moment[1]] if moment is not None and moment[0] <= self.now() else []
-        sources += owner.limits.of_link
-        return self.task.why_stopped(owner.wait.job_id, sources)
+        sources += manager.limits.of_link
+        return self.task.why_stopped(manager.wait.job_id, sources)
 
     def _remembered_wait(self) -> WaitState:
         record = self.task.record()
@@ -301,40 +301,44 @@ class LivestreamRunner:
             result = go_on()
         except AirflowTaskTimeout:
             # On a worker Airflow itself keeps execution_timeout: the same end as in a trigger.
-            assert self.owner is not None  # noqa: S101 - it is there before anybody goes on
-            result = self._settle_or_wait(self.owner, WakeSource.TIMEOUT)
+            assert self.manager is not None  # noqa: S101 - it is there before anybody goes on
+            result = self._check_or_wait(self.manager, WakeSource.TIMEOUT)
         self.task.note_result(is_over=self._has_seen_end())
         return result
 
-    def _make_owner(self, wait: WaitState, limits: WaitLimits) -> Owner:
+    def _make_manager(self, wait: WaitState, limits: WaitLimits) -> JobManager:
         hook = self.hook_of(wait.smartlive_conn_id)
-        return Owner(hook, wait, limits, task=self.task, secrets=self.secrets, log=self.log, now=self.now)
+        return JobManager(
+            hook, wait, limits, task=self.task, secrets=self.secrets, log=self.log, now=self.now
+        )
 
-    def _settle_or_wait(self, owner: Owner, source: WakeSource, *, stopped: bool = False) -> dict[str, Any]:
-        result = owner.settle(source, stopped=stopped)
-        return self._wait(owner) if result is None else result
+    def _check_or_wait(
+        self, manager: JobManager, source: WakeSource, *, stopped: bool = False
+    ) -> dict[str, Any]:
+        result = manager.check(source, stopped=stopped)
+        return self._wait(manager) if result is None else result
 
-    def _wait(self, owner: Owner) -> dict[str, Any]:
+    def _wait(self, manager: JobManager) -> dict[str, Any]:
         if self.defer is not None:
-            self._leave(owner)
-            self.defer(owner.wait, owner.limits)
-        while (result := owner.settle(self._next_source(owner))) is None:
+            self._ensure_not_killed(manager)
+            self.defer(manager.wait, manager.limits)
+        while (result := manager.check(self._next_source(manager))) is None:
             pass
         return result
 
-    def _next_source(self, owner: Owner) -> WakeSource:
+    def _next_source(self, manager: JobManager) -> WakeSource:
         """Wait on the worker for what would wake a deferred task."""
-        interval = owner.wait.interval(owner.limits)
-        ask_at = self.now() + timedelta(seconds=max(interval, owner.pause))
-        connect_by = owner.wait.connect_by(owner.limits)
+        interval = manager.wait.interval(manager.limits)
+        ask_at = self.now() + timedelta(seconds=max(interval, manager.pause))
+        connect_by = manager.wait.connect_by(manager.limits)
         if connect_by is not None and connect_by > self.now():
             ask_at = min(ask_at, connect_by)  # whether video was pushed, MetaStudio has to say
         while True:
-            self._honour_kill()
-            callbacks = owner.callbacks()
-            if source := owner.due(callbacks):
+            self._handle_kill()
+            callbacks = manager.callbacks()
+            if source := manager.due(callbacks):
                 return source
-            if not owner.wait.is_ending and owner.has_ended(callbacks):
+            if not manager.wait.is_ending and manager.has_ended(callbacks):
                 return WakeSource.CALLBACK
             if self.now() >= ask_at:
                 return WakeSource.RECONCILIATION
@@ -342,19 +346,19 @@ class LivestreamRunner:
 
     # -- the end of the process
 
-    def _leave(self, owner: Owner) -> None:
-        if may_end_with_task(cancel_on_kill=owner.limits.cancel_on_kill):
-            owner.leave()
+    def _ensure_not_killed(self, manager: JobManager) -> None:
+        if may_end_with_task(cancel_on_kill=manager.limits.cancel_on_kill):
+            manager.ensure_not_killed()
 
-    def _honour_kill(self) -> None:
-        if self.kill.pulled:
-            self.kill.honour()
+    def _handle_kill(self) -> None:
+        if self.kill.requested:
+            self.kill.handle()
             raise SmartLiveKilledError("The task was ended from outside.")
 
-    def honour_kill(self, understood: Callable[[], None]) -> None:
-        """Stop the job if the task was ended from outside (for :class:`KillSwitch`)."""
-        if self.owner is not None:
-            self.owner.honour_kill(understood)
+    def handle_kill(self, identified: Callable[[], None]) -> None:
+        """Stop the job if the task was ended from outside (for :class:`KillHandler`)."""
+        if self.manager is not None:
+            self.manager.handle_kill(identified)
 
     @contextmanager
     def _leaving_no_job_behind(self) -> Iterator[None]:
@@ -374,7 +378,7 @@ class LivestreamRunner:
         ):
             raise
         except AirflowTaskTimeout as interrupted:
-            self._quietly(lambda: self._end_job(discard=True))
+            self._quietly(lambda: self._end_job(for_good=True))
             timeout = SmartLiveTimeoutError("execution_timeout was reached while the job was started.")
             self._quietly(lambda: self.task.note_failure(str(timeout), is_over=self._has_seen_end()))
             raise timeout from interrupted
@@ -393,20 +397,20 @@ class LivestreamRunner:
             return False  # an Airflow that does not answer must not leave a job without an owner
 
     def _has_seen_end(self) -> bool:
-        return self.owner is not None and self.owner.has_seen_end
+        return self.manager is not None and self.manager.has_seen_end
 
-    def _end_job(self, *, discard: bool = False) -> None:
+    def _end_job(self, *, for_good: bool = False) -> None:
         """
         End whatever this task has running.
 
-        :param discard: remember that the job's end is nobody's result.
+        :param for_good: remember that the job's end is nobody's result.
         """
-        if self.owner is not None and discard:
-            self.owner.discard("execution_timeout was reached")
-        elif self.owner is not None:
-            self.owner.end()
+        if self.manager is not None and for_good:
+            self.manager.stop_for_good("execution_timeout was reached")
+        elif self.manager is not None:
+            self.manager.end()
         elif self.acquisition is not None:
-            self.acquisition.end(discard=discard)
+            self.acquisition.end(for_good=for_good)
 
     def _quietly(self, action: Callable[[], None]) -> None:
         """Do what can still be done while the task fails: the error that led here is the one that counts."""

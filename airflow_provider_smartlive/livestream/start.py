@@ -17,18 +17,18 @@ from typing import TYPE_CHECKING
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from airflow_provider_smartlive.client.project import OtherProjectError, check_project
-from airflow_provider_smartlive.lifecycle import Sight
-from airflow_provider_smartlive.livestream.ownership import callback_url_of, is_unreadable, route_of
-from airflow_provider_smartlive.livestream.sighting import ACTIVE_STATES, Sighting
+from airflow_provider_smartlive.decisions import JobStatus
+from airflow_provider_smartlive.livestream.ownership import callback_url_of, is_unreadable, target_of
+from airflow_provider_smartlive.livestream.snapshot import ACTIVE_STATES, JobSnapshot
 from airflow_provider_smartlive.livestream.stop import LOOK_AGAIN_INTERVAL, look, stop_and_confirm
 from airflow_provider_smartlive.metastudio.errors import Conflict, MetaStudioError, Throttled
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger as Logger
 
-    from airflow_provider_smartlive.callbacks.url import Route
+    from airflow_provider_smartlive.callbacks.url import CallbackTarget
     from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
-    from airflow_provider_smartlive.livestream.own_task import OwnTask
+    from airflow_provider_smartlive.livestream.current_task import CurrentTask
     from airflow_provider_smartlive.livestream.record import JobRecord
     from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob, StartJobResponse
     from airflow_provider_smartlive.metastudio.start import StartJobRequest
@@ -60,7 +60,7 @@ class Origin(StrEnum):
 
 
 @dataclass(frozen=True)
-class Obtained:
+class AcquiredJob:
     """
     The job of a task.
 
@@ -101,7 +101,7 @@ class JobStart:
         self,
         hook_of: Callable[[str], SmartLiveTaskHook],
         *,
-        task: OwnTask,
+        task: CurrentTask,
         secrets: tuple[str, ...],
         deployment: str,
         look_again_window: float,
@@ -130,7 +130,7 @@ class JobStart:
 
     # -- the job of an earlier try
 
-    def take_up(self, record: JobRecord) -> Obtained | None:
+    def take_up(self, record: JobRecord) -> AcquiredJob | None:
         """
         Return the job of an earlier try of this life, wherever it was started; None if there surely is none.
 
@@ -142,11 +142,11 @@ class JobStart:
         self._check_connection(record)
         if record.job_id is None:
             return self._search(record) if record.is_unsettled else None
-        sighting = self._look(record, record.job_id)
+        snapshot = self._look(record, record.job_id)
         if record.is_discarded(record.job_id):
-            self._stop(record, record.job_id, sighting)
+            self._stop(record, record.job_id, snapshot)
             return None
-        return self._claim(record, record.job_id, sighting)
+        return self._claim(record, record.job_id, snapshot)
 
     def end(self, record: JobRecord) -> JobRecord:
         """
@@ -170,7 +170,7 @@ class JobStart:
         for jobs in self._looks(record):
             if found := [job for job in jobs if self._is_of(record, job)]:
                 for job in found:
-                    self._stop(record, job.job_id, Sighting.of(job))
+                    self._stop(record, job.job_id, JobSnapshot.of(job))
                     record = record.without(job.job_id)
                 return replace(record, sent_at=None, is_over=True)
         self._refuse_if_unrecognisable(record, jobs, [job for job in jobs if job.is_active])
@@ -192,23 +192,27 @@ class JobStart:
                 f"{error} If nothing runs there any more, delete the task's state `smartlive_job`."
             ) from None
 
-    def _look(self, record: JobRecord, job_id: str) -> Sighting:
+    def _look(self, record: JobRecord, job_id: str) -> JobSnapshot:
         """Ask for a job by its id; right after its start, that MetaStudio does not know it tells nothing."""
         known_until = self._shown_by(record)
         while True:
             hook = self.hook_of(record.smartlive_conn_id)
-            sighting = look(hook, record.room_id, job_id, address=_address_of(record))
-            if sighting.sight in (Sight.UNKNOWN, Sight.REFUSED) and sighting.error and not sighting.job:
-                raise sighting.error
-            if sighting.sight is not Sight.NOT_FOUND or self.now() >= known_until:
-                return sighting
+            snapshot = look(hook, record.room_id, job_id, address=_address_of(record))
+            if (
+                snapshot.status in (JobStatus.UNKNOWN, JobStatus.REFUSED)
+                and snapshot.error
+                and not snapshot.job
+            ):
+                raise snapshot.error
+            if snapshot.status is not JobStatus.NOT_FOUND or self.now() >= known_until:
+                return snapshot
             self.sleep(LOOK_AGAIN_INTERVAL)
 
     def _shown_by(self, record: JobRecord) -> datetime:
         """Return by when MetaStudio must show the job of a start."""
         return (record.started_at or record.sent_at or self.now()) + self.look_again_window
 
-    def _search(self, record: JobRecord, *, own_failure: bool = False) -> Obtained | None:
+    def _search(self, record: JobRecord, *, own_failure: bool = False) -> AcquiredJob | None:
         """
         Look for the job of a start with an unknown outcome, in the room to which it was sent.
 
@@ -238,13 +242,13 @@ class JobStart:
             self.sleep(LOOK_AGAIN_INTERVAL)
 
     def _is_of(self, record: JobRecord, job: SmartLiveJob) -> bool:
-        route = self._route_of(job)
-        return route is not None and route.generation == record.generation
+        target = self._target_of(job)
+        return target is not None and target.generation == record.generation
 
-    def _route_of(self, job: SmartLiveJob) -> Route | None:
+    def _target_of(self, job: SmartLiveJob) -> CallbackTarget | None:
         """Return where a job of this task instance belongs, of whatever life; None for all others."""
-        route = route_of(job, self.secrets)
-        return route if route is not None and route.identity == self.task.identity else None
+        target = target_of(job, self.secrets)
+        return target if target is not None and target.task_ref == self.task.task_ref else None
 
     def _refuse_if_unrecognisable(
         self, record: JobRecord, jobs: list[SmartLiveJob], candidates: list[SmartLiveJob]
@@ -273,31 +277,33 @@ class JobStart:
 
     def _claim_one(
         self, record: JobRecord, jobs: list[SmartLiveJob], *, own_failure: bool
-    ) -> Obtained | None:
+    ) -> AcquiredJob | None:
         """Claim one that runs before one that is over; there are two only if MetaStudio made two of one request."""
         jobs = sorted(jobs, key=lambda job: not job.is_active)
         for other in jobs[1:]:
-            self._stop(record, other.job_id, Sighting.of(other))
-        return self._claim(record, jobs[0].job_id, Sighting.of(jobs[0]), own_failure=own_failure)
+            self._stop(record, other.job_id, JobSnapshot.of(other))
+        return self._claim(record, jobs[0].job_id, JobSnapshot.of(jobs[0]), own_failure=own_failure)
 
     def _claim(
-        self, record: JobRecord, job_id: str, sighting: Sighting, *, own_failure: bool = False
-    ) -> Obtained | None:
-        running = {Sight.ACTIVE, Sight.UNKNOWN}  # one whose state cannot be read may run
-        if sighting.sight is Sight.NOT_FOUND and record.has_ended(job_id):
+        self, record: JobRecord, job_id: str, snapshot: JobSnapshot, *, own_failure: bool = False
+    ) -> AcquiredJob | None:
+        running = {JobStatus.ACTIVE, JobStatus.UNKNOWN}  # one whose state cannot be read may run
+        if snapshot.status is JobStatus.NOT_FOUND and record.has_ended(job_id):
             # MetaStudio has forgotten a show that an earlier try saw end.
             return self._remember(record, job_id, record.started_at or self.now(), Origin.FINISHED)
-        claimable = running | {Sight.SUCCEED, Sight.BLOCKED} | ({Sight.FAILED} if own_failure else set())
-        if sighting.sight not in claimable and not record.planned_stop:
+        claimable = (
+            running | {JobStatus.SUCCEED, JobStatus.BLOCKED} | ({JobStatus.FAILED} if own_failure else set())
+        )
+        if snapshot.status not in claimable and not record.planned_stop:
             return None
-        timed_out = not record.planned_stop and sighting.job and record.timed_out(sighting.job.end_time)
-        if sighting.sight is Sight.SUCCEED and timed_out:
+        timed_out = not record.planned_stop and snapshot.job and record.timed_out(snapshot.job.end_time)
+        if snapshot.status is JobStatus.SUCCEED and timed_out:
             self.log.info("Job %s was stopped at the execution_timeout of an earlier try.", job_id)
             return None
         record = replace(record, timeout_at=self.timeout_at(self.now()))
-        origin = Origin.ADOPTED if sighting.sight in running else Origin.FINISHED
+        origin = Origin.ADOPTED if snapshot.status in running else Origin.FINISHED
         self.log.info("Job %s of this task was found in room %s: %s.", job_id, record.room_id, origin)
-        created_at = sighting.job.create_time if sighting.job else None
+        created_at = snapshot.job.create_time if snapshot.job else None
         return self._remember(record, job_id, record.started_at or created_at or self.now(), origin)
 
     # -- a job of its own
@@ -309,7 +315,7 @@ class JobStart:
         *,
         may_send: Callable[[], None],
         deadline: Callable[[datetime], datetime | None],
-    ) -> Obtained:
+    ) -> AcquiredJob:
         """
         Start a job.
 
@@ -320,7 +326,7 @@ class JobStart:
         :raises AmbiguousStartError: if a start may have been received and that cannot be found out.
         :raises MetaStudioError: if MetaStudio refuses.
         """
-        from airflow_provider_smartlive.client.exchange import AmbiguousStart
+        from airflow_provider_smartlive.client.flow import StartOutcomeUnknown
 
         hook = self.hook_of(planned.smartlive_conn_id)
         self._stop_others(hook, planned)
@@ -334,12 +340,12 @@ class JobStart:
             self.task.save(record)
             try:
                 response = hook.start_job(record.room_id, request)
-            except AmbiguousStart as error:
+            except StartOutcomeUnknown as error:
                 self.log.warning(
                     "The start in room %s has an unknown outcome: %s Looking.", record.room_id, error
                 )
-                if obtained := self._search(record, own_failure=True):
-                    return obtained
+                if acquired := self._search(record, own_failure=True):
+                    return acquired
                 continue
             except Conflict as error:
                 if self._is_unclear:
@@ -369,7 +375,7 @@ class JobStart:
 
         :param send: which one it was, counted from 1.
         """
-        from airflow_provider_smartlive.client.exchange import backoff, may_be_sent_again
+        from airflow_provider_smartlive.client.flow import backoff, may_be_sent_again
 
         if send >= SENDS or not may_be_sent_again(error):
             raise error
@@ -381,15 +387,17 @@ class JobStart:
     def _stop_others(self, hook: SmartLiveTaskHook, planned: JobRecord) -> None:
         """Stop what this task left running, in whatever room, although no record tells of it."""
         for job in list(hook.list_jobs(state=ACTIVE_STATES)):
-            route = self._route_of(job)
-            if route is None or self.deployment != route.deployment:
+            target = self._target_of(job)
+            if target is None or self.deployment != target.deployment:
                 continue
             # Without a record its run was deleted, and generations were named by the clocks of different machines.
-            if self._has_record and route.generation > planned.generation:
+            if self._has_record and target.generation > planned.generation:
                 raise AirflowFailException(
                     f"Job {job.job_id} belongs to a later life of this task: it was cleared while this process ran."
                 )
-            self._stop(replace(planned, room_id=job.room_id or planned.room_id), job.job_id, Sighting.of(job))
+            self._stop(
+                replace(planned, room_id=job.room_id or planned.room_id), job.job_id, JobSnapshot.of(job)
+            )
 
     def _remember(
         self,
@@ -398,14 +406,14 @@ class JobStart:
         started_at: datetime,
         origin: Origin,
         response: StartJobResponse | None = None,
-    ) -> Obtained:
+    ) -> AcquiredJob:
         record = replace(record, job_id=job_id, started_at=started_at)
         self.latest = record
         self.task.save(record)
-        return Obtained(record, job_id, started_at, origin, response)
+        return AcquiredJob(record, job_id, started_at, origin, response)
 
-    def _stop(self, record: JobRecord, job_id: str, sighting: Sighting) -> None:
-        if sighting.sight.is_over:
+    def _stop(self, record: JobRecord, job_id: str, snapshot: JobSnapshot) -> None:
+        if snapshot.status.is_over:
             return
         self.log.info("Stopping job %s in room %s, which nobody owns any more.", job_id, record.room_id)
         hook = self.hook_of(record.smartlive_conn_id)
@@ -413,7 +421,7 @@ class JobStart:
         stopped = stop_and_confirm(
             hook, record.room_id, job_id, address=_address_of(record), grace=self.stop_grace, lag=lag
         )
-        if not stopped.sight.is_over:
+        if not stopped.status.is_over:
             raise AirflowException(
                 f"Job {job_id} of this task is still running in room {record.room_id} although it was told to stop; "
                 "starting another one would stream twice."

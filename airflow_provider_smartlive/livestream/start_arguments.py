@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.livestream import arguments, request
-from airflow_provider_smartlive.livestream.schedule import Schedule
+from airflow_provider_smartlive.livestream.time_limits import TimeLimits
 from airflow_provider_smartlive.livestream.wait_state import WaitLimits
 
 if TYPE_CHECKING:
-    from airflow_provider_smartlive.livestream.own_task import OwnTask
+    from airflow_provider_smartlive.livestream.current_task import CurrentTask
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class StartArguments:
     What a task wants of its livestream.
 
     :param fields: the fields of the request, as the API names them.
-    :param schedule: when it may begin, and when it has to end.
+    :param time_limits: when it may begin, and when it has to end.
     :param limits: the limits of the wait.
     :param max_live_duration: hours after which MetaStudio ends a job that nothing else limits.
     """
@@ -34,14 +34,14 @@ class StartArguments:
     interaction_conn_id: str | None
     use_callbacks: bool
     event_types: tuple[str, ...]
-    schedule: Schedule
+    time_limits: TimeLimits
     limits: WaitLimits
     max_live_duration: int
     waits: bool
     warnings_as_errors: bool
 
     @classmethod
-    def read(cls, operator: Any, task: OwnTask) -> Self:
+    def read(cls, operator: Any, task: CurrentTask) -> Self:
         """
         Read the rendered arguments of an operator, and the settings that stand in for those left out.
 
@@ -70,7 +70,7 @@ class StartArguments:
             interaction_conn_id=arguments.conn_id("interaction_conn_id", operator.interaction_conn_id),
             use_callbacks=operator.use_callbacks,
             event_types=tuple(operator.callback_event_types or request.EVENT_TYPES),
-            schedule=_schedule(operator, task),
+            time_limits=_time_limits(operator, task),
             limits=_limits(operator, pushes=operator.use_callbacks and bool(outputs)),
             max_live_duration=int(settings.number("max_live_duration")),
             waits=operator.wait_for_termination,
@@ -84,13 +84,13 @@ def _given(name: str, value: str | None) -> str:
     return value
 
 
-def _schedule(operator: Any, task: OwnTask) -> Schedule:
+def _time_limits(operator: Any, task: CurrentTask) -> TimeLimits:
     start_at = arguments.time("start_at", operator.start_at, zone=task.zone)
     stop_at = arguments.time("stop_at", operator.stop_at, zone=task.zone)
     if start_at is not None and stop_at is not None and start_at >= stop_at:
         problem = f"is {start_at.isoformat()}, not before stop_at ({stop_at.isoformat()})"
         raise arguments.ArgumentError("start_at", problem, "Pass an earlier time, or a later stop_at.")
-    return Schedule(
+    return TimeLimits(
         due_at=start_at or task.due_at,
         waits_for_start=start_at is not None,
         is_backfill=task.is_backfill,

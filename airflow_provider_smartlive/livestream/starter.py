@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_smartlive.callbacks.messages import JOB_ID_KEY, JOB_KEY, ROOM_ID_KEY, XCOM_TABLE_KEY
 from airflow_provider_smartlive.callbacks.table import CallbackTable, JobCallbacks
-from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.callbacks.task_ref import TaskRef
 from airflow_provider_smartlive.callbacks.task_status import (
     did_not_run,
     has_own_xcoms,
@@ -105,9 +105,9 @@ class Starter:
         return cls(dag_id or ti.dag_id, run_id or ti.run_id, task_id, map_index)
 
     @property
-    def identity(self) -> Identity:
+    def task_ref(self) -> TaskRef:
         """Return it as callback URLs carry it."""
-        return Identity(**asdict(self))
+        return TaskRef(**asdict(self))
 
     def __str__(self) -> str:
         """Return its name, for messages."""

@@ -14,10 +14,10 @@ from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from airflow_provider_smartlive.client.exchange import was_not_carried_out
+from airflow_provider_smartlive.client.flow import was_not_carried_out
 from airflow_provider_smartlive.client.project import OtherProjectError, check_project
-from airflow_provider_smartlive.lifecycle import Sight
-from airflow_provider_smartlive.livestream.sighting import ACTIVE_STATES, Sighting
+from airflow_provider_smartlive.decisions import JobStatus
+from airflow_provider_smartlive.livestream.snapshot import ACTIVE_STATES, JobSnapshot
 from airflow_provider_smartlive.metastudio.errors import Conflict, MetaStudioError, NotFound
 from airflow_provider_smartlive.metastudio.ids import same_id
 
@@ -82,32 +82,32 @@ _Steps: TypeAlias = Generator[_Step, _Answer, T]
 
 def look(
     hook: SmartLiveTaskHook, room_id: str, job_id: str, *, address: str | None, may_lag: bool = False
-) -> Sighting:
+) -> JobSnapshot:
     """
     Ask MetaStudio about a job; an error is part of the answer.
 
     :param room_id: the room in which the job is looked for first. If it is not there, it is looked for among the
         active jobs of all rooms: the sighting's job then names its real room.
     :param address: where the job was started; None if that is not known. Elsewhere nobody is asked
-        (``Sight.OTHER_PROJECT``).
+        (``JobStatus.OTHER_PROJECT``).
     :param may_lag: whether MetaStudio may not show the job yet, so that "not found" means "not known".
     """
     try:
         check_project(hook.profile(), address, room_id=room_id, job_id=job_id)
     except OtherProjectError as error:
-        return Sighting(Sight.OTHER_PROJECT, error=error)
+        return JobSnapshot(JobStatus.OTHER_PROJECT, error=error)
     return _drive(hook, _look(room_id, job_id, may_lag=may_lag))
 
 
 async def look_async(
     conn_id: str, room_id: str, job_id: str, *, address: str | None, may_lag: bool = False
-) -> Sighting:
+) -> JobSnapshot:
     """Do the same as :func:`look` from a trigger, with a hook of its own for a connection."""
     async with _hook(conn_id) as hook:
         try:
             check_project(await hook.profile(), address, room_id=room_id, job_id=job_id)
         except OtherProjectError as error:
-            return Sighting(Sight.OTHER_PROJECT, error=error)
+            return JobSnapshot(JobStatus.OTHER_PROJECT, error=error)
         return await _drive_async(hook, _look(room_id, job_id, may_lag=may_lag))
 
 
@@ -119,7 +119,7 @@ def stop_and_confirm(
     address: str | None,
     grace: float,
     lag: float = 0.0,
-) -> Sighting:
+) -> JobSnapshot:
     """
     Stop a job and wait until MetaStudio says that it is over.
 
@@ -142,7 +142,7 @@ def stop_and_confirm(
 
 def stop_each(
     hook: SmartLiveTaskHook, jobs: Iterable[tuple[str, str]], *, grace: float
-) -> Iterator[tuple[str, Sighting]]:
+) -> Iterator[tuple[str, JobSnapshot]]:
     """
     Stop jobs one after the other, and yield the last sighting of each. One whose stop fails saves no other.
 
@@ -154,7 +154,7 @@ def stop_each(
             yield job_id, stop_and_confirm(hook, room_id, job_id, address=None, grace=grace)
         except MetaStudioError as error:
             log.error("Job %s could not be stopped: %s", job_id, error)
-            yield job_id, Sighting.failed(error)
+            yield job_id, JobSnapshot.failed(error)
 
 
 async def stop_and_confirm_async(
@@ -166,7 +166,7 @@ async def stop_and_confirm_async(
     grace: float = KILL_GRACE,
     lag: float = 0.0,
     note: Callable[[], Awaitable[None]] | None = None,
-) -> Sighting:
+) -> JobSnapshot:
     """
     Do the same as :func:`stop_and_confirm` from a trigger, with a hook of its own.
 
@@ -190,50 +190,50 @@ def _hook(conn_id: str) -> SmartLiveAsyncHook:
     return SmartLiveAsyncHook(smartlive_conn_id=conn_id)
 
 
-def _look(room_id: str, job_id: str, *, may_lag: bool) -> _Steps[Sighting]:
+def _look(room_id: str, job_id: str, *, may_lag: bool) -> _Steps[JobSnapshot]:
     answer = yield ShowJob(room_id, job_id)
     if not isinstance(answer, NotFound):
         return _sighting(answer)
     # "Not found" may be a wrong room, or a fault: only what no listing of active jobs has does not run.
     found = yield Find(job_id)
     if found is None:
-        return Sighting(Sight.NOT_FOUND, error=answer).believed(may_lag=may_lag)
+        return JobSnapshot(JobStatus.NOT_FOUND, error=answer).believed(may_lag=may_lag)
     if isinstance(found, NotFound):
-        return Sighting(Sight.UNKNOWN, error=found)
+        return JobSnapshot(JobStatus.UNKNOWN, error=found)
     return _sighting(found)
 
 
-def _sighting(answer: _Answer) -> Sighting:
+def _sighting(answer: _Answer) -> JobSnapshot:
     if answer is None or isinstance(answer, MetaStudioError):
-        return Sighting.failed(answer) if answer is not None else Sighting(Sight.UNKNOWN)
-    return Sighting.of(answer)
+        return JobSnapshot.failed(answer) if answer is not None else JobSnapshot(JobStatus.UNKNOWN)
+    return JobSnapshot.of(answer)
 
 
 def _stop(
     room_id: str, job_id: str, *, grace: float, lag: float, now: Callable[[], float]
-) -> _Steps[Sighting]:
+) -> _Steps[JobSnapshot]:
     began = now()
-    sighting = yield from _look(room_id, job_id, may_lag=lag > 0)
-    if sighting.sight.is_over:
-        log.info("Job %s is over already; MetaStudio says %s.", job_id, sighting)
-        return sighting
+    snapshot = yield from _look(room_id, job_id, may_lag=lag > 0)
+    if snapshot.status.is_over:
+        log.info("Job %s is over already; MetaStudio says %s.", job_id, snapshot)
+        return snapshot
     log.info("Stopping job %s.", job_id)
     yield Note()
     accepted = stopped = False
     while True:
         # A listing may have told another room than the one in which the job was thought to be.
-        room_id = (sighting.job.room_id if sighting.job else None) or room_id
+        room_id = (snapshot.job.room_id if snapshot.job else None) or room_id
         if not accepted:
             answer = yield Stop(room_id, job_id)
             accepted = _is_accepted(answer, job_id)
-            stopped = stopped or _may_be_done(answer, ran=sighting.sight is Sight.ACTIVE)
+            stopped = stopped or _may_be_done(answer, ran=snapshot.status is JobStatus.ACTIVE)
         seen = yield from _look(room_id, job_id, may_lag=now() < began + lag)
-        sighting = replace(seen, stopped=stopped)
-        if sighting.sight.is_over or now() >= began + grace:
+        snapshot = replace(seen, stopped=stopped)
+        if snapshot.status.is_over or now() >= began + grace:
             break
         yield Pause(CONFIRM_INTERVAL)
-    _report(job_id, sighting)
-    return sighting
+    _report(job_id, snapshot)
+    return snapshot
 
 
 def _is_accepted(answer: _Answer, job_id: str) -> bool:
@@ -262,15 +262,15 @@ def _may_be_done(answer: _Answer, *, ran: bool) -> bool:
     return not isinstance(answer, MetaStudioError) or not was_not_carried_out(answer)
 
 
-def _report(job_id: str, sighting: Sighting) -> None:
-    if sighting.sight.is_over:
-        log.info("Job %s is stopped; MetaStudio says %s.", job_id, sighting)
+def _report(job_id: str, snapshot: JobSnapshot) -> None:
+    if snapshot.status.is_over:
+        log.info("Job %s is stopped; MetaStudio says %s.", job_id, snapshot)
     else:
         log.error(
             "Job %s was told to stop, but MetaStudio still says %s. Its max_live_duration and "
             "`airflow smartlive sweep` stand behind it.",
             job_id,
-            sighting,
+            snapshot,
         )
 
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from airflow.sdk.exceptions import AirflowFailException, AirflowRuntimeError
 
 from airflow_provider_smartlive.client.project import OtherProjectError
+from airflow_provider_smartlive.decisions import JobStatus
 from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError
-from airflow_provider_smartlive.lifecycle import Sight
 from airflow_provider_smartlive.livestream.airflow_api import ask
-from airflow_provider_smartlive.livestream.ownership import active_jobs_of, callback_url_of, route_of
-from airflow_provider_smartlive.livestream.sighting import ACTIVE_STATES, Sighting
+from airflow_provider_smartlive.livestream.ownership import active_jobs_of, callback_url_of, target_of
+from airflow_provider_smartlive.livestream.snapshot import ACTIVE_STATES, JobSnapshot
 from airflow_provider_smartlive.livestream.stop import LOOK_AGAIN_INTERVAL, stop_and_confirm
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError
 from airflow_provider_smartlive.metastudio.ids import normalise_id, same_id
@@ -76,7 +76,7 @@ class Teardown:
                     "for: pass room_id beside job_id, or name starter_task_id."
                 )
             room_id = job.room_id
-        if self._stop(room_id, job_id).sight is Sight.NOT_FOUND:
+        if self._stop(room_id, job_id).status is JobStatus.NOT_FOUND:
             raise AirflowFailException(
                 f"MetaStudio knows no job {job_id}, neither in room {room_id} nor among the active jobs of other "
                 "rooms: nothing was stopped. Pass the ids that MetaStudio's console shows, or name starter_task_id."
@@ -156,13 +156,13 @@ class Teardown:
 
     def _stop_running(self, starters: Iterable[Starter], active: Iterable[SmartLiveJob]) -> set[Starter]:
         """Stop the jobs that carry the callback URL of a starter, and return the starters that have one."""
-        by_identity = {starter.identity: starter for starter in starters}
+        by_task_ref = {starter.task_ref: starter for starter in starters}
         found: set[Starter] = set()
-        jobs = active_jobs_of(by_identity.keys(), active, secrets=self.secrets, deployment=self.deployment)
+        jobs = active_jobs_of(by_task_ref.keys(), active, secrets=self.secrets, deployment=self.deployment)
         for job in jobs:
-            route = route_of(job, self.secrets)
-            if route is not None:
-                found.add(by_identity[route.identity])
+            target = target_of(job, self.secrets)
+            if target is not None:
+                found.add(by_task_ref[target.task_ref])
             if job.room_id is not None and normalise_id(job.job_id) not in self._jobs:
                 self._stop(job.room_id, job.job_id)
         return found
@@ -171,18 +171,18 @@ class Teardown:
         self, starters: Iterable[Starter], active: Iterable[SmartLiveJob]
     ) -> set[Starter]:
         """Do not call it a success if a starter's job may be one of before this deployment got another mark."""
-        by_identity = {starter.identity: starter for starter in starters}
+        by_task_ref = {starter.task_ref: starter for starter in starters}
         found: set[Starter] = set()
         for job in active:
-            route = route_of(job, self.secrets)
-            if route is None or route.identity not in by_identity or route.deployment == self.deployment:
+            target = target_of(job, self.secrets)
+            if target is None or target.task_ref not in by_task_ref or target.deployment == self.deployment:
                 continue
             self._running.append(
-                f"job {job.job_id} in room {job.room_id} was started by the {by_identity[route.identity]}, but of "
-                f"deployment {route.deployment!r}, and this is {self.deployment!r}: if it is the same, set "
+                f"job {job.job_id} in room {job.room_id} was started by the {by_task_ref[target.task_ref]}, but of "
+                f"deployment {target.deployment!r}, and this is {self.deployment!r}: if it is the same, set "
                 "[smartlive] deployment to a name that stays, and stop the job by job_id and room_id"
             )
-            found.add(by_identity[route.identity])
+            found.add(by_task_ref[target.task_ref])
         return found
 
     def _check_other_projects(self, starters: Iterable[Starter]) -> set[Starter]:
@@ -231,10 +231,10 @@ class Teardown:
                 f"{', '.join(here)} in room {room_id}, which may be what {names} started without callbacks"
             )
 
-    def _stop(self, room_id: str, job_id: str, *, address: str | None = None) -> Sighting:
+    def _stop(self, room_id: str, job_id: str, *, address: str | None = None) -> JobSnapshot:
         self._jobs[normalise_id(job_id)] = job_id
         try:
-            sighting = stop_and_confirm(
+            snapshot = stop_and_confirm(
                 self.hook,
                 room_id,
                 job_id,
@@ -244,16 +244,16 @@ class Teardown:
             )
         except OtherProjectError as error:
             self._running.append(str(error).removesuffix("."))
-            return Sighting(Sight.OTHER_PROJECT, error=error)
+            return JobSnapshot(JobStatus.OTHER_PROJECT, error=error)
         except MetaStudioError as error:
             # One job whose stop is refused saves no other.
             self.log.error("Job %s could not be stopped: %s", job_id, error)
-            sighting = Sighting.failed(error)
-        if not sighting.sight.is_over:
+            snapshot = JobSnapshot.failed(error)
+        if not snapshot.status.is_over:
             self._running.append(
-                f"job {job_id} in room {room_id} is still running (MetaStudio says {sighting})"
+                f"job {job_id} in room {room_id} is still running (MetaStudio says {snapshot})"
             )
-        return sighting
+        return snapshot
 
     def _active_jobs(self) -> list[SmartLiveJob]:
         return list(self.hook.list_jobs(state=ACTIVE_STATES))

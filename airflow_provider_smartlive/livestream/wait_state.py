@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
-from airflow_provider_smartlive.lifecycle import WakeSource
+from airflow_provider_smartlive.decisions import WakeSource
 
 if TYPE_CHECKING:
     from airflow_provider_smartlive.callbacks.table import JobCallbacks
@@ -101,7 +101,7 @@ class WaitState:
     :param grace_until: END was seen; how long MetaStudio may take to finish the job.
     :param grace_since: when that time began.
     :param streamed: seconds that the stream had lasted then, as MetaStudio counts them; None if it did not answer.
-    :param end_source: what told of END, while MetaStudio finishes the job (a :class:`~.lifecycle.WakeSource`).
+    :param end_source: what told of END, while MetaStudio finishes the job (a :class:`~.decisions.WakeSource`).
     :param lost_since: since when MetaStudio has given no clear answer; the failure budget counts from here.
     :param start_info: what the start has to add to the result: its origin, time, request id and warnings.
     :param ended: whether an earlier try was told that the stream has ended.

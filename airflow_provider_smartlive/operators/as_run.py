@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_smartlive.livestream.as_run import AsRunRow
-    from airflow_provider_smartlive.livestream.sighting import Sighting
+    from airflow_provider_smartlive.livestream.snapshot import JobSnapshot
     from airflow_provider_smartlive.livestream.starter import Starter, StarterStatus
 
 
@@ -176,15 +176,15 @@ class SmartLiveAsRunOperator(JobOperator):
         if result is not None and "state" in result:
             times, outcome = JobTimes.of_result(result), str(result.get("outcome"))
         else:
-            sighting = self._look(context, announced)
-            times, outcome = JobTimes.of(sighting.job), f"{status}; MetaStudio says {sighting}"
+            snapshot = self._look(context, announced)
+            times, outcome = JobTimes.of(snapshot.job), f"{status}; MetaStudio says {snapshot}"
         return {
             **on_air(callbacks, times)._asdict(),
             "outcome": outcome,
             "woken_by": result.get("woken_by") if result else None,
         }
 
-    def _look(self, context: Context, announced: dict[str, Any]) -> Sighting:
+    def _look(self, context: Context, announced: dict[str, Any]) -> JobSnapshot:
         """
         Ask MetaStudio about the job, where it was started.
 

@@ -14,7 +14,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from airflow.sdk.timezone import utcnow
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.lifecycle import WakeSource
+from airflow_provider_smartlive.decisions import WakeSource
 from airflow_provider_smartlive.livestream import arguments
 from airflow_provider_smartlive.livestream.airflow_api import ask
 from airflow_provider_smartlive.livestream.job_operator import JobOperator
@@ -161,13 +161,13 @@ class SmartLiveCommandOperator(JobOperator):
         """
         Go on after a wake-up.
 
-        :param event: a :class:`~airflow_provider_smartlive.callbacks.messages.Wake`.
+        :param event: a :class:`~airflow_provider_smartlive.callbacks.messages.ResumeEvent`.
         :param result: what the task returns when the speech was spoken.
         :raises AirflowFailException: if it was not, or nobody knows.
         """
-        from airflow_provider_smartlive.callbacks.messages import Wake
+        from airflow_provider_smartlive.callbacks.messages import ResumeEvent
 
-        wake = Wake.load(event)
+        wake = ResumeEvent.load(event)
         if wake.state is not None:
             self._note_result(context)
             return result
@@ -340,9 +340,9 @@ class SmartLiveCommandOperator(JobOperator):
                 raise self._unheard(WakeSource.TIMEOUT, result)
             if now >= ask_at:
                 ask_at = now + interval
-                sighting = look(self.hook, room_id, job_id, address=address, may_lag=now < shown_by)
-                lost_since = lost_since or now if sighting.is_lost else None
-                if sighting.sight.is_over:
+                snapshot = look(self.hook, room_id, job_id, address=address, may_lag=now < shown_by)
+                lost_since = lost_since or now if snapshot.is_lost else None
+                if snapshot.status.is_over:
                     if self._was_spoken(context, job_id, result["command_id"]):
                         return
                     raise self._unheard(WakeSource.RECONCILIATION, result)
@@ -377,7 +377,7 @@ def _may_have_taken_effect(error: MetaStudioError) -> bool:
     from airflow_provider_smartlive.metastudio.errors import ServerError, UnexpectedResponse
 
     if isinstance(error, Unreachable):
-        return error.trouble.sent
+        return error.failure.sent
     if isinstance(error, UnexpectedResponse):
         return error.http_status is not None and 200 <= error.http_status < 300
     return isinstance(error, ServerError)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, cast
 
 from airflow.sdk import BaseOperator
 
-from airflow_provider_smartlive.lifecycle import may_end_with_task
+from airflow_provider_smartlive.decisions import may_end_with_task
 from airflow_provider_smartlive.links import SmartLiveRoomLink
 from airflow_provider_smartlive.provider_info import DEFAULT_CONN_ID
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
 
-    from airflow_provider_smartlive.livestream.kill import KillSwitch
+    from airflow_provider_smartlive.livestream.kill import KillHandler
     from airflow_provider_smartlive.livestream.runner import LivestreamRunner
     from airflow_provider_smartlive.livestream.wait_state import WaitLimits, WaitState
 
@@ -197,7 +197,7 @@ class StartSmartLiveJobOperator(BaseOperator):
         """
         Go on after a wake-up.
 
-        :param event: a :class:`~airflow_provider_smartlive.callbacks.messages.Wake`.
+        :param event: a :class:`~airflow_provider_smartlive.callbacks.messages.ResumeEvent`.
         :param wait: a :class:`~airflow_provider_smartlive.livestream.wait_state.WaitState`; ``dag.test()`` loses it.
         :param limits: a :class:`~airflow_provider_smartlive.livestream.wait_state.WaitLimits`; likewise.
         """
@@ -226,31 +226,31 @@ class StartSmartLiveJobOperator(BaseOperator):
 
     def get_openlineage_facets_on_failure(self, task_instance: Any) -> OperatorLineage:
         """Return what OpenLineage is told when the task has failed: the job, if there was one."""
-        owner = self._runner.owner if self._runner is not None else None
+        manager = self._runner.manager if self._runner is not None else None
         told = {"room_id": self.room_id, "outcome": "failed"}
-        return self._lineage(told | {"job_id": owner.wait.job_id} if owner is not None else told)
+        return self._lineage(told | {"job_id": manager.wait.job_id} if manager is not None else told)
 
     def _lineage(self, told: dict[str, Any]) -> OperatorLineage:
         from airflow_provider_smartlive.livestream import arguments, request
         from airflow_provider_smartlive.livestream.lineage import lineage
 
         try:
-            channels = request.channels(arguments.conn_ids("output_conn_ids", self.output_conn_ids))
+            rtmp_outputs = request.rtmp_outputs(arguments.conn_ids("output_conn_ids", self.output_conn_ids))
         except ValueError:
-            channels = []  # the task itself says what is wrong with its outputs
-        return lineage([channel.label for channel in channels], told)
+            rtmp_outputs = []  # the task itself says what is wrong with its outputs
+        return lineage([output.label for output in rtmp_outputs], told)
 
     def on_kill(self) -> None:
         """Stop the job if the task was ended from outside; a process that only lost its task leaves it alone."""
         if may_end_with_task(cancel_on_kill=self.cancel_on_kill):
-            self._kill.pull(at_once=self._runner is not None and self._runner.owner is not None)
+            self._kill.request(at_once=self._runner is not None and self._runner.manager is not None)
 
     def _run(self, context: Context, *, resumed: bool = False) -> LivestreamRunner:
-        from airflow_provider_smartlive.livestream.own_task import OwnTask
+        from airflow_provider_smartlive.livestream.current_task import CurrentTask
         from airflow_provider_smartlive.livestream.runner import LivestreamRunner
         from airflow_provider_smartlive.livestream.start_arguments import StartArguments
 
-        task = OwnTask(
+        task = CurrentTask(
             context,
             retries=self.retries or 0,
             retry_policy=self.retry_policy,
@@ -282,7 +282,7 @@ class StartSmartLiveJobOperator(BaseOperator):
         from airflow_provider_smartlive.livestream import arguments, request
 
         conn_ids = arguments.conn_ids("output_conn_ids", self.output_conn_ids)
-        return [secret for channel in request.channels(conn_ids) for secret in channel.secrets]
+        return [secret for output in request.rtmp_outputs(conn_ids) for secret in output.secrets]
 
     def _defer(self, wait: WaitState, limits: WaitLimits) -> NoReturn:
         from airflow_provider_smartlive.triggers import SmartLiveJobTrigger
@@ -298,7 +298,7 @@ class StartSmartLiveJobOperator(BaseOperator):
         )
 
     @cached_property
-    def _kill(self) -> KillSwitch:
-        from airflow_provider_smartlive.livestream.kill import KillSwitch
+    def _kill(self) -> KillHandler:
+        from airflow_provider_smartlive.livestream.kill import KillHandler
 
-        return KillSwitch(lambda understood: self._runner.honour_kill(understood) if self._runner else None)
+        return KillHandler(lambda identified: self._runner.handle_kill(identified) if self._runner else None)

@@ -15,8 +15,8 @@ from airflow_provider_smartlive.provider_info import DEFAULT_CONN_ID
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_smartlive.callbacks.task_ref import Identity
-    from airflow_provider_smartlive.callbacks.task_status import TaskFacts
+    from airflow_provider_smartlive.callbacks.task_ref import TaskRef
+    from airflow_provider_smartlive.callbacks.task_status import TaskStatus
 
 
 class SmartLiveSweepOperator(BaseOperator):
@@ -49,7 +49,7 @@ class SmartLiveSweepOperator(BaseOperator):
         :raises SmartLiveJobFailedError: if one of them still runs after ``[smartlive] stop_grace``.
         """
         from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
-        from airflow_provider_smartlive.livestream.sighting import ACTIVE_STATES
+        from airflow_provider_smartlive.livestream.snapshot import ACTIVE_STATES
         from airflow_provider_smartlive.livestream.stop import stop_each
         from airflow_provider_smartlive.livestream.sweep import unwanted
         from airflow_provider_smartlive.retries import failing_for_good
@@ -65,7 +65,7 @@ class SmartLiveSweepOperator(BaseOperator):
             self.log.warning("Job %s in room %s runs unwanted: %s.", job.job_id, job.room_id, reason)
         jobs = [] if self.only_report else [(job.room_id, job.job_id) for job, _ in found if job.room_id]
         stopped = stop_each(hook, jobs, grace=grace)
-        running = [job_id for job_id, sighting in stopped if not sighting.sight.is_over]
+        running = [job_id for job_id, snapshot in stopped if not snapshot.status.is_over]
         if running:
             raise SmartLiveJobFailedError(
                 f"These jobs were told to stop and still run: {', '.join(running)}."
@@ -75,19 +75,19 @@ class SmartLiveSweepOperator(BaseOperator):
         ]
 
 
-def _find_task(identity: Identity) -> TaskFacts | None:
+def _find_task(task_ref: TaskRef) -> TaskStatus | None:
     """
     Look a task instance up by what a worker may ask Airflow.
 
     :raises AirflowRuntimeError: if Airflow cannot tell at the moment.
     """
-    from airflow_provider_smartlive.livestream.own_task import own_facts
+    from airflow_provider_smartlive.livestream.current_task import own_facts
     from airflow_provider_smartlive.livestream.starter import Starter
 
-    task = own_facts(identity)
+    task = own_facts(task_ref)
     if task is None:
         return None
-    starter = Starter(**vars(identity))
+    starter = Starter(**vars(task_ref))
     return replace(
         task,
         job_id=starter.job_id(),

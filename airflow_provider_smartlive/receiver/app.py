@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route as PathRoute
+from starlette.routing import Route
 
 from airflow_provider_smartlive.callbacks.apply import event_digest
 from airflow_provider_smartlive.callbacks.url import CALLBACK_PATH
@@ -31,7 +31,12 @@ from airflow_provider_smartlive.receiver.limits import RateLimit, Turns
 from airflow_provider_smartlive.receiver.shapes import UnsupportedDatabase
 from airflow_provider_smartlive.receiver.store import Gone, Locked, Receipt, Store, Unavailable
 from airflow_provider_smartlive.receiver.telemetry import Telemetry
-from airflow_provider_smartlive.receiver.verify import Admission, Refused, Rules, admit
+from airflow_provider_smartlive.receiver.verify import (
+    ReceiverSettings,
+    VerificationError,
+    VerifiedRequest,
+    verify_request,
+)
 
 #: Seconds for a verified sender to deliver a body that fits into one packet or two.
 BODY_TIMEOUT = 10.0
@@ -96,7 +101,7 @@ class Receiver:
         self._rate = rate or RateLimit()
         self._telemetry = telemetry or Telemetry()
         self._now = now
-        self._rules = Rules.read()
+        self._config = ReceiverSettings.read()
         # Threads of our own: a burst of events must not take all those that serve Airflow's own pages. More of
         # them than the database works on at once would only wait in line.
         self._turns = Turns(
@@ -108,83 +113,83 @@ class Receiver:
         """Answer ``POST /callbacks/{token}``."""
         self._telemetry.received()
         try:
-            admission = await self._admit(request)
-        except Refused as refused:
+            verified = await self._verify(request)
+        except VerificationError as refused:
             self._telemetry.refused(refused)
             return refusal()
         except SecretsUnavailable:
             # Why stands in the log. It says nothing about the token, and MetaStudio sends again.
             return _not_stored()
-        identity = admission.opened.route.identity
+        task_ref = verified.opened.target.task_ref
         try:
-            return await self._take(request, admission)
+            return await self._take(request, verified)
         except _Problem as problem:
-            self._telemetry.rejected(problem.reason, identity)
+            self._telemetry.rejected(problem.reason, task_ref)
             return _answer(problem.status, {"error": problem.detail}, problem.retry_after)
         except Gone:
-            self._telemetry.rejected("gone", identity)
+            self._telemetry.rejected("gone", task_ref)
             return _answer(410, {"error": "the task instance is gone, or was cleared"})
         except Unavailable as error:
-            self._telemetry.failed("unavailable", identity, error)
+            self._telemetry.failed("unavailable", task_ref, error)
         except UnsupportedDatabase as error:
-            self._telemetry.failed("unsupported_database", identity, error)
+            self._telemetry.failed("unsupported_database", task_ref, error)
         except Exception as error:
             # Nothing was committed. The sender may try again, and we find the reason in the log.
-            self._telemetry.failed("error", identity, error)
+            self._telemetry.failed("error", task_ref, error)
         return _not_stored()
 
-    async def _admit(self, request: Request) -> Admission:
-        return admit(
+    async def _verify(self, request: Request) -> VerifiedRequest:
+        return verify_request(
             request.path_params["token"],
             query=request.scope["query_string"].decode("latin-1"),  # whatever bytes a stranger sends
             headers=request.headers,
             secrets=await self._keyring.secrets(),
-            rules=self._rules,
+            config=self._config,
             now=self._now(),
         )
 
-    async def _take(self, request: Request, admission: Admission) -> Response:
-        self._check_rate(admission)
+    async def _take(self, request: Request, verified: VerifiedRequest) -> Response:
+        self._check_rate(verified)
         _check_type(request)
-        body = await _body(request, self._rules.max_body)
+        body = await _body(request, self._config.max_body)
         at = self._now()
-        digest = event_digest(admission.signed_at, body)
+        digest = event_digest(verified.signed_at, body)
         try:
             event = CallbackEvent.parse(body)
         except MalformedEvent as error:
-            note = partial(self._store.note, admission.opened, str(error), at=at, digest=digest)
-            self._report(await self._commit(admission, note), "", admission)
+            note = partial(self._store.note, verified.opened, str(error), at=at, digest=digest)
+            self._report(await self._commit(verified, note), "", verified)
             raise _Problem(400, "malformed", str(error)) from None
         record = partial(
             self._store.record,
-            admission.opened,
+            verified.opened,
             event,
             at=at,
-            signed_at=admission.signed_at,
+            signed_at=verified.signed_at,
             digest=digest,
         )
-        receipt = await self._commit(admission, record)
+        receipt = await self._commit(verified, record)
         known = event.event_type if isinstance(event.event_type, EventType) else "unknown"
-        self._report(receipt, known, admission)
+        self._report(receipt, known, verified)
         return _answer(200, {"result": receipt.outcome.kind.value})
 
-    def _check_rate(self, admission: Admission) -> None:
-        route = admission.opened.route
-        if not self._rate.allows(route, self._rules.rate_limit) and not self._rate.allows(
-            (route, admission.signed_at), SIGNATURE_ALLOWANCE
+    def _check_rate(self, verified: VerifiedRequest) -> None:
+        target = verified.opened.target
+        if not self._rate.allows(target, self._config.rate_limit) and not self._rate.allows(
+            (target, verified.signed_at), SIGNATURE_ALLOWANCE
         ):
             raise _Problem(429, "rate_limit", "too many events for this task", retry_after=60)
 
-    async def _commit(self, admission: Admission, transaction: Callable[[], Receipt]) -> Receipt:
+    async def _commit(self, verified: VerifiedRequest, transaction: Callable[[], Receipt]) -> Receipt:
         try:
             async with asyncio.timeout(STORE_TIMEOUT):
-                return await self._turns.run(admission.opened.route.identity, transaction)
+                return await self._turns.run(verified.opened.target.task_ref, transaction)
         except TimeoutError:
             raise Unavailable(f"the metadata database took more than {STORE_TIMEOUT} seconds") from None
 
-    def _report(self, receipt: Receipt, event_type: str, admission: Admission) -> None:
-        identity = admission.opened.route.identity
-        self._telemetry.stored(receipt, event_type, identity, signed_at=admission.signed_at, now=self._now())
+    def _report(self, receipt: Receipt, event_type: str, verified: VerifiedRequest) -> None:
+        task_ref = verified.opened.target.task_ref
+        self._telemetry.stored(receipt, event_type, task_ref, signed_at=verified.signed_at, now=self._now())
 
 
 def create_app(receiver: Receiver | None = None) -> Starlette:
@@ -199,8 +204,8 @@ def create_app(receiver: Receiver | None = None) -> Starlette:
     receiver = receiver or Receiver()
     app = Starlette(
         routes=[
-            PathRoute("/health", _health, methods=["GET"]),
-            PathRoute(CALLBACK_PATH + "{token}", receiver.callback, methods=["POST"]),
+            Route("/health", _health, methods=["GET"]),
+            Route(CALLBACK_PATH + "{token}", receiver.callback, methods=["POST"]),
         ],
         exception_handlers={HTTPException: _refuse},
         middleware=[Middleware(HiddenPath)],

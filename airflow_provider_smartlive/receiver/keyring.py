@@ -33,7 +33,7 @@ class SecretsUnavailable(Exception):  # noqa: N818 - names what happened, as Una
 
 
 @dataclass(eq=False)
-class _Reading:
+class _SecretsRead:
     """
     One attempt to read the secrets.
 
@@ -70,7 +70,7 @@ class Keyring:
         self._secrets: tuple[str, ...] | None = None
         #: None before the first reading has ended.
         self._stale_at: float | None = None
-        self._reading: _Reading | None = None
+        self._reading: _SecretsRead | None = None
         self._hangs_after = HANGS_AFTER
 
     async def secrets(self) -> tuple[str, ...]:
@@ -99,16 +99,16 @@ class Keyring:
             async with asyncio.timeout_at(self._reading.patient_until):
                 await self._reading.done.wait()
 
-    def _begin(self) -> _Reading:
+    def _begin(self) -> _SecretsRead:
         loop = asyncio.get_running_loop()
-        reading = _Reading(asyncio.Event(), loop.time() + READ_TIMEOUT, self._clock() + self._hangs_after)
+        reading = _SecretsRead(asyncio.Event(), loop.time() + READ_TIMEOUT, self._clock() + self._hangs_after)
         # A thread of its own that nobody waits for at the end: it may hang for as long as the backend does.
         threading.Thread(
             target=self._read_beside, args=(loop, reading), name="smartlive-secrets", daemon=True
         ).start()
         return reading
 
-    def _read_beside(self, loop: asyncio.AbstractEventLoop, reading: _Reading) -> None:
+    def _read_beside(self, loop: asyncio.AbstractEventLoop, reading: _SecretsRead) -> None:
         secrets = None
         try:
             secrets = self._read()
@@ -118,7 +118,7 @@ class Keyring:
         with suppress(RuntimeError):  # the loop is closed: the server has ended
             loop.call_soon_threadsafe(self._take, secrets, reading)
 
-    def _take(self, secrets: tuple[str, ...] | None, reading: _Reading) -> None:
+    def _take(self, secrets: tuple[str, ...] | None, reading: _SecretsRead) -> None:
         reading.done.set()
         if self._reading is not reading:
             return  # it was given up, and what it says may be older than what is known

@@ -46,7 +46,7 @@ class RateLimit:
         return used < per_minute
 
 
-class Rarely:
+class LogThrottle:
     """
     Lets one line per minute and kind through to the log, and counts the rest.
 

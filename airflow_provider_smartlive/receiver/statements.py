@@ -25,8 +25,8 @@ from sqlalchemy import Executable, Row, and_, bindparam, func, select, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from airflow_provider_smartlive.callbacks.messages import OutputRefresh, Wake, refresh_key
-from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.callbacks.messages import OutputRefresh, ResumeEvent, refresh_key
+from airflow_provider_smartlive.callbacks.task_ref import TaskRef
 from airflow_provider_smartlive.callbacks.task_status import has_own_xcoms
 from airflow_provider_smartlive.receiver.shapes import INSERTS, shape, table
 
@@ -85,30 +85,30 @@ class Refreshes(NamedTuple):
     refused: list[str]
 
 
-def lock(session: Session, identity: Identity) -> LockedTask | None:
+def lock(session: Session, task_ref: TaskRef) -> LockedTask | None:
     """Lock the row of a task instance by a write that changes nothing, and return what it holds."""
     # A try that ended while its row was waited for has a successor, where every try has a row of its own. A statement
     # does not see it that began before: it finds nothing, and the next one finds the successor.
     for _ in range(2):
-        found = session.execute(_locking(_dialect(session)), _bound(identity)).all()
+        found = session.execute(_locking(_dialect(session)), _bound(task_ref)).all()
         if found:
             return LockedTask(*_newest(found))
     return None
 
 
-def look(session: Session, identity: Identity) -> SeenTask | None:
+def look(session: Session, task_ref: TaskRef) -> SeenTask | None:
     """Return what the rows of a task instance and its DAG run hold, without a lock."""
-    found = session.execute(_looking(), _bound(identity)).all()
+    found = session.execute(_looking(), _bound(task_ref)).all()
     return SeenTask(*_newest(found)) if found else None
 
 
-def load(session: Session, task: LockedTask, identity: Identity) -> dict[str, Any]:
+def load(session: Session, task: LockedTask, task_ref: TaskRef) -> dict[str, Any]:
     """
     Read the table and the job's id, raw as the Execution API stores them.
 
     Those of the last try stay until the next one begins.
     """
-    values = {**_bound(identity), "the_task": task.id, "the_run": task.dag_run_id}
+    values = {**_bound(task_ref), "the_task": task.id, "the_run": task.dag_run_id}
     found = {row.key: row.value for row in session.execute(shape().xcoms, values)}
     earlier = shape().earlier_xcoms
     if earlier is None or task.is_begun:
@@ -117,14 +117,14 @@ def load(session: Session, task: LockedTask, identity: Identity) -> dict[str, An
 
 
 def save(
-    session: Session, task: LockedTask, identity: Identity, key: str, value: dict[str, Any], at: datetime
+    session: Session, task: LockedTask, task_ref: TaskRef, key: str, value: dict[str, Any], at: datetime
 ) -> None:
     """Write an XCom as the Execution API stores it, replacing the old value."""
-    save_all(session, [(task.id, task.dag_run_id, identity, key, value)], at)
+    save_all(session, [(task.id, task.dag_run_id, task_ref, key, value)], at)
 
 
 def save_all(
-    session: Session, xcoms: Sequence[tuple[UUID, int, Identity, str, dict[str, Any]]], at: datetime
+    session: Session, xcoms: Sequence[tuple[UUID, int, TaskRef, str, dict[str, Any]]], at: datetime
 ) -> None:
     """
     Write XComs, replacing the old values.
@@ -134,19 +134,19 @@ def save_all(
     """
     values = [
         {
-            **_bound(identity),
+            **_bound(task_ref),
             "the_task": task,
             "the_run": run,
             "the_key": key,
             "the_value": value,
             "the_time": at,
         }
-        for task, run, identity, key, value in xcoms
+        for task, run, task_ref, key, value in xcoms
     ]
     session.execute(_upserting(_dialect(session)), values[0] if len(values) == 1 else values)
 
 
-def resume(session: Session, task_instance: TaskInstance, wake: Wake) -> None:
+def resume(session: Session, task_instance: TaskInstance, wake: ResumeEvent) -> None:
     """Send a deferred task back to a worker."""
     handle_event_submit(TriggerEvent(wake.dump()), task_instance=task_instance, session=session)
 
@@ -212,12 +212,12 @@ def refreshes(session: Session, job_id: str, since: datetime) -> Refreshes:
     """
     values = {"the_key": refresh_key(job_id), "the_oldest": _first_id(since - CLOCKS_DIFFER)}
     is_refused: dict[str, bool] = {}
-    for *identity, value in session.execute(shape().with_key, values):
+    for *task_ref, value in session.execute(shape().with_key, values):
         try:
             refresh = OutputRefresh.load(value)
         except ValueError:
             continue  # somebody else's
-        mark = hashlib.sha256(json.dumps([*identity, refresh.sending]).encode()).hexdigest()[:12]
+        mark = hashlib.sha256(json.dumps([*task_ref, refresh.sending]).encode()).hexdigest()[:12]
         is_refused[mark] = refresh.refused  # what the latest try says
     return Refreshes(
         sent=[mark for mark, refused in is_refused.items() if not refused],
@@ -275,8 +275,8 @@ def _dialect(session: Session) -> str:
     return session.get_bind().dialect.name
 
 
-def _bound(identity: Identity) -> dict[str, Any]:
-    return {f"the_{name}": value for name, value in vars(identity).items()}
+def _bound(task_ref: TaskRef) -> dict[str, Any]:
+    return {f"the_{name}": value for name, value in vars(task_ref).items()}
 
 
 @cache

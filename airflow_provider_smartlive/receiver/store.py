@@ -1,5 +1,5 @@
 """
-The only module that opens a session of Airflow's metadata database. Load, fold, save, wake: one transaction.
+The only module that opens a session of Airflow's metadata database. Load, apply, save, wake: one transaction.
 
 The transaction begins with a write to the task instance's row. That is what makes two events of one task wait
 for each other: SQLite has no ``SELECT ... FOR UPDATE``, and a transaction that reads before it writes loses
@@ -25,27 +25,27 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.callbacks.apply import Outcome, OutcomeKind, fold, unrecognised
+from airflow_provider_smartlive.callbacks.apply import Outcome, OutcomeKind, apply_event, unrecognised
 from airflow_provider_smartlive.callbacks.messages import (
     CALLBACK,
     JOB_ID_KEY,
     JOB_KEY,
     XCOM_TABLE_KEY,
-    Wake,
+    ResumeEvent,
     is_fresh,
     is_ours,
     starter_waiter_key,
     waiter_key,
 )
 from airflow_provider_smartlive.callbacks.table import CallbackTable, JobCallbacks
-from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.callbacks.task_ref import TaskRef
 from airflow_provider_smartlive.callbacks.task_status import (
-    TaskFacts,
+    TaskStatus,
     has_own_xcoms,
     timeout_while_waiting,
     was_cleared_while_waiting,
 )
-from airflow_provider_smartlive.callbacks.url import OpenedRoute, Route, began
+from airflow_provider_smartlive.callbacks.url import CallbackTarget, OpenedUrl, began
 from airflow_provider_smartlive.metastudio.events import CallbackEvent
 from airflow_provider_smartlive.metastudio.ids import is_id, same_id
 from airflow_provider_smartlive.receiver import statements
@@ -128,7 +128,7 @@ class Store:
 
     def record(
         self,
-        opened: OpenedRoute,
+        opened: OpenedUrl,
         event: CallbackEvent,
         *,
         at: datetime,
@@ -154,9 +154,9 @@ class Store:
         ) -> tuple[CallbackTable, Outcome]:
             # Few events need it, and those that do may need both of its parts.
             refreshes = cache(
-                lambda: statements.refreshes(session, event.job_id or "", began(opened.route.generation))
+                lambda: statements.refreshes(session, event.job_id or "", began(opened.target.generation))
             )
-            return fold(
+            return apply_event(
                 table,
                 event,
                 at=at,
@@ -164,14 +164,14 @@ class Store:
                 signed_at=signed_at,
                 digest=digest,
                 current_job=current_job,
-                outputs=opened.route.terms.outputs,
+                outputs=opened.target.terms.outputs,
                 refreshes=lambda: refreshes().sent,
                 refused=lambda: refreshes().refused,
             )
 
         return self._commit(opened, change, at)
 
-    def note(self, opened: OpenedRoute, problem: str, *, at: datetime, digest: str | None) -> Receipt:
+    def note(self, opened: OpenedUrl, problem: str, *, at: datetime, digest: str | None) -> Receipt:
         """
         Keep a note of a verified event that could not be parsed. Raises as :meth:`record`.
 
@@ -181,14 +181,14 @@ class Store:
             opened, lambda _, table, __: unrecognised(table, "", problem, at=at, digest=digest), at
         )
 
-    def _commit(self, opened: OpenedRoute, change: _Change, at: datetime) -> Receipt:
+    def _commit(self, opened: OpenedUrl, change: _Change, at: datetime) -> Receipt:
         started = time.monotonic()
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 with self._sessions() as session:
                     check_dialect(session.get_bind().dialect.name)
                     with statements.bounded_waits(session):
-                        return self._transaction(session, opened.route, change, at)
+                        return self._transaction(session, opened.target, change, at)
             except (OperationalError, InterfaceError, PoolTimeoutError) as error:
                 if statements.is_lock_timeout(error):
                     raise Locked("a row is locked in the metadata database") from error
@@ -198,19 +198,21 @@ class Store:
                 self._sleep(random.uniform(0.01, 0.05) * attempt)  # noqa: S311 - spreads load, keeps no secret
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    def _transaction(self, session: Session, route: Route, change: _Change, at: datetime) -> Receipt:
-        identity = route.identity
-        owner = statements.lock(session, identity)
-        if owner is None or owner.max_tries != route.max_tries:
+    def _transaction(
+        self, session: Session, target: CallbackTarget, change: _Change, at: datetime
+    ) -> Receipt:
+        task_ref = target.task_ref
+        owner = statements.lock(session, task_ref)
+        if owner is None or owner.max_tries != target.max_tries:
             raise Gone
-        xcoms = statements.load(session, owner, identity)
+        xcoms = statements.load(session, owner, task_ref)
         current_job = xcoms.get(JOB_ID_KEY)
         current_job = current_job if isinstance(current_job, str) else None
-        table = _table_of_life(xcoms.get(XCOM_TABLE_KEY), route.generation)
+        table = _table_of_life(xcoms.get(XCOM_TABLE_KEY), target.generation)
         table, outcome = change(session, table, current_job)
         if outcome.kind is OutcomeKind.DUPLICATE:
             return Receipt(outcome)
-        statements.save(session, owner, identity, XCOM_TABLE_KEY, table.dump(), at)
+        statements.save(session, owner, task_ref, XCOM_TABLE_KEY, table.dump(), at)
 
         # The signature does not cover the body: whoever captured one could name any job in it. Only the job
         # that this task instance really started wakes anybody.
@@ -221,12 +223,12 @@ class Store:
         if current_job:
             # In the starter's spelling: people compare the results of the tasks that are woken.
             job = job.model_copy(update={"job_id": current_job})
-        return self._wake(session, identity, owner, job, outcome, at, knows_job=current_job is not None)
+        return self._wake(session, task_ref, owner, job, outcome, at, knows_job=current_job is not None)
 
     def _wake(
         self,
         session: Session,
-        identity: Identity,
+        task_ref: TaskRef,
         owner: statements.LockedTask,
         job: JobCallbacks,
         outcome: Outcome,
@@ -244,7 +246,7 @@ class Store:
         if knows_job and outcome.reached:
             keys = [waiter_key(job.job_id)]
             if _has_own_job(owner):
-                keys.append(starter_waiter_key(identity))
+                keys.append(starter_waiter_key(task_ref))
             woken = wake_waiters(session, keys, job, at, may_resume=may_resume)
         return Receipt(outcome, owner_resumed=resumed, waiters_woken=woken)
 
@@ -261,7 +263,7 @@ class Store:
         trigger = statements.trigger_of(session, owner)
         if trigger is None or not is_ours(trigger[1]) or not may_resume(trigger[0]):
             return False
-        wake = Wake(source=CALLBACK, job_id=job.job_id, state="END", at=at)
+        wake = ResumeEvent(source=CALLBACK, job_id=job.job_id, state="END", at=at)
         statements.resume(session, statements.task_instances(session, [owner.id])[owner.id], wake)
         return True
 
@@ -289,19 +291,19 @@ def _has_own_job(owner: statements.LockedTask) -> bool:
     return is_running or has_own_xcoms(owner.state, resumes=owner.next_method is not None)
 
 
-def find_task(identity: Identity) -> TaskFacts | None:
+def find_task(task_ref: TaskRef) -> TaskStatus | None:
     """
     Look up, for the sweep, the task instance in whose name a job runs; None if there is none.
 
     With ``[core] xcom_backend`` XComs may be kept elsewhere, and the row then says where: that is not known here.
     """
     with _own_session() as session:
-        task = statements.look(session, identity)
+        task = statements.look(session, task_ref)
         if task is None:
             return None
-        xcoms = statements.load(session, task, identity)
+        xcoms = statements.load(session, task, task_ref)
     job_id = xcoms.get(JOB_ID_KEY)
-    return TaskFacts(
+    return TaskStatus(
         task.state,
         run_goes_on=task.run_state in State.unfinished_dr_states,
         max_tries=task.max_tries,

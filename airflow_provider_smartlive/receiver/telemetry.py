@@ -8,10 +8,10 @@ import structlog
 from airflow.observability import stats
 
 from airflow_provider_smartlive.callbacks.apply import OutcomeKind
-from airflow_provider_smartlive.callbacks.task_ref import Identity
-from airflow_provider_smartlive.receiver.limits import Rarely
+from airflow_provider_smartlive.callbacks.task_ref import TaskRef
+from airflow_provider_smartlive.receiver.limits import LogThrottle
 from airflow_provider_smartlive.receiver.store import Receipt
-from airflow_provider_smartlive.receiver.verify import Refused
+from airflow_provider_smartlive.receiver.verify import VerificationError
 
 log = structlog.get_logger(__name__)
 
@@ -22,22 +22,22 @@ class Telemetry:
     """
     Counts and logs.
 
-    :param rarely: Bounds the lines that strangers can cause.
+    :param throttle: Bounds the lines that strangers can cause.
     """
 
-    def __init__(self, rarely: Rarely | None = None) -> None:
-        self._rarely = rarely or Rarely()
+    def __init__(self, throttle: LogThrottle | None = None) -> None:
+        self._throttle = throttle or LogThrottle()
 
     def received(self) -> None:
         """Count a request for the callback path, whoever sent it."""
         stats.incr(f"{_PREFIX}.received")
 
-    def refused(self, refused: Refused) -> None:
+    def refused(self, refused: VerificationError) -> None:
         """Count a refusal and log its reason, once per minute and reason."""
         stats.incr(f"{_PREFIX}.refused.{refused.reason}")
-        held_back = self._rarely.lets_through(refused.reason)
+        held_back = self._throttle.lets_through(refused.reason)
         if held_back is not None:
-            names = vars(refused.route.identity) if refused.route else {}
+            names = vars(refused.target.task_ref) if refused.target else {}
             log.warning(
                 "smartlive: callback refused",
                 reason=refused.reason.value,
@@ -46,29 +46,29 @@ class Telemetry:
                 **names,
             )
 
-    def rejected(self, reason: str, identity: Identity) -> None:
+    def rejected(self, reason: str, task_ref: TaskRef) -> None:
         """Count and log an event that is really MetaStudio's and is not taken all the same."""
         stats.incr(f"{_PREFIX}.rejected.{reason}")
-        held_back = self._rarely.lets_through(f"rejected.{reason}")
+        held_back = self._throttle.lets_through(f"rejected.{reason}")
         if held_back is not None:
             log.warning(
                 "smartlive: callback rejected",
                 reason=reason,
                 same_reason_since_last_line=held_back,
-                **vars(identity),
+                **vars(task_ref),
             )
 
-    def failed(self, reason: str, identity: Identity, error: Exception) -> None:
+    def failed(self, reason: str, task_ref: TaskRef, error: Exception) -> None:
         """Count and log that we could not store an event, with the error."""
         stats.incr(f"{_PREFIX}.failed.{reason}")
-        if self._rarely.lets_through(f"failed.{reason}") is not None:
-            log.error("smartlive: callback not stored", reason=reason, exc_info=error, **vars(identity))
+        if self._throttle.lets_through(f"failed.{reason}") is not None:
+            log.error("smartlive: callback not stored", reason=reason, exc_info=error, **vars(task_ref))
 
     def stored(
         self,
         receipt: Receipt,
         event_type: str,
-        identity: Identity,
+        task_ref: TaskRef,
         *,
         signed_at: datetime | None,
         now: datetime,
@@ -99,5 +99,5 @@ class Telemetry:
             owner_resumed=receipt.owner_resumed,
             waiters_woken=receipt.waiters_woken,
             lag_seconds=lag,
-            **vars(identity),
+            **vars(task_ref),
         )

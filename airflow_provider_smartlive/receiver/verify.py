@@ -10,10 +10,10 @@ from typing import Self
 
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.callbacks.url import (
+    CallbackTarget,
+    CallbackUrlError,
     InvalidToken,
-    OpenedRoute,
-    Route,
-    RouteError,
+    OpenedUrl,
     open_token,
 )
 from airflow_provider_smartlive.metastudio.callback_auth import (
@@ -46,24 +46,24 @@ _BY_SIGNATURE = {
 }
 
 
-class Refused(Exception):  # noqa: N818 - the word for what happens at a gate
+class VerificationError(Exception):
     """
-    A request is not let in.
+    A request cannot be verified, and is refused.
 
     :param reason: For the log and the metrics.
-    :param route: Where the request was for, if its token could be opened.
+    :param target: Where the request was for, if its token could be opened.
     :param hint: What to do about it, if it is for us to do.
     """
 
-    def __init__(self, reason: Refusal, *, route: Route | None = None, hint: str = "") -> None:
+    def __init__(self, reason: Refusal, *, target: CallbackTarget | None = None, hint: str = "") -> None:
         super().__init__(reason.value)
         self.reason = reason
-        self.route = route
+        self.target = target
         self.hint = hint
 
 
 @dataclass(frozen=True)
-class Rules:
+class ReceiverSettings:
     """
     What ``[smartlive]`` says about callbacks.
 
@@ -90,46 +90,46 @@ class Rules:
 
 
 @dataclass(frozen=True)
-class Admission:
+class VerifiedRequest:
     """
     A request that MetaStudio sent.
 
     :param signed_at: The time that MetaStudio signed; None if it was asked not to sign.
     """
 
-    opened: OpenedRoute
+    opened: OpenedUrl
     signed_at: datetime | None
 
 
-def admit(
+def verify_request(
     token: str,
     *,
     query: str,
     headers: Mapping[str, str],
     secrets: Sequence[str],
-    rules: Rules,
+    config: ReceiverSettings,
     now: datetime,
-) -> Admission:
+) -> VerifiedRequest:
     """
-    Let a request in or refuse it, by its URL and headers alone.
+    Verify that MetaStudio sent a request, by its URL and headers alone.
 
     :param token: The last segment of the path.
     :param query: The query, as it came.
     :param secrets: ``[smartlive] callback_secrets``.
     :param now: An aware datetime.
-    :raises Refused: with the reason.
+    :raises VerificationError: with the reason.
     """
     if not secrets:
-        raise Refused(
+        raise VerificationError(
             Refusal.NOT_CONFIGURED,
             hint="[smartlive] callback_secrets is empty here. API servers need the same value as workers.",
         )
     try:
         opened = open_token(token, secrets=secrets)
     except InvalidToken:
-        raise Refused(Refusal.TOKEN) from None
-    except RouteError as error:
-        raise Refused(Refusal.MISCONFIGURED, hint=str(error)) from None
+        raise VerificationError(Refusal.TOKEN) from None
+    except CallbackUrlError as error:
+        raise VerificationError(Refusal.MISCONFIGURED, hint=str(error)) from None
     try:
         signed_at = verify(
             opened.url,
@@ -138,9 +138,9 @@ def admit(
             query=query,
             headers=headers,
             now=now,
-            window=rules.window,
-            forms=rules.forms,
+            window=config.window,
+            forms=config.forms,
         )
     except CallbackAuthError as error:
-        raise Refused(_BY_SIGNATURE[error.reason], route=opened.route) from None
-    return Admission(opened, signed_at)
+        raise VerificationError(_BY_SIGNATURE[error.reason], target=opened.target) from None
+    return VerifiedRequest(opened, signed_at)

@@ -20,12 +20,12 @@ from sqlalchemy.orm import Session
 
 from airflow_provider_smartlive.callbacks.messages import (
     CALLBACK,
-    Waiter,
-    Wake,
+    ResumeEvent,
+    WaiterRegistration,
     is_ours,
 )
 from airflow_provider_smartlive.callbacks.table import JobCallbacks
-from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.callbacks.task_ref import TaskRef
 from airflow_provider_smartlive.receiver import statements
 
 log = structlog.get_logger(__name__)
@@ -41,9 +41,9 @@ class WaitingTask:
     """
 
     id: UUID
-    identity: Identity
+    task_ref: TaskRef
     dag_run_id: int
-    waiter: Waiter
+    waiter: WaiterRegistration
     deferred_at: datetime
 
 
@@ -80,17 +80,17 @@ def wake_waiters(
 
 def _find(session: Session, keys: Sequence[str]) -> Iterator[WaitingTask]:
     """Yield the tasks that registered under one of the keys and are deferred, with a trigger of ours."""
-    for *identity, run, value, task_id, deferred_at, classpath in statements.waiters(session, keys):
-        waiter = _registration(value, Identity(*identity))
+    for *task_ref, run, value, task_id, deferred_at, classpath in statements.waiters(session, keys):
+        waiter = _registration(value, TaskRef(*task_ref))
         if waiter is not None and is_ours(classpath):
-            yield WaitingTask(task_id, Identity(*identity), run, waiter, deferred_at)
+            yield WaitingTask(task_id, TaskRef(*task_ref), run, waiter, deferred_at)
 
 
-def _registration(value: object, identity: Identity) -> Waiter | None:
+def _registration(value: object, task_ref: TaskRef) -> WaiterRegistration | None:
     try:
-        return Waiter.load(value)
+        return WaiterRegistration.load(value)
     except ValueError:
-        log.warning("smartlive: a task's registration as a waiter cannot be read", **vars(identity))
+        log.warning("smartlive: a task's registration as a waiter cannot be read", **vars(task_ref))
         return None
 
 
@@ -106,7 +106,7 @@ def _end(session: Session, tasks: Sequence[WaitingTask], job: JobCallbacks, at: 
     wakes = [(task, _wake(task, job, at).dump()) for task in tasks]
     statements.save_all(
         session,
-        [(task.id, task.dag_run_id, task.identity, XCOM_RETURN_KEY, wake) for task, wake in wakes],
+        [(task.id, task.dag_run_id, task.task_ref, XCOM_RETURN_KEY, wake) for task, wake in wakes],
         at,
     )
     statements.succeed(session, [task.id for task in tasks], at)
@@ -121,18 +121,18 @@ def _resume(session: Session, tasks: Sequence[WaitingTask], job: JobCallbacks, a
     instances = statements.task_instances(session, [task.id for task in tasks])
     woken = 0
     for task in tasks:
-        with _isolated(session, task.identity):
+        with _isolated(session, task.task_ref):
             statements.resume(session, instances[task.id], _wake(task, job, at))
             woken += 1
     return woken
 
 
-def _wake(task: WaitingTask, job: JobCallbacks, at: datetime) -> Wake:
-    return Wake(source=CALLBACK, job_id=job.job_id, state=task.waiter.target_state, at=at)
+def _wake(task: WaitingTask, job: JobCallbacks, at: datetime) -> ResumeEvent:
+    return ResumeEvent(source=CALLBACK, job_id=job.job_id, state=task.waiter.target_state, at=at)
 
 
 @contextmanager
-def _isolated(session: Session, identity: Identity) -> Iterator[None]:
+def _isolated(session: Session, task_ref: TaskRef) -> Iterator[None]:
     """Let one waiter that cannot be woken cost neither the others nor the event."""
     try:
         with session.begin_nested():
@@ -140,4 +140,4 @@ def _isolated(session: Session, identity: Identity) -> Iterator[None]:
     except (OperationalError, InterfaceError):
         raise  # the whole transaction is lost, not this waiter
     except Exception:
-        log.exception("smartlive: a waiting task could not be woken", **vars(identity))
+        log.exception("smartlive: a waiting task could not be woken", **vars(task_ref))

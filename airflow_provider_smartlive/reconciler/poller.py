@@ -10,9 +10,9 @@ from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING
 
-from airflow_provider_smartlive.client.calls import MAX_ENTRIES, PAGE_SIZE, AllJobsFilters, next_offset
-from airflow_provider_smartlive.lifecycle import Sight
-from airflow_provider_smartlive.livestream.sighting import ACTIVE_STATES, FINAL_STATES, Sighting
+from airflow_provider_smartlive.client.operations import MAX_ENTRIES, PAGE_SIZE, AllJobsFilters, next_offset
+from airflow_provider_smartlive.decisions import JobStatus
+from airflow_provider_smartlive.livestream.snapshot import ACTIVE_STATES, FINAL_STATES, JobSnapshot
 from airflow_provider_smartlive.metastudio.errors import (
     AuthenticationError,
     InvalidRequest,
@@ -23,7 +23,7 @@ from airflow_provider_smartlive.metastudio.errors import (
 )
 from airflow_provider_smartlive.metastudio.ids import normalise_id
 from airflow_provider_smartlive.reconciler.clock import loop_time
-from airflow_provider_smartlive.reconciler.requests import PACE, Requests
+from airflow_provider_smartlive.reconciler.requests import REQUEST_INTERVAL, Requests
 from airflow_provider_smartlive.reconciler.watch import Watch, WatchQueue
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ JITTER = 0.25
 LONGEST_LEAD = 0.25
 
 #: Seconds within which questions are asked together rather than one by one.
-TOGETHER = 1.0
+BATCH_WINDOW = 1.0
 
 #: How many jobs must have left the list of active jobs to be worth a page of finished ones, and so many for each
 #: further page: looking for them never costs more than a tenth of what showing each of them does.
@@ -48,7 +48,7 @@ WORTH_A_PAGE = 10
 
 #: How many jobs are told about in one turn of the event loop: each trigger wakes up in the next one, and whatever
 #: else lives on the loop has to wait for all of them.
-TOLD_AT_ONCE = 50
+NOTIFY_BATCH = 50
 
 _NEWEST_FIRST: AllJobsFilters = {"sort_key": "create_time", "sort_dir": "desc"}
 
@@ -101,7 +101,7 @@ class Reconciler:
         self._leave_queues(watch)
 
     async def run(self) -> None:
-        """Ask whenever something is due, until cancelled. No fault ends it: it would leave every trigger deaf."""
+        """Ask whenever something is due, until cancelled. No fault ends it, as every trigger depends on it."""
         async with self._requests, asyncio.TaskGroup() as tasks:
             for work in (self._look, self._catch_up, self._search):
                 name = f"smartlive reconciler {self.conn_id}: {work.__name__.strip('_')}"
@@ -118,7 +118,7 @@ class Reconciler:
             due = list(self._due)
             try:
                 if len(due) == 1 and due[0].room_id is not None:
-                    await self._show(due[0], due[0].room_id, again=self._unlisted, unless=Sight.NOT_FOUND)
+                    await self._show(due[0], due[0].room_id, again=self._unlisted, unless=JobStatus.NOT_FOUND)
                 # A job that is not found may be in another room: the list tells.
                 if self._due:
                     await self._list_active()
@@ -138,15 +138,15 @@ class Reconciler:
                 async with asyncio.timeout_at(None if self._wakes_at == inf else self._wakes_at):
                     await self._earlier.wait()
         for watch in self._watches:
-            if self._begin(watch) <= now + TOGETHER:
+            if self._begin(watch) <= now + BATCH_WINDOW:
                 self._ask(watch, self._due)
 
     def _begin(self, watch: Watch) -> float:
         """Return when to begin, so that the answer is there in time although it takes several requests."""
         if len(self._watches) == 1:
             return watch.due  # it is shown
-        pages = max(self._took, PACE * (len(self._watches) // PAGE_SIZE))
-        shows = PACE * min(len(self._watches), WORTH_A_PAGE)
+        pages = max(self._took, REQUEST_INTERVAL * (len(self._watches) // PAGE_SIZE))
+        shows = REQUEST_INTERVAL * min(len(self._watches), WORTH_A_PAGE)
         # The pages of active jobs, those of as many that may have left their list, and a few shows.
         return watch.due - min(2 * pages + shows, LONGEST_LEAD * watch.seconds)
 
@@ -213,12 +213,12 @@ class Reconciler:
         watch = min(self._single, key=lambda watch: watch.show_at)
         pause = watch.show_at - loop_time()
         if pause > 0:
-            await asyncio.sleep(min(pause, TOGETHER))
+            await asyncio.sleep(min(pause, BATCH_WINDOW))
         else:
             await self._show(watch, watch.room_id or "", again=self._single)
 
     async def _show(
-        self, watch: Watch, room_id: str, *, again: WatchQueue, unless: Sight | None = None
+        self, watch: Watch, room_id: str, *, again: WatchQueue, unless: JobStatus | None = None
     ) -> None:
         """
         Ask once for one job and tell about it.
@@ -228,7 +228,7 @@ class Reconciler:
         """
         try:
             job = await self._requests.attempt(lambda hook: hook.show_job(room_id, watch.job_id))
-            sighting = Sighting.of(job)
+            snapshot = JobSnapshot.of(job)
         except (AuthenticationError, Throttled):
             raise
         except MetaStudioError as error:
@@ -239,11 +239,11 @@ class Reconciler:
                 self._ask(watch, again)
                 return
             # One job's fault must not cost the others their sighting.
-            sighting = Sighting.failed(error)
+            snapshot = JobSnapshot.failed(error)
         except Exception as error:  # such as an id that cannot be part of a path
-            sighting = Sighting(Sight.UNKNOWN, error=error)
-        if sighting.sight is not unless:
-            self._tell(watch, sighting)
+            snapshot = JobSnapshot(JobStatus.UNKNOWN, error=error)
+        if snapshot.status is not unless:
+            self._tell(watch, snapshot)
 
     # -- what nobody knows the room of
 
@@ -261,7 +261,7 @@ class Reconciler:
                     if watch in self._roomless and watch.room_id is not None:
                         self._ask(watch, self._unlisted)
                     elif watch in self._roomless:
-                        self._tell(watch, Sighting(Sight.NOT_FOUND))
+                        self._tell(watch, JobSnapshot(JobStatus.NOT_FOUND))
                     await _breathe(number)
             except Exception as error:
                 await self._failed(error, [watch for watch in watches if watch in self._roomless])
@@ -298,20 +298,20 @@ class Reconciler:
         ):
             return
         refused = isinstance(error, AuthenticationError)
-        sighting = Sighting(Sight.REFUSED if refused else Sight.UNKNOWN, error=error)
+        snapshot = JobSnapshot(JobStatus.REFUSED if refused else JobStatus.UNKNOWN, error=error)
         for number, watch in enumerate(list(self._watches if refused else watches), start=1):
-            self._tell(watch, sighting)
+            self._tell(watch, snapshot)
             await _breathe(number)
 
     async def _tell_about(self, jobs: Iterable[SmartLiveJob]) -> set[Watch]:
         """Tell whoever watches these jobs, and return who that is."""
         told: set[Watch] = set()
         for number, job in enumerate(jobs, start=1):
-            sighting = Sighting.of(job)
+            snapshot = JobSnapshot.of(job)
             for watch in self._by_job.get(normalise_id(job.job_id), ()):
                 watch.learn(job)
-                if sighting.is_clear:  # else it is better shown by itself
-                    self._tell(watch, sighting)
+                if snapshot.is_clear:  # else it is better shown by itself
+                    self._tell(watch, snapshot)
                     told.add(watch)
             await _breathe(number)
         return told
@@ -321,10 +321,10 @@ class Reconciler:
         watch.due = inf
         queue.add(watch)
 
-    def _tell(self, watch: Watch, sighting: Sighting) -> None:
+    def _tell(self, watch: Watch, snapshot: JobSnapshot) -> None:
         self._leave_queues(watch)
         watch.shows, watch.show_at = 0, -inf
-        watch.tell(sighting)
+        watch.tell(snapshot)
         self._schedule(watch, self._early)
 
     def _leave_queues(self, watch: Watch) -> None:
@@ -338,7 +338,7 @@ class Reconciler:
 
 
 async def _breathe(number: int) -> None:
-    if number % TOLD_AT_ONCE == 0:
+    if number % NOTIFY_BATCH == 0:
         await asyncio.sleep(0)
 
 

@@ -11,8 +11,8 @@ from math import inf
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.client.exchange import backoff, may_be_asked_again
-from airflow_provider_smartlive.livestream.sighting import REFUSED_PAUSE
+from airflow_provider_smartlive.client.flow import backoff, may_be_asked_again
+from airflow_provider_smartlive.livestream.snapshot import REFUSED_PAUSE
 from airflow_provider_smartlive.metastudio.errors import (
     AuthenticationError,
     MetaStudioError,
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two requests of one poller: at most five a second of the ten that MetaStudio grants a
 #: tenant.
-PACE = 0.2
+REQUEST_INTERVAL = 0.2
 
 #: Seconds to leave MetaStudio alone when it throttles, if its Retry-After is not longer; one that is longer than
 #: REFUSED_PAUSE is not waited for.
@@ -112,7 +112,9 @@ class Requests:
         :raises AuthenticationError, Throttled: then it may be asked again; that waits as long as it has to.
         """
         async with self._turn:
-            await asyncio.sleep(max(0.0, self._sent_at + PACE - loop_time(), self.silent_until - loop_time()))
+            await asyncio.sleep(
+                max(0.0, self._sent_at + REQUEST_INTERVAL - loop_time(), self.silent_until - loop_time())
+            )
             self._sent_at = loop_time()
             hook = await self._open_hook()
             try:

@@ -9,8 +9,8 @@ from datetime import datetime
 from math import inf
 from typing import TYPE_CHECKING
 
-from airflow_provider_smartlive.lifecycle import Sight
-from airflow_provider_smartlive.livestream.sighting import Sighting
+from airflow_provider_smartlive.decisions import JobStatus
+from airflow_provider_smartlive.livestream.snapshot import JobSnapshot
 from airflow_provider_smartlive.reconciler.clock import loop_time
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ class Watch:
     show_at: float = -inf
     listed: bool = False
     created_at: datetime | None = None
-    _sightings: asyncio.Queue[Sighting] = field(default_factory=lambda: asyncio.Queue(maxsize=1))
-    _last: Sighting | None = None
+    _sightings: asyncio.Queue[JobSnapshot] = field(default_factory=lambda: asyncio.Queue(maxsize=1))
+    _last: JobSnapshot | None = None
     _heard_at: float | None = None
 
     @property
@@ -55,13 +55,13 @@ class Watch:
         """The interval, bounded below."""
         return max(SHORTEST_INTERVAL, self.interval)
 
-    def tell(self, sighting: Sighting) -> None:
+    def tell(self, snapshot: JobSnapshot) -> None:
         """Hand over what was seen; only the newest sighting is kept."""
         if self._sightings.full():
             self._sightings.get_nowait()
-        self._sightings.put_nowait(sighting)
+        self._sightings.put_nowait(snapshot)
 
-    async def next(self) -> Sighting:
+    async def next(self) -> JobSnapshot:
         """
         Wait for the next sighting.
 
@@ -76,7 +76,7 @@ class Watch:
         except TimeoutError:
             if self._last is None or self._last.is_clear:
                 nothing = TimeoutError(f"no answer about the job for {patience:.0f} s")
-                self._last = Sighting(Sight.UNKNOWN, error=nothing)
+                self._last = JobSnapshot(JobStatus.UNKNOWN, error=nothing)
         self._heard_at = loop_time()
         return self._last
 

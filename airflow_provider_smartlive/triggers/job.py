@@ -12,28 +12,28 @@ from weakref import WeakKeyDictionary
 from airflow.sdk.timezone import utcnow
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_smartlive.callbacks.messages import Wake, stop_key
+from airflow_provider_smartlive.callbacks.messages import ResumeEvent, stop_key
 from airflow_provider_smartlive.client.project import OtherProjectError
-from airflow_provider_smartlive.lifecycle import (
+from airflow_provider_smartlive.decisions import (
     Action,
+    JobStatus,
     KillSeenBy,
-    Sight,
     WakeSource,
     decide,
     decide_kill,
     may_end_with_task,
 )
 from airflow_provider_smartlive.livestream import own_xcoms
-from airflow_provider_smartlive.livestream.own_trigger import (
+from airflow_provider_smartlive.livestream.airflow_async import (
     LONGEST_PAUSE,
-    insist,
-    leave,
-    own_state_async,
-    own_task,
-    uninterrupted,
+    push,
+    retry_api,
+    shielded,
+    task_ref_of,
+    task_state_async,
     withdraw,
 )
-from airflow_provider_smartlive.livestream.sighting import REFUSED_PAUSE, Sighting
+from airflow_provider_smartlive.livestream.snapshot import REFUSED_PAUSE, JobSnapshot
 from airflow_provider_smartlive.livestream.starter import Starter
 from airflow_provider_smartlive.livestream.wait_state import (
     ENDING_INTERVAL,
@@ -110,10 +110,10 @@ class SmartLiveJobTrigger(BaseTrigger):
         return f"{__package__}.{type(self).__name__}", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield one event, whose payload is a :class:`~.callbacks.messages.Wake`."""
+        """Yield one event, whose payload is a :class:`~.callbacks.messages.ResumeEvent`."""
         yield TriggerEvent((await self._wait()).dump())
 
-    async def _wait(self) -> Wake:
+    async def _wait(self) -> ResumeEvent:
         from airflow_provider_smartlive.reconciler.registry import watching
 
         wait, ending = self.wait, self.wait.is_ending
@@ -130,7 +130,7 @@ class SmartLiveJobTrigger(BaseTrigger):
         ) as watch:
             return await self._watch(watch)
 
-    async def _watch(self, watch: Watch) -> Wake:
+    async def _watch(self, watch: Watch) -> ResumeEvent:
         lost_since = self.wait.lost_since
         said = ""
         self._plan_read()
@@ -139,34 +139,34 @@ class SmartLiveJobTrigger(BaseTrigger):
                 return self._wake(source, stopped=source in _STOPPING and await self._stop(source))
             try:
                 async with asyncio.timeout(self._seconds_to_next_look()):
-                    sighting = await watch.next()
+                    snapshot = await watch.next()
             except TimeoutError:
                 continue
-            sighting = await self._checked(watch, sighting)
-            self._streamed = self._streamed or sighting.streamed
-            if (says := f"{sighting}{', and video is pushed' if sighting.streamed else ''}") != said:
+            snapshot = await self._checked(watch, snapshot)
+            self._streamed = self._streamed or snapshot.streamed
+            if (says := f"{snapshot}{', and video is pushed' if snapshot.streamed else ''}") != said:
                 said = says
-                level = logging.ERROR if sighting.sight is Sight.OTHER_PROJECT else logging.INFO
+                level = logging.ERROR if snapshot.status is JobStatus.OTHER_PROJECT else logging.INFO
                 self.log.log(level, "Job %s: MetaStudio says %s.", self.wait.job_id, said)
-            lost_since = lost_since or utcnow() if sighting.is_lost else None
-            if source := self._source(sighting, lost_since):
-                return self._wake(source, state=str(sighting.sight))
-            await self._mind_silence(watch, sighting)
+            lost_since = lost_since or utcnow() if snapshot.is_lost else None
+            if source := self._source(snapshot, lost_since):
+                return self._wake(source, state=str(snapshot.status))
+            await self._mind_silence(watch, snapshot)
 
-    async def _checked(self, watch: Watch, sighting: Sighting) -> Sighting:
+    async def _checked(self, watch: Watch, snapshot: JobSnapshot) -> JobSnapshot:
         """Look once more for a job that was not found: too early, in a wrong room or project, that is no end."""
-        if sighting.sight is not Sight.NOT_FOUND:
-            return sighting
+        if snapshot.status is not JobStatus.NOT_FOUND:
+            return snapshot
         try:
             async with asyncio.timeout(self._seconds_left()):
-                sighting = await self._look()
+                snapshot = await self._look()
         except Exception as error:  # such as a connection that cannot be read at the moment
-            return Sighting(Sight.UNKNOWN, error=error)
-        if sighting.job is not None and sighting.job.room_id:
-            watch.room_id = sighting.job.room_id
-        return sighting
+            return JobSnapshot(JobStatus.UNKNOWN, error=error)
+        if snapshot.job is not None and snapshot.job.room_id:
+            watch.room_id = snapshot.job.room_id
+        return snapshot
 
-    async def _look(self) -> Sighting:
+    async def _look(self) -> JobSnapshot:
         from airflow_provider_smartlive.livestream.stop import look_async
 
         wait = self.wait
@@ -187,7 +187,7 @@ class SmartLiveJobTrigger(BaseTrigger):
         try:
             # Neither may an END that is there already be missed for a passing fault of Airflow's API, nor a deadline.
             async with asyncio.timeout(self._seconds_left()):
-                callbacks = await insist(self, self._read_callbacks, budget=TABLE_BUDGET)
+                callbacks = await retry_api(self, self._read_callbacks, budget=TABLE_BUDGET)
         except TimeoutError:
             return False
         except Exception:
@@ -196,7 +196,7 @@ class SmartLiveJobTrigger(BaseTrigger):
         return callbacks is not None and callbacks.ended()
 
     async def _read_callbacks(self) -> JobCallbacks | None:
-        callbacks = await Starter(**vars(own_task(self))).callbacks_async(self.wait.job_id)
+        callbacks = await Starter(**vars(task_ref_of(self))).callbacks_async(self.wait.job_id)
         self._heard = self._heard or callbacks is not None
         for at, label, state in state_changes(callbacks, after=self._logged_until):
             self.log.info("RTMP %s: %s at %s.", label, state, at.isoformat())
@@ -229,9 +229,9 @@ class SmartLiveJobTrigger(BaseTrigger):
         if source is not WakeSource.NOT_CONNECTED and (source is not WakeSource.DISCONNECTED or not silent):
             return source
         # That nothing was called back may also mean that callbacks do not arrive: MetaStudio has the last word.
-        sighting = await self._look()
-        self._streamed = sighting.streamed
-        return source if sighting.sight is Sight.ACTIVE and not sighting.streamed else None
+        snapshot = await self._look()
+        self._streamed = snapshot.streamed
+        return source if snapshot.status is JobStatus.ACTIVE and not snapshot.streamed else None
 
     async def _withdraw_earlier_note(self, callbacks: JobCallbacks) -> None:
         """
@@ -257,11 +257,11 @@ class SmartLiveJobTrigger(BaseTrigger):
             reads.append(connect_by)  # it may have passed before the trigger began
         self._read_at = min(reads, default=None)
 
-    async def _mind_silence(self, watch: Watch, sighting: Sighting) -> None:
+    async def _mind_silence(self, watch: Watch, snapshot: JobSnapshot) -> None:
         """Ask more often if a stream is up and nothing was ever called back about it."""
         if self._heard or self.limits.silence_threshold is None or watch.interval <= SILENT_INTERVAL:
             return
-        started_at = sighting.job.start_time if sighting.job is not None and sighting.streamed else None
+        started_at = snapshot.job.start_time if snapshot.job is not None and snapshot.streamed else None
         if started_at is None or utcnow() - started_at < timedelta(seconds=self.limits.silence_threshold):
             return
         try:
@@ -280,13 +280,13 @@ class SmartLiveJobTrigger(BaseTrigger):
                 SILENT_INTERVAL,
             )
 
-    def _source(self, sighting: Sighting, lost_since: datetime | None) -> WakeSource | None:
+    def _source(self, snapshot: JobSnapshot, lost_since: datetime | None) -> WakeSource | None:
         """Return why the owner is to be woken, or None to keep waiting."""
         over = lost_since is not None and utcnow() - lost_since >= timedelta(
             seconds=self.limits.failure_budget
         )
         verdict = decide(
-            WakeSource.RECONCILIATION, sighting.sight, ended=self.wait.is_ending, budget_over=over
+            WakeSource.RECONCILIATION, snapshot.status, ended=self.wait.is_ending, budget_over=over
         )
         if verdict.action in (Action.WAIT, Action.WAIT_FOR_FINISH):
             return None
@@ -303,8 +303,8 @@ class SmartLiveJobTrigger(BaseTrigger):
         moment = self.wait.next_moment()
         return max(0.0, (moment[0] - utcnow()).total_seconds()) if moment is not None else None
 
-    def _wake(self, source: WakeSource, state: str | None = None, *, stopped: bool = False) -> Wake:
-        return Wake(source=source, job_id=self.wait.job_id, state=state, stopped=stopped, at=utcnow())
+    def _wake(self, source: WakeSource, state: str | None = None, *, stopped: bool = False) -> ResumeEvent:
+        return ResumeEvent(source=source, job_id=self.wait.job_id, state=state, stopped=stopped, at=utcnow())
 
     async def _stop(self, source: WakeSource) -> bool:
         """
@@ -325,14 +325,14 @@ class SmartLiveJobTrigger(BaseTrigger):
             nonlocal is_noted
             if not is_noted:
                 is_noted = True
-                await self._mind_note(leave(self, note, self._wake(source)))
+                await self._mind_note(push(self, note, self._wake(source)))
 
         until = utcnow() + timedelta(seconds=limits.failure_budget)
         stopped, pause = False, FIRST_STOP_PAUSE
         while True:
             try:
                 async with _stop_slot():
-                    sighting = await stop_and_confirm_async(
+                    snapshot = await stop_and_confirm_async(
                         wait.smartlive_conn_id,
                         wait.room_id,
                         wait.job_id,
@@ -341,8 +341,8 @@ class SmartLiveJobTrigger(BaseTrigger):
                         lag=self._lag_left(),
                         note=take_note,
                     )
-                stopped = stopped or sighting.stopped
-                if sighting.sight.is_over:
+                stopped = stopped or snapshot.stopped
+                if snapshot.status.is_over:
                     if stopped:
                         return True
                     if (
@@ -369,7 +369,7 @@ class SmartLiveJobTrigger(BaseTrigger):
         """Tell whether there is a note that the job was to be stopped; an Airflow that does not answer says no."""
         try:
             async with asyncio.timeout(NOTE_TIMEOUT):
-                return await own_xcoms.pull_async(own_task(self), note) is not None
+                return await own_xcoms.pull_async(task_ref_of(self), note) is not None
         except Exception as error:
             self.log.warning("It is not known whether the job was to be stopped before: %s", error)
             return False
@@ -399,10 +399,10 @@ class SmartLiveJobTrigger(BaseTrigger):
             "time_is_over": moment is not None and moment[0] <= utcnow() and moment[1] in _STOPPING,
         }
         if may_end_with_task(**terms):
-            await uninterrupted(self._honour_kill(**terms))
+            await shielded(self._honour_kill(**terms))
 
     async def _honour_kill(self, *, cancel_on_kill: bool, time_is_over: bool) -> None:
-        state = await insist(self, lambda: own_state_async(own_task(self)), budget=KILL_BUDGET)
+        state = await retry_api(self, lambda: task_state_async(task_ref_of(self)), budget=KILL_BUDGET)
         job_id = self.wait.job_id
         verdict = decide_kill(
             KillSeenBy.TRIGGER, state, cancel_on_kill=cancel_on_kill, time_is_over=time_is_over

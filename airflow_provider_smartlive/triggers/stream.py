@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.timezone import utcnow
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
-from airflow_provider_smartlive.callbacks.messages import Wake
-from airflow_provider_smartlive.lifecycle import Progress, Sight, WakeSource, progress
-from airflow_provider_smartlive.livestream.end_check import EndCheck
-from airflow_provider_smartlive.livestream.own_trigger import (
+from airflow_provider_smartlive.callbacks.messages import ResumeEvent
+from airflow_provider_smartlive.decisions import JobStatus, Progress, WakeSource, progress
+from airflow_provider_smartlive.livestream.airflow_async import (
     LONGEST_PAUSE,
-    insist,
-    leave_result,
+    push_result,
+    retry_api,
 )
-from airflow_provider_smartlive.livestream.sighting import Sighting
+from airflow_provider_smartlive.livestream.end_check import EndCheck
+from airflow_provider_smartlive.livestream.snapshot import JobSnapshot
 from airflow_provider_smartlive.livestream.starter import OWN_XCOMS_AFTER, Starter
 from airflow_provider_smartlive.livestream.wait_state import ENDING_INTERVAL, WaitLimits
 from airflow_provider_smartlive.metastudio.ids import same_id
@@ -103,7 +103,7 @@ class SmartLiveStreamTrigger(BaseTrigger):
         return f"{__package__}.{type(self).__name__}", {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield one event: the task's success, or a :class:`~.callbacks.messages.Wake` for the worker."""
+        """Yield one event: the task's success, or a :class:`~.callbacks.messages.ResumeEvent` for the worker."""
         left = datetime.fromisoformat(self.timeout_at) - utcnow()
         try:
             async with asyncio.timeout(max(0.0, left.total_seconds())):
@@ -111,12 +111,12 @@ class SmartLiveStreamTrigger(BaseTrigger):
         except TimeoutError:
             wake = self._wake(WakeSource.TIMEOUT)
         if wake.state == self.target_state and not self.needs_worker:
-            await insist(self, lambda: leave_result(self, wake), budget=self._limits.failure_budget)
+            await retry_api(self, lambda: push_result(self, wake), budget=self._limits.failure_budget)
             yield TaskSuccessEvent()
         else:
             yield TriggerEvent(wake.dump())
 
-    async def _wait(self) -> Wake:
+    async def _wait(self) -> ResumeEvent:
         check = EndCheck.load(self.end_check) if self.end_check else None
         if self._starter is None or self.job_id is not None:
             return await self._wait_for(self._job_id, check) or self._wake(WakeSource.RECONCILIATION)
@@ -143,7 +143,7 @@ class SmartLiveStreamTrigger(BaseTrigger):
         state: str | None = None
         since = utcnow()
         while True:
-            status = await insist(self, starter.status_async, budget=self._limits.failure_budget)
+            status = await retry_api(self, starter.status_async, budget=self._limits.failure_budget)
             if status.problem is not None:
                 return None
             self._is_known = self._is_known or not (status.has_own_xcoms or status.is_running)
@@ -152,9 +152,9 @@ class SmartLiveStreamTrigger(BaseTrigger):
             has_run = status.is_running and utcnow() - since >= timedelta(seconds=OWN_XCOMS_AFTER)
             # Whoever asks for an XCom that is not there leaves an error in the triggerer's log.
             if status.has_own_xcoms or has_run:
-                job_id = await insist(self, starter.job_id_async, budget=self._limits.failure_budget)
+                job_id = await retry_api(self, starter.job_id_async, budget=self._limits.failure_budget)
                 if job_id is not None and not (after is not None and same_id(job_id, after)):
-                    room_id = await insist(self, starter.room_id_async, budget=self._limits.failure_budget)
+                    room_id = await retry_api(self, starter.room_id_async, budget=self._limits.failure_budget)
                     self._room_id = room_id or self.room_id
                     return job_id
             if status.is_over:
@@ -162,7 +162,7 @@ class SmartLiveStreamTrigger(BaseTrigger):
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE, max(self._limits.interval, EARLY_READ))
 
-    async def _wait_for(self, job_id: str, check: EndCheck | None = None) -> Wake | None:
+    async def _wait_for(self, job_id: str, check: EndCheck | None = None) -> ResumeEvent | None:
         """
         Wait for the state of one job.
 
@@ -180,13 +180,13 @@ class SmartLiveStreamTrigger(BaseTrigger):
             check = EndCheck(job_id, WakeSource.FIRST_READ)
         while True:
             found = await self._watch(job_id) if check is None else await self._confirm(job_id, check)
-            if isinstance(found, Wake):
+            if isinstance(found, ResumeEvent):
                 return found
             if found is None and check is None:
                 return None
             check = found
 
-    async def _watch(self, job_id: str) -> Wake | EndCheck | None:
+    async def _watch(self, job_id: str) -> ResumeEvent | EndCheck | None:
         """
         Ask MetaStudio from time to time, and look whether something was called back that nobody was woken by.
 
@@ -197,22 +197,22 @@ class SmartLiveStreamTrigger(BaseTrigger):
             while True:
                 # The poller fixes the time of the next question when it answers this one.
                 watch.interval = next(intervals)
-                sighting = await self._look(watch)
+                snapshot = await self._look(watch)
                 if self._budget_is_over():
                     return self._wake(WakeSource.BUDGET_OVER)
-                found = progress(self.target_state, sighting.sight, streamed=sighting.streamed)
+                found = progress(self.target_state, snapshot.status, streamed=snapshot.streamed)
                 source = WakeSource.RECONCILIATION
                 if found is not Progress.REACHED and await self._is_called_back(job_id):
-                    if self.confirm and not sighting.sight.is_over:
-                        return EndCheck(job_id, WakeSource.FIRST_READ).begun(sighting, utcnow())
+                    if self.confirm and not snapshot.status.is_over:
+                        return EndCheck(job_id, WakeSource.FIRST_READ).begun(snapshot, utcnow())
                     found, source = Progress.REACHED, WakeSource.FIRST_READ
                 if found is Progress.REACHED and await self._is_current(job_id):
-                    confirmed = source is WakeSource.RECONCILIATION or sighting.sight.is_over
+                    confirmed = source is WakeSource.RECONCILIATION or snapshot.status.is_over
                     return self._wake(source, self.target_state, confirmed=confirmed)
                 if found is not Progress.WAITING:
                     return None
 
-    async def _confirm(self, job_id: str, check: EndCheck) -> Wake | None:
+    async def _confirm(self, job_id: str, check: EndCheck) -> ResumeEvent | None:
         """
         Ask MetaStudio whether an END is true.
 
@@ -220,12 +220,12 @@ class SmartLiveStreamTrigger(BaseTrigger):
         """
         async with self._watching(job_id, ENDING_INTERVAL) as watch:
             while True:
-                sighting = await self._look(watch)
+                snapshot = await self._look(watch)
                 if self._budget_is_over():
                     return self._wake(WakeSource.BUDGET_OVER)
-                check = check.begun(sighting, utcnow())
-                is_true = check.judge(sighting, utcnow(), grace=self._limits.end_grace)
-                if is_true and not sighting.sight.is_over:
+                check = check.begun(snapshot, utcnow())
+                is_true = check.judge(snapshot, utcnow(), grace=self._limits.end_grace)
+                if is_true and not snapshot.status.is_over:
                     is_true = await self._is_called_back(job_id, if_unknown=True)
                 if is_true and await self._is_current(job_id):
                     return self._wake(WakeSource(check.source), self.target_state, confirmed=True)
@@ -238,13 +238,13 @@ class SmartLiveStreamTrigger(BaseTrigger):
 
         return watching(self.smartlive_conn_id, job_id=job_id, room_id=self._room_id, interval=interval)
 
-    async def _look(self, watch: Watch) -> Sighting:
+    async def _look(self, watch: Watch) -> JobSnapshot:
         """Wait for the next answer of MetaStudio."""
-        sighting = await self._checked(watch, await watch.next())
-        sighting = sighting.believed(may_lag=utcnow() < self._shown_by)
+        snapshot = await self._checked(watch, await watch.next())
+        snapshot = snapshot.believed(may_lag=utcnow() < self._shown_by)
         self._room_id = watch.room_id or self._room_id
-        self._lost_since = self._lost_since or utcnow() if sighting.is_lost else None
-        return sighting
+        self._lost_since = self._lost_since or utcnow() if snapshot.is_lost else None
+        return snapshot
 
     def _budget_is_over(self) -> bool:
         lost_since = self._lost_since
@@ -252,23 +252,23 @@ class SmartLiveStreamTrigger(BaseTrigger):
             seconds=self._limits.failure_budget
         )
 
-    async def _checked(self, watch: Watch, sighting: Sighting) -> Sighting:
+    async def _checked(self, watch: Watch, snapshot: JobSnapshot) -> JobSnapshot:
         """Look once more for a job that was not found: in a wrong room or project, that is no end."""
-        if sighting.sight is not Sight.NOT_FOUND or watch.room_id is None:
-            return sighting
+        if snapshot.status is not JobStatus.NOT_FOUND or watch.room_id is None:
+            return snapshot
         from airflow_provider_smartlive.livestream.stop import look_async
 
         starter = self._starter
         try:
             address = await starter.address_async(watch.job_id) if starter else None
-            sighting = await look_async(self.smartlive_conn_id, watch.room_id, watch.job_id, address=address)
+            snapshot = await look_async(self.smartlive_conn_id, watch.room_id, watch.job_id, address=address)
         except Exception as error:  # such as a connection that cannot be read at the moment
-            return Sighting(Sight.UNKNOWN, error=error)
-        if sighting.sight is Sight.OTHER_PROJECT:
-            self.log.error("The state of job %s is not known: %s", watch.job_id, sighting.error)
-        if sighting.job is not None and sighting.job.room_id:
-            watch.room_id = sighting.job.room_id
-        return sighting
+            return JobSnapshot(JobStatus.UNKNOWN, error=error)
+        if snapshot.status is JobStatus.OTHER_PROJECT:
+            self.log.error("The state of job %s is not known: %s", watch.job_id, snapshot.error)
+        if snapshot.job is not None and snapshot.job.room_id:
+            watch.room_id = snapshot.job.room_id
+        return snapshot
 
     async def _was_called_back(self, job_id: str) -> bool:
         """Read what was called back before the task was deferred, or was left to this trigger by the receiver."""
@@ -279,7 +279,7 @@ class SmartLiveStreamTrigger(BaseTrigger):
         if starter is None or (self._is_known and left < 0):
             return False
         self._is_known = True
-        callbacks = await insist(
+        callbacks = await retry_api(
             self, lambda: starter.callbacks_async(job_id), budget=self._limits.failure_budget
         )
         return self._has_reached(callbacks)
@@ -307,13 +307,13 @@ class SmartLiveStreamTrigger(BaseTrigger):
         starter = self._starter
         if starter is None or self.job_id is not None:
             return True
-        status = await insist(self, starter.status_async, budget=self._limits.failure_budget)
+        status = await retry_api(self, starter.status_async, budget=self._limits.failure_budget)
         is_its_own = status.has_own_xcoms or status.is_running
-        if not is_its_own and not await insist(
+        if not is_its_own and not await retry_api(
             self, lambda: starter.goes_on_async(status.state), budget=self._limits.failure_budget
         ):
             return False
-        current = await insist(self, starter.job_id_async, budget=self._limits.failure_budget)
+        current = await retry_api(self, starter.job_id_async, budget=self._limits.failure_budget)
         return current is None or same_id(current, job_id)
 
     def _intervals(self) -> Iterator[float]:
@@ -326,5 +326,5 @@ class SmartLiveStreamTrigger(BaseTrigger):
         while True:
             yield self._limits.interval
 
-    def _wake(self, source: WakeSource, state: str | None = None, *, confirmed: bool = False) -> Wake:
-        return Wake(source=source, job_id=self._job_id, state=state, confirmed=confirmed, at=utcnow())
+    def _wake(self, source: WakeSource, state: str | None = None, *, confirmed: bool = False) -> ResumeEvent:
+        return ResumeEvent(source=source, job_id=self._job_id, state=state, confirmed=confirmed, at=utcnow())

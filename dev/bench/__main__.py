@@ -78,8 +78,8 @@ def _measure(arguments: argparse.Namespace) -> None:
         arguments.results.write_text(json.dumps(results, indent=1))
 
     if not arguments.only:
-        tell("fold, signing, imports")
-        keep("fold", micro.measure_fold(plan.samples))
+        tell("apply, signing, imports")
+        keep("apply", micro.measure_apply(plan.samples))
         keep("signing", micro.measure_signing(plan.samples))
         keep("imports", micro.measure_imports(plan.starts))
     parts = [part for part in PARTS if part in (arguments.only or PARTS)]

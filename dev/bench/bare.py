@@ -6,7 +6,7 @@ from airflow.sdk.timezone import utcnow
 from airflow.utils.session import create_session  # noqa: TID251 - the benchmark's own receiver
 from fastapi import FastAPI, HTTPException
 
-from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.callbacks.task_ref import TaskRef
 from airflow_provider_smartlive.receiver import statements
 
 #: As large as the callback table of a livestream that flaps.
@@ -19,12 +19,12 @@ def create_app() -> FastAPI:
 
     @app.post("/{run_id}/{map_index}")
     def take(run_id: str, map_index: int) -> dict[str, str]:
-        identity = Identity("bench_events", run_id, "wait", map_index)
+        task_ref = TaskRef("bench_events", run_id, "wait", map_index)
         with create_session(scoped=False) as session:
-            task = statements.lock(session, identity)
+            task = statements.lock(session, task_ref)
             if task is None:
                 raise HTTPException(404)
-            statements.save(session, task, identity, "bench", VALUE, utcnow())
+            statements.save(session, task, task_ref, "bench", VALUE, utcnow())
         return {"result": "stored"}
 
     return app

@@ -22,8 +22,8 @@ from typing import Any
 
 import aiohttp
 
-from airflow_provider_smartlive.callbacks.task_ref import Identity
-from airflow_provider_smartlive.callbacks.url import Route, issue
+from airflow_provider_smartlive.callbacks.task_ref import TaskRef
+from airflow_provider_smartlive.callbacks.url import CallbackTarget, issue
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType, sign
 
 STATES = ("CONNECTING", "CONNECTED", "DISCONNECTED", "RECONNECTING")
@@ -50,7 +50,7 @@ def callbacks(spec: dict[str, Any]) -> Iterator[Request]:
     """Yield signed callbacks for all tasks in turn."""
     routes = [
         issue(
-            Route(Identity("bench_events", spec["run_id"], "wait", number), "bench"),
+            CallbackTarget(TaskRef("bench_events", spec["run_id"], "wait", number), "bench"),
             base_url=spec["base_url"],
             secrets=(spec["secret"],),
             auth_type=AuthType.MSS_A_HEAD,

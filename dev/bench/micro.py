@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from airflow_provider_smartlive.callbacks.apply import event_digest, fold
+from airflow_provider_smartlive.callbacks.apply import apply_event, event_digest
 from airflow_provider_smartlive.callbacks.table import CallbackTable
 from airflow_provider_smartlive.metastudio.events import CallbackEvent
 from airflow_provider_smartlive.metastudio.signing import Credentials, sign
@@ -39,7 +39,7 @@ _IMPORT = re.compile(r"^import time:\s*\d+ \|\s*(\d+) \| \S+$", re.MULTILINE)
 _MARK = "--- from here on"
 
 
-def measure_fold(samples: int) -> dict[str, Any]:
+def measure_apply(samples: int) -> dict[str, Any]:
     """Return the microseconds of an early and a late event of one job, and the table's size in bytes."""
     table, tables = CallbackTable(), {}
     for number in range(1, LATE + 1):
@@ -50,7 +50,7 @@ def measure_fold(samples: int) -> dict[str, Any]:
     whole = [partial(_take_dumped, _taking(number), before.dump()) for number, before in tables.items()]
     return {
         "fold": _times(*folds, samples=samples),
-        "load, fold, dump": _times(*whole, samples=samples),
+        "load, apply, dump": _times(*whole, samples=samples),
         "bytes": len(json.dumps(table.dump())),
     }
 
@@ -62,7 +62,7 @@ def _taking(number: int) -> Callable[[CallbackTable], CallbackTable]:
 
     def take(table: CallbackTable) -> CallbackTable:
         key = b"a fake key of thirty-two bytes.."
-        return fold(
+        return apply_event(
             table, event, at=at, fingerprint_key=key, signed_at=at, digest=digest, current_job="b" * 32
         )[0]
 

@@ -24,7 +24,7 @@ def write(results: dict[str, Any], folder: Path) -> str:
         "waiting": _waiting,
         "ingestion": _ingestion,
         "rooms": _rooms,
-        "fold": _fold,
+        "apply": _apply,
         "signing": _signing,
         "imports": _imports,
     }
@@ -159,7 +159,7 @@ def _ingestion(results: dict[str, Any]) -> str:
         "Eight callers send as fast as they are answered, from a process of their own on the same two cores, in "
         "turns. The bare route does one row lock, one upsert and one commit with the store's own statements and "
         "nothing else. inbound-webhooks 0.2.0 accepts signed deliveries to which no DAG subscribes, its cheapest "
-        "case; what it does with them is another thing than a fold and a wake-up.\n\n" + table(columns, rows)
+        "case; what it does with them is another thing than a apply and a wake-up.\n\n" + table(columns, rows)
     )
 
 
@@ -195,14 +195,14 @@ def _rooms(results: dict[str, Any]) -> str:
     )
 
 
-def _fold(results: dict[str, Any]) -> str:
+def _apply(results: dict[str, Any]) -> str:
     rows = [
         (name, f"{early:.1f}", f"{late:.1f}", f"{late / early:.2f}")
-        for name, (early, late) in ((what, results["fold"][what]) for what in ("fold", "load, fold, dump"))
+        for name, (early, late) in ((what, results["apply"][what]) for what in ("apply", "load, apply, dump"))
     ]
     shown = table(("microseconds", "event 10", "event 10,000", "ratio"), rows)
-    size = f"The table of a link that flapped 10,000 times: {results['fold']['bytes']:,} bytes."
-    return f"## The fold\n\n{shown}\n\n{size}"
+    size = f"The table of a link that flapped 10,000 times: {results['apply']['bytes']:,} bytes."
+    return f"## The apply\n\n{shown}\n\n{size}"
 
 
 def _signing(results: dict[str, Any]) -> str:

@@ -21,7 +21,7 @@ STREAMS = (1_000, 10_000, 100_000)
 HOURS, EVENTS_PER_HOUR = 3.0, 125.0
 
 #: Seconds between two questions (the default, less half of its jitter), jobs on a page, seconds between pages.
-INTERVAL, PAGE, PACE = 300 * (1 - 0.125), 100, 0.2
+INTERVAL, PAGE, REQUEST_INTERVAL = 300 * (1 - 0.125), 100, 0.2
 
 #: Requests a second that MetaStudio grants a tenant: queries, and creating calls (of which one starts a job).
 QUERIES_PER_SECOND, STARTS_PER_SECOND = 10.0, 5.0
@@ -102,7 +102,7 @@ class Deployment:
     @property
     def queries(self) -> float:
         """Queries to MetaStudio a second: every triggerer looks at all active jobs of the tenant."""
-        return self.triggerers * self.pages / max(INTERVAL, self.pages * PACE)
+        return self.triggerers * self.pages / max(INTERVAL, self.pages * REQUEST_INTERVAL)
 
     @property
     def interval(self) -> float:

@@ -24,12 +24,12 @@ from sqlalchemy.orm import Session  # noqa: TID251
 from airflow_provider_smartlive.callbacks.messages import (
     JOB_ID_KEY,
     XCOM_TABLE_KEY,
-    Waiter,
+    WaiterRegistration,
     refresh_key,
     starter_waiter_key,
     waiter_key,
 )
-from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.callbacks.task_ref import TaskRef
 from airflow_provider_smartlive.receiver import statements
 from dev.postgres import Postgres
 
@@ -193,14 +193,14 @@ _XCOMS_OF_ATTEMPTS = """
 
 def plans(session: Session) -> Iterator[str]:
     """Run each statement, and return a row of the table for each."""
-    starter = Identity("nightly_0", f"run_{RUNS - 1}", "task_0")
+    starter = TaskRef("nightly_0", f"run_{RUNS - 1}", "task_0")
     locked = statements.lock(session, starter)
     assert locked is not None
     at = datetime.now(UTC)
     for key, value in ((JOB_ID_KEY, JOB), (XCOM_TABLE_KEY, {})):
         statements.save_all(session, [(locked.id, locked.dag_run_id, starter, key, value)], at)  # type: ignore[list-item]
     for number in range(1, 4):
-        _register(session, Identity(starter.dag_id, starter.run_id, f"task_{number}"), at)
+        _register(session, TaskRef(starter.dag_id, starter.run_id, f"task_{number}"), at)
     keys = [waiter_key(JOB), starter_waiter_key(starter)]
     measured: dict[str, Callable[[], object]] = {
         "lock the starter": lambda: statements.lock(session, starter),
@@ -223,10 +223,10 @@ def plans(session: Session) -> Iterator[str]:
             yield f"| {name} | {_explained(session, statement, parameters)} |"
 
 
-def _register(session: Session, task: Identity, at: datetime) -> None:
+def _register(session: Session, task: TaskRef, at: datetime) -> None:
     found = statements.lock(session, task)
     assert found is not None
-    waiter = Waiter(job_id=JOB, target_state="END").dump()
+    waiter = WaiterRegistration(job_id=JOB, target_state="END").dump()
     statements.save(session, found, task, waiter_key(JOB), waiter, at)
     statements.save(session, found, task, refresh_key("of-another-job"), waiter, at)
 

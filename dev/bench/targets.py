@@ -59,7 +59,7 @@ def judge(results: dict[str, Any]) -> list[Target]:
         "waiting": _waiting,
         "ingestion": _ingestion,
         "rooms": _rooms,
-        "fold": _fold,
+        "apply": _apply,
         "signing": _signing,
         "imports": _imports,
     }
@@ -151,11 +151,11 @@ def _rooms(rooms: dict[str, Any]) -> list[Target]:
     ]
 
 
-def _fold(fold: dict[str, Any]) -> list[Target]:
-    early, late = fold["fold"]
+def _apply(apply: dict[str, Any]) -> list[Target]:
+    early, late = apply["apply"]
     return [
-        Target("fold: event 10,000 against event 10", 1.1, late / early),
-        Target("size of the callback table", MAX_TABLE, fold["bytes"], unit="bytes"),
+        Target("apply: event 10,000 against event 10", 1.1, late / early),
+        Target("size of the callback table", MAX_TABLE, apply["bytes"], unit="bytes"),
     ]
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from airflow_provider_smartlive.callbacks.task_ref import Identity
-from airflow_provider_smartlive.callbacks.url import Route, open_url
+from airflow_provider_smartlive.callbacks.task_ref import TaskRef
+from airflow_provider_smartlive.callbacks.url import CallbackTarget, open_url
 from airflow_provider_smartlive.metastudio.ids import normalise_id, same_id
 from dev.sandbox_client import SandboxClient
 
@@ -20,7 +20,7 @@ class Job:
     """
     One job, as MetaStudio has recorded it.
 
-    :param route: the task instance and generation in its callback URL.
+    :param target: the task instance and generation in its callback URL.
     :param over_at: when it reached a final state; None while it runs.
     :param connected_at: when its link was connected for the first time.
     :param ended_at: when its link ended.
@@ -29,7 +29,7 @@ class Job:
 
     job_id: str
     room_id: str
-    route: Route | None
+    target: CallbackTarget | None
     accepted_at: datetime
     state: str = "WAITING"
     over_at: datetime | None = None
@@ -43,9 +43,9 @@ class Job:
         return self.over_at is None
 
     @property
-    def life(self) -> tuple[Identity, str] | None:
+    def life(self) -> tuple[TaskRef, str] | None:
         """The task instance and which of its lives the job is for; None if its callback URL is not ours."""
-        return (self.route.identity, self.route.generation) if self.route else None
+        return (self.target.task_ref, self.target.generation) if self.target else None
 
 
 class Records:
@@ -75,11 +75,11 @@ class Records:
 
     def _jobs_of(self, room_id: str) -> list[Job]:
         listed = [job for job in self._sandbox.list_jobs() if same_id(job["room_id"], room_id)]
-        routes = {normalise_id(job["job_id"]): self._route(job) for job in listed}
+        targets = {normalise_id(job["job_id"]): self._route(job) for job in listed}
         jobs: dict[str, Job] = {}
         for entry in self._sandbox.ledger(room=room_id, kind="job"):
             key, at = normalise_id(entry["job_id"]), datetime.fromisoformat(entry["at"])
-            job = jobs.setdefault(key, Job(entry["job_id"], room_id, routes.get(key), at))
+            job = jobs.setdefault(key, Job(entry["job_id"], room_id, targets.get(key), at))
             job.state = entry["state"]
             if job.over_at is None and (job.state in _OVER or entry["why"] == "vanished"):
                 job.over_at = at
@@ -94,7 +94,7 @@ class Records:
                 jobs[normalise_id(entry["job_id"])].stops.append(datetime.fromisoformat(entry["at"]))
         return list(jobs.values())
 
-    def _route(self, job: dict[str, Any]) -> Route | None:
+    def _route(self, job: dict[str, Any]) -> CallbackTarget | None:
         url = (job.get("live_event_callback_config") or {}).get("live_event_type_callback_url")
         opened = open_url(url, secrets=self._secrets) if url else None
-        return opened.route if opened else None
+        return opened.target if opened else None

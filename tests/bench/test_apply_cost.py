@@ -7,7 +7,7 @@ import statistics
 import time
 from datetime import UTC, datetime, timedelta
 
-from airflow_provider_smartlive.callbacks.apply import MAX_BYTES, event_digest, fold
+from airflow_provider_smartlive.callbacks.apply import MAX_BYTES, apply_event, event_digest
 from airflow_provider_smartlive.callbacks.table import CallbackTable
 from airflow_provider_smartlive.metastudio.events import CallbackEvent
 
@@ -33,7 +33,7 @@ def change_of_state(number: int) -> bytes:
 def take(table: CallbackTable, body: bytes, number: int) -> CallbackTable:
     at = AT + timedelta(seconds=number)
     event = CallbackEvent.parse(body)
-    return fold(
+    return apply_event(
         table,
         event,
         at=at,
@@ -66,7 +66,7 @@ def test_event_ten_thousand_costs_what_event_ten_cost() -> None:
 
 
 def test_the_table_of_one_job_with_one_output_fits_however_long_its_texts() -> None:
-    """The fold does not even measure such a table."""
+    """The function does not even measure such a table."""
     quote, wide = '"' * 200, "\N{ROCKET}" * 200  # what takes most room in JSON
     table = CallbackTable()
     for number in range(100):

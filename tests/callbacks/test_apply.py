@@ -18,8 +18,8 @@ from airflow_provider_smartlive.callbacks.apply import (
     MAX_SWITCHES,
     MAX_TRANSITIONS,
     OutcomeKind,
+    apply_event,
     event_digest,
-    fold,
     unrecognised,
 )
 from airflow_provider_smartlive.callbacks.table import CallbackTable, reply_mark
@@ -42,7 +42,7 @@ KEY = b"fake-fingerprint-key"
 
 
 def _fold(table, event, *, second=0, **more):
-    return fold(table, event, at=AT + timedelta(seconds=second), fingerprint_key=KEY, **more)
+    return apply_event(table, event, at=AT + timedelta(seconds=second), fingerprint_key=KEY, **more)
 
 
 def _folded(*events, table=None):
@@ -77,7 +77,7 @@ def test_the_way_of_a_stream_is_told():
     assert job.room_id == ROOM
     assert outcome.all_ended
     assert outcome.reached == {"END"}
-    assert (outcome.kind, outcome.job_id, outcome.state) == (OutcomeKind.FOLDED, JOB, "END")
+    assert (outcome.kind, outcome.job_id, outcome.state) == (OutcomeKind.APPLIED, JOB, "END")
 
 
 def test_each_state_is_reached_once():
@@ -432,7 +432,7 @@ def test_a_replay_from_before_the_remembered_digests_still_turns_no_state_back()
         table, _ = _fold(table, stream("RECONNECTING"), signed_at=signed_at, digest=f"digest-{second}")
     replayed, outcome = _fold(table, stream("CONNECTED"), signed_at=AT, digest="the-replayed-one")
 
-    assert outcome.kind is OutcomeKind.FOLDED
+    assert outcome.kind is OutcomeKind.APPLIED
     assert outcome.reached == frozenset()
     assert replayed.job(JOB).streams[0].state == "RECONNECTING"
 
@@ -637,7 +637,9 @@ def test_a_note_is_bounded_and_keeps_no_control_characters():
 def test_since_when_a_stream_is_interrupted(states, interrupted_by):
     table = CallbackTable()
     for number, state in enumerate(states):
-        table, _ = fold(table, stream(state), at=AT + timedelta(seconds=number), fingerprint_key=b"fake")
+        table, _ = apply_event(
+            table, stream(state), at=AT + timedelta(seconds=number), fingerprint_key=b"fake"
+        )
 
     since = table.jobs[0].interrupted_since()
 
@@ -665,7 +667,7 @@ def test_since_when_a_job_misses_one_of_its_streams(events, expected, interrupte
     table = CallbackTable()
     for number, (state, output) in enumerate(events):
         event = stream(state, output=f"rtmp://push.example.com/live/{output}")
-        table, _ = fold(table, event, at=AT + timedelta(seconds=number), fingerprint_key=b"fake")
+        table, _ = apply_event(table, event, at=AT + timedelta(seconds=number), fingerprint_key=b"fake")
 
     since = table.jobs[0].interrupted_since(expected)
 

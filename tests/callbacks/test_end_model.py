@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_smartlive.callbacks.apply import OutcomeKind, event_digest, fold
+from airflow_provider_smartlive.callbacks.apply import OutcomeKind, apply_event, event_digest
 from airflow_provider_smartlive.callbacks.table import CallbackTable
 from airflow_provider_smartlive.metastudio.events import StreamState
 from airflow_provider_smartlive.metastudio.outputs import describe_output
@@ -121,7 +121,7 @@ def test_end_is_complete_exactly_when_it_is_in_the_model(
         # MetaStudio has one clock; the receivers, which tell when an event was accepted, have two.
         signed_at = AT + timedelta(seconds=second % 3600) if is_signed else None
         digest = event_digest(signed_at, stream_body(state, output=LINKS[name]))
-        table, outcome = fold(
+        table, outcome = apply_event(
             table,
             stream(state, output=LINKS[name]),
             at=AT + timedelta(seconds=second),
@@ -153,7 +153,7 @@ def test_whatever_the_order_of_all_events_the_last_one_leaves_it_complete(events
     for started in ([], ["a"], ["a", "b"]):
         table = CallbackTable()
         for number, (name, state) in enumerate(events):
-            table, _ = fold(
+            table, _ = apply_event(
                 table,
                 stream(state, output=LINKS[name]),
                 at=AT + timedelta(seconds=number),

@@ -9,8 +9,8 @@ from airflow.sdk.bases.xcom import BaseXCom
 from airflow_provider_smartlive.callbacks.messages import (
     CALLBACK,
     OutputRefresh,
-    Waiter,
-    Wake,
+    ResumeEvent,
+    WaiterRegistration,
     is_fresh,
     is_ours,
     read_stop_key,
@@ -19,7 +19,7 @@ from airflow_provider_smartlive.callbacks.messages import (
     stop_key,
     waiter_key,
 )
-from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.callbacks.task_ref import TaskRef
 from airflow_provider_smartlive.livestream.own_xcoms import (
     announce_refresh,
     withdraw_refresh,
@@ -35,10 +35,10 @@ def test_the_key_does_not_depend_on_how_the_id_is_spelled():
 
 
 def test_the_key_of_a_starter_tells_task_instances_apart_and_fits_an_xcom():
-    starter = Identity("d" * 250, "r" * 250, "t" * 250)
-    mapped = Identity("d" * 250, "r" * 250, "t" * 250, 0)
+    starter = TaskRef("d" * 250, "r" * 250, "t" * 250)
+    mapped = TaskRef("d" * 250, "r" * 250, "t" * 250, 0)
 
-    assert starter_waiter_key(starter) == starter_waiter_key(Identity("d" * 250, "r" * 250, "t" * 250))
+    assert starter_waiter_key(starter) == starter_waiter_key(TaskRef("d" * 250, "r" * 250, "t" * 250))
     assert starter_waiter_key(starter) != starter_waiter_key(mapped)
     assert len(starter_waiter_key(starter)) <= 512
 
@@ -57,13 +57,13 @@ def test_other_keys_say_nothing_of_a_stop(key: str):
 
 
 def test_a_registration_survives_the_way_through_an_xcom():
-    waiter = Waiter(job_id="26f06524", target_state="END", needs_worker=True)
+    waiter = WaiterRegistration(job_id="26f06524", target_state="END", needs_worker=True)
 
-    assert Waiter.load(waiter.dump()) == waiter
+    assert WaiterRegistration.load(waiter.dump()) == waiter
 
 
 def test_a_wake_up_survives_the_way_through_airflow():
-    wake = Wake(source=CALLBACK, job_id="26f06524", state="END", at=AT)
+    wake = ResumeEvent(source=CALLBACK, job_id="26f06524", state="END", at=AT)
 
     assert wake.dump() == {
         "version": 1,
@@ -74,21 +74,21 @@ def test_a_wake_up_survives_the_way_through_airflow():
         "confirmed": False,
         "at": "2026-11-22T20:00:00Z",
     }
-    assert Wake.load(wake.dump()) == wake
+    assert ResumeEvent.load(wake.dump()) == wake
 
 
 def test_fields_of_a_later_release_are_ignored_and_a_later_version_is_not_guessed_at():
-    dumped = Waiter(job_id="26f06524", target_state="END").dump()
+    dumped = WaiterRegistration(job_id="26f06524", target_state="END").dump()
 
-    assert Waiter.load({**dumped, "colour": "red"}).job_id == "26f06524"
+    assert WaiterRegistration.load({**dumped, "colour": "red"}).job_id == "26f06524"
     with pytest.raises(ValueError, match="version"):
-        Waiter.load({**dumped, "version": 2})
+        WaiterRegistration.load({**dumped, "version": 2})
 
 
 @pytest.mark.parametrize("value", [None, "END", [], {"job_id": "x"}])
 def test_what_is_no_registration_is_refused(value):
     with pytest.raises(ValueError, match="Waiter"):
-        Waiter.load(value)
+        WaiterRegistration.load(value)
 
 
 def test_freshness_ends_after_its_time():

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from airflow_provider_smartlive.callbacks import apply as folding
-from airflow_provider_smartlive.callbacks.apply import event_digest, fold
+from airflow_provider_smartlive.callbacks.apply import apply_event, event_digest
 from airflow_provider_smartlive.callbacks.table import (
     CallbackTable,
     JobCallbacks,
@@ -44,7 +44,7 @@ def _example() -> CallbackTable:
         at = START + timedelta(seconds=seconds)
         signed_at = at.replace(microsecond=0)
         digest = event_digest(signed_at, stream_body(str(seconds))) if seconds == STORY[-1][0] else None
-        table, _ = fold(
+        table, _ = apply_event(
             table, event, at=at, fingerprint_key=b"fake-fingerprint-key", signed_at=signed_at, digest=digest
         )
     return table

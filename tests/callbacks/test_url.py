@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_smartlive.callbacks import url as routes
+from airflow_provider_smartlive.callbacks import url as targets
 from airflow_provider_smartlive.callbacks.task_ref import (
-    Identity,
+    TaskRef,
 )
 from airflow_provider_smartlive.callbacks.url import (
     MAX_URL_LENGTH,
     MSS_KEY_LENGTH,
+    CallbackTarget,
+    CallbackUrlError,
     InvalidToken,
     JobTerms,
-    Route,
-    RouteError,
     generate_secret,
     issue,
     new_generation,
@@ -33,12 +33,12 @@ BASE = "https://airflow.example.com/prefix"
 OLD = "fake-old-secret-0000000000000000000000000"
 OUTPUT = "rtmp://push.example.com/live/main"
 NEW = "fake-new-secret-1111111111111111111111111"
-ROUTE = Route(Identity("nightly", "scheduled__2026-11-22T20:00:00+00:00", "go_live", 3), "2", 2)
+TARGET = CallbackTarget(TaskRef("nightly", "scheduled__2026-11-22T20:00:00+00:00", "go_live", 3), "2", 2)
 
 
 def _issue(**changes):
     return issue(
-        **{"route": ROUTE, "base_url": BASE, "secrets": [OLD], "auth_type": AuthType.MSS_A_HEAD} | changes
+        **{"target": TARGET, "base_url": BASE, "secrets": [OLD], "auth_type": AuthType.MSS_A_HEAD} | changes
     )
 
 
@@ -52,7 +52,7 @@ def test_an_issued_url_opens_to_what_was_issued():
     opened = open_url(issued.url, secrets=[OLD])
 
     assert opened is not None
-    assert opened.route == ROUTE
+    assert opened.target == TARGET
     assert opened.url == issued.url
     assert opened.key == issued.key
     assert opened.auth_type is AuthType.MSS_A_HEAD
@@ -74,7 +74,7 @@ def test_two_issues_of_one_route_differ_in_url_and_key_and_both_open():
 
     assert first.url != second.url
     assert first.key != second.key
-    assert open_url(first.url, secrets=[OLD]).route == open_url(second.url, secrets=[OLD]).route
+    assert open_url(first.url, secrets=[OLD]).target == open_url(second.url, secrets=[OLD]).target
 
 
 def test_the_key_has_exactly_the_length_that_the_api_takes():
@@ -98,7 +98,7 @@ def test_a_changed_base_url_breaks_no_stream_that_is_live():
 
 
 def test_a_url_is_recognised_with_the_query_that_mss_a_appends():
-    assert open_url(f"{_issue().url}?hwSecret=00&hwTime=66df9308", secrets=[OLD]).route == ROUTE
+    assert open_url(f"{_issue().url}?hwSecret=00&hwTime=66df9308", secrets=[OLD]).target == TARGET
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_the_key_depends_on_the_exact_spelling_of_the_token():
 )
 def test_a_token_of_another_version_or_without_all_fields_is_refused(content):
     raw = json.dumps(content).encode() + b" " * 80
-    token = routes._unpadded(routes._keys(OLD).token.encrypt(raw))
+    token = targets._unpadded(targets._keys(OLD).token.encrypt(raw))
 
     with pytest.raises(InvalidToken):
         open_token(token, secrets=[OLD])
@@ -179,13 +179,13 @@ def test_a_token_of_another_version_or_without_all_fields_is_refused(content):
 def test_without_a_secret_nothing_is_issued_or_opened():
     url = _issue().url
 
-    with pytest.raises(RouteError, match=r"\[smartlive\] callback_secrets is empty.*generate-secret"):
+    with pytest.raises(CallbackUrlError, match=r"\[smartlive\] callback_secrets is empty.*generate-secret"):
         _issue(secrets=[])
     assert open_url(url, secrets=[]) is None
 
 
 def test_a_short_secret_is_refused_without_repeating_it():
-    with pytest.raises(RouteError, match="fewer than 32") as refusal:
+    with pytest.raises(CallbackUrlError, match="fewer than 32") as refusal:
         _issue(secrets=["fake-short"])
     assert "fake-short" not in str(refusal.value)
 
@@ -208,7 +208,7 @@ def test_a_short_secret_is_refused_without_repeating_it():
     ],
 )
 def test_a_base_url_that_cannot_serve_is_refused_before_the_start(base_url, problem):
-    with pytest.raises(RouteError, match=problem) as refusal:
+    with pytest.raises(CallbackUrlError, match=problem) as refusal:
         _issue(base_url=base_url)
     assert "callback_base_url" in str(refusal.value)
     assert "fake-password" not in str(refusal.value)
@@ -227,23 +227,23 @@ def test_the_host_is_written_in_lower_case():
 
 def test_the_longest_ids_of_airflow_fit():
     terms = JobTerms(deadline=datetime(2026, 11, 22, 20, tzinfo=UTC), waits=False, cancel_on_kill=False)
-    identity = Identity("d" * 250, "r" * 250, "t" * 250, 100_000)
-    longest = Route(identity, new_generation(terms.deadline), 1000, "0123456789ab", terms)
+    task_ref = TaskRef("d" * 250, "r" * 250, "t" * 250, 100_000)
+    longest = CallbackTarget(task_ref, new_generation(terms.deadline), 1000, "0123456789ab", terms)
 
-    assert len(_issue(route=longest, outputs=[("rtmp://fake/live", "fake-key")]).url) <= MAX_URL_LENGTH
+    assert len(_issue(target=longest, outputs=[("rtmp://fake/live", "fake-key")]).url) <= MAX_URL_LENGTH
 
 
 def test_the_terms_of_the_job_travel_in_the_token_and_outputs_only_as_fingerprints():
     deadline = datetime(2026, 11, 22, 20, 0, 0, 500_000, tzinfo=UTC)
     terms = JobTerms(deadline=deadline, waits=False, cancel_on_kill=False)
-    issued = _issue(route=replace(ROUTE, deployment="staging", terms=terms), outputs=[(OUTPUT, "fake-key")])
+    issued = _issue(target=replace(TARGET, deployment="staging", terms=terms), outputs=[(OUTPUT, "fake-key")])
 
-    route = open_url(issued.url, secrets=[OLD]).route
+    target = open_url(issued.url, secrets=[OLD]).target
 
     expected = describe_output(OUTPUT, "fake-key", key=issued.fingerprint_key).fingerprint
-    assert route.terms == replace(terms, outputs=(expected,))
-    assert route.deployment == "staging"
-    assert issued.route == route
+    assert target.terms == replace(terms, outputs=(expected,))
+    assert target.deployment == "staging"
+    assert issued.target == target
 
 
 def test_a_later_generation_is_greater_whatever_the_clock_says():
@@ -256,19 +256,19 @@ def test_a_later_generation_is_greater_whatever_the_clock_says():
 
 
 def test_a_url_that_the_api_would_refuse_is_refused_here():
-    route = replace(ROUTE, identity=replace(ROUTE.identity, run_id="ß" * 800))
+    target = replace(TARGET, task_ref=replace(TARGET.task_ref, run_id="ß" * 800))
 
-    with pytest.raises(RouteError, match=r"MetaStudio takes 2048.*Shorten"):
-        _issue(route=route)
+    with pytest.raises(CallbackUrlError, match=r"MetaStudio takes 2048.*Shorten"):
+        _issue(target=target)
 
 
 def test_the_platform_of_meituan_is_not_ours():
-    with pytest.raises(RouteError, match="callback_auth_type MEITUAN_DEFAULT"):
+    with pytest.raises(CallbackUrlError, match="callback_auth_type MEITUAN_DEFAULT"):
         _issue(auth_type=AuthType.MEITUAN_DEFAULT)
 
 
 def test_repr_hides_what_is_derived_from_a_secret():
-    keys = routes._keys("fake-secret-" * 4)
+    keys = targets._keys("fake-secret-" * 4)
     assert repr(keys) == "_Keys()"
 
 
@@ -287,4 +287,4 @@ def test_a_generated_secret_is_usable_and_new():
     first, second = generate_secret(), generate_secret()
 
     assert first != second
-    assert open_url(_issue(secrets=[first]).url, secrets=[second, first]).route == ROUTE
+    assert open_url(_issue(secrets=[first]).url, secrets=[second, first]).target == TARGET

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
 
-from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.callbacks.task_ref import TaskRef
 from airflow_provider_smartlive.campaigns import tasks, waiting
 from airflow_provider_smartlive.campaigns.notify import Notification
 from airflow_provider_smartlive.campaigns.tasks import (
@@ -20,8 +20,8 @@ from airflow_provider_smartlive.campaigns.tasks import (
 )
 from airflow_provider_smartlive.campaigns.times import ShowTimes
 from airflow_provider_smartlive.hooks import SmartLiveHook
-from airflow_provider_smartlive.livestream import probe
-from airflow_provider_smartlive.livestream.probe import Diagnosis
+from airflow_provider_smartlive.livestream import callback_check
+from airflow_provider_smartlive.livestream.callback_check import Diagnosis
 from airflow_provider_smartlive.sandbox.testing import LocalSandbox
 from tests.campaigns.told import MESSAGES, listen
 
@@ -58,7 +58,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 @pytest.fixture
 def callbacks(monkeypatch: pytest.MonkeyPatch) -> list[Diagnosis]:
     found = [Diagnosis(True, "it works")]
-    monkeypatch.setattr(probe, "send", lambda issued, has_task: found[-1])
+    monkeypatch.setattr(callback_check, "send", lambda issued, has_task: found[-1])
     return found
 
 
@@ -267,10 +267,10 @@ def test_what_is_planned_to_be_over_is_in_nobodys_way(
 ) -> None:
     from airflow_provider_smartlive.campaigns import checks
 
-    route = SimpleNamespace(
-        identity=Identity("spring", "r", task_id), terms=SimpleNamespace(deadline=deadline)
+    target = SimpleNamespace(
+        task_ref=TaskRef("spring", "r", task_id), terms=SimpleNamespace(deadline=deadline)
     )
-    monkeypatch.setattr(checks, "route_of", lambda job, secrets: route)
+    monkeypatch.setattr(checks, "target_of", lambda job, secrets: target)
     preroll = checks.Preroll(
         hook=None,  # type: ignore[arg-type]  # nobody is asked
         room_id="shoes",
@@ -278,7 +278,7 @@ def test_what_is_planned_to_be_over_is_in_nobodys_way(
         interaction_conn_id=None,
         quota=None,
         start=START,
-        own=Identity("spring", "r", "tea.go_live"),
+        own=TaskRef("spring", "r", "tea.go_live"),
         find_connection=None,  # type: ignore[arg-type]  # nothing is read
     )
     assert preroll._stays(None, ()) is stays  # type: ignore[arg-type]  # its route is said above

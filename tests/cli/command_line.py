@@ -13,8 +13,8 @@ import pytest
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.callbacks.messages import XCOM_TABLE_KEY
 from airflow_provider_smartlive.callbacks.table import CallbackTable, JobCallbacks, StreamRow
-from airflow_provider_smartlive.callbacks.task_ref import Identity
-from airflow_provider_smartlive.callbacks.url import JobTerms, Route, issue
+from airflow_provider_smartlive.callbacks.task_ref import TaskRef
+from airflow_provider_smartlive.callbacks.url import CallbackTarget, JobTerms, issue
 from airflow_provider_smartlive.cli.airflow_core import CommandHook
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
 from airflow_provider_smartlive.metastudio.ids import normalise_id
@@ -69,7 +69,7 @@ class Studio:
     def hook(self) -> CommandHook:
         return CommandHook(CONN_ID)
 
-    def start(self, room_id: str, name: str = "", *, task: Identity | None = None, **changes: Any) -> str:
+    def start(self, room_id: str, name: str = "", *, task: TaskRef | None = None, **changes: Any) -> str:
         """
         Start a job in a new room.
 
@@ -79,9 +79,9 @@ class Studio:
         self.sandbox.add_room(room_id, name, seconds=100_000)
         request: dict[str, Any] = {"play_policy": {"play_mode": "NO_PRESET"}}
         if task:
-            route = Route(task, "0" * 20, 0, settings.deployment(), JobTerms(deadline=DEADLINE))
+            target = CallbackTarget(task, "0" * 20, 0, settings.deployment(), JobTerms(deadline=DEADLINE))
             issued = issue(
-                Route(**{**vars(route), **changes}),
+                CallbackTarget(**{**vars(target), **changes}),
                 base_url="http://127.0.0.1:9",  # nobody listens there
                 secrets=settings.callback_secrets(),
                 auth_type=AuthType.MSS_A_HEAD,
@@ -96,7 +96,7 @@ class Studio:
             self.sandbox.step(1)
         return job_id
 
-    def called_back(self, task: Identity, job_id: str, *states: str) -> None:
+    def called_back(self, task: TaskRef, job_id: str, *states: str) -> None:
         """Let events have been called back, a minute after each other."""
         self.database.push(task, XCOM_TABLE_KEY, self.table(job_id, *states).dump())
 

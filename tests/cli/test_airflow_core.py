@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.callbacks.task_ref import TaskRef
 from airflow_provider_smartlive.cli import airflow_core
 from tests.cli.command_line import Studio
 from tests.support.database import Database
@@ -28,7 +28,7 @@ def test_tables_of_many_tasks_in_few_queries(database: Database, monkeypatch: py
     for number, task in enumerate(tasks):
         database.push(task, "smartlive_callbacks", Studio.table(f"job{number}", "CONNECTED").dump())
     without = database.task()
-    gone = Identity("no such dag", "run", "go_live")
+    gone = TaskRef("no such dag", "run", "go_live")
 
     tables = airflow_core.callback_tables([*tasks, *tasks, without, gone])
 

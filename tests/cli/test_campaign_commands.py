@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_smartlive.cli import campaign as commands
-from airflow_provider_smartlive.livestream import probe
-from airflow_provider_smartlive.livestream.probe import Diagnosis
+from airflow_provider_smartlive.livestream import callback_check
+from airflow_provider_smartlive.livestream.callback_check import Diagnosis
 from tests.cli.command_line import Connections, Run, Studio
 
 GOOD = """\
@@ -158,7 +158,7 @@ def test_schema(run: Run) -> None:
 def callbacks(monkeypatch: pytest.MonkeyPatch) -> list[Diagnosis]:
     """What the probe of callbacks finds, instead of asking a server."""
     found = [Diagnosis(True, "it works")]
-    monkeypatch.setattr(probe, "send", lambda issued, has_task: found[-1])
+    monkeypatch.setattr(callback_check, "send", lambda issued, has_task: found[-1])
     return found
 
 

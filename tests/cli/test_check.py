@@ -14,11 +14,11 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import sessionmaker
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.cli import airflow_core, check, probe
-from airflow_provider_smartlive.cli.probe import Diagnosis
+from airflow_provider_smartlive.cli import airflow_core, callback_check, check
+from airflow_provider_smartlive.cli.callback_check import Diagnosis
 from airflow_provider_smartlive.receiver import support
 from airflow_provider_smartlive.sandbox.testing import LocalSandbox
-from airflow_provider_smartlive.testing import doorway
+from airflow_provider_smartlive.testing import receiver
 from tests.cli.command_line import Connections, Run
 from tests.support.database import Database
 
@@ -68,7 +68,7 @@ def forget_triggerers(database: Database, *, silent_for: timedelta | None = None
 def installed(metastudio: LocalSandbox, connections: Connections, triggerer: None) -> Iterator[LocalSandbox]:
     """Everything that a livestream needs: a receiver, too, which really listens."""
     connections.into_database(metastudio.connection())
-    with doorway.receiving():
+    with receiver.receiving():
         yield metastudio
 
 
@@ -265,7 +265,9 @@ def test_a_connection_that_is_not_defined(installed: LocalSandbox, run: Run) -> 
 def test_callbacks_that_do_not_get_through(
     installed: LocalSandbox, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(probe, "send", lambda issued, has_task: Diagnosis(False, "404: no receiver there."))
+    monkeypatch.setattr(
+        callback_check, "send", lambda issued, has_task: Diagnosis(False, "404: no receiver there.")
+    )
     text = red(run, "callbacks")
     assert "404: no receiver there." in text
     assert "docs/exposing.md" in text

@@ -11,8 +11,8 @@ import pytest
 
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.callbacks.table import CallbackTable
-from airflow_provider_smartlive.callbacks.task_ref import Identity
-from airflow_provider_smartlive.cli import airflow_core, commands, jobs, probe
+from airflow_provider_smartlive.callbacks.task_ref import TaskRef
+from airflow_provider_smartlive.cli import airflow_core, callback_check, commands, jobs
 from airflow_provider_smartlive.cli.watch import watch
 from tests.cli.command_line import EVENING, Connections, Run, Studio
 
@@ -39,15 +39,15 @@ class Evening:
     def __init__(self, studio: Studio, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         self.run = run
         self.names: dict[str, str] = {}
-        tables: dict[Identity, CallbackTable] = {}
-        monkeypatch.setattr(jobs, "callback_tables", lambda identities: tables)
-        monkeypatch.setattr("airflow_provider_smartlive.receiver.store.find_task", lambda identity: None)
+        tables: dict[TaskRef, CallbackTable] = {}
+        monkeypatch.setattr(jobs, "callback_tables", lambda task_refs: tables)
+        monkeypatch.setattr("airflow_provider_smartlive.receiver.store.find_task", lambda task_ref: None)
         states = {
             "shoes": ("CONNECTING", "CONNECTED"),
             "hats": ("CONNECTED", "RECONNECTING", "CONNECTED", "RECONNECTING"),
         }
         for index, room in enumerate(JOBS):
-            task = Identity("campaign", RUN_ID, "go_live", index) if room in states else None
+            task = TaskRef("campaign", RUN_ID, "go_live", index) if room in states else None
             job_id = studio.start(room, room.title(), task=task)
             self.names[job_id] = JOBS[room]
             if task:
@@ -125,7 +125,9 @@ def test_check(studio: Studio, connections: Connections, run: Run, monkeypatch: 
 
 def test_send_test_event(studio: Studio, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        probe, "send", lambda issued, has_task: probe.explain(410, b'{"error": "gone"}', has_task=has_task)
+        callback_check,
+        "send",
+        lambda issued, has_task: callback_check.explain(410, b'{"error": "gone"}', has_task=has_task),
     )
     monkeypatch.setenv("AIRFLOW__SMARTLIVE__CALLBACK_BASE_URL", "https://airflow.example.com")
     done = run("send-test-event")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_smartlive.cli import probe
+from airflow_provider_smartlive.cli import callback_check
+from airflow_provider_smartlive.cli.callback_check import Diagnosis
 from airflow_provider_smartlive.cli.definition import get_commands
-from airflow_provider_smartlive.cli.probe import Diagnosis
 from airflow_provider_smartlive.sandbox.testing import LocalSandbox
 from tests.cli.command_line import CONN_ID, Connections, Run
 from tests.support.database import Database
@@ -76,7 +76,7 @@ def test_a_connection_is_found(
     name: str,
     place: Place,
 ) -> None:
-    monkeypatch.setattr(probe, "send", lambda issued, has_task: Diagnosis(True, "it works"))
+    monkeypatch.setattr(callback_check, "send", lambda issued, has_task: Diagnosis(True, "it works"))
     place(connections, metastudio.connection(), tmp_path)
     argv = COMMANDS[name]
     if "JOB" in argv:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_smartlive.cli import probe
-from airflow_provider_smartlive.cli.probe import Diagnosis
+from airflow_provider_smartlive.cli import callback_check
+from airflow_provider_smartlive.cli.callback_check import Diagnosis
 from tests.cli.command_line import Run, Studio
 
 
@@ -38,11 +38,11 @@ def test_every_command_can_show_a_traceback(run: Run, argv: list[str]) -> None:
 def test_a_test_event_needs_no_task(studio: Studio, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     sent = []
 
-    def send(issued: probe.IssuedRoute, *, has_task: bool) -> Diagnosis:
-        sent.append((issued.route.identity.dag_id, has_task))
+    def send(issued: callback_check.IssuedUrl, *, has_task: bool) -> Diagnosis:
+        sent.append((issued.target.task_ref.dag_id, has_task))
         return Diagnosis(True, "410: it works.")
 
-    monkeypatch.setattr(probe, "send", send)
+    monkeypatch.setattr(callback_check, "send", send)
     assert run("send-test-event").code == 0
     assert run("send-test-event", "nightly").code == 0
     assert sent == [("smartlive_test", False), ("nightly", False)]

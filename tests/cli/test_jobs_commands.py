@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.callbacks.task_ref import TaskRef
 from airflow_provider_smartlive.cli import commands
 from airflow_provider_smartlive.cli.jobs import NO_EVENT
 from airflow_provider_smartlive.cli.watch import watch
@@ -92,7 +92,7 @@ def test_somebody_elses_job(studio: Studio, run: Run) -> None:
 
 def test_the_job_of_another_deployment_with_the_same_secret(studio: Studio, run: Run) -> None:
     """Its events go elsewhere, so that there are none says nothing."""
-    studio.start("shoes", task=Identity("nightly", "run", "go_live"), deployment="staging")
+    studio.start("shoes", task=TaskRef("nightly", "run", "go_live"), deployment="staging")
     (row,) = cells(run("jobs", "list").out)
     assert row["LINK"] == "-"
     assert row["TASK"] == "nightly/run/go_live (of another deployment)"
@@ -396,7 +396,7 @@ def test_all_stops_are_sent_before_the_first_is_confirmed(studio: Studio, run: R
 
 
 def orphan(studio: Studio, room: str = "shoes") -> str:
-    return studio.start(room, task=Identity("nightly", "a run that was deleted", "go_live"))
+    return studio.start(room, task=TaskRef("nightly", "a run that was deleted", "go_live"))
 
 
 def test_a_dry_sweep_says_what_and_why(studio: Studio, run: Run) -> None:

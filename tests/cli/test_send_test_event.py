@@ -16,9 +16,9 @@ from fastapi.responses import RedirectResponse
 
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.callbacks.apply import Outcome, OutcomeKind
-from airflow_provider_smartlive.callbacks.task_ref import Identity
-from airflow_provider_smartlive.callbacks.task_status import TaskFacts
-from airflow_provider_smartlive.cli import probe
+from airflow_provider_smartlive.callbacks.task_ref import TaskRef
+from airflow_provider_smartlive.callbacks.task_status import TaskStatus
+from airflow_provider_smartlive.cli import callback_check
 from airflow_provider_smartlive.metastudio.events import EventType
 from airflow_provider_smartlive.receiver.app import Receiver, create_app
 from airflow_provider_smartlive.receiver.keyring import Keyring
@@ -39,7 +39,7 @@ class Store:
     def record(self, opened: Any, event: Any, **more: Any) -> Receipt:
         if self.error:
             raise self.error
-        self.recorded.append((opened.route, event))
+        self.recorded.append((opened.target, event))
         return Receipt(Outcome(OutcomeKind.UNRECOGNISED))
 
 
@@ -87,24 +87,24 @@ Send = Callable[[], str]
 
 
 @pytest.fixture
-def task() -> dict[str, TaskFacts | None]:
+def task() -> dict[str, TaskStatus | None]:
     """What the database knows of the task."""
-    return {"facts": TaskFacts("deferred", run_goes_on=True, max_tries=3)}
+    return {"facts": TaskStatus("deferred", run_goes_on=True, max_tries=3)}
 
 
 @pytest.fixture
 def send(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], task: dict[str, TaskFacts | None]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], task: dict[str, TaskStatus | None]
 ) -> Send:
     """Run the command, and return what it says; exit code 1 begins the text with ``FAILED``."""
-    monkeypatch.setattr(probe, "find_task", lambda identity: task["facts"])
+    monkeypatch.setattr(callback_check, "find_task", lambda task_ref: task["facts"])
 
     def run() -> str:
         arguments = Namespace(
             dag_id="nightly", run_id="run", task_id="go_live", map_index=-1, conn_id="smartlive_default"
         )
         try:
-            probe.send_test_event(arguments)
+            callback_check.send_test_event(arguments)
         except SystemExit as end:
             # Python prints a code that is a text, and exits with 1.
             text = f"FAILED {capsys.readouterr().out}{end.code}"
@@ -120,8 +120,8 @@ def test_an_event_that_gets_through(api_server: ApiServer, send: Send) -> None:
     text = send()
     assert "200: it works" in text
     assert f"POST {api_server.url}/smartlive/callbacks/***, signed by MSS_A_HEAD" in text
-    ((route, event),) = api_server.store.recorded
-    assert (route.identity, route.max_tries) == (Identity("nightly", "run", "go_live"), 3)
+    ((target, event),) = api_server.store.recorded
+    assert (target.task_ref, target.max_tries) == (TaskRef("nightly", "run", "go_live"), 3)
     assert event.event_type not in set(EventType)
     assert event.job_id is None
 
@@ -137,7 +137,7 @@ def test_the_event_is_signed_as_the_deployment_says(
 
 
 def test_without_a_task_the_way_is_tested_all_the_same(
-    api_server: ApiServer, send: Send, task: dict[str, TaskFacts | None]
+    api_server: ApiServer, send: Send, task: dict[str, TaskStatus | None]
 ) -> None:
     task["facts"] = None
     api_server.store.error = Gone()
@@ -216,7 +216,7 @@ def test_a_connection_that_is_wrong(monkeypatch: pytest.MonkeyPatch, send: Send)
     ],
 )
 def test_what_other_answers_mean(status: int, answer: bytes, words: str) -> None:
-    finding = probe.explain(status, answer, has_task=True)
+    finding = callback_check.explain(status, answer, has_task=True)
     assert not finding.works
     assert finding.text.startswith(str(status))
     assert words in finding.text

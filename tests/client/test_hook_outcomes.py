@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 
 from airflow_provider_smartlive.client.connection import InvalidConnectionError
-from airflow_provider_smartlive.client.exchange import AmbiguousStart, Trouble, Unreachable
+from airflow_provider_smartlive.client.flow import StartOutcomeUnknown, TransportFailure, Unreachable
 from airflow_provider_smartlive.metastudio.errors import (
     AuthenticationError,
     Conflict,
@@ -51,7 +51,7 @@ OPEN_OUTCOMES = {
 @pytest.mark.parametrize("outcome", OPEN_OUTCOMES)
 def test_a_start_with_an_open_outcome_is_sent_once(server, driver, outcome):
     server.will(OPEN_OUTCOMES[outcome](server), STARTED)
-    with pytest.raises(AmbiguousStart) as caught:
+    with pytest.raises(StartOutcomeUnknown) as caught:
         driver("start_job", "room-1", REQUEST)
     assert len(server.requests) == 1
     assert driver.pauses == []
@@ -61,7 +61,7 @@ def test_a_start_with_an_open_outcome_is_sent_once(server, driver, outcome):
 
 def test_an_open_start_says_what_support_asks_for(server, driver):
     server.will(FAILURE)
-    with pytest.raises(AmbiguousStart, match=r"MSS\.00000004") as caught:
+    with pytest.raises(StartOutcomeUnknown, match=r"MSS\.00000004") as caught:
         driver("start_job", "room-1", REQUEST)
     assert (caught.value.http_status, caught.value.request_id) == (500, "request-1")
 
@@ -89,7 +89,7 @@ def test_a_refused_start_is_not_open(server, driver, reply, kind):
     server.will(reply)
     with pytest.raises(kind) as caught:
         driver("start_job", "room-1", REQUEST)
-    assert not isinstance(caught.value, AmbiguousStart)
+    assert not isinstance(caught.value, StartOutcomeUnknown)
     assert len(server.requests) == 1
 
 
@@ -99,7 +99,7 @@ def test_a_start_that_surely_was_not_sent_is_not_open(driver, connect):
     connect(host=f"http://127.0.0.1:{port}")
     with pytest.raises(Unreachable) as caught:
         driver("start_job", "room-1", REQUEST)
-    assert caught.value.trouble is Trouble.CONNECT
+    assert caught.value.failure is TransportFailure.CONNECT
     assert driver.pauses == []
 
 
@@ -164,7 +164,7 @@ def test_a_name_that_does_not_resolve(driver, connect):
     connect(host="https://metastudio.invalid")
     with pytest.raises(Unreachable, match=r"metastudio\.invalid") as caught:
         driver("show_job", "room-1", "job-1")
-    assert caught.value.trouble is Trouble.NAME
+    assert caught.value.failure is TransportFailure.NAME
     assert caught.value.is_transient
 
 
@@ -172,7 +172,7 @@ def test_an_untrusted_certificate(tls_server, driver, connect):
     connect(host=tls_server.url)
     with pytest.raises(Unreachable, match="ca_bundle") as caught:
         driver("start_job", "room-1", REQUEST)
-    assert caught.value.trouble is Trouble.TLS
+    assert caught.value.failure is TransportFailure.TLS
     assert driver.pauses == []
     assert not tls_server.requests
 
@@ -212,7 +212,7 @@ def test_tls_with_a_server_that_speaks_none(driver, connect):
         with pytest.raises(Unreachable) as caught:
             driver("start_job", "room-1", REQUEST)
         listener.shutdown(socket.SHUT_RDWR)
-    assert caught.value.trouble is Trouble.TLS
+    assert caught.value.failure is TransportFailure.TLS
 
 
 def test_a_proxy_that_is_not_there(driver, connect):
@@ -221,7 +221,7 @@ def test_a_proxy_that_is_not_there(driver, connect):
     )
     with pytest.raises(Unreachable) as caught:
         driver("start_job", "room-1", REQUEST)
-    assert caught.value.trouble is Trouble.PROXY
+    assert caught.value.failure is TransportFailure.PROXY
     assert "fake-proxy-password" not in f"{caught.value!s} {caught.value!r}"
 
 
@@ -230,7 +230,7 @@ def test_a_proxy_that_refuses(server, driver, connect):
     server.will(*[answer(407)] * 4)
     with pytest.raises(Unreachable) as caught:
         driver("start_job", "room-1", REQUEST)
-    assert caught.value.trouble is Trouble.PROXY
+    assert caught.value.failure is TransportFailure.PROXY
     assert {request.method for request in server.requests} == {"CONNECT"}
 
 

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from airflow_provider_smartlive.client.exchange import AmbiguousStart
+from airflow_provider_smartlive.client.flow import StartOutcomeUnknown
 from airflow_provider_smartlive.metastudio.errors import AuthenticationError, ServerError, UnexpectedResponse
 from tests.client.recording_server import answer
 
@@ -75,7 +75,7 @@ def test_no_login_means_that_nothing_was_started(server, driver):
     server.will(*[answer(500, b"")] * 4)
     with pytest.raises(ServerError) as caught:
         driver("start_job", "room-1", {})
-    assert not isinstance(caught.value, AmbiguousStart)
+    assert not isinstance(caught.value, StartOutcomeUnknown)
 
 
 def test_a_wrong_password(server, driver):

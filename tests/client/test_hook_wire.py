@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from yarl import URL
 
-from airflow_provider_smartlive.client import calls
+from airflow_provider_smartlive.client import operations
 from airflow_provider_smartlive.metastudio.signing import SignatureError
 from tests.client.hook_connection import PROJECT_ID
 from tests.client.recording_server import SECRET_KEY, answer
@@ -194,8 +194,8 @@ ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=64)
 @settings(max_examples=500, deadline=None)
 @given(room_id=ANY_TEXT.filter(lambda text: text not in ("", ".", "..")), room_name=ANY_TEXT)
 def test_neither_library_re_encodes_what_was_signed(room_id, room_name):
-    path = calls.show_job(room_id, room_id).target
-    query = calls.list_jobs(0, {"room_name": room_name}).target
+    path = operations.show_job(room_id, room_id).target
+    query = operations.list_jobs(0, {"room_name": room_name}).target
     for target in (path, query):
         url = f"https://metastudio.example.com/v1/{PROJECT_ID}{target}"
         prepared = requests.Request("GET", url).prepare()

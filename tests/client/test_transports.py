@@ -21,7 +21,7 @@ import pytest
 
 from airflow_provider_smartlive.client.body import MAX_BODY
 from airflow_provider_smartlive.client.connection import InvalidConnectionError
-from airflow_provider_smartlive.client.exchange import AmbiguousStart, Trouble, Unreachable
+from airflow_provider_smartlive.client.flow import StartOutcomeUnknown, TransportFailure, Unreachable
 from airflow_provider_smartlive.client.network import NetworkSetupError
 from airflow_provider_smartlive.metastudio.errors import (
     InvalidRequest,
@@ -34,7 +34,7 @@ from tests.client.hook_connection import CONN_ID, PROJECT_ID
 from tests.client.recording_server import answer
 
 JOB = b'{"job_id":"job-1","state":"PROCESSING","room_name":"caf\xc3\xa9"}'
-CUT = Trouble.LOST
+CUT = TransportFailure.LOST
 JOB_ID = "job-1"
 
 
@@ -183,9 +183,9 @@ def test_answers(server, driver, name):
         return
     with pytest.raises(MetaStudioError) as caught:
         driver("show_job", "room-1", "job-1")
-    if isinstance(expected, Trouble):
+    if isinstance(expected, TransportFailure):
         assert isinstance(caught.value, Unreachable)
-        assert caught.value.trouble is expected
+        assert caught.value.failure is expected
     else:
         assert type(caught.value) is expected
     assert caught.value.conn_id == CONN_ID
@@ -202,7 +202,7 @@ def test_a_start_is_open_unless_the_answer_refuses_it(server, driver, name):
         driver("start_job", "room-1", {})
     foreign = expected is UnexpectedResponse and not written.startswith(b"HTTP/1.1 2")
     refused = foreign or expected in REFUSALS
-    assert isinstance(caught.value, AmbiguousStart) != refused
+    assert isinstance(caught.value, StartOutcomeUnknown) != refused
 
 
 @pytest.mark.parametrize("status", [b"200 OK", b"204 No Content"])
@@ -244,13 +244,13 @@ def test_a_request_has_an_end_however_slow_its_answer(server, driver, name):
     began = time.monotonic()
     with pytest.raises(Unreachable) as caught:
         driver("show_job", "room-1", "job-1")
-    assert caught.value.trouble is Trouble.TIMEOUT
+    assert caught.value.failure is TransportFailure.TIMEOUT
     assert 0.9 < time.monotonic() - began < 3  # [smartlive] request_timeout is 1
 
 
 def test_a_start_whose_answer_drips_is_open(server, driver):
     server.will(DRIPS["headers"])
-    with pytest.raises(AmbiguousStart, match="request_timeout"):
+    with pytest.raises(StartOutcomeUnknown, match="request_timeout"):
         driver("start_job", "room-1", {})
 
 
@@ -259,7 +259,7 @@ def test_a_handshake_that_hangs_is_no_connection(driver, connect):
         connect(host=f"https://127.0.0.1:{listener.getsockname()[1]}")
         with pytest.raises(Unreachable) as caught:
             driver("start_job", "room-1", {})
-    assert caught.value.trouble is Trouble.CONNECT
+    assert caught.value.failure is TransportFailure.CONNECT
 
 
 def test_a_handshake_that_drips_is_no_connection(driver, connect):
@@ -278,7 +278,7 @@ def test_a_handshake_that_drips_is_no_connection(driver, connect):
         connect(host=f"https://127.0.0.1:{listener.getsockname()[1]}")
         with pytest.raises(Unreachable) as caught:
             driver("start_job", "room-1", {})
-    assert caught.value.trouble is Trouble.CONNECT
+    assert caught.value.failure is TransportFailure.CONNECT
 
 
 # --- size ---------------------------------------------------------------------------------------------------------
@@ -311,7 +311,7 @@ def test_an_answer_is_bounded(server, driver, monkeypatch, name):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(Unreachable) as caught:
         driver("show_job", "room-1", "job-1")
-    assert caught.value.trouble is Trouble.TOO_LARGE
+    assert caught.value.failure is TransportFailure.TOO_LARGE
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 * 1024  # KiB
 
 
@@ -323,7 +323,7 @@ def test_a_large_answer_is_read(server, driver, monkeypatch):
 
 @pytest.mark.parametrize("operation", ["list_jobs", "list_rooms", "list_room_jobs"])
 def test_a_listing_ends_whatever_its_count_says(server, driver, monkeypatch, operation):
-    monkeypatch.setattr("airflow_provider_smartlive.client.calls.MAX_ENTRIES", 3)
+    monkeypatch.setattr("airflow_provider_smartlive.client.operations.MAX_ENTRIES", 3)
     entry = {"job_id": "job-1", "room_id": "room-1", "state": "PROCESSING"}
     page = answer(200, {"count": 10**9, "smart_live_jobs": [entry], "smart_live_rooms": [entry]})
     server.will(*[page] * 5)
@@ -360,7 +360,7 @@ def test_a_proxy_of_the_environment(server, driver, connect, monkeypatch, variab
     server.will(answer(407))
     with pytest.raises(Unreachable) as caught:
         driver("show_job", "room-1", "job-1")
-    assert caught.value.trouble is Trouble.PROXY
+    assert caught.value.failure is TransportFailure.PROXY
     assert server.requests[0].target == PROXIED
     assert server.requests[0].headers["proxy-authorization"] == "Basic dUB4OnA6dw=="  # u@x:p:w
     assert "authorization" not in server.requests[0].headers
@@ -460,7 +460,7 @@ def test_the_connection_s_certificates_replace_those_of_the_environment(
     trust("ca_bundle", DEFAULT_CA_BUNDLE_PATH)
     with pytest.raises(Unreachable) as caught:
         driver("show_job", "room-1", "job-1")
-    assert caught.value.trouble is Trouble.TLS
+    assert caught.value.failure is TransportFailure.TLS
 
 
 def test_plain_http_needs_no_certificates(server, driver, monkeypatch):
@@ -496,7 +496,7 @@ def test_a_host_that_does_not_exist_is_unreachable(driver, connect, host):
     connect(host=f"https://{host}")
     with pytest.raises(Unreachable) as caught:
         driver("start_job", "room-1", {})
-    assert not caught.value.trouble.sent
+    assert not caught.value.failure.sent
 
 
 # --- run ----------------------------------------------------------------------------------------------------------
@@ -514,7 +514,7 @@ def test_run_goes_over_the_same_wire(server, connect, name):
         return
     with pytest.raises(MetaStudioError) as caught:
         run("smart-live-rooms")
-    assert expected in (type(caught.value), getattr(caught.value, "trouble", None))
+    assert expected in (type(caught.value), getattr(caught.value, "failure", None))
 
 
 def test_a_session_of_one_s_own_has_the_connection_s_proxy_and_certificates(connect):

@@ -15,15 +15,15 @@ from airflow.utils.state import TaskInstanceState
 
 from airflow_provider_smartlive.callbacks.table import JobCallbacks, StreamRow
 from airflow_provider_smartlive.cli.definition import get_commands
-from airflow_provider_smartlive.lifecycle import (
+from airflow_provider_smartlive.decisions import (
     LINK_LIMITS,
+    JobStatus,
     KillSeenBy,
-    Sight,
     WakeSource,
     decide,
     decide_kill,
 )
-from airflow_provider_smartlive.livestream.owner import Owner
+from airflow_provider_smartlive.livestream.manager import JobManager
 from airflow_provider_smartlive.livestream.summary import summarise
 from airflow_provider_smartlive.livestream.wait_state import WaitState
 from airflow_provider_smartlive.metastudio import errors
@@ -62,11 +62,11 @@ AND = {
 FLAGS = tuple(inspect.signature(decide).parameters)[3:]
 
 
-def fits(row: list[str], source: str, sight: str, ended: bool, given: dict[str, bool]) -> bool:
+def fits(row: list[str], source: str, status: str, ended: bool, given: dict[str, bool]) -> bool:
     woken_by, says, end_seen, more, *_ = row
     return (
         (not woken_by or source == woken_by)
-        and (not says or sight in says.split(", "))
+        and (not says or status in says.split(", "))
         and (not end_seen or ended == (end_seen == "yes"))
         and AND[more].items() <= given.items()
     )
@@ -74,11 +74,11 @@ def fits(row: list[str], source: str, sight: str, ended: bool, given: dict[str, 
 
 @pytest.mark.parametrize("source", WakeSource)
 def test_the_transition_table_is_the_codes(source: WakeSource) -> None:
-    for sight, ended, *flags in itertools.product(Sight, *[(False, True)] * (1 + len(FLAGS))):
+    for status, ended, *flags in itertools.product(JobStatus, *[(False, True)] * (1 + len(FLAGS))):
         given = dict(zip(FLAGS, flags, strict=True))
-        row = next(row for row in ROWS if fits(row, source, sight, ended, given))
-        verdict = decide(source, sight, ended=ended, **given)
-        assert row[4:] == [verdict.action, verdict.reason], (source, sight, ended, given)
+        row = next(row for row in ROWS if fits(row, source, status, ended, given))
+        verdict = decide(source, status, ended=ended, **given)
+        assert row[4:] == [verdict.action, verdict.reason], (source, status, ended, given)
 
 
 def test_the_table_knows_every_flag() -> None:
@@ -87,11 +87,11 @@ def test_the_table_knows_every_flag() -> None:
 
 def test_no_row_of_it_is_idle() -> None:
     used = set()
-    for source, sight, ended, *flags in itertools.product(
-        WakeSource, Sight, *[(False, True)] * (1 + len(FLAGS))
+    for source, status, ended, *flags in itertools.product(
+        WakeSource, JobStatus, *[(False, True)] * (1 + len(FLAGS))
     ):
         given = dict(zip(FLAGS, flags, strict=True))
-        used.add(next(n for n, row in enumerate(ROWS) if fits(row, source, sight, ended, given)))
+        used.add(next(n for n, row in enumerate(ROWS) if fits(row, source, status, ended, given)))
     assert used == set(range(len(ROWS)))
 
 
@@ -174,7 +174,7 @@ def test_the_story_of_a_start_has_these_keys() -> None:
         "warnings",
     ]
     assert "start_info" in WaitState.__dataclass_fields__
-    assert callable(Owner.started)
+    assert callable(JobManager.started)
 
 
 def test_the_page_names_what_can_wake_a_task_that_then_has_a_result() -> None:

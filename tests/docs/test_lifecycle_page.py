@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.callbacks.task_status import TaskFacts, timeout_while_waiting
+from airflow_provider_smartlive.callbacks.task_status import TaskStatus, timeout_while_waiting
 from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError, SmartLiveTimeoutError
 from airflow_provider_smartlive.livestream.stop import stop_and_confirm
 from airflow_provider_smartlive.livestream.sweep import unwanted
@@ -71,12 +71,12 @@ class Life(Show):
         )
         return self.go_live(ti=ti | {"deleted_xcoms": deleted}, **{"wait_for_termination": False} | arguments)
 
-    def sweeps(self, task: TaskFacts | None) -> None:
+    def sweeps(self, task: TaskStatus | None) -> None:
         """Sweep, while Airflow knows this of the task."""
         found = unwanted(
             self.metastudio.list_jobs(),
             secrets=settings.callback_secrets(),
-            find_task=lambda identity: task,
+            find_task=lambda task_ref: task,
             now=self.clock,
         )
         hook: Any = self.metastudio
@@ -165,7 +165,7 @@ def a_timeout_without_a_triggerer(life: Life) -> None:
     life.clock.sleep(HOUR.total_seconds() + 700)
     said = life.supervisor.xcom("smartlive_job")
     timeout_at = timeout_while_waiting("deferred", said)
-    life.sweeps(TaskFacts("deferred", run_goes_on=True, timeout_at=timeout_at))
+    life.sweeps(TaskStatus("deferred", run_goes_on=True, timeout_at=timeout_at))
 
 
 def a_retry_while_it_runs(life: Life) -> None:
@@ -224,7 +224,7 @@ def a_mark(life: Life) -> None:
 def a_mark_that_is_to_stop_nothing(life: Life) -> None:
     life.defers(cancel_on_kill=False)
     life.comes_to("success")
-    life.sweeps(TaskFacts("success", run_goes_on=False))
+    life.sweeps(TaskStatus("success", run_goes_on=False))
 
 
 def a_delete(life: Life) -> None:
@@ -262,7 +262,7 @@ def a_retry_after_a_crash(life: Life) -> None:
 
 def a_sweep_after_a_crash(life: Life) -> None:
     dies_during_the_start(life)
-    life.sweeps(TaskFacts("failed", run_goes_on=False))
+    life.sweeps(TaskStatus("failed", run_goes_on=False))
 
 
 def the_connection_is_edited(life: Life) -> None:
@@ -313,7 +313,7 @@ def is_stopped_again(life: Life) -> None:
 
 def a_sweep_meanwhile(life: Life) -> None:
     starts_only(life)
-    life.sweeps(TaskFacts("success", run_goes_on=True))
+    life.sweeps(TaskStatus("success", run_goes_on=True))
 
 
 def the_starter_is_cleared(life: Life) -> None:

@@ -11,8 +11,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from airflow_provider_smartlive.client.project import OtherProjectError
+from airflow_provider_smartlive.decisions import JobStatus
 from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError
-from airflow_provider_smartlive.lifecycle import Sight
 from airflow_provider_smartlive.livestream.starter import Starter
 from airflow_provider_smartlive.livestream.stop import (
     look,
@@ -79,7 +79,7 @@ def test_nobody_is_asked_there(
         if is_async
         else look(metastudio, ROOM, job_id, address=address)
     )
-    assert seen.sight is Sight.OTHER_PROJECT
+    assert seen.status is JobStatus.OTHER_PROJECT
     assert not seen.is_clear
     assert not metastudio.asked
 

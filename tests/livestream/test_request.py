@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_smartlive.callbacks.task_ref import Identity
-from airflow_provider_smartlive.callbacks.url import IssuedRoute, Route, issue
+from airflow_provider_smartlive.callbacks.task_ref import TaskRef
+from airflow_provider_smartlive.callbacks.url import CallbackTarget, IssuedUrl, issue
 from airflow_provider_smartlive.livestream import request
-from airflow_provider_smartlive.livestream.channels import Channel
+from airflow_provider_smartlive.livestream.rtmp_output import RtmpOutput
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
 
 KEY = "fake-stream-key-0001"
@@ -23,9 +23,9 @@ def body(fields: dict[str, Any] | None = None, **more: Any) -> Any:
     return json.loads(built.to_body())
 
 
-def issued() -> IssuedRoute:
+def issued() -> IssuedUrl:
     return issue(
-        Route(Identity("dag", "run", "task"), "0", 0),
+        CallbackTarget(TaskRef("dag", "run", "task"), "0", 0),
         base_url="https://airflow.example.com",
         secrets=("fake-callback-secret-for-tests-only-0001",),
         auth_type=AuthType.MSS_A_HEAD,
@@ -64,11 +64,11 @@ def test_the_arguments_of_the_task_are_left_as_they_are() -> None:
 
 
 def test_outputs_come_with_their_keys_in_the_same_order() -> None:
-    channels = [
-        Channel("one", "rtmp://one.example.com/live", KEY),
-        Channel("two", "rtmp://two.example.com/live/in-url", None),
+    rtmp_outputs = [
+        RtmpOutput("one", "rtmp://one.example.com/live", KEY),
+        RtmpOutput("two", "rtmp://two.example.com/live/in-url", None),
     ]
-    sent = body(channels=channels)
+    sent = body(rtmp_outputs=rtmp_outputs)
     assert sent["output_urls"] == ["rtmp://one.example.com/live", "rtmp://two.example.com/live/in-url"]
     assert sent["stream_keys"] == [KEY, ""]
 
@@ -78,11 +78,11 @@ def test_without_outputs_the_rooms_own_count() -> None:
 
 
 def test_callbacks_are_subscribed_to() -> None:
-    route = issued()
-    assert body(issued=route)["live_event_callback_config"] == {
-        "live_event_type_callback_url": route.url,
+    target = issued()
+    assert body(issued=target)["live_event_callback_config"] == {
+        "live_event_type_callback_url": target.url,
         "auth_type": "MSS_A_HEAD",
-        "key": route.key,
+        "key": target.key,
         "callback_event_type": ["RTMP_STREAM_STATE_CHANGE", "SHOOT_SCRIPT_SWITCH", "REPLY_COMMAND_FINISH"],
     }
 
@@ -133,15 +133,15 @@ def test_what_the_api_does_not_know_is_refused() -> None:
 
 
 def test_repr_shows_no_secret() -> None:
-    route = issued()
+    target = issued()
     built = request.build(
         {},
-        channels=[Channel("one", f"rtmp://one.example.com/live/{KEY}", KEY)],
-        issued=route,
+        rtmp_outputs=[RtmpOutput("one", f"rtmp://one.example.com/live/{KEY}", KEY)],
+        issued=target,
         max_live_duration=1,
     )
     shown = repr(built)
-    assert not [secret for secret in (KEY, route.url, route.key) if secret in shown]
+    assert not [secret for secret in (KEY, target.url, target.key) if secret in shown]
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_provider_smartlive.callbacks.task_ref import Identity
-from airflow_provider_smartlive.callbacks.url import Route, issue
+from airflow_provider_smartlive.callbacks.task_ref import TaskRef
+from airflow_provider_smartlive.callbacks.url import CallbackTarget, issue
 from airflow_provider_smartlive.livestream.runner import MAX_RIVALS
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
 from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
@@ -26,7 +26,7 @@ ANOTHER_OUTPUT = ("rtmp://push.example.com/live/main", "fake-stream-key-of-anoth
 def runs(show: Show, *, room_id: str, output: tuple[str, str | None]) -> FakeJob:
     """Let a job of another task run."""
     issued = issue(
-        Route(Identity("morning", "manual__1", "shop", 3), "0", 0),
+        CallbackTarget(TaskRef("morning", "manual__1", "shop", 3), "0", 0),
         base_url="https://airflow.example.com",
         secrets=("fake-callback-secret-for-tests-only-0001",),
         auth_type=AuthType.MSS_A_HEAD,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_smartlive.callbacks.messages import Wake
+from airflow_provider_smartlive.callbacks.messages import ResumeEvent
 from tests.support.airflow_stage import LIVE
 from tests.support.fake_airflow import FakeSupervisor
 from tests.support.fake_metastudio import FakeMetaStudio, unreachable
@@ -21,7 +21,7 @@ INTERVAL, GRACE = 300, 120
 
 
 @dataclass(frozen=True)
-class Exchange:
+class RequestFlow:
     """
     Somebody exchanges the output in MetaStudio's console.
 
@@ -48,7 +48,7 @@ class Course:
     :param down: from when for how long MetaStudio cannot be asked.
     """
 
-    exchanges: tuple[Exchange, ...]
+    exchanges: tuple[RequestFlow, ...]
     last: int
     finishes_after: int | None
     end: str
@@ -79,7 +79,7 @@ class Course:
 
 
 _exchanges = st.builds(
-    Exchange, after=st.integers(150, 900), gap=st.integers(-100, 100), reports_end=st.booleans()
+    RequestFlow, after=st.integers(150, 900), gap=st.integers(-100, 100), reports_end=st.booleans()
 )
 _courses = st.builds(
     Course,
@@ -156,7 +156,7 @@ def test_it_ends_with_the_show(course: Course, mode: str) -> None:
         watch.has_job()
         plays(watch, course)
 
-        result = Wake.load(watch.sense())
+        result = ResumeEvent.load(watch.sense())
 
         assert result.state == "END"
         assert result.confirmed

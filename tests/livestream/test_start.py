@@ -11,13 +11,13 @@ import pytest
 import structlog
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
-from airflow_provider_smartlive.callbacks.task_ref import Identity
-from airflow_provider_smartlive.callbacks.url import Route, issue
+from airflow_provider_smartlive.callbacks.task_ref import TaskRef
+from airflow_provider_smartlive.callbacks.url import CallbackTarget, issue
 from airflow_provider_smartlive.client.connection import InvalidConnectionError
-from airflow_provider_smartlive.client.exchange import Trouble, Unreachable
+from airflow_provider_smartlive.client.flow import TransportFailure, Unreachable
 from airflow_provider_smartlive.livestream import request
 from airflow_provider_smartlive.livestream.record import JobRecord
-from airflow_provider_smartlive.livestream.start import AmbiguousStartError, JobStart, Obtained, Origin
+from airflow_provider_smartlive.livestream.start import AcquiredJob, AmbiguousStartError, JobStart, Origin
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
 from airflow_provider_smartlive.metastudio.errors import (
     AuthenticationError,
@@ -27,7 +27,7 @@ from airflow_provider_smartlive.metastudio.errors import (
 )
 from airflow_provider_smartlive.metastudio.start import StartJobRequest
 from tests.support.fake_metastudio import ROOM, After, Crash, FakeMetaStudio, ambiguous, unreachable
-from tests.support.fake_task import FIRST, IDENTITY, FakeTask
+from tests.support.fake_task import FIRST, TASK_REF, FakeTask
 from tests.support.virtual_time import NOON, Clock
 
 OTHER_ROOM = "24bad716-87b1-45e5-8912-00000000000b"
@@ -63,7 +63,7 @@ class Task:
         room_id: str = ROOM,
         deployment: str = HERE,
         **fields: Any,
-    ) -> Obtained:
+    ) -> AcquiredJob:
         """Run the task's code up to the point where it has its job, as the runner does."""
         task = FakeTask(store=self.store, before_save=_crash_at(crash_at_save))
         start = JobStart(
@@ -86,11 +86,11 @@ class Task:
         if record is not None and record.generation != planned.generation:
             start.end(record)
         elif record is not None:
-            if obtained := start.take_up(record):
-                return obtained
+            if acquired := start.take_up(record):
+                return acquired
             planned = replace(planned, discarded=record.without(record.job_id).discarded)
-        route = Route(IDENTITY, planned.generation, generation, deployment)
-        built = a_request(route, secrets[:1] if use_callbacks else (), base_url, fields)
+        target = CallbackTarget(TASK_REF, planned.generation, generation, deployment)
+        built = a_request(target, secrets[:1] if use_callbacks else (), base_url, fields)
         run_config = built.job_run_config
         planned = replace(planned, single_job_in_room=bool(run_config and run_config.single_job_in_room))
         return start.send(planned, built, may_send=may_send, deadline=lambda at: None)
@@ -101,11 +101,11 @@ class Task:
 
 
 def a_request(
-    route: Route, secrets: tuple[str, ...], base_url: str, fields: dict[str, Any]
+    target: CallbackTarget, secrets: tuple[str, ...], base_url: str, fields: dict[str, Any]
 ) -> StartJobRequest:
     """Return a request whose callback URL carries a route."""
     issued = (
-        issue(route, base_url=base_url, secrets=secrets, auth_type=AuthType.MSS_A_HEAD) if secrets else None
+        issue(target, base_url=base_url, secrets=secrets, auth_type=AuthType.MSS_A_HEAD) if secrets else None
     )
     return request.build(fields, issued=issued, max_live_duration=24)
 
@@ -126,12 +126,12 @@ def task(metastudio: FakeMetaStudio, clock: Clock) -> Task:
 
 
 def test_a_first_try_starts_one_job(task: Task) -> None:
-    obtained = task.run()
-    assert obtained.origin is Origin.STARTED
-    assert obtained.started_at == NOON
-    assert obtained.response is not None
-    assert task.metastudio.running == [obtained.job_id]
-    assert task.record == a_record(sent_at=NOON, job_id=obtained.job_id, started_at=NOON)
+    acquired = task.run()
+    assert acquired.origin is Origin.STARTED
+    assert acquired.started_at == NOON
+    assert acquired.response is not None
+    assert task.metastudio.running == [acquired.job_id]
+    assert task.record == a_record(sent_at=NOON, job_id=acquired.job_id, started_at=NOON)
 
 
 def test_it_looks_before_it_sends(task: Task) -> None:
@@ -257,7 +257,7 @@ def test_a_job_that_vanished_is_started_anew(task: Task) -> None:
 @pytest.mark.parametrize("state", ["PROCESSING", "SUCCEED"])
 def test_a_job_that_we_stopped_is_nobodys_result(task: Task, state: str) -> None:
     first = task.run()
-    FakeTask(store=task.store).discard(first.job_id)
+    FakeTask(store=task.store).mark_stopped(first.job_id)
     task.metastudio.jobs[0].state = state
     again = task.run()
     assert again.origin is Origin.STARTED
@@ -268,7 +268,7 @@ def test_a_job_that_we_stopped_is_nobodys_result(task: Task, state: str) -> None
 
 def test_a_job_that_we_stopped_is_known_after_another_start_too(task: Task) -> None:
     first = task.run()
-    FakeTask(store=task.store).discard(first.job_id)
+    FakeTask(store=task.store).mark_stopped(first.job_id)
     second = task.run()
     task.store["record"]["job_id"] = None
     assert task.run().job_id == second.job_id
@@ -352,8 +352,8 @@ def test_a_retry_adopts_the_job_in_its_own_room(task: Task, is_clear: bool) -> N
     task.metastudio.start_outcomes = [None if is_clear else After(Crash())]
     with contextlib.suppress(Crash):
         task.run()
-    obtained = task.run(room_id=OTHER_ROOM)
-    assert (obtained.origin, obtained.record.room_id) == (Origin.ADOPTED, ROOM)
+    acquired = task.run(room_id=OTHER_ROOM)
+    assert (acquired.origin, acquired.record.room_id) == (Origin.ADOPTED, ROOM)
     assert len(task.metastudio.jobs) == 1
 
 
@@ -362,9 +362,9 @@ def test_a_clear_stops_the_job_in_its_own_room(task: Task, is_clear: bool) -> No
     task.metastudio.start_outcomes = [None if is_clear else After(Crash())]
     with contextlib.suppress(Crash):
         task.run()
-    obtained = task.run(generation=1, room_id=OTHER_ROOM)
-    assert (obtained.origin, obtained.record.room_id) == (Origin.STARTED, OTHER_ROOM)
-    assert task.metastudio.running == [obtained.job_id]
+    acquired = task.run(generation=1, room_id=OTHER_ROOM)
+    assert (acquired.origin, acquired.record.room_id) == (Origin.STARTED, OTHER_ROOM)
+    assert task.metastudio.running == [acquired.job_id]
 
 
 def test_the_job_is_asked_for_over_the_connection_that_started_it(task: Task) -> None:
@@ -417,14 +417,14 @@ def test_the_job_of_another_deployment_with_the_same_secret_is_left_alone(task: 
 
 
 def test_the_job_of_another_task_is_not_ours(task: Task) -> None:
-    stranger = Route(Identity("other_dag", "scheduled__2026-01-01", "go_live"), "0", 0)
+    stranger = CallbackTarget(TaskRef("other_dag", "scheduled__2026-01-01", "go_live"), "0", 0)
     task.metastudio.add(request=a_request(stranger, (OLD_SECRET,), "https://airflow.example.com", {}))
     assert task.run().origin is Origin.STARTED
     assert task.metastudio.stopped == []
 
 
 def test_another_map_index_is_another_task(task: Task) -> None:
-    sibling = Route(Identity(IDENTITY.dag_id, IDENTITY.run_id, IDENTITY.task_id, 3), "0", 0)
+    sibling = CallbackTarget(TaskRef(TASK_REF.dag_id, TASK_REF.run_id, TASK_REF.task_id, 3), "0", 0)
     task.metastudio.add(request=a_request(sibling, (OLD_SECRET,), "https://airflow.example.com", {}))
     assert task.run().origin is Origin.STARTED
 
@@ -432,7 +432,10 @@ def test_another_map_index_is_another_task(task: Task) -> None:
 def test_a_url_that_nobody_of_us_issued_is_not_ours(task: Task) -> None:
     task.metastudio.add(
         request=a_request(
-            Route(IDENTITY, "0", 0), ("fake-secret-of-another-deployment-0001",), "https://a.example.com", {}
+            CallbackTarget(TASK_REF, "0", 0),
+            ("fake-secret-of-another-deployment-0001",),
+            "https://a.example.com",
+            {},
         )
     )
     assert task.run().origin is Origin.STARTED
@@ -475,7 +478,7 @@ def test_an_id_in_another_spelling_is_the_same_job(task: Task) -> None:
     task.metastudio.dashes = True
     again = task.run()
     assert again.origin is Origin.ADOPTED
-    FakeTask(store=task.store).discard(first.job_id.upper())
+    FakeTask(store=task.store).mark_stopped(first.job_id.upper())
     assert task.run().origin is Origin.STARTED
     assert task.metastudio.stopped == [first.job_id]
 
@@ -487,9 +490,9 @@ def test_of_two_jobs_of_one_request_one_stays(task: Task) -> None:
         task.run()
     first = task.metastudio.jobs[0]
     second = task.metastudio.add(request=first.request)
-    obtained = task.run()
-    assert obtained.origin is Origin.ADOPTED
-    assert task.metastudio.running == [obtained.job_id] == [second.job_id]
+    acquired = task.run()
+    assert acquired.origin is Origin.ADOPTED
+    assert task.metastudio.running == [acquired.job_id] == [second.job_id]
 
 
 def test_a_job_that_runs_comes_before_one_that_is_over(task: Task) -> None:
@@ -515,8 +518,8 @@ def test_only_running_jobs_are_asked_for_before_a_start(task: Task, monkeypatch:
 
 def test_a_lost_answer_is_looked_for_and_adopted(task: Task) -> None:
     task.metastudio.start_outcomes = [After(ambiguous())]
-    obtained = task.run()
-    assert obtained.origin is Origin.ADOPTED
+    acquired = task.run()
+    assert acquired.origin is Origin.ADOPTED
     assert len(task.metastudio.jobs) == 1
 
 
@@ -541,8 +544,8 @@ def test_a_lost_answer_is_found_although_the_listing_lags(task: Task) -> None:
 
 def test_a_start_that_never_arrived_is_sent_again_after_the_window(task: Task) -> None:
     task.metastudio.start_outcomes = [ambiguous()]
-    obtained = task.run()
-    assert obtained.origin is Origin.STARTED
+    acquired = task.run()
+    assert acquired.origin is Origin.STARTED
     assert len(task.metastudio.jobs) == 1
     assert task.clock.now - NOON >= timedelta(seconds=WINDOW)
 
@@ -552,8 +555,8 @@ def test_a_lost_answer_whose_job_has_failed_is_this_trys_failure(task: Task) -> 
     task.metastudio.listing_lag = timedelta(seconds=10)
     task.metastudio.start_outcomes = [After(ambiguous())]
     task.clock.at(5, lambda: setattr(task.metastudio.jobs[0], "state", "FAILED"))
-    obtained = task.run()
-    assert (obtained.job_id, obtained.origin) == (task.metastudio.jobs[0].job_id, Origin.FINISHED)
+    acquired = task.run()
+    assert (acquired.job_id, acquired.origin) == (task.metastudio.jobs[0].job_id, Origin.FINISHED)
     assert task.metastudio.asked["start"] == 1
     assert task.run().origin is Origin.STARTED, "a retry starts anew"
 
@@ -621,8 +624,8 @@ def test_without_callbacks_a_stored_id_is_still_adopted(task: Task) -> None:
 
 def test_single_job_in_room_makes_sending_again_safe(task: Task) -> None:
     task.metastudio.start_outcomes = [ambiguous()]
-    obtained = task.run(use_callbacks=False, job_run_config={"single_job_in_room": True})
-    assert obtained.origin is Origin.STARTED
+    acquired = task.run(use_callbacks=False, job_run_config={"single_job_in_room": True})
+    assert acquired.origin is Origin.STARTED
     assert len(task.metastudio.jobs) == 1
 
 
@@ -672,7 +675,7 @@ def test_without_a_record_jobs_in_other_rooms_are_stopped_too(task: Task) -> Non
 def test_a_job_that_metastudio_does_not_show_yet_is_stopped_all_the_same(task: Task, generation: int) -> None:
     first = task.run()
     if generation == 0:
-        FakeTask(store=task.store).discard(first.job_id)
+        FakeTask(store=task.store).mark_stopped(first.job_id)
     task.metastudio.show_outcomes = [NotFound("job not found", http_status=404) for _ in range(4)]
     task.metastudio.listing_lag = timedelta(seconds=WINDOW)
     again = task.run(generation=generation)
@@ -683,7 +686,7 @@ def test_a_job_that_metastudio_does_not_show_yet_is_stopped_all_the_same(task: T
     "refusal",
     [
         QuotaExceeded("running jobs at the limit", http_status=400, error_code="MSS.20010056"),
-        Unreachable("no trusted connection", trouble=Trouble.TLS),
+        Unreachable("no trusted connection", failure=TransportFailure.TLS),
         Throttled("wait an hour", http_status=429, retry_after=3600),
     ],
     ids=repr,
@@ -701,7 +704,7 @@ def test_a_clear_refusal_leaves_nothing_to_wait_for(task: Task, refusal: Excepti
     ("refusal", "asked"),
     [
         (Throttled("too many", http_status=429, retry_after=45), 45.0),
-        (Unreachable("no connection", trouble=Trouble.CONNECT), 0.0),
+        (Unreachable("no connection", failure=TransportFailure.CONNECT), 0.0),
         (AuthenticationError("the token must be updated", http_status=401, error_code="APIGW.0307"), 0.0),
     ],
     ids=repr,
@@ -740,9 +743,9 @@ def test_starts_that_are_throttled_end_some_time(task: Task) -> None:
 def test_the_time_in_which_a_job_may_be_unknown_counts_from_the_answer(task: Task) -> None:
     """A token may have been fetched first: MetaStudio made the job at some time before it answered."""
     task.metastudio.before_start = lambda: task.clock.sleep(90)
-    obtained = task.run()
-    assert obtained.started_at == task.clock.now
-    assert obtained.record.sent_at == NOON
+    acquired = task.run()
+    assert acquired.started_at == task.clock.now
+    assert acquired.record.sent_at == NOON
 
 
 # -- a connection that leads elsewhere by now

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_smartlive.lifecycle import Sight
-from airflow_provider_smartlive.livestream.sighting import Sighting
+from airflow_provider_smartlive.decisions import JobStatus
+from airflow_provider_smartlive.livestream.snapshot import JobSnapshot
 from airflow_provider_smartlive.livestream.stop import (
     CONFIRM_INTERVAL,
     stop_and_confirm,
@@ -19,7 +19,7 @@ from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
 from tests.support.fake_metastudio import ROOM, FakeAsyncHook, FakeMetaStudio, not_found, unreachable
 from tests.support.virtual_time import Clock, run
 
-Stop = Callable[..., Sighting]
+Stop = Callable[..., JobSnapshot]
 
 
 @pytest.fixture(params=["worker", "trigger"])
@@ -28,10 +28,10 @@ def stop(
 ) -> Stop:
     """Both ways to stop, which must do the same."""
 
-    def on_a_worker(job_id: str, grace: float = 60.0, lag: float = 0.0, address: Any = None) -> Sighting:
+    def on_a_worker(job_id: str, grace: float = 60.0, lag: float = 0.0, address: Any = None) -> JobSnapshot:
         return stop_and_confirm(metastudio, ROOM, job_id, address=address, grace=grace, lag=lag)
 
-    def in_a_trigger(job_id: str, grace: float = 60.0, lag: float = 0.0, address: Any = None) -> Sighting:
+    def in_a_trigger(job_id: str, grace: float = 60.0, lag: float = 0.0, address: Any = None) -> JobSnapshot:
         stopping = stop_and_confirm_async("one", ROOM, job_id, address=address, grace=grace, lag=lag)
         return run(clock, stopping)
 
@@ -43,7 +43,7 @@ def stop(
 
 def test_a_job_is_stopped_and_seen_to_be_over(stop: Stop, metastudio: FakeMetaStudio) -> None:
     job = metastudio.add(looks_until_stopped=3)
-    assert stop(job.job_id).sight is Sight.SUCCEED
+    assert stop(job.job_id).status is JobStatus.SUCCEED
     assert [operation for _, operation in metastudio.log] == ["show", "stop", *["show"] * 4]
 
 
@@ -54,12 +54,12 @@ def test_looks_keep_their_distance(stop: Stop, metastudio: FakeMetaStudio, clock
 
 @pytest.mark.parametrize("state", ["SUCCEED", "FAILED", "BLOCKED"])
 def test_what_is_over_is_left_alone(stop: Stop, metastudio: FakeMetaStudio, state: str) -> None:
-    assert stop(metastudio.add(state=state).job_id).sight.is_over
+    assert stop(metastudio.add(state=state).job_id).status.is_over
     assert metastudio.asked == {"show": 1}
 
 
 def test_what_metastudio_does_not_know_does_not_run(stop: Stop, metastudio: FakeMetaStudio) -> None:
-    assert stop("00000000000000000000000000000bad").sight is Sight.NOT_FOUND
+    assert stop("00000000000000000000000000000bad").status is JobStatus.NOT_FOUND
     assert metastudio.asked == {"show": 1, "list_all": 1}
 
 
@@ -67,13 +67,13 @@ def test_a_job_that_is_not_found_but_listed_runs(stop: Stop, metastudio: FakeMet
     """A 404 alone is no end: MetaStudio's own listing of active jobs has the last word."""
     job = metastudio.add()
     metastudio.show_outcomes = [not_found(), not_found()]
-    assert stop(job.job_id).sight is Sight.SUCCEED
+    assert stop(job.job_id).status is JobStatus.SUCCEED
     assert metastudio.stopped == [job.job_id]
 
 
 def test_a_job_is_stopped_in_the_room_where_it_is(stop: Stop, metastudio: FakeMetaStudio) -> None:
     job = metastudio.add(room_id="another-room", looks_until_stopped=2)
-    assert stop(job.job_id).sight is Sight.SUCCEED
+    assert stop(job.job_id).status is JobStatus.SUCCEED
     assert metastudio.stopped == [job.job_id]
 
 
@@ -89,7 +89,7 @@ def test_a_job_that_is_not_found_is_not_over_while_the_listing_cannot_tell(
         raise fault
 
     monkeypatch.setattr(metastudio, "list_jobs", list_jobs)
-    assert stop("00000000000000000000000000000bad", grace=10).sight is Sight.UNKNOWN
+    assert stop("00000000000000000000000000000bad", grace=10).status is JobStatus.UNKNOWN
 
 
 def test_a_job_that_metastudio_may_not_show_yet_is_not_over(
@@ -101,14 +101,14 @@ def test_a_job_that_metastudio_may_not_show_yet_is_not_over(
         job.room_id, job.state = ROOM, "PROCESSING"
 
     clock.at(9, appears)
-    assert stop(job.job_id, lag=30).sight is Sight.SUCCEED
+    assert stop(job.job_id, lag=30).status is JobStatus.SUCCEED
     assert metastudio.stopped == [job.job_id]
 
 
 def test_a_job_that_never_appears_is_over_when_it_would_have(
     stop: Stop, metastudio: FakeMetaStudio, clock: Clock
 ) -> None:
-    assert stop("00000000000000000000000000000bad", lag=30).sight is Sight.NOT_FOUND
+    assert stop("00000000000000000000000000000bad", lag=30).status is JobStatus.NOT_FOUND
     assert 30 <= clock.seconds <= 30 + CONFIRM_INTERVAL
 
 
@@ -126,7 +126,7 @@ def test_it_gives_up_when_its_time_is_over_and_says_so(
     stop: Stop, metastudio: FakeMetaStudio, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     job = metastudio.add(looks_until_stopped=None)
-    assert not stop(job.job_id, grace=20).sight.is_over
+    assert not stop(job.job_id, grace=20).status.is_over
     assert 20 <= clock.seconds <= 20 + CONFIRM_INTERVAL
     assert "sweep" in caplog.text
 
@@ -136,20 +136,20 @@ def test_a_job_that_ends_by_itself_meanwhile_is_no_error(stop: Stop, metastudio:
     metastudio.stop_outcomes = [Conflict("a finished job cannot be changed", http_status=400)]
     job.stopping = True
     metastudio.show_outcomes = [unreachable()]
-    assert stop(job.job_id).sight is Sight.SUCCEED
+    assert stop(job.job_id).status is JobStatus.SUCCEED
 
 
 def test_a_job_that_cannot_be_seen_is_stopped_all_the_same(stop: Stop, metastudio: FakeMetaStudio) -> None:
     job = metastudio.add()
     metastudio.show_outcomes = [unreachable(), unreachable()]
-    assert stop(job.job_id).sight is Sight.SUCCEED
+    assert stop(job.job_id).status is JobStatus.SUCCEED
     assert metastudio.stopped == [job.job_id]
 
 
 def test_a_stop_that_did_not_get_through_is_sent_again(stop: Stop, metastudio: FakeMetaStudio) -> None:
     job = metastudio.add()
     metastudio.stop_outcomes = [Throttled("slow down", http_status=429), unreachable()]
-    assert stop(job.job_id).sight is Sight.SUCCEED
+    assert stop(job.job_id).status is JobStatus.SUCCEED
     assert metastudio.asked["stop"] == 3
 
 
@@ -157,7 +157,7 @@ def test_a_stop_that_never_gets_through_is_not_confirmed(
     stop: Stop, metastudio: FakeMetaStudio, clock: Clock
 ) -> None:
     metastudio.down = unreachable()
-    assert stop(metastudio.add().job_id, grace=20).sight is Sight.UNKNOWN
+    assert stop(metastudio.add().job_id, grace=20).status is JobStatus.UNKNOWN
     assert clock.seconds >= 20
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow.sdk.serde import deserialize, serialize
 
-from airflow_provider_smartlive.lifecycle import WakeSource
+from airflow_provider_smartlive.decisions import WakeSource
 from airflow_provider_smartlive.livestream.summary import summarise
 from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
 from tests.support.fake_callbacks import STREAM_KEY, called_back

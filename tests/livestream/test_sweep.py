@@ -9,21 +9,21 @@ from typing import Any
 import pytest
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.callbacks.task_ref import TaskRef
 from airflow_provider_smartlive.callbacks.task_status import (
-    TaskFacts,
+    TaskStatus,
     timeout_while_waiting,
     was_cleared_while_waiting,
 )
-from airflow_provider_smartlive.callbacks.url import JobTerms, Route, issue
+from airflow_provider_smartlive.callbacks.url import CallbackTarget, JobTerms, issue
 from airflow_provider_smartlive.livestream.sweep import unwanted
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
 from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
 
 SECRET = "fake-callback-secret-for-tests-only-0001"
-IDENTITY = Identity("nightly", "scheduled__2026-01-01", "go_live")
+TASK_REF = TaskRef("nightly", "scheduled__2026-01-01", "go_live")
 JOB_ID = "1a2b3c4d1a2b3c4d1a2b3c4d1a2b3c4d"
-WAITING = TaskFacts("deferred", run_goes_on=True, max_tries=2, job_id=JOB_ID)
+WAITING = TaskStatus("deferred", run_goes_on=True, max_tries=2, job_id=JOB_ID)
 
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -44,7 +44,7 @@ def job(
     config: dict[str, Any] | None = None
     if secret:
         issued = issue(
-            Route(IDENTITY, str(generation), generation, deployment, JobTerms(**terms)),
+            CallbackTarget(TASK_REF, str(generation), generation, deployment, JobTerms(**terms)),
             base_url="https://airflow.example.com",
             secrets=[secret],
             auth_type=AuthType.MSS_A_HEAD,
@@ -61,7 +61,7 @@ def job(
     )
 
 
-def reason(found: SmartLiveJob, task: TaskFacts | None) -> str | None:
+def reason(found: SmartLiveJob, task: TaskStatus | None) -> str | None:
     swept = list(
         unwanted([found], secrets=[SECRET], find_task=lambda _: task, deployment=OURS, now=lambda: NOW)
     )
@@ -74,12 +74,12 @@ def test_a_job_whose_task_waits_is_wanted() -> None:
 
 @pytest.mark.parametrize("state", ALIVE)
 def test_a_job_whose_task_will_look_is_wanted(state: str) -> None:
-    assert reason(job(), TaskFacts(state, run_goes_on=True, max_tries=2)) is None
+    assert reason(job(), TaskStatus(state, run_goes_on=True, max_tries=2)) is None
 
 
 @pytest.mark.parametrize("state", [*KILLED, "success"])
 def test_a_job_whose_task_is_over_is_not(state: str) -> None:
-    assert reason(job(), TaskFacts(state, run_goes_on=False, max_tries=2)) == f"its task is {state}"
+    assert reason(job(), TaskStatus(state, run_goes_on=False, max_tries=2)) == f"its task is {state}"
 
 
 def test_a_job_whose_run_was_deleted_is_not() -> None:
@@ -91,7 +91,7 @@ def test_a_job_of_an_older_life_is_not() -> None:
 
 
 def test_a_job_beside_the_one_that_the_task_has_is_not() -> None:
-    other = TaskFacts("deferred", run_goes_on=True, max_tries=2, job_id="f" * 32)
+    other = TaskStatus("deferred", run_goes_on=True, max_tries=2, job_id="f" * 32)
     assert reason(job(), other) == "its task has another job"
 
 
@@ -103,12 +103,12 @@ def test_a_job_of_a_life_before_that_of_the_callback_table_is_not(
     generation: str | None, found: str | None
 ) -> None:
     """Workers cannot ask for ``max_tries``, and a clear need not change it."""
-    task = TaskFacts("deferred", run_goes_on=True, generation=generation)
+    task = TaskStatus("deferred", run_goes_on=True, generation=generation)
     assert reason(job(), task) == found
 
 
 def test_ids_are_compared_without_dashes_and_case() -> None:
-    spelt = TaskFacts(
+    spelt = TaskStatus(
         "deferred", run_goes_on=True, max_tries=2, job_id="1A2B3C4D-1A2B-3C4D-1A2B-3C4D1A2B3C4D"
     )
     assert reason(job(), spelt) is None
@@ -117,26 +117,26 @@ def test_ids_are_compared_without_dashes_and_case() -> None:
 @pytest.mark.parametrize("run_goes_on", [True, False])
 def test_a_starter_that_does_not_wait_leaves_the_end_to_somebody_else(run_goes_on: bool) -> None:
     """To a tear-down of its run, or to a stop in another DAG: neither is known here."""
-    done = TaskFacts("success", run_goes_on=run_goes_on, max_tries=2)
+    done = TaskStatus("success", run_goes_on=run_goes_on, max_tries=2)
     assert reason(job(waits=False), done) is None
     assert reason(job(waits=True), done) == "its task is success"
 
 
 def test_a_starter_that_does_not_wait_and_was_ended_has_no_such_somebody() -> None:
-    assert reason(job(waits=False), TaskFacts("failed", run_goes_on=True)) == "its task is failed"
+    assert reason(job(waits=False), TaskStatus("failed", run_goes_on=True)) == "its task is failed"
     assert reason(job(waits=False), None) == "its task instance is gone"
 
 
 @pytest.mark.parametrize("state", [*KILLED, "success", None])
 def test_a_job_that_is_to_outlive_its_task_is_left(state: str | None) -> None:
-    assert reason(job(cancel_on_kill=False), TaskFacts(state, run_goes_on=False, max_tries=2)) is None
+    assert reason(job(cancel_on_kill=False), TaskStatus(state, run_goes_on=False, max_tries=2)) is None
     assert reason(job(cancel_on_kill=False), None) is None
 
 
 def test_but_not_beside_another_one() -> None:
-    other = TaskFacts("deferred", run_goes_on=True, max_tries=2, job_id="f" * 32)
+    other = TaskStatus("deferred", run_goes_on=True, max_tries=2, job_id="f" * 32)
     assert reason(job(cancel_on_kill=False), other) == "its task has another job"
-    cleared = TaskFacts("deferred", run_goes_on=True, max_tries=3)
+    cleared = TaskStatus("deferred", run_goes_on=True, max_tries=3)
     assert reason(job(cancel_on_kill=False), cleared) == "its task was cleared and lives on without it"
 
 
@@ -146,7 +146,7 @@ def test_a_job_whose_planned_end_is_long_past_is_unwanted_whatever_its_task_wait
     state: str | None, terms: dict[str, Any]
 ) -> None:
     """A paused DAG, one whose file is gone, a full pool: the task may wait for ever."""
-    task = TaskFacts(state, run_goes_on=True, max_tries=2, job_id=JOB_ID)
+    task = TaskStatus(state, run_goes_on=True, max_tries=2, job_id=JOB_ID)
     over, on_time = NOW - timedelta(minutes=11), NOW - timedelta(minutes=9)
     assert reason(job(deadline=over, **terms), task) == "its planned end was at 2026-01-01T11:49:00+00:00"
     assert reason(job(deadline=on_time, **terms), task) == reason(job(**terms), task)
@@ -157,7 +157,7 @@ def test_a_job_whose_planned_end_is_long_past_is_unwanted_whatever_its_task_wait
 def test_so_is_one_whose_task_waits_on_although_its_execution_timeout_is_long_over(
     state: str, terms: dict[str, Any]
 ) -> None:
-    task = TaskFacts(state, run_goes_on=True, max_tries=2, job_id=JOB_ID)
+    task = TaskStatus(state, run_goes_on=True, max_tries=2, job_id=JOB_ID)
     over = replace(task, timeout_at=NOW - timedelta(minutes=11))
     on_time = replace(task, timeout_at=NOW - timedelta(minutes=9))
     said = "its task's execution_timeout was over at 2026-01-01T11:49:00+00:00"
@@ -196,8 +196,8 @@ def test_a_time_that_cannot_be_read_is_none(value: Any) -> None:
     assert timeout_while_waiting("deferred", value, try_number=1) is None
 
 
-@pytest.mark.parametrize("task", [None, WAITING, TaskFacts("failed", run_goes_on=False)])
-def test_a_job_of_another_deployment_is_never_touched(task: TaskFacts | None) -> None:
+@pytest.mark.parametrize("task", [None, WAITING, TaskStatus("failed", run_goes_on=False)])
+def test_a_job_of_another_deployment_is_never_touched(task: TaskStatus | None) -> None:
     """A copy of a deployment has the same secrets, the same project, and the same DAGs."""
     assert reason(job(deployment="production", deadline=NOW - timedelta(days=1)), task) is None
     assert reason(job(deployment=""), task) is None
@@ -220,9 +220,9 @@ def test_this_deployment_is_the_one_of_the_settings(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_job_whose_task_cannot_be_looked_up_is_left_alone_and_saves_no_other() -> None:
-    answers: list[TaskFacts | None] = [None]
+    answers: list[TaskStatus | None] = [None]
 
-    def find_task(identity: Identity) -> TaskFacts | None:
+    def find_task(task_ref: TaskRef) -> TaskStatus | None:
         if not answers:
             raise RuntimeError("Airflow is away")
         return answers.pop()
@@ -233,13 +233,13 @@ def test_a_job_whose_task_cannot_be_looked_up_is_left_alone_and_saves_no_other()
 
 def test_a_task_that_its_scheduler_lost_looks_for_its_job_when_it_starts_anew() -> None:
     """A new scheduler resets what a dead one had running: no state, and the same generation."""
-    assert reason(job(), TaskFacts(None, run_goes_on=True, max_tries=2)) is None
+    assert reason(job(), TaskStatus(None, run_goes_on=True, max_tries=2)) is None
 
 
 @pytest.mark.parametrize("terms", [{}, {"cancel_on_kill": False}])
 def test_a_job_whose_task_was_cleared_while_it_waited_is_not(terms: dict[str, Any]) -> None:
     """It is ``scheduled`` at once, with the XComs of its last life until a worker has it, which a full pool delays."""
-    cleared = TaskFacts("scheduled", run_goes_on=True, max_tries=2, job_id=JOB_ID, was_cleared=True)
+    cleared = TaskStatus("scheduled", run_goes_on=True, max_tries=2, job_id=JOB_ID, was_cleared=True)
     assert reason(job(**terms), cleared) == "its task was cleared and lives on without it"
 
 
@@ -284,7 +284,7 @@ def test_what_tells_a_clear_from_a_resume_and_a_retry(
 
 
 def test_a_cleared_task_of_a_run_that_is_over_starts_nothing() -> None:
-    assert reason(job(), TaskFacts(None, run_goes_on=False, max_tries=2)) == "its task is cleared"
+    assert reason(job(), TaskStatus(None, run_goes_on=False, max_tries=2)) == "its task is cleared"
 
 
 @pytest.mark.parametrize("state", ["SUCCEED", "FAILED", "BLOCKED"])

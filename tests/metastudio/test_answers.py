@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from airflow_provider_smartlive.client.calls import next_offset
+from airflow_provider_smartlive.client.operations import next_offset
 from airflow_provider_smartlive.metastudio.base import _note_once, decode_json
 from airflow_provider_smartlive.metastudio.commands import CommandResponse
 from airflow_provider_smartlive.metastudio.jobs import (

@@ -25,18 +25,18 @@ from airflow.sdk.exceptions import (
 )
 from airflow.sdk.execution_time.comms import ErrorResponse
 
-from airflow_provider_smartlive.callbacks.apply import fold
+from airflow_provider_smartlive.callbacks.apply import apply_event
 from airflow_provider_smartlive.callbacks.messages import (
     XCOM_TABLE_KEY,
     OutputRefresh,
-    Wake,
+    ResumeEvent,
     refresh_key,
     starter_waiter_key,
     waiter_key,
 )
 from airflow_provider_smartlive.callbacks.table import CallbackTable, reply_mark
-from airflow_provider_smartlive.callbacks.task_ref import Identity
-from airflow_provider_smartlive.client.exchange import Trouble, Unreachable
+from airflow_provider_smartlive.callbacks.task_ref import TaskRef
+from airflow_provider_smartlive.client.flow import TransportFailure, Unreachable
 from airflow_provider_smartlive.hooks import SmartLiveHook
 from airflow_provider_smartlive.livestream.starter import OWN_XCOMS_AFTER
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
@@ -58,7 +58,7 @@ from airflow_provider_smartlive.sandbox.testing import LocalSandbox
 ROOM = "24bad716-87b1-45e5-8912-6102f7693265"
 JOB = "26f06524-4f75-4b3a-a853-b649a21aaf66"
 SPEECH = {"text_config": {"text": "A warm welcome to everybody who has just joined."}}
-STARTER = Identity("nightly", "run", "go_live")
+STARTER = TaskRef("nightly", "run", "go_live")
 
 
 @dataclass
@@ -264,7 +264,9 @@ class Listener:
 
     def take(self, body: bytes) -> None:
         table = CallbackTable.load(self.airflow.xcoms.get(("go_live", XCOM_TABLE_KEY)))
-        table, _ = fold(table, CallbackEvent.parse(body), at=datetime.now(UTC), fingerprint_key=b"fake")
+        table, _ = apply_event(
+            table, CallbackEvent.parse(body), at=datetime.now(UTC), fingerprint_key=b"fake"
+        )
         self.airflow.xcoms["go_live", XCOM_TABLE_KEY] = json.loads(json.dumps(table.dump()))
 
 
@@ -377,7 +379,7 @@ class FakeHook:
     job_ids: list[str] = field(default_factory=list)
     on_command: Callable[[], None] = lambda: None
     #: What is seen of the job: its state, or an error.
-    sight: str | MetaStudioError = "PROCESSING"
+    status: str | MetaStudioError = "PROCESSING"
 
     def profile(self) -> Any:
         return SimpleNamespace(
@@ -385,9 +387,9 @@ class FakeHook:
         )
 
     def show_job(self, room_id: str, job_id: str) -> SmartLiveJob:
-        if isinstance(self.sight, MetaStudioError):
-            raise self.sight
-        return SmartLiveJob.model_validate({"job_id": job_id, "room_id": room_id, "state": self.sight})
+        if isinstance(self.status, MetaStudioError):
+            raise self.status
+        return SmartLiveJob.model_validate({"job_id": job_id, "room_id": room_id, "state": self.status})
 
     def list_jobs(self, **filters: Any) -> Iterator[SmartLiveJob]:
         return iter(())
@@ -417,14 +419,14 @@ def metastudio(monkeypatch: pytest.MonkeyPatch) -> FakeHook:
 
 
 UNCLEAR = [
-    Unreachable("no answer in time", trouble=Trouble.TIMEOUT),
-    Unreachable("the connection broke", trouble=Trouble.LOST),
+    Unreachable("no answer in time", failure=TransportFailure.TIMEOUT),
+    Unreachable("the connection broke", failure=TransportFailure.LOST),
     ServerError("Internal Error", http_status=500),
     UnexpectedResponse("the answer cannot be read", http_status=200),
 ]
 
 CLEAR = [
-    Unreachable("no connection", trouble=Trouble.CONNECT),
+    Unreachable("no connection", failure=TransportFailure.CONNECT),
     Conflict("the state does not allow this", http_status=400),
     UnexpectedResponse("some proxy's page", http_status=404),
 ]
@@ -620,7 +622,7 @@ RESULT = {"command": "INSERT_PLAY_SCRIPT", "command_id": "Command-1"}
 
 
 def wake(source: str, state: str | None) -> dict[str, Any]:
-    return Wake(source=source, job_id=JOB, state=state, at=datetime.now(UTC)).dump()
+    return ResumeEvent(source=source, job_id=JOB, state=state, at=datetime.now(UTC)).dump()
 
 
 def test_a_reply_that_was_spoken_is_a_success(airflow: FakeAirflow) -> None:
@@ -662,7 +664,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch, airflow: FakeAirflow) -> list[float]
 
 
 @pytest.mark.parametrize(
-    ("sight", "reply_timeout", "text", "least", "most"),
+    ("status", "reply_timeout", "text", "least", "most"),
     [
         ("PROCESSING", timedelta(seconds=9), "within 0:00:09", 9, 9),
         ("SUCCEED", "3600", "ended before command Command-1 was spoken", 60, 60),
@@ -673,14 +675,14 @@ def test_a_worker_gives_up_as_a_trigger_does(
     pauses: list[float],
     airflow: FakeAirflow,
     metastudio: FakeHook,
-    sight: str | MetaStudioError,
+    status: str | MetaStudioError,
     reply_timeout: Any,
     text: str,
     least: float,
     most: float,
 ) -> None:
     airflow.has_job(JOB)
-    metastudio.sight = sight
+    metastudio.status = status
     saying = operator(
         starter_task_id="go_live", wait_for_reply=True, deferrable=False, reply_timeout=reply_timeout
     )
@@ -811,7 +813,7 @@ def test_a_job_that_metastudio_does_not_show_yet_is_not_over(
     monkeypatch.setenv("AIRFLOW__SMARTLIVE__LOOK_AGAIN_WINDOW", "90")
 
     def passes(seconds: float) -> None:
-        metastudio.sight = NotFound("job not found", http_status=404) if seconds < 80 else "PROCESSING"
+        metastudio.status = NotFound("job not found", http_status=404) if seconds < 80 else "PROCESSING"
 
     airflow.has_job(JOB)
     airflow.passes = passes
@@ -849,4 +851,4 @@ def test_the_trigger_sees_a_reply_that_came_before_it_ran(
         return await anext(trigger.run())
 
     event = asyncio.run(first_event())
-    assert Wake.load(event.payload).state == reply_mark("Command-1")
+    assert ResumeEvent.load(event.payload).state == reply_mark("Command-1")

@@ -21,7 +21,7 @@ from airflow_provider_smartlive.callbacks.messages import JOB_KEY, XCOM_TABLE_KE
 from airflow_provider_smartlive.callbacks.table import CallbackTable
 from airflow_provider_smartlive.client.connection import InvalidConnectionError
 from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError, SmartLiveTimeoutError
-from airflow_provider_smartlive.livestream.own_task import STORE_KEY
+from airflow_provider_smartlive.livestream.current_task import STORE_KEY
 from airflow_provider_smartlive.livestream.record import JobRecord
 from airflow_provider_smartlive.metastudio.errors import QuotaExceeded
 from tests.support.airflow_stage import LIVE, Show

@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
-from airflow_provider_smartlive.livestream.own_task import STORE_KEY
+from airflow_provider_smartlive.livestream.current_task import STORE_KEY
 from airflow_provider_smartlive.livestream.record import Attempt, JobRecord
 from airflow_provider_smartlive.metastudio.errors import InvalidRequest
 from airflow_provider_smartlive.operators import StartSmartLiveJobOperator

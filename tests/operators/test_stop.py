@@ -12,8 +12,8 @@ from airflow.sdk.execution_time import comms
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.callbacks.messages import XCOM_TABLE_KEY
 from airflow_provider_smartlive.callbacks.table import CallbackTable
-from airflow_provider_smartlive.callbacks.task_ref import Identity
-from airflow_provider_smartlive.callbacks.url import Route, issue
+from airflow_provider_smartlive.callbacks.task_ref import TaskRef
+from airflow_provider_smartlive.callbacks.url import CallbackTarget, issue
 from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError
 from airflow_provider_smartlive.livestream import airflow_api
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
@@ -38,14 +38,14 @@ def started(
     **more: Any,
 ) -> FakeJob:
     """Make a running job that carries the callback URL of a task."""
-    route = Route(
-        Identity(DAG, RUN, task_id, map_index),
+    target = CallbackTarget(
+        TaskRef(DAG, RUN, task_id, map_index),
         str(generation),
         generation,
         settings.deployment() if deployment is None else deployment,
     )
     issued = issue(
-        route,
+        target,
         base_url="https://airflow.example.com",
         secrets=settings.callback_secrets(),
         auth_type=AuthType.MSS_A_HEAD,

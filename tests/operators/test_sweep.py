@@ -10,9 +10,9 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowRuntimeError, Er
 from airflow.sdk.execution_time import comms
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.callbacks.task_ref import Identity
-from airflow_provider_smartlive.callbacks.task_status import TaskFacts
-from airflow_provider_smartlive.callbacks.url import Route, issue
+from airflow_provider_smartlive.callbacks.task_ref import TaskRef
+from airflow_provider_smartlive.callbacks.task_status import TaskStatus
+from airflow_provider_smartlive.callbacks.url import CallbackTarget, issue
 from airflow_provider_smartlive.client.connection import MissingConnectionError
 from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError
 from airflow_provider_smartlive.livestream.starter import Starter
@@ -26,13 +26,13 @@ from tests.support.virtual_time import NOON
 
 pytestmark = pytest.mark.usefixtures("hooked")
 
-GONE, WAITS = None, TaskFacts("deferred", run_goes_on=True)
+GONE, WAITS = None, TaskStatus("deferred", run_goes_on=True)
 
 
 def started(metastudio: FakeMetaStudio, *, task_id: str, **more: Any) -> FakeJob:
     """Make a running job that carries the callback URL of a task of this deployment."""
     issued = issue(
-        Route(Identity(DAG, RUN, task_id), "0", 0, settings.deployment()),
+        CallbackTarget(TaskRef(DAG, RUN, task_id), "0", 0, settings.deployment()),
         base_url="https://airflow.example.com",
         secrets=settings.callback_secrets(),
         auth_type=AuthType.MSS_A_HEAD,
@@ -43,11 +43,11 @@ def started(metastudio: FakeMetaStudio, *, task_id: str, **more: Any) -> FakeJob
 
 
 @pytest.fixture
-def tasks(monkeypatch: pytest.MonkeyPatch) -> dict[str, TaskFacts | None]:
+def tasks(monkeypatch: pytest.MonkeyPatch) -> dict[str, TaskStatus | None]:
     """What Airflow knows, by task id."""
-    tasks: dict[str, TaskFacts | None] = {}
+    tasks: dict[str, TaskStatus | None] = {}
     monkeypatch.setattr(
-        "airflow_provider_smartlive.operators.sweep._find_task", lambda identity: tasks[identity.task_id]
+        "airflow_provider_smartlive.operators.sweep._find_task", lambda task_ref: tasks[task_ref.task_id]
     )
     monkeypatch.setenv("AIRFLOW__SMARTLIVE__STOP_GRACE", "0")
     return tasks
@@ -59,7 +59,7 @@ def sweep(supervisor: FakeSupervisor, **arguments: Any) -> list[dict[str, str]]:
 
 
 def test_what_is_unwanted_is_stopped_and_told(
-    metastudio: FakeMetaStudio, supervisor: FakeSupervisor, tasks: dict[str, TaskFacts | None]
+    metastudio: FakeMetaStudio, supervisor: FakeSupervisor, tasks: dict[str, TaskStatus | None]
 ) -> None:
     tasks.update(gone=GONE, waits=WAITS)
     unwanted, wanted = started(metastudio, task_id="gone"), started(metastudio, task_id="waits")
@@ -70,7 +70,7 @@ def test_what_is_unwanted_is_stopped_and_told(
 
 
 def test_a_report_stops_nothing(
-    metastudio: FakeMetaStudio, supervisor: FakeSupervisor, tasks: dict[str, TaskFacts | None]
+    metastudio: FakeMetaStudio, supervisor: FakeSupervisor, tasks: dict[str, TaskStatus | None]
 ) -> None:
     tasks.update(gone=GONE)
     job = started(metastudio, task_id="gone")
@@ -79,7 +79,7 @@ def test_a_report_stops_nothing(
 
 
 def test_one_job_that_does_not_stop_does_not_save_the_others(
-    metastudio: FakeMetaStudio, supervisor: FakeSupervisor, tasks: dict[str, TaskFacts | None]
+    metastudio: FakeMetaStudio, supervisor: FakeSupervisor, tasks: dict[str, TaskStatus | None]
 ) -> None:
     tasks.update(gone=GONE)
     other, stubborn = (
@@ -94,7 +94,7 @@ def test_one_job_that_does_not_stop_does_not_save_the_others(
 def test_one_job_whose_stop_is_refused_does_not_save_the_others(
     metastudio: FakeMetaStudio,
     supervisor: FakeSupervisor,
-    tasks: dict[str, TaskFacts | None],
+    tasks: dict[str, TaskStatus | None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     tasks.update(gone=GONE)

@@ -53,7 +53,7 @@ def test_a_dag_file_pays_for_nothing_heavy(module: str) -> None:
     assert newly_imported(module) & HEAVY == set()
 
 
-@pytest.mark.parametrize("module", ["client.task_hook", "livestream.owner", "livestream.start", "triggers"])
+@pytest.mark.parametrize("module", ["client.task_hook", "livestream.manager", "livestream.start", "triggers"])
 def test_a_task_pays_for_one_http_library(module: str) -> None:
     """Airflow's HttpHook imports two; the second takes longer than all that a resumed task does."""
     brought = newly_imported(f"airflow_provider_smartlive.{module}")

@@ -29,12 +29,12 @@ from sqlalchemy.orm.exc import StaleDataError
 from airflow_provider_smartlive.callbacks.messages import (
     JOB_ID_KEY,
     XCOM_TABLE_KEY,
-    Waiter,
-    Wake,
+    ResumeEvent,
+    WaiterRegistration,
     waiter_key,
 )
 from airflow_provider_smartlive.callbacks.table import CallbackTable
-from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.callbacks.task_ref import TaskRef
 from airflow_provider_smartlive.receiver import statements
 from tests.support.callback_events import JOB, stream_body
 from tests.support.database import Database
@@ -60,31 +60,31 @@ class Round:
     """One race."""
 
     database: Database
-    owner: Identity
-    waiter: Identity
+    owner: TaskRef
+    waiter: TaskRef
     status: int = 0
     refused: list[str] = field(default_factory=list)
     writer_has_read: threading.Event = field(default_factory=threading.Event)
     end_done: threading.Event = field(default_factory=threading.Event)
     writer_done: threading.Event = field(default_factory=threading.Event)
 
-    def task(self, session: Session, identity: Identity | None = None) -> Any:
+    def task(self, session: Session, task_ref: TaskRef | None = None) -> Any:
         from airflow.models.taskinstance import TaskInstance
 
         return session.scalars(
-            select(TaskInstance).where(*self.database._is(identity or self.owner))
+            select(TaskInstance).where(*self.database._is(task_ref or self.owner))
         ).one_or_none()
 
 
 Writer = Callable[[Round, Session], None]
 
 
-def trigger_fires(race: Round, session: Session, identity: Identity | None = None) -> None:
+def trigger_fires(race: Round, session: Session, task_ref: TaskRef | None = None) -> None:
     from airflow.models.trigger import Trigger
     from airflow.triggers.base import TriggerEvent
 
-    wake = Wake(source="reconciliation", job_id=JOB, state="SUCCEED", at=AT)
-    if trigger_id := race.task(session, identity).trigger_id:
+    wake = ResumeEvent(source="reconciliation", job_id=JOB, state="SUCCEED", at=AT)
+    if trigger_id := race.task(session, task_ref).trigger_id:
         Trigger.submit_event(trigger_id, TriggerEvent(wake.dump()), session=session)
 
 
@@ -170,7 +170,7 @@ def resumed_once(race: Round) -> None:
     row = race.database.row(race.owner)
     assert (row.state, row.trigger_id, row.next_method) == ("scheduled", None, "execute_complete")
     assert set(row.next_kwargs) == {"wait", "event"}
-    assert Wake.load(row.next_kwargs["event"]).source in {"callback", "reconciliation"}
+    assert ResumeEvent.load(row.next_kwargs["event"]).source in {"callback", "reconciliation"}
     assert race.status == 200
 
 
@@ -231,7 +231,7 @@ def waiter_succeeded(race: Round) -> None:
 def waiter_resumed_once(race: Round) -> None:
     row = race.database.row(race.waiter)
     assert (row.state, row.trigger_id, row.next_method) == ("scheduled", None, "execute_complete")
-    assert Wake.load(row.next_kwargs["event"]).source in {"callback", "reconciliation"}
+    assert ResumeEvent.load(row.next_kwargs["event"]).source in {"callback", "reconciliation"}
     resumed_once(race)
 
 
@@ -366,7 +366,7 @@ async def test_end_against(name: str, door: Any, database: Database, monkeypatch
         xcoms = {JOB_ID_KEY: JOB, "user": number}
         owner = database.task(state=what.owner_state, xcoms=xcoms, next_kwargs=WAIT)
         waiter = database.task("watch", next_kwargs=WAIT)
-        registration = Waiter(job_id=JOB, target_state="END", needs_worker=what.needs_worker)
+        registration = WaiterRegistration(job_id=JOB, target_state="END", needs_worker=what.needs_worker)
         database.push(waiter, waiter_key(JOB), registration.dump())
         race = Round(database, owner, waiter)
 
@@ -397,5 +397,5 @@ async def test_a_task_can_be_resumed_twice(
     await end_within_the_writer(door, race, trigger_fires, monkeypatch)
 
     assert len(resumed) == 1
-    assert Wake.load(database.row(race.owner).next_kwargs["event"]).source == "reconciliation"
+    assert ResumeEvent.load(database.row(race.owner).next_kwargs["event"]).source == "reconciliation"
     resumed_once(race)

@@ -17,7 +17,7 @@ from airflow.sdk.bases.operator import ExecutorSafeguard
 from airflow.sdk.exceptions import TaskDeferred
 from airflow.sdk.serde import deserialize, serialize
 
-from airflow_provider_smartlive.callbacks.messages import Wake
+from airflow_provider_smartlive.callbacks.messages import ResumeEvent
 from airflow_provider_smartlive.operators import StartSmartLiveJobOperator
 from tests.support.airflow_stage import LIVE, Stage
 from tests.support.fake_airflow import TASK, a_context
@@ -46,7 +46,7 @@ class Deferred:
         """
         process = self.operator.prepare_for_execution()
         ExecutorSafeguard.tracker.set(process)
-        wake = Wake(source=source, job_id=self.job.job_id, state="END", at=self.stage.clock.now)
+        wake = ResumeEvent(source=source, job_id=self.job.job_id, state="END", at=self.stage.clock.now)
         stored = json.loads(json.dumps(serialize({**self.deferral.kwargs, "event": wake.dump()})))
         if killed:
             self._kill_at_the_next_look(process)

@@ -15,10 +15,10 @@ import pytest
 from airflow_provider_smartlive.callbacks.messages import (
     JOB_ID_KEY,
     XCOM_TABLE_KEY,
-    Waiter,
+    WaiterRegistration,
     waiter_key,
 )
-from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.callbacks.task_ref import TaskRef
 from airflow_provider_smartlive.operators import StartSmartLiveJobOperator
 from tests.support.airflow_stage import LIVE, Stage
 from tests.support.callback_events import JOB, OTHER_JOB, stream_body
@@ -34,11 +34,11 @@ END = stream_body("END")
 
 
 @pytest.fixture
-def owner(database: Database) -> Identity:
+def owner(database: Database) -> TaskRef:
     return database.task(xcoms={JOB_ID_KEY: JOB})
 
 
-def _untouched(database: Database, task: Identity, *, table: bool = False) -> None:
+def _untouched(database: Database, task: TaskRef, *, table: bool = False) -> None:
     assert database.row(task).state == "deferred"
     assert (database.xcom(task, XCOM_TABLE_KEY) is not None) is table
     count("captured requests sent elsewhere or again", database.name, tried=1, **{"without effect": 1})
@@ -47,7 +47,7 @@ def _untouched(database: Database, task: Identity, *, table: bool = False) -> No
 @pytest.mark.parametrize(
     "which", ["another run", "another task of the run", "another instance of a mapped task"]
 )
-async def test_it_ends_no_other_task(door: Any, database: Database, owner: Identity, which: str) -> None:
+async def test_it_ends_no_other_task(door: Any, database: Database, owner: TaskRef, which: str) -> None:
     other = {
         "another run": lambda: database.task(xcoms={JOB_ID_KEY: JOB}),
         "another task of the run": lambda: database.task("other", like=owner, xcoms={JOB_ID_KEY: JOB}),
@@ -63,7 +63,7 @@ async def test_it_ends_no_other_task(door: Any, database: Database, owner: Ident
     _untouched(database, other)
 
 
-async def test_it_ends_no_later_life(door: Any, database: Database, owner: Identity) -> None:
+async def test_it_ends_no_later_life(door: Any, database: Database, owner: TaskRef) -> None:
     issued = door.issued(owner)
     captured = door.signature(issued)
     database.change(owner, max_tries=1)  # cleared
@@ -73,9 +73,7 @@ async def test_it_ends_no_later_life(door: Any, database: Database, owner: Ident
     _untouched(database, owner)
 
 
-async def test_it_does_not_end_the_job_of_the_next_try(
-    door: Any, database: Database, owner: Identity
-) -> None:
+async def test_it_does_not_end_the_job_of_the_next_try(door: Any, database: Database, owner: TaskRef) -> None:
     issued = door.issued(owner)
     captured = door.signature(issued)
     assert (await door.post(issued, END, captured)).status_code == 200
@@ -89,10 +87,12 @@ async def test_it_does_not_end_the_job_of_the_next_try(
 
 
 async def test_it_wakes_nobody_who_waits_for_another_job(
-    door: Any, database: Database, owner: Identity
+    door: Any, database: Database, owner: TaskRef
 ) -> None:
     waiter = database.task("watch")
-    database.push(waiter, waiter_key(OTHER_JOB), Waiter(job_id=OTHER_JOB, target_state="END").dump())
+    database.push(
+        waiter, waiter_key(OTHER_JOB), WaiterRegistration(job_id=OTHER_JOB, target_state="END").dump()
+    )
     issued = door.issued(owner)
 
     body = stream_body("END", job_id=OTHER_JOB)
@@ -103,7 +103,7 @@ async def test_it_wakes_nobody_who_waits_for_another_job(
 
 @pytest.mark.parametrize("seconds", [-330, 330, 86_400])
 async def test_outside_of_its_window_it_is_nothing(
-    door: Any, database: Database, owner: Identity, seconds: int
+    door: Any, database: Database, owner: TaskRef, seconds: int
 ) -> None:
     issued = door.issued(owner)
     captured = door.signature(issued, datetime.now(UTC) - timedelta(seconds=seconds))
@@ -112,14 +112,14 @@ async def test_outside_of_its_window_it_is_nothing(
     _untouched(database, owner)
 
 
-async def test_the_same_again_is_counted_once(door: Any, database: Database, owner: Identity) -> None:
+async def test_the_same_again_is_counted_once(door: Any, database: Database, owner: TaskRef) -> None:
     issued = door.issued(owner)
     captured = door.signature(issued)
     body = stream_body("CONNECTED")
 
     answers = [(await door.post(issued, body, captured)).json()["result"] for _ in range(20)]
 
-    assert answers == ["folded"] + ["duplicate"] * 19
+    assert answers == ["applied"] + ["duplicate"] * 19
     assert door.table(owner).events == 1
     _untouched(database, owner, table=True)
 

@@ -16,8 +16,8 @@ import uvicorn
 
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.callbacks.apply import Outcome, OutcomeKind
-from airflow_provider_smartlive.callbacks.task_ref import Identity
-from airflow_provider_smartlive.callbacks.url import IssuedRoute, Route, issue
+from airflow_provider_smartlive.callbacks.task_ref import TaskRef
+from airflow_provider_smartlive.callbacks.url import CallbackTarget, IssuedUrl, issue
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType, SignedForm, sign
 from airflow_provider_smartlive.receiver import app as receivers
 from airflow_provider_smartlive.receiver.app import Receiver, create_app
@@ -30,7 +30,7 @@ from tests.support.figures import count
 SECRET = "fake-callback-secret-for-the-receiver-000"
 OTHER_SECRET = "fake-callback-secret-of-somebody-else-0"
 NOW = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
-ROUTE = Route(Identity("nightly", "scheduled__2026", "go_live"), "1", 1)
+TARGET = CallbackTarget(TaskRef("nightly", "scheduled__2026", "go_live"), "1", 1)
 BASE = "https://airflow.example.com/prefix"
 
 
@@ -48,7 +48,7 @@ class Recorder:
         if self.error:
             raise self.error
         self.recorded.append((opened, event, more))
-        return Receipt(Outcome(OutcomeKind.FOLDED, JOB, "END"))
+        return Receipt(Outcome(OutcomeKind.APPLIED, JOB, "END"))
 
     def note(self, opened, problem, **more):
         if self.error:
@@ -72,8 +72,8 @@ class Door:
         self.receiver = Receiver(store=self.store, keyring=Keyring(read=read), now=lambda: NOW)
         self.app = create_app(self.receiver)
 
-    def issued(self, auth_type=AuthType.MSS_A_HEAD, secret=SECRET) -> IssuedRoute:
-        return issue(ROUTE, base_url=BASE, secrets=[secret], auth_type=auth_type)
+    def issued(self, auth_type=AuthType.MSS_A_HEAD, secret=SECRET) -> IssuedUrl:
+        return issue(TARGET, base_url=BASE, secrets=[secret], auth_type=auth_type)
 
     async def send(self, method, path, **more):
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=True)
@@ -123,9 +123,9 @@ def _face(response):
 async def test_an_event_is_taken_and_acknowledged(door, auth_type):
     answer = await door.post(issued=door.issued(auth_type))
 
-    assert (answer.status_code, answer.json()) == (200, {"result": "folded"})
+    assert (answer.status_code, answer.json()) == (200, {"result": "applied"})
     ((opened, event, more),) = door.store.recorded
-    assert opened.route == ROUTE
+    assert opened.target == TARGET
     assert event.job_id == JOB
     assert more["at"] == NOW
     assert more["signed_at"] == (None if auth_type is AuthType.NONE else NOW)
@@ -434,7 +434,7 @@ async def test_a_malformed_event_is_noted_and_its_sender_is_told_why(door, conte
     assert answer.status_code == 400
     assert problem in answer.json()["error"]
     ((opened, noted, more),) = door.store.noted
-    assert opened.route == ROUTE
+    assert opened.target == TARGET
     assert problem in noted
     assert more["digest"] is not None
 
@@ -512,13 +512,13 @@ async def test_a_task_whose_events_wait_takes_no_thread_from_others(door, monkey
     released, record = threading.Event(), door.store.record
 
     def waiting(opened, event, **more):
-        if opened.route == ROUTE:
+        if opened.target == TARGET:
             released.wait(timeout=30)
         return record(opened, event, **more)
 
     door.store.record = waiting
     other = issue(
-        replace(ROUTE, identity=replace(ROUTE.identity, task_id="other")),
+        replace(TARGET, task_ref=replace(TARGET.task_ref, task_id="other")),
         base_url=BASE,
         secrets=[SECRET],
         auth_type=AuthType.NONE,

@@ -19,10 +19,15 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from airflow_provider_smartlive.callbacks.apply import fold
-from airflow_provider_smartlive.callbacks.messages import JOB_ID_KEY, XCOM_TABLE_KEY, Waiter, waiter_key
+from airflow_provider_smartlive.callbacks.apply import apply_event
+from airflow_provider_smartlive.callbacks.messages import (
+    JOB_ID_KEY,
+    XCOM_TABLE_KEY,
+    WaiterRegistration,
+    waiter_key,
+)
 from airflow_provider_smartlive.callbacks.table import CallbackTable
-from airflow_provider_smartlive.callbacks.url import OpenedRoute, Route, issue
+from airflow_provider_smartlive.callbacks.url import CallbackTarget, OpenedUrl, issue
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType, sign
 from airflow_provider_smartlive.receiver import statements
 from airflow_provider_smartlive.receiver.store import Locked, Store
@@ -37,14 +42,14 @@ AT = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
 def _two_at_once(database) -> int:
     """Let two transactions meet between load and save if they can, and return how many events are left."""
     owner = database.task(xcoms={JOB_ID_KEY: JOB})
-    opened = OpenedRoute(Route(owner, "0", 0), "https://fake", "fake-key", AuthType.NONE, b"fake")
+    opened = OpenedUrl(CallbackTarget(owner, "0", 0), "https://fake", "fake-key", AuthType.NONE, b"fake")
     inside = [threading.Event(), threading.Event()]
 
     def meeting(number):
         def change(session, table, current_job):
             inside[number].set()
             inside[1 - number].wait(timeout=0.5)  # the lock is what makes this wait in vain
-            return fold(table, stream("CONNECTED"), at=AT, fingerprint_key=b"fake")
+            return apply_event(table, stream("CONNECTED"), at=AT, fingerprint_key=b"fake")
 
         return change
 
@@ -74,7 +79,7 @@ def test_without_the_lock_one_of_them_is_lost(database, monkeypatch):
     from airflow.models.dagrun import DagRun
     from airflow.models.taskinstance import TaskInstance
 
-    def only_look(session, identity):
+    def only_look(session, task_ref):
         columns = (
             TaskInstance.id,
             TaskInstance.state,
@@ -83,7 +88,7 @@ def test_without_the_lock_one_of_them_is_lost(database, monkeypatch):
             TaskInstance.trigger_id,
             DagRun.id,
         )
-        statement = select(*columns).join(TaskInstance.dag_run).where(TaskInstance.dag_id == identity.dag_id)
+        statement = select(*columns).join(TaskInstance.dag_run).where(TaskInstance.dag_id == task_ref.dag_id)
         return statements.LockedTask(*session.execute(statement).one())
 
     monkeypatch.setattr(statements, "lock", only_look)
@@ -137,7 +142,7 @@ def _servers(database, number: int) -> Iterator[list[tuple[Server, str]]]:
 
 def _issued(owner):
     return issue(
-        Route(owner, "0", 0),
+        CallbackTarget(owner, "0", 0),
         base_url="https://airflow.example.com",
         secrets=[SECRET],
         auth_type=AuthType.MSS_A_HEAD,
@@ -201,7 +206,7 @@ async def test_32_senders_and_two_servers_lose_nothing(database):
     owners = [database.task(xcoms={JOB_ID_KEY: JOB}) for _ in range(4)]
     waiters = [database.task("watch") for _ in range(4)]
     for waiter in waiters:
-        database.push(waiter, waiter_key(JOB), Waiter(job_id=JOB, target_state="END").dump())
+        database.push(waiter, waiter_key(JOB), WaiterRegistration(job_id=JOB, target_state="END").dump())
     deliveries = _deliveries(owners, events_each=60)
 
     with _servers(database, 2) as servers:
@@ -221,7 +226,7 @@ async def test_32_senders_and_two_servers_lose_nothing(database):
         }
         assert (row.state, row.ended) == ("END", True)
         assert database.row(owner).state == "scheduled"
-        count("32 senders, 2 servers", database.name, sent=61, folded=table.events, lost=61 - table.events)
+        count("32 senders, 2 servers", database.name, sent=61, applied=table.events, lost=61 - table.events)
     assert {database.row(waiter).state for waiter in waiters} == {"success"}
 
 

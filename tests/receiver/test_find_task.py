@@ -18,8 +18,8 @@ from sqlalchemy import update
 
 from airflow_provider_smartlive.callbacks.messages import JOB_ID_KEY, JOB_KEY, XCOM_TABLE_KEY
 from airflow_provider_smartlive.callbacks.table import CallbackTable
-from airflow_provider_smartlive.callbacks.task_ref import Identity
-from airflow_provider_smartlive.callbacks.task_status import TaskFacts
+from airflow_provider_smartlive.callbacks.task_ref import TaskRef
+from airflow_provider_smartlive.callbacks.task_status import TaskStatus
 from airflow_provider_smartlive.livestream.starter import Starter
 from airflow_provider_smartlive.receiver import store
 
@@ -46,7 +46,7 @@ def _here(database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_a_task_with_its_job(database: Any, xcoms: dict[str, Any], job_id: str | None) -> None:
     task = database.task(state="failed", max_tries=3, xcoms=xcoms)
-    assert store.find_task(task) == TaskFacts("failed", run_goes_on=True, max_tries=3, job_id=job_id)
+    assert store.find_task(task) == TaskStatus("failed", run_goes_on=True, max_tries=3, job_id=job_id)
 
 
 def test_a_task_with_its_callback_table(database: Any) -> None:
@@ -96,12 +96,12 @@ def test_a_task_that_waits_for_its_retry_has_the_job_of_the_try_before(database:
     table = CallbackTable(generation="2").dump()
     task = database.task(xcoms={JOB_ID_KEY: JOB_ID, XCOM_TABLE_KEY: table})
     database.fail_try(task)
-    expected = TaskFacts("up_for_retry", run_goes_on=True, max_tries=0, job_id=JOB_ID, generation="2")
+    expected = TaskStatus("up_for_retry", run_goes_on=True, max_tries=0, job_id=JOB_ID, generation="2")
     assert store.find_task(task) == expected
 
 
 def test_a_task_that_is_gone(database: Any) -> None:
-    assert store.find_task(Identity("dag", "a run that was deleted", "go_live")) is None
+    assert store.find_task(TaskRef("dag", "a run that was deleted", "go_live")) is None
 
 
 # -- what the sweep's task learns of it from Airflow's API

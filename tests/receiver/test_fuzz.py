@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_smartlive.callbacks.apply import Outcome, OutcomeKind
-from airflow_provider_smartlive.callbacks.task_ref import Identity
-from airflow_provider_smartlive.callbacks.url import Route, issue
+from airflow_provider_smartlive.callbacks.task_ref import TaskRef
+from airflow_provider_smartlive.callbacks.url import CallbackTarget, issue
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType, sign
 from airflow_provider_smartlive.receiver.app import Receiver, create_app
 from airflow_provider_smartlive.receiver.keyring import Keyring
@@ -28,7 +28,7 @@ SECRET = "fake-callback-secret-for-fuzzing-00000000"
 NOW = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
 ISSUED = {
     auth_type: issue(
-        Route(Identity("nightly", "scheduled__2026", "go_live"), "0", 0),
+        CallbackTarget(TaskRef("nightly", "scheduled__2026", "go_live"), "0", 0),
         base_url="https://airflow.example.com",
         secrets=[SECRET],
         auth_type=auth_type,
@@ -43,7 +43,7 @@ class _Store:
 
     def record(self, opened, event, **more):
         event.model_dump_json()  # what was accepted can be written
-        return Receipt(Outcome(OutcomeKind.FOLDED))
+        return Receipt(Outcome(OutcomeKind.APPLIED))
 
     def note(self, opened, problem, **more):
         json.dumps(problem).encode()

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from airflow_provider_smartlive.receiver.limits import Rarely, RateLimit, Turns
+from airflow_provider_smartlive.receiver.limits import LogThrottle, RateLimit, Turns
 
 
 class Clock:
@@ -52,18 +52,18 @@ def test_memory_is_bounded_and_the_busy_keys_are_remembered(clock):
 
 
 def test_a_kind_gets_one_line_per_minute_and_the_rest_is_counted(clock):
-    rarely = Rarely(clock=clock)
+    throttle = LogThrottle(clock=clock)
 
-    assert [rarely.lets_through("token") for _ in range(4)] == [0, None, None, None]
-    assert rarely.lets_through("time") == 0
+    assert [throttle.lets_through("token") for _ in range(4)] == [0, None, None, None]
+    assert throttle.lets_through("time") == 0
     clock.now += 60
-    assert rarely.lets_through("token") == 3
+    assert throttle.lets_through("token") == 3
     clock.now += 60
-    assert rarely.lets_through("token") == 0
+    assert throttle.lets_through("token") == 0
 
 
 def test_the_first_line_comes_through_soon_after_the_machine_started():
-    assert Rarely(clock=lambda: 0.5).lets_through("token") == 0
+    assert LogThrottle(clock=lambda: 0.5).lets_through("token") == 0
 
 
 @pytest.fixture

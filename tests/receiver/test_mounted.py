@@ -13,9 +13,9 @@ from fastapi import FastAPI
 from starlette.middleware.base import BaseHTTPMiddleware
 from structlog.testing import capture_logs
 
-from airflow_provider_smartlive.callbacks.messages import JOB_ID_KEY, XCOM_TABLE_KEY, Wake
+from airflow_provider_smartlive.callbacks.messages import JOB_ID_KEY, XCOM_TABLE_KEY, ResumeEvent
 from airflow_provider_smartlive.callbacks.table import CallbackTable
-from airflow_provider_smartlive.callbacks.url import Route, issue
+from airflow_provider_smartlive.callbacks.url import CallbackTarget, issue
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType, sign
 from airflow_provider_smartlive.receiver.app import Receiver, create_app
 from airflow_provider_smartlive.receiver.keyring import Keyring
@@ -46,7 +46,10 @@ def _airflow(database):
 
 def _issued(owner, *, generation=0, auth_type=AuthType.MSS_A_HEAD):
     return issue(
-        Route(owner, str(generation), generation), base_url=BASE, secrets=[SECRET], auth_type=auth_type
+        CallbackTarget(owner, str(generation), generation),
+        base_url=BASE,
+        secrets=[SECRET],
+        auth_type=auth_type,
     )
 
 
@@ -65,11 +68,11 @@ async def test_a_stream_from_connecting_to_end(database, owner):
     app, issued = _airflow(database), _issued(owner)
     for second, state in enumerate(("CONNECTING", "CONNECTED", "END")):
         answer = await _send(app, issued, stream_body(state), at=NOW + timedelta(seconds=second))
-        assert (answer.status_code, answer.json()) == (200, {"result": "folded"})
+        assert (answer.status_code, answer.json()) == (200, {"result": "applied"})
 
     row = database.row(owner)
     assert row.state == "scheduled"
-    assert Wake.load(row.next_kwargs["event"]).source == "callback"
+    assert ResumeEvent.load(row.next_kwargs["event"]).source == "callback"
     table = CallbackTable.load(database.xcom(owner, XCOM_TABLE_KEY))
     assert [state for state, _ in table.job(JOB).streams[0].transitions] == ["CONNECTING", "CONNECTED", "END"]
 
@@ -79,7 +82,7 @@ async def test_a_repeated_event_is_acknowledged_and_counted_once(database, owner
     answers = [await _send(app, issued, stream_body("CONNECTED")) for _ in range(3)]
 
     assert [answer.status_code for answer in answers] == [200, 200, 200]
-    assert [answer.json()["result"] for answer in answers] == ["folded", "duplicate", "duplicate"]
+    assert [answer.json()["result"] for answer in answers] == ["applied", "duplicate", "duplicate"]
     assert CallbackTable.load(database.xcom(owner, XCOM_TABLE_KEY)).events == 1
 
 
@@ -192,7 +195,7 @@ async def test_metrics_are_counted(database, owner, monkeypatch):
     prefix = "smartlive.callbacks."
     assert counts == {
         prefix + "received": 3,
-        prefix + "folded": 1,
+        prefix + "applied": 1,
         prefix + "duplicate": 1,
         prefix + "resumed": 1,
         prefix + "refused.signature_expired": 1,
@@ -280,7 +283,7 @@ async def test_an_end_counts_however_it_is_written(database, owner, changes, eve
         _airflow(database), _issued(owner), _json({"event_type": event_type, "message": message})
     )
 
-    assert (answer.status_code, answer.json()) == (200, {"result": "folded"})
+    assert (answer.status_code, answer.json()) == (200, {"result": "applied"})
     assert database.row(owner).state == "scheduled"
 
 

@@ -12,14 +12,14 @@ from airflow_provider_smartlive.callbacks.apply import OutcomeKind
 from airflow_provider_smartlive.callbacks.messages import (
     JOB_ID_KEY,
     XCOM_TABLE_KEY,
-    Waiter,
-    Wake,
+    ResumeEvent,
+    WaiterRegistration,
     starter_waiter_key,
     waiter_key,
 )
 from airflow_provider_smartlive.callbacks.table import CallbackTable, reply_mark
-from airflow_provider_smartlive.callbacks.task_ref import Identity
-from airflow_provider_smartlive.callbacks.url import OpenedRoute, Route, new_generation
+from airflow_provider_smartlive.callbacks.task_ref import TaskRef
+from airflow_provider_smartlive.callbacks.url import CallbackTarget, OpenedUrl, new_generation
 from airflow_provider_smartlive.livestream.own_xcoms import (
     announce_refresh,
     withdraw_refresh,
@@ -42,23 +42,25 @@ AT = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
 DASHED_JOB = "26f06524-4f75-4b3a-a853-b649a21aaf66"
 
 
-def _opened(identity: Identity, generation: int | tuple[str, int] = 0) -> OpenedRoute:
+def _opened(task_ref: TaskRef, generation: int | tuple[str, int] = 0) -> OpenedUrl:
     name, max_tries = generation if isinstance(generation, tuple) else (str(generation), generation)
-    return OpenedRoute(Route(identity, name, max_tries), "https://fake", "fake-key", AuthType.NONE, b"fake")
+    return OpenedUrl(
+        CallbackTarget(task_ref, name, max_tries), "https://fake", "fake-key", AuthType.NONE, b"fake"
+    )
 
 
-def _record(database, identity, event, *, generation=0, at=AT, signed_at=None, digest=None):
+def _record(database, task_ref, event, *, generation=0, at=AT, signed_at=None, digest=None):
     store = Store(sessions=database.sessions, sleep=lambda seconds: None)
-    return store.record(_opened(identity, generation), event, at=at, signed_at=signed_at, digest=digest)
+    return store.record(_opened(task_ref, generation), event, at=at, signed_at=signed_at, digest=digest)
 
 
-def _table(database, identity):
-    return CallbackTable.load(database.xcom(identity, XCOM_TABLE_KEY))
+def _table(database, task_ref):
+    return CallbackTable.load(database.xcom(task_ref, XCOM_TABLE_KEY))
 
 
-def _wait(database, identity, target="END", job=DASHED_JOB, **more):
-    waiter = Waiter(job_id=job, target_state=target, **more)
-    database.push(identity, waiter_key(job), waiter.dump())
+def _wait(database, task_ref, target="END", job=DASHED_JOB, **more):
+    waiter = WaiterRegistration(job_id=job, target_state=target, **more)
+    database.push(task_ref, waiter_key(job), waiter.dump())
 
 
 @pytest.fixture
@@ -93,7 +95,7 @@ def test_end_resumes_the_owner_with_a_wake_up(database, owner):
     row = database.row(owner)
     assert receipt.owner_resumed
     assert (row.state, row.trigger_id) == ("scheduled", None)
-    wake = Wake.load(row.next_kwargs["event"])
+    wake = ResumeEvent.load(row.next_kwargs["event"])
     assert (wake.source, wake.job_id, wake.state, wake.at) == ("callback", DASHED_JOB, "END", AT)
 
 
@@ -174,7 +176,7 @@ def test_mapped_tasks_are_told_apart(database, owner):
     ]
     _record(database, mapped[1], stream("END"))
 
-    assert [database.row(identity).state for identity in mapped] == ["deferred", "scheduled"]
+    assert [database.row(task_ref).state for task_ref in mapped] == ["deferred", "scheduled"]
     assert database.xcom(mapped[0], XCOM_TABLE_KEY) is None
 
 
@@ -198,15 +200,15 @@ def test_a_waiter_ends_without_a_worker(database, owner):
     assert receipt.waiters_woken == 1
     assert (row.state, row.trigger_id) == ("success", None)
     assert row.end_date is not None
-    wake = Wake.load(database.xcom(waiter, "return_value"))
+    wake = ResumeEvent.load(database.xcom(waiter, "return_value"))
     assert (wake.source, wake.job_id, wake.state) == ("callback", DASHED_JOB, "END")
 
 
 def test_a_waiter_for_whatever_job_its_starter_has_is_found_without_the_job_id(database, owner):
     waiter, other = database.task("watch"), database.task("other")
-    registration = Waiter(target_state="END").dump()
+    registration = WaiterRegistration(target_state="END").dump()
     database.push(waiter, starter_waiter_key(owner), registration)
-    database.push(other, starter_waiter_key(Identity("dag", "another run", "go_live")), registration)
+    database.push(other, starter_waiter_key(TaskRef("dag", "another run", "go_live")), registration)
 
     receipt = _record(database, owner, stream("END"))
 
@@ -238,7 +240,7 @@ def test_whoever_follows_a_starter_is_not_woken_by_its_last_job_while_it_waits_t
     starter = database.task(state=state, next_method=next_method, xcoms={JOB_ID_KEY: JOB})
     follows = database.task("follows", like=starter)
     names = database.task("names", like=starter)
-    registration = Waiter(target_state="END").dump()
+    registration = WaiterRegistration(target_state="END").dump()
     database.push(follows, starter_waiter_key(starter), registration)
     database.push(names, waiter_key(JOB), registration)
 
@@ -254,7 +256,7 @@ def test_a_waiter_that_needs_a_worker_is_resumed_on_one(database, owner):
 
     row = database.row(waiter)
     assert row.state == "scheduled"
-    assert Wake.load(row.next_kwargs["event"]).state == "END"
+    assert ResumeEvent.load(row.next_kwargs["event"]).state == "END"
     assert database.xcom(waiter, "return_value") is None
 
 
@@ -274,7 +276,9 @@ def test_a_waiter_is_woken_by_the_state_that_it_waits_for(database, owner):
 def test_a_waiter_that_knows_only_the_starter_is_found(database, owner):
     ours, theirs = database.task("watch"), database.task("watch")
     for waiter, starter in ((ours, owner), (theirs, database.task())):
-        database.push(waiter, starter_waiter_key(starter), Waiter(target_state="CONNECTED").dump())
+        database.push(
+            waiter, starter_waiter_key(starter), WaiterRegistration(target_state="CONNECTED").dump()
+        )
     _record(database, owner, stream("CONNECTED"))
 
     assert database.row(ours).state == "success"
@@ -287,7 +291,7 @@ def test_a_waiter_for_a_reply_is_woken_by_that_reply(database, owner):
 
     assert _record(database, owner, reply("r-1")).waiters_woken == 0
     assert _record(database, owner, reply("r-2")).waiters_woken == 1
-    assert Wake.load(database.row(waiter).next_kwargs["event"]).state == reply_mark("r-2")
+    assert ResumeEvent.load(database.row(waiter).next_kwargs["event"]).state == reply_mark("r-2")
 
 
 def test_a_waiter_of_another_dag_is_found_and_one_of_another_job_is_not(database, owner):
@@ -376,7 +380,7 @@ def test_many_waiters_are_woken_in_few_statements(database, owner):
         task = database.task(xcoms={JOB_ID_KEY: JOB})
         watching = [database.task("watch", like=task, map_index=index) for index in range(number)]
         for waiter in watching:
-            database.push(waiter, starter_waiter_key(task), Waiter(target_state="END").dump())
+            database.push(waiter, starter_waiter_key(task), WaiterRegistration(target_state="END").dump())
         seen = []
         with database.sessions() as session:
             engine = session.get_bind()
@@ -418,7 +422,7 @@ def test_an_event_of_a_later_life_begins_a_new_table(database, owner):
 def test_an_event_of_an_earlier_life_is_gone_and_wakes_nobody(database, owner):
     """A clear need not raise max_tries; the generation differs all the same."""
     waiter = database.task("watch")
-    database.push(waiter, starter_waiter_key(owner), Waiter(target_state="END").dump())
+    database.push(waiter, starter_waiter_key(owner), WaiterRegistration(target_state="END").dump())
     _record(database, owner, stream("CONNECTED"), generation=("2", 0))
     before = database.xcom(owner, XCOM_TABLE_KEY)
 
@@ -527,7 +531,7 @@ def _pushing(monkeypatch, request):
     """Let a task push its own XComs as a running one does."""
 
     def set_(key, value, **names):
-        request.getfixturevalue("database").push(Identity(**names), key, value)
+        request.getfixturevalue("database").push(TaskRef(**names), key, value)
 
     monkeypatch.setattr(BaseXCom, "set", set_)
 
@@ -537,12 +541,12 @@ def holding():
     """Lock the row of a task for a while, as somebody else's transaction does."""
 
     @contextmanager
-    def hold(database, identity):
+    def hold(database, task_ref):
         from airflow.models.taskinstance import TaskInstance
         from sqlalchemy import select
 
         with database.sessions() as session:
-            held = select(TaskInstance.id).where(*Database._is(identity)).with_for_update()
+            held = select(TaskInstance.id).where(*Database._is(task_ref)).with_for_update()
             session.execute(held).one()
             yield
 
@@ -697,7 +701,7 @@ def test_a_database_that_nobody_tested_is_refused_with_the_fix(dialect):
 
     store = Store(sessions=lambda: nullcontext(Session()))
     with pytest.raises(UnsupportedDatabase, match=f"not supported on {dialect}.*Use PostgreSQL"):
-        store.record(_opened(Identity("d", "r", "t")), stream("END"), at=AT, signed_at=None, digest=None)
+        store.record(_opened(TaskRef("d", "r", "t")), stream("END"), at=AT, signed_at=None, digest=None)
 
 
 def test_sqlite_has_one_writer(database):

@@ -5,16 +5,16 @@ from datetime import timedelta
 import pytest
 
 from airflow_provider_smartlive.metastudio.callback_auth import SignedForm
-from airflow_provider_smartlive.receiver.verify import Rules
+from airflow_provider_smartlive.receiver.verify import ReceiverSettings
 
 
 def test_the_defaults():
-    rules = Rules.read()
+    config = ReceiverSettings.read()
 
-    assert rules.window == timedelta(minutes=5)
-    assert rules.forms == (SignedForm.HOST_PATH_QUERY,)
-    assert rules.max_body == 65_536
-    assert rules.rate_limit == 600
+    assert config.window == timedelta(minutes=5)
+    assert config.forms == (SignedForm.HOST_PATH_QUERY,)
+    assert config.max_body == 65_536
+    assert config.rate_limit == 600
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,9 @@ def test_the_defaults():
 def test_an_option_without_a_usable_value_is_named_and_its_default_counts(monkeypatch, caplog, option, value):
     monkeypatch.setenv(f"AIRFLOW__SMARTLIVE__{option.upper()}", value)
 
-    assert Rules.read() == Rules(timedelta(minutes=5), (SignedForm.HOST_PATH_QUERY,), 65_536, 600)
+    assert ReceiverSettings.read() == ReceiverSettings(
+        timedelta(minutes=5), (SignedForm.HOST_PATH_QUERY,), 65_536, 600
+    )
     (line,) = caplog.messages
     assert f"[smartlive] {option} " in line
     assert len(line) < 300

@@ -20,10 +20,10 @@ import pytest
 from airflow.sdk import Connection
 
 from airflow_provider_smartlive.client import async_hook
-from airflow_provider_smartlive.client.calls import Answer
-from airflow_provider_smartlive.client.exchange import Outgoing, Trouble
-from airflow_provider_smartlive.lifecycle import Sight
-from airflow_provider_smartlive.livestream.sighting import REFUSED_PAUSE, Sighting
+from airflow_provider_smartlive.client.flow import OutgoingRequest, TransportFailure
+from airflow_provider_smartlive.client.operations import HttpResponse
+from airflow_provider_smartlive.decisions import JobStatus
+from airflow_provider_smartlive.livestream.snapshot import REFUSED_PAUSE, JobSnapshot
 from airflow_provider_smartlive.metastudio.errors import (
     AuthenticationError,
     InvalidRequest,
@@ -36,7 +36,7 @@ from airflow_provider_smartlive.metastudio.errors import (
 from airflow_provider_smartlive.reconciler import poller as poller_module
 from airflow_provider_smartlive.reconciler.poller import JITTER, WORTH_A_PAGE
 from airflow_provider_smartlive.reconciler.registry import watching
-from airflow_provider_smartlive.reconciler.requests import PACE, THROTTLED_PAUSE
+from airflow_provider_smartlive.reconciler.requests import REQUEST_INTERVAL, THROTTLED_PAUSE
 from airflow_provider_smartlive.reconciler.watch import OVERDUE, Watch
 from tests.support.fake_metastudio import ROOM, FakeAsyncHook, FakeJob, FakeMetaStudio, unreachable
 from tests.support.virtual_time import Clock, run
@@ -70,16 +70,16 @@ class Poller:
         interval: float = INTERVAL,
         room_id: str | None = ROOM,
         conn_id: str = "one",
-    ) -> list[tuple[float, Sight]]:
+    ) -> list[tuple[float, JobStatus]]:
         """Wait for a job as a trigger does; return the list that its sightings go to."""
-        seen: list[tuple[float, Sight]] = []
+        seen: list[tuple[float, JobStatus]] = []
         job_id = job if isinstance(job, str) else job.job_id
 
         async def trigger() -> None:
             async with watching(conn_id, job_id=job_id, room_id=room_id, interval=interval) as watch:
                 while True:
-                    sighting = await watch.next()
-                    seen.append((self.clock.seconds, sighting.sight))
+                    snapshot = await watch.next()
+                    seen.append((self.clock.seconds, snapshot.status))
 
         self.waiting.append(asyncio.create_task(trigger()))
         return seen
@@ -136,8 +136,8 @@ def test_a_connection_that_was_edited_is_read_again(poller: Poller) -> None:
         poller.metastudio.endpoint = "https://elsewhere.example.com"
         after = poller.wait(poller.metastudio.add())
         await asyncio.sleep(INTERVAL + 1)
-        assert [sight for _, sight in before] == [Sight.ACTIVE, Sight.NOT_FOUND]
-        assert [sight for _, sight in after] == [Sight.ACTIVE]
+        assert [status for _, status in before] == [JobStatus.ACTIVE, JobStatus.NOT_FOUND]
+        assert [status for _, status in after] == [JobStatus.ACTIVE]
 
     poller.run(main)
 
@@ -159,7 +159,7 @@ def test_it_is_read_once_a_minute_at_most(
     async def main() -> None:
         seen = poller.wait(poller.metastudio.add(), interval=5)
         await asyncio.sleep(181)
-        assert {sight for _, sight in seen} == {Sight.ACTIVE}
+        assert {status for _, status in seen} == {JobStatus.ACTIVE}
         assert read == [65, 125]
 
     poller.run(main)
@@ -169,7 +169,7 @@ def test_one_job_is_shown_once_an_interval(poller: Poller) -> None:
     async def main() -> None:
         seen = poller.wait(poller.metastudio.add())
         await asyncio.sleep(2 * INTERVAL + 1)
-        assert seen == [(300.0, Sight.ACTIVE), (600.0, Sight.ACTIVE)]
+        assert seen == [(300.0, JobStatus.ACTIVE), (600.0, JobStatus.ACTIVE)]
         assert poller.metastudio.asked == {"show": 2}
 
     poller.run(main)
@@ -179,7 +179,7 @@ def test_jobs_that_run_are_asked_for_in_one_listing(poller: Poller) -> None:
     async def main() -> None:
         seen = [poller.wait(poller.metastudio.add()) for _ in range(50)]
         await asyncio.sleep(INTERVAL + 1)
-        assert [sightings[-1][1] for sightings in seen] == [Sight.ACTIVE] * 50
+        assert [snapshots[-1][1] for snapshots in seen] == [JobStatus.ACTIVE] * 50
         assert poller.metastudio.asked == {"list_all": 1}
 
     poller.run(main)
@@ -191,9 +191,9 @@ def test_only_a_job_that_has_left_the_listing_is_shown_by_itself(poller: Poller)
         seen = [poller.wait(job) for job in jobs]
         jobs[7].state = "FAILED"
         await asyncio.sleep(INTERVAL + 1)
-        looked_at = INTERVAL - WORTH_A_PAGE * PACE  # a few shows are expected
-        assert seen[7] == [(pytest.approx(looked_at + PACE), Sight.FAILED)]
-        assert seen[8] == [(pytest.approx(looked_at), Sight.ACTIVE)]
+        looked_at = INTERVAL - WORTH_A_PAGE * REQUEST_INTERVAL  # a few shows are expected
+        assert seen[7] == [(pytest.approx(looked_at + REQUEST_INTERVAL), JobStatus.FAILED)]
+        assert seen[8] == [(pytest.approx(looked_at), JobStatus.ACTIVE)]
         assert poller.metastudio.asked == {"list_all": 1, "show": 1}
 
     poller.run(main)
@@ -214,7 +214,7 @@ def test_a_thousand_streams_cost_a_few_pages(poller: Poller) -> None:
     async def main() -> None:
         seen = [poller.wait(poller.metastudio.add()) for _ in range(1000)]
         await asyncio.sleep(3600 + 30)  # ten pages at our pace take two seconds
-        assert all(len(sightings) == 12 for sightings in seen)
+        assert all(len(snapshots) == 12 for snapshots in seen)
         assert poller.metastudio.asked == {"list_all": 12 * 10}
         assert len(poller.hooks) == 1
 
@@ -234,7 +234,7 @@ def test_requests_keep_their_distance(poller: Poller) -> None:
         asked = [at for at, _ in poller.metastudio.log]
         assert set(poller.metastudio.asked) == {"list_all", "show"}
         assert len(asked) >= 10
-        assert min(later - earlier for earlier, later in pairwise(asked)) > PACE * 0.999
+        assert min(later - earlier for earlier, later in pairwise(asked)) > REQUEST_INTERVAL * 0.999
 
     poller.run(main)
 
@@ -267,7 +267,7 @@ def test_ends_without_callbacks_are_all_seen_within_the_interval(
         for job in jobs:
             job.state = "SUCCEED"
         await asyncio.sleep(INTERVAL)
-        assert all(sightings[-1][1] is Sight.SUCCEED for sightings in seen)
+        assert all(snapshots[-1][1] is JobStatus.SUCCEED for snapshots in seen)
         assert (
             len(poller.metastudio.log) - asked == figures("requests that find that all have ended")[streams]
         )
@@ -287,7 +287,7 @@ def test_ends_of_half_of_the_streams_are_all_seen_within_the_interval(
         for number in ends:
             jobs[number].state = "SUCCEED"
         await asyncio.sleep(INTERVAL)
-        assert all(seen[number][-1][1] is Sight.SUCCEED for number in ends)
+        assert all(seen[number][-1][1] is JobStatus.SUCCEED for number in ends)
         assert poller.metastudio.asked["show"] < WORTH_A_PAGE
 
     poller.run(main)
@@ -297,7 +297,7 @@ def test_the_first_look_comes_in_time_for_all_pages_too(poller: Poller) -> None:
     async def main() -> None:
         seen = [poller.wait(poller.metastudio.add()) for _ in range(5000)]
         await asyncio.sleep(INTERVAL)
-        assert all(sightings[0][1] is Sight.ACTIVE for sightings in seen)
+        assert all(snapshots[0][1] is JobStatus.ACTIVE for snapshots in seen)
 
     poller.run(main)
 
@@ -311,7 +311,7 @@ def test_jobs_of_others_that_end_too_do_not_hide_ours(poller: Poller) -> None:
         for job in jobs:
             job.state = "SUCCEED"
         await asyncio.sleep(INTERVAL)
-        assert all(sightings[-1][1] is Sight.SUCCEED for sightings in seen)
+        assert all(snapshots[-1][1] is JobStatus.SUCCEED for snapshots in seen)
         assert poller.metastudio.asked["show"] == 0
 
     poller.run(main)
@@ -337,7 +337,7 @@ def test_a_listing_that_does_not_sort_by_update_time_is_kept_short_by_the_time_o
         for job in jobs:
             job.state = "SUCCEED"
         await asyncio.sleep(INTERVAL)
-        assert all(sightings[-1][1] is Sight.SUCCEED for sightings in seen)
+        assert all(snapshots[-1][1] is JobStatus.SUCCEED for snapshots in seen)
         assert poller.metastudio.asked["show"] == 0
 
     poller.run(main)
@@ -361,8 +361,8 @@ def test_jobs_that_no_listing_of_finished_ones_shows_are_shown_one_by_one(
     async def main() -> None:
         jobs = [poller.metastudio.add(state="SUCCEED") for _ in range(100)]
         seen = [poller.wait(job) for job in jobs]
-        await asyncio.sleep(INTERVAL + 100 * PACE + 1)
-        assert [sightings[0][1] for sightings in seen] == [Sight.SUCCEED] * 100
+        await asyncio.sleep(INTERVAL + 100 * REQUEST_INTERVAL + 1)
+        assert [snapshots[0][1] for snapshots in seen] == [JobStatus.SUCCEED] * 100
         assert poller.metastudio.asked["show"] == 100
 
     poller.run(main)
@@ -374,7 +374,7 @@ def test_looking_for_finished_jobs_costs_little_where_they_are_not_found(poller:
             poller.metastudio.add(state="SUCCEED")
         seen = [poller.wait(f"f{number:031x}", interval=3600) for number in range(100)]
         await asyncio.sleep(3600 + 100)
-        assert [sightings[0][1] for sightings in seen] == [Sight.NOT_FOUND] * 100
+        assert [snapshots[0][1] for snapshots in seen] == [JobStatus.NOT_FOUND] * 100
         assert poller.metastudio.asked == {"list_all": 1 + 100 // WORTH_A_PAGE, "show": 100}
 
     poller.run(main)
@@ -392,8 +392,8 @@ def test_a_listing_that_never_ends_is_left(poller: Poller, monkeypatch: pytest.M
         seen = [poller.wait(poller.metastudio.add()) for _ in range(100)]
         unknown = poller.wait(NO_JOB, room_id=None)
         await asyncio.sleep(INTERVAL + 5)
-        assert [sightings[0][1] for sightings in seen] == [Sight.ACTIVE] * 100
-        assert [sight for _, sight in unknown] == [Sight.NOT_FOUND]
+        assert [snapshots[0][1] for snapshots in seen] == [JobStatus.ACTIVE] * 100
+        assert [status for _, status in unknown] == [JobStatus.NOT_FOUND]
         assert poller.metastudio.asked == {"list_all": 4}
 
     poller.run(main)
@@ -405,8 +405,8 @@ def test_many_shows_do_not_starve_a_look(poller: Poller) -> None:
         for number in range(1000):
             poller.wait(f"f{number:031x}", interval=600)
         await asyncio.sleep(600 + 220)
-        for sightings in seen:
-            gaps = [later - earlier for (earlier, _), (later, _) in pairwise([(0.0, None), *sightings])]
+        for snapshots in seen:
+            gaps = [later - earlier for (earlier, _), (later, _) in pairwise([(0.0, None), *snapshots])]
             assert len(gaps) >= 13
             assert max(gaps) <= 60.001
 
@@ -425,7 +425,7 @@ def test_a_search_does_not_starve_a_look(poller: Poller) -> None:
         gaps = [later - earlier for (earlier, _), (later, _) in pairwise([(0.0, None), *seen])]
         assert len(gaps) >= 5
         assert max(gaps) <= 60.001
-        assert all(sightings[0][1] is Sight.NOT_FOUND for sightings in unknown)
+        assert all(snapshots[0][1] is JobStatus.NOT_FOUND for snapshots in unknown)
         # One search for all of them, and a look before each.
         assert poller.metastudio.asked["list_all"] <= len(unknown[0] + [1]) * (51 + 1) + len(seen)
 
@@ -438,10 +438,12 @@ class HangingTransport:
 
     poller: Poller
     hanging: list[str]
-    fault: Answer | Trouble = Trouble.TIMEOUT
+    fault: HttpResponse | TransportFailure = TransportFailure.TIMEOUT
     asked: list[tuple[float, str]] = field(default_factory=list)
 
-    async def send(self, profile: object, outgoing: Outgoing, seconds: float) -> Answer | Trouble:
+    async def send(
+        self, profile: object, outgoing: OutgoingRequest, seconds: float
+    ) -> HttpResponse | TransportFailure:
         path = urlsplit(outgoing.url).path.rpartition("/")[2]
         self.asked.append((self.poller.clock.seconds, path))
         if path in self.hanging:
@@ -455,7 +457,7 @@ class HangingTransport:
             )
         else:
             answer = metastudio.show_job(ROOM, path)
-        return Answer(200, {}, answer.model_dump_json().encode())
+        return HttpResponse(200, {}, answer.model_dump_json().encode())
 
     async def close(self) -> None:
         pass
@@ -489,8 +491,8 @@ def wire(poller: Poller, monkeypatch: pytest.MonkeyPatch) -> HangingTransport:
     return wire
 
 
-def gaps_of(sightings: list[tuple[float, Sight]]) -> list[float]:
-    return [later - earlier for (earlier, _), (later, _) in pairwise([(0.0, Sight.UNKNOWN), *sightings])]
+def gaps_of(snapshots: list[tuple[float, JobStatus]]) -> list[float]:
+    return [later - earlier for (earlier, _), (later, _) in pairwise([(0.0, JobStatus.UNKNOWN), *snapshots])]
 
 
 def test_a_show_that_hangs_holds_up_the_others_for_one_attempt_at_most(
@@ -502,10 +504,10 @@ def test_a_show_that_hangs_holds_up_the_others_for_one_attempt_at_most(
         wire.hanging = [over.job_id]
         hanging = poller.wait(over, interval=60)
         await asyncio.sleep(600)
-        for sightings in healthy:
-            assert len(sightings) >= 8
-            assert max(gaps_of(sightings)) <= 60 + REQUEST_TIMEOUT
-        assert {sight for _, sight in hanging} == {Sight.UNKNOWN}
+        for snapshots in healthy:
+            assert len(snapshots) >= 8
+            assert max(gaps_of(snapshots)) <= 60 + REQUEST_TIMEOUT
+        assert {status for _, status in hanging} == {JobStatus.UNKNOWN}
         # Each is made of as many attempts as one of a task.
         shows = [at for at, path in wire.asked if path == over.job_id]
         assert len(shows) // len(hanging) == ATTEMPTS
@@ -523,10 +525,10 @@ def test_a_job_that_is_due_alone_holds_up_the_others_for_one_attempt_at_most(
         await asyncio.sleep(55)
         healthy = [poller.wait(poller.metastudio.add(), interval=10) for _ in range(2)]
         await asyncio.sleep(300)
-        for sightings in healthy:
-            assert max(gaps_of([(at - 55, sight) for at, sight in sightings])) <= 10 + REQUEST_TIMEOUT + 1
+        for snapshots in healthy:
+            assert max(gaps_of([(at - 55, status) for at, status in snapshots])) <= 10 + REQUEST_TIMEOUT + 1
         # The list tells about it, too.
-        assert Sight.ACTIVE in {sight for _, sight in seen}
+        assert JobStatus.ACTIVE in {status for _, status in seen}
 
     poller.run(main)
 
@@ -537,15 +539,15 @@ def test_after_a_fault_a_show_waits_its_pause_while_others_are_shown(
     async def main() -> None:
         jobs = [poller.metastudio.add(state="SUCCEED") for _ in range(4)]
         wire.hanging = [jobs[0].job_id]
-        wire.fault = Answer(503, {"Retry-After": "20"}, b"")
+        wire.fault = HttpResponse(503, {"Retry-After": "20"}, b"")
         seen = [poller.wait(job) for job in jobs]
         await asyncio.sleep(INTERVAL + 2 * REQUEST_TIMEOUT)
         shows = [at for at, path in wire.asked if path == jobs[0].job_id]
         assert shows[1] - shows[0] == pytest.approx(REQUEST_TIMEOUT + 20, abs=2)
         # Behind the first attempt, not behind all of them.
-        for sightings in seen[1:]:
-            assert sightings[0][1] is Sight.SUCCEED
-            assert sightings[0][0] <= shows[0] + REQUEST_TIMEOUT + 4 * PACE
+        for snapshots in seen[1:]:
+            assert snapshots[0][1] is JobStatus.SUCCEED
+            assert snapshots[0][0] <= shows[0] + REQUEST_TIMEOUT + 4 * REQUEST_INTERVAL
 
     poller.run(main)
 
@@ -565,7 +567,7 @@ def test_a_page_that_meets_a_passing_fault_is_asked_for_again(
         monkeypatch.setattr(poller.metastudio, "list_jobs_page", falter)
         seen = [poller.wait(poller.metastudio.add()) for _ in range(2)]
         await asyncio.sleep(INTERVAL + 2)
-        assert [sight for _, sight in seen[0] + seen[1]] == [Sight.ACTIVE, Sight.ACTIVE]
+        assert [status for _, status in seen[0] + seen[1]] == [JobStatus.ACTIVE, JobStatus.ACTIVE]
 
     poller.run(main)
 
@@ -604,7 +606,7 @@ def test_a_new_watch_is_seen_within_its_own_interval(poller: Poller) -> None:
         await asyncio.sleep(100)
         hasty = poller.wait(poller.metastudio.add(), interval=5)
         await asyncio.sleep(6)
-        assert hasty == [(pytest.approx(105.0, abs=4 * PACE), Sight.ACTIVE)]
+        assert hasty == [(pytest.approx(105.0, abs=4 * REQUEST_INTERVAL), JobStatus.ACTIVE)]
 
     poller.run(main)
 
@@ -615,7 +617,7 @@ def test_whoever_is_told_by_anothers_listing_need_not_ask(poller: Poller) -> Non
         for _ in range(2):
             poller.wait(poller.metastudio.add(), interval=300)
         await asyncio.sleep(450)
-        assert late == [(pytest.approx(300.0, abs=4 * PACE), Sight.ACTIVE)]
+        assert late == [(pytest.approx(300.0, abs=4 * REQUEST_INTERVAL), JobStatus.ACTIVE)]
         assert poller.metastudio.asked == {"list_all": 1}
 
     poller.run(main)
@@ -631,7 +633,7 @@ def test_a_fault_is_passed_on_and_passes(poller: Poller) -> None:
         await asyncio.sleep(INTERVAL + 1)
         poller.metastudio.down = None
         await asyncio.sleep(INTERVAL)
-        assert [sight for _, sight in seen] == [Sight.UNKNOWN, Sight.ACTIVE]
+        assert [status for _, status in seen] == [JobStatus.UNKNOWN, JobStatus.ACTIVE]
 
     poller.run(main)
 
@@ -646,7 +648,11 @@ def test_one_jobs_fault_does_not_cost_the_others_their_sighting(poller: Poller, 
         poller.metastudio.show_outcomes = [None, fault, None, fault, fault, fault]
         seen = [poller.wait(job) for job in jobs]
         await asyncio.sleep(INTERVAL + 5)
-        assert [sightings[0][1] for sightings in seen] == [Sight.SUCCEED, Sight.UNKNOWN, Sight.SUCCEED]
+        assert [snapshots[0][1] for snapshots in seen] == [
+            JobStatus.SUCCEED,
+            JobStatus.UNKNOWN,
+            JobStatus.SUCCEED,
+        ]
 
     poller.run(main)
 
@@ -670,7 +676,7 @@ def test_a_list_that_cannot_be_had_is_made_up_for_by_shows(
     async def main() -> None:
         seen = [poller.wait(poller.metastudio.add()) for _ in range(2)]
         await asyncio.sleep(3 * INTERVAL)
-        assert [[sight for _, sight in sightings] for sightings in seen] == [[Sight.ACTIVE] * 3] * 2
+        assert [[status for _, status in snapshots] for snapshots in seen] == [[JobStatus.ACTIVE] * 3] * 2
 
     poller.run(main)
 
@@ -681,12 +687,12 @@ def test_a_job_that_cannot_be_read_in_the_list_is_shown_by_itself(poller: Poller
         seen = [poller.wait(job) for job in (poller.metastudio.add(), odd)]
         await asyncio.sleep(INTERVAL + 1)
         assert poller.metastudio.asked == {"list_all": 1, "show": 1}
-        assert [sight for _, sight in seen[0]] == [Sight.ACTIVE]
+        assert [status for _, status in seen[0]] == [JobStatus.ACTIVE]
         # Nor can the answer to show be read: it is not known how the job stands, which is not that it is gone.
-        assert [sight for _, sight in seen[1]] == [Sight.UNKNOWN]
+        assert [status for _, status in seen[1]] == [JobStatus.UNKNOWN]
         odd.more = {}
         await asyncio.sleep(INTERVAL)
-        assert seen[1][-1][1] is Sight.ACTIVE
+        assert seen[1][-1][1] is JobStatus.ACTIVE
 
     poller.run(main)
 
@@ -706,12 +712,14 @@ def test_throttling_is_waited_out_once(poller: Poller, where: str, retry_after: 
         else:
             poller.metastudio.show_outcomes = [None, throttled]
         await asyncio.sleep(1000 + 5)
-        told = [bool(sightings) for sightings in seen]
+        told = [bool(snapshots) for snapshots in seen]
         assert told == ([False] * 3 if where == "list" else [True, False, False])
         asked = len(poller.metastudio.log)
         await asyncio.sleep(pause)
-        assert min(at for at, _ in poller.metastudio.log[asked:]) == pytest.approx(1000 + pause, abs=3 * PACE)
-        assert all(len(sightings) == 1 and sightings[0][1] is not Sight.UNKNOWN for sightings in seen)
+        assert min(at for at, _ in poller.metastudio.log[asked:]) == pytest.approx(
+            1000 + pause, abs=3 * REQUEST_INTERVAL
+        )
+        assert all(len(snapshots) == 1 and snapshots[0][1] is not JobStatus.UNKNOWN for snapshots in seen)
 
     poller.run(main)
 
@@ -723,7 +731,7 @@ def test_a_throttled_poller_does_not_keep_quiet_about_it(poller: Poller) -> None
         seen = poller.wait(poller.metastudio.add())
         poller.metastudio.down = Throttled("slow down", http_status=429)
         await asyncio.sleep(2 * INTERVAL + OVERDUE + 1)
-        assert seen == [(2 * INTERVAL + OVERDUE, Sight.UNKNOWN)]
+        assert seen == [(2 * INTERVAL + OVERDUE, JobStatus.UNKNOWN)]
 
     poller.run(main)
 
@@ -734,7 +742,7 @@ def test_a_request_that_hangs_deafens_nobody(poller: Poller, monkeypatch: pytest
     async def main() -> None:
         seen = [poller.wait(poller.metastudio.add()) for _ in range(2)]
         await asyncio.sleep(2 * (2 * INTERVAL + OVERDUE) + 1)
-        assert seen == [[(660.0, Sight.UNKNOWN), (1320.0, Sight.UNKNOWN)]] * 2
+        assert seen == [[(660.0, JobStatus.UNKNOWN), (1320.0, JobStatus.UNKNOWN)]] * 2
 
     poller.run(main)
 
@@ -746,7 +754,7 @@ def test_a_listing_that_is_not_found_says_nothing_about_a_job(poller: Poller) ->
         seen = [poller.wait(poller.metastudio.add()) for _ in range(2)]
         poller.metastudio.down = NotFound("no such API", http_status=404, error_code="MSS.1")
         await asyncio.sleep(INTERVAL + 1)
-        assert [sight for _, sight in seen[0] + seen[1]] == [Sight.UNKNOWN, Sight.UNKNOWN]
+        assert [status for _, status in seen[0] + seen[1]] == [JobStatus.UNKNOWN, JobStatus.UNKNOWN]
 
     poller.run(main)
 
@@ -755,7 +763,7 @@ def test_a_job_that_is_not_found_is_an_answer(poller: Poller) -> None:
     async def main() -> None:
         seen = poller.wait(NO_JOB)
         await asyncio.sleep(INTERVAL + 1)
-        assert [sight for _, sight in seen] == [Sight.NOT_FOUND]
+        assert [status for _, status in seen] == [JobStatus.NOT_FOUND]
         assert poller.metastudio.asked == {"show": 2, "list_all": 1}
 
     poller.run(main)
@@ -768,7 +776,7 @@ def test_a_job_in_another_room_than_was_said_is_found(poller: Poller) -> None:
         await asyncio.sleep(INTERVAL + 1)
         job.state = "SUCCEED"
         await asyncio.sleep(INTERVAL)
-        assert [sight for _, sight in seen] == [Sight.ACTIVE, Sight.SUCCEED]
+        assert [status for _, status in seen] == [JobStatus.ACTIVE, JobStatus.SUCCEED]
         assert poller.metastudio.asked == {"show": 2, "list_all": 1}
 
     poller.run(main)
@@ -788,7 +796,7 @@ def test_a_connection_that_cannot_be_read_is_tried_again(
         monkeypatch.setattr(poller_module, "_hook", make_hook)
         seen = poller.wait(poller.metastudio.add())
         await asyncio.sleep(2 * INTERVAL + 1)
-        assert [sight for _, sight in seen] == [Sight.UNKNOWN, Sight.ACTIVE]
+        assert [status for _, status in seen] == [JobStatus.UNKNOWN, JobStatus.ACTIVE]
 
     poller.run(main)
 
@@ -798,7 +806,7 @@ def test_a_bug_in_the_poll_leaves_nobody_deaf(poller: Poller) -> None:
         poller.metastudio.show_outcomes = [ZeroDivisionError("a bug")]
         seen = poller.wait(poller.metastudio.add())
         await asyncio.sleep(2 * INTERVAL + 1)
-        assert [sight for _, sight in seen] == [Sight.UNKNOWN, Sight.ACTIVE]
+        assert [status for _, status in seen] == [JobStatus.UNKNOWN, JobStatus.ACTIVE]
 
     poller.run(main)
 
@@ -810,7 +818,7 @@ def test_refused_credentials_are_read_again_once_and_tried_at_once(poller: Polle
         seen = poller.wait(poller.metastudio.add())
         await asyncio.sleep(INTERVAL + 5)
         assert poller.metastudio.reloads == 1
-        assert seen == [(pytest.approx(INTERVAL + PACE), Sight.ACTIVE)]
+        assert seen == [(pytest.approx(INTERVAL + REQUEST_INTERVAL), JobStatus.ACTIVE)]
 
     poller.run(main)
 
@@ -820,10 +828,10 @@ def test_credentials_that_stay_refused_are_told_about(poller: Poller) -> None:
         poller.metastudio.down = REFUSED
         seen = poller.wait(poller.metastudio.add())
         await asyncio.sleep(INTERVAL + 5)
-        assert [sight for _, sight in seen] == [Sight.REFUSED]
+        assert [status for _, status in seen] == [JobStatus.REFUSED]
         poller.metastudio.down = None
         await asyncio.sleep(320)
-        assert [sight for _, sight in seen] == [Sight.REFUSED, Sight.ACTIVE]
+        assert [status for _, status in seen] == [JobStatus.REFUSED, JobStatus.ACTIVE]
 
     poller.run(main)
 
@@ -837,7 +845,7 @@ def test_bad_signatures_never_lock_the_key(poller: Poller) -> None:
         await asyncio.sleep(3600)
         times = [at for at, _ in poller.metastudio.log]
         assert max(sum(at <= other < at + 300 for other in times) for at in times) <= 5
-        assert all(sightings[0][1] is Sight.REFUSED for sightings in seen)
+        assert all(snapshots[0][1] is JobStatus.REFUSED for snapshots in seen)
 
     poller.run(main)
 
@@ -855,7 +863,7 @@ def test_bad_signatures_never_lock_the_key_while_the_connection_cannot_be_read(
         seen = poller.wait(poller.metastudio.add(), interval=5)
         await asyncio.sleep(600)
         assert len(poller.metastudio.log) == 2
-        assert {sight for _, sight in seen} == {Sight.REFUSED}
+        assert {status for _, status in seen} == {JobStatus.REFUSED}
 
     poller.run(main)
 
@@ -911,7 +919,7 @@ def test_whoever_comes_after_that_starts_a_new_one(poller: Poller) -> None:
         await poller.leave()
         seen = poller.wait(poller.metastudio.add())
         await asyncio.sleep(INTERVAL + 1)
-        assert [sight for _, sight in seen] == [Sight.ACTIVE]
+        assert [status for _, status in seen] == [JobStatus.ACTIVE]
 
     poller.run(main)
 
@@ -923,7 +931,7 @@ def test_whoever_leaves_while_it_is_asked_for_harms_nobody(poller: Poller) -> No
         await asyncio.sleep(INTERVAL + 0.5)  # in the middle of ten shows
         await poller.leave()
         await asyncio.sleep(5)
-        assert all(sightings[0][1] is Sight.SUCCEED for sightings in seen[:-1])
+        assert all(snapshots[0][1] is JobStatus.SUCCEED for snapshots in seen[:-1])
 
     poller.run(main)
 
@@ -937,7 +945,7 @@ def test_a_dead_poller_is_replaced(poller: Poller) -> None:
         await asyncio.wait([dead])
         seen = poller.wait(poller.metastudio.add())
         await asyncio.sleep(INTERVAL + 1)
-        assert [sight for _, sight in seen] == [Sight.ACTIVE]
+        assert [status for _, status in seen] == [JobStatus.ACTIVE]
 
     poller.run(main)
 
@@ -982,7 +990,7 @@ def test_a_room_is_learned_from_the_listing(poller: Poller) -> None:
         await asyncio.sleep(INTERVAL + 1)
         job.state = "SUCCEED"
         await asyncio.sleep(INTERVAL)
-        assert [sight for _, sight in seen] == [Sight.ACTIVE, Sight.SUCCEED]
+        assert [status for _, status in seen] == [JobStatus.ACTIVE, JobStatus.SUCCEED]
         assert poller.metastudio.asked == {"list_all": 1, "show": 1}
 
     poller.run(main)
@@ -993,7 +1001,7 @@ def test_a_job_without_a_room_that_is_over_is_found_too(poller: Poller) -> None:
         seen = poller.wait(poller.metastudio.add(state="FAILED"), room_id=None)
         unknown = poller.wait(NO_JOB, room_id=None)
         await asyncio.sleep(INTERVAL + 1)
-        assert [sight for _, sight in seen + unknown] == [Sight.FAILED, Sight.NOT_FOUND]
+        assert [status for _, status in seen + unknown] == [JobStatus.FAILED, JobStatus.NOT_FOUND]
 
     poller.run(main)
 
@@ -1003,25 +1011,27 @@ def test_a_job_without_a_room_that_is_over_is_found_too(poller: Poller) -> None:
 
 async def test_only_the_newest_sighting_is_kept() -> None:
     watch = Watch("job", ROOM, INTERVAL)
-    watch.tell(Sighting(Sight.ACTIVE))
-    watch.tell(Sighting(Sight.SUCCEED))
-    assert (await watch.next()).sight is Sight.SUCCEED
+    watch.tell(JobSnapshot(JobStatus.ACTIVE))
+    watch.tell(JobSnapshot(JobStatus.SUCCEED))
+    assert (await watch.next()).status is JobStatus.SUCCEED
 
 
-def heard(clock: Clock, told: dict[float, Sight], *, until: float, look: float) -> list[tuple[float, Sight]]:
+def heard(
+    clock: Clock, told: dict[float, JobStatus], *, until: float, look: float
+) -> list[tuple[float, JobStatus]]:
     """Return what a trigger hears that looks at something else every so many seconds, as ours do."""
     watch = Watch("job", ROOM, INTERVAL)
-    seen: list[tuple[float, Sight]] = []
+    seen: list[tuple[float, JobStatus]] = []
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        for at, sight in told.items():
-            loop.call_at(at, watch.tell, Sighting(sight))
+        for at, status in told.items():
+            loop.call_at(at, watch.tell, JobSnapshot(status))
         while clock.seconds < until:
             with suppress(TimeoutError):
                 async with asyncio.timeout(look):
-                    sight = (await watch.next()).sight
-                    seen.append((clock.seconds, sight))
+                    status = (await watch.next()).status
+                    seen.append((clock.seconds, status))
 
     run(clock, main())
     return seen
@@ -1029,17 +1039,17 @@ def heard(clock: Clock, told: dict[float, Sight], *, until: float, look: float) 
 
 @pytest.mark.parametrize("look", [7.0, 5000.0])
 def test_a_watch_without_sightings_says_so_by_the_clock(clock: Clock, look: float) -> None:
-    assert heard(clock, {300: Sight.ACTIVE}, until=1700, look=look)[:3] == [
-        (300.0, Sight.ACTIVE),
-        (pytest.approx(960.0), Sight.UNKNOWN),
-        (pytest.approx(1620.0), Sight.UNKNOWN),
+    assert heard(clock, {300: JobStatus.ACTIVE}, until=1700, look=look)[:3] == [
+        (300.0, JobStatus.ACTIVE),
+        (pytest.approx(960.0), JobStatus.UNKNOWN),
+        (pytest.approx(1620.0), JobStatus.UNKNOWN),
     ]
 
 
 def test_what_was_said_last_counts_again_if_it_was_no_clear_answer(clock: Clock) -> None:
     """Else a budget that ends while the credentials are refused would end for another reason."""
-    assert [sight for _, sight in heard(clock, {300: Sight.REFUSED}, until=1700, look=5000)][:3] == [
-        Sight.REFUSED
+    assert [status for _, status in heard(clock, {300: JobStatus.REFUSED}, until=1700, look=5000)][:3] == [
+        JobStatus.REFUSED
     ] * 3
 
 

@@ -19,13 +19,13 @@ from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 import airflow_provider_smartlive.hooks  # noqa: F401
 from airflow_provider_smartlive.callbacks.messages import (
     XCOM_TABLE_KEY,
-    Waiter,
-    Wake,
+    ResumeEvent,
+    WaiterRegistration,
     starter_waiter_key,
     waiter_key,
 )
 from airflow_provider_smartlive.callbacks.table import CallbackTable, JobCallbacks
-from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.callbacks.task_ref import TaskRef
 from airflow_provider_smartlive.operators import StartSmartLiveJobOperator
 from tests.support.fake_airflow import DAG, RUN, TASK, FakeSupervisor, FakeTaskInstance, a_context
 from tests.support.fake_callbacks import called_back
@@ -76,14 +76,16 @@ class Stage:
 
     def _wake_waiter(self, job: JobCallbacks) -> None:
         """Do as the receiver does: end a task that registered, or resume it if it needs a worker."""
-        for key in (waiter_key(job.job_id), starter_waiter_key(Identity(DAG, RUN, TASK))):
+        for key in (waiter_key(job.job_id), starter_waiter_key(TaskRef(DAG, RUN, TASK))):
             registered = self.supervisor.xcom(key, self.task_id)
             if registered is None or self.resume is None:
                 continue
-            waiter = Waiter.load(registered)
+            waiter = WaiterRegistration.load(registered)
             if not job.has_reached(waiter.target_state):
                 continue
-            wake = Wake(source="callback", job_id=job.job_id, state=waiter.target_state, at=self.clock.now)
+            wake = ResumeEvent(
+                source="callback", job_id=job.job_id, state=waiter.target_state, at=self.clock.now
+            )
             if waiter.needs_worker:
                 self.resume(wake)
             else:
@@ -95,7 +97,7 @@ class Stage:
 
         def action() -> None:
             if self.resume is not None:
-                self.resume(Wake(source=source, job_id=job_id, state=state, at=self.clock.now))
+                self.resume(ResumeEvent(source=source, job_id=job_id, state=state, at=self.clock.now))
 
         return action
 
@@ -157,7 +159,7 @@ class Stage:
         event = self._run_trigger(trigger)
         while event is None:
             event = self._run_trigger(trigger)
-        return TriggerEvent(event.dump()) if isinstance(event, Wake) else event
+        return TriggerEvent(event.dump()) if isinstance(event, ResumeEvent) else event
 
     def _run_trigger(self, trigger: BaseTrigger) -> Any:
         """Run it in one triggerer; None if that goes away."""
@@ -215,7 +217,7 @@ def set_up(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Stage:
         "sensors",
         "triggers.job",
         "triggers.stream",
-        "livestream.own_trigger",
+        "livestream.airflow_async",
     ):
         monkeypatch.setattr(f"{package}.{module}.utcnow", stage.clock)
     for module in ("client.task_hook", "livestream.runner"):
@@ -223,6 +225,6 @@ def set_up(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Stage:
     monkeypatch.setattr(f"{package}.hooks.SmartLiveAsyncHook", lambda **_: FakeAsyncHook(stage.metastudio))
     monkeypatch.setattr(f"{package}.reconciler.poller.JITTER", 0.0)
     monkeypatch.setattr(
-        f"{package}.livestream.kill.KillSwitch.sleep", lambda _, seconds: stage.clock.sleep(seconds)
+        f"{package}.livestream.kill.KillHandler.sleep", lambda _, seconds: stage.clock.sleep(seconds)
     )
     return stage

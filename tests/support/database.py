@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import create_engine, delete, insert, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
-from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.callbacks.task_ref import TaskRef
 
 _numbers = itertools.count(1)
 
@@ -46,13 +46,13 @@ class Database:
         state: str | None = "deferred",
         max_tries: int = 0,
         deferred_for: timedelta = timedelta(minutes=5),
-        like: Identity | None = None,
+        like: TaskRef | None = None,
         map_index: int = -1,
         xcoms: dict[str, Any] | None = None,
         next_kwargs: dict[str, Any] | None = None,
         next_method: str | None = "execute_complete",
         trigger_class: str = "airflow_provider_smartlive.triggers.SmartLiveStreamTrigger",
-    ) -> Identity:
+    ) -> TaskRef:
         """Create a task instance in a run of its own, or in the run of another one."""
         from airflow.models.dag_version import DagVersion
         from airflow.models.taskinstance import TaskInstance
@@ -85,10 +85,10 @@ class Database:
                     dag_version_id=session.scalar(select(DagVersion.id).where(DagVersion.dag_id == dag_id)),
                 )
             )
-        identity = Identity(dag_id, run_id, task_id, map_index)
+        task_ref = TaskRef(dag_id, run_id, task_id, map_index)
         for key, value in (xcoms or {}).items():
-            self.push(identity, key, value)
-        return identity
+            self.push(task_ref, key, value)
+        return task_ref
 
     def _run(self, session: Session) -> tuple[str, str]:
         from airflow.models.dag import DagModel
@@ -120,7 +120,7 @@ class Database:
         )
         return dag_id, run_id
 
-    def fail_try(self, identity: Identity, *, begins: bool = False) -> None:
+    def fail_try(self, task_ref: TaskRef, *, begins: bool = False) -> None:
         """
         Let a try fail, and the next one wait, as Airflow does.
 
@@ -131,20 +131,20 @@ class Database:
         from airflow.sdk.timezone import utcnow
 
         with self.sessions() as session:
-            task = session.scalars(select(TaskInstance).where(*self._is(identity))).one()
+            task = session.scalars(select(TaskInstance).where(*self._is(task_ref))).one()
             task.state, task.trigger_id, task.end_date = "up_for_retry", None, utcnow()
             task.clear_next_method_args()
             task.prepare_db_for_next_try(session)
             session.flush()
             if begins:
-                XComModel.clear(**vars(identity), session=session)
+                XComModel.clear(**vars(task_ref), session=session)
 
-    def clear(self, identity: Identity) -> None:
+    def clear(self, task_ref: TaskRef) -> None:
         """Clear a task as a user does."""
         from airflow.models.taskinstance import TaskInstance, clear_task_instances
 
         with self.sessions() as session:
-            task = session.scalars(select(TaskInstance).where(*self._is(identity))).one()
+            task = session.scalars(select(TaskInstance).where(*self._is(task_ref))).one()
             clear_task_instances([task], session)
 
     def forget(self) -> None:
@@ -155,14 +155,14 @@ class Database:
             # In Core, so that no attempt is left out where a task instance has several; XComs go with them.
             session.execute(delete(TaskInstance.__table__))
 
-    def push(self, identity: Identity, key: str, value: Any) -> None:
+    def push(self, task_ref: TaskRef, key: str, value: Any) -> None:
         """Push an XCom as the Execution API does."""
         from airflow.models.xcom import XComModel
 
         with self.sessions() as session:
-            XComModel.set(key, value, serialize=False, session=session, **vars(identity))
+            XComModel.set(key, value, serialize=False, session=session, **vars(task_ref))
 
-    def xcom(self, identity: Identity, key: str) -> Any:
+    def xcom(self, task_ref: TaskRef, key: str) -> Any:
         """
         Return an XCom's raw value, or None.
 
@@ -172,7 +172,7 @@ class Database:
 
         with self.sessions() as session:
             statement = select(XComModel.value).where(
-                *(getattr(XComModel, name) == value for name, value in vars(identity).items()),
+                *(getattr(XComModel, name) == value for name, value in vars(task_ref).items()),
                 XComModel.key == key,
             )
             everything = statement.order_by(XComModel.timestamp.desc()).execution_options(
@@ -180,32 +180,32 @@ class Database:
             )
             return session.scalars(everything).first()
 
-    def row(self, identity: Identity) -> Any:
+    def row(self, task_ref: TaskRef) -> Any:
         """Return the task instance."""
         from airflow.models.taskinstance import TaskInstance
 
         with self.sessions() as session:
-            return session.scalars(select(TaskInstance).where(*self._is(identity))).one()
+            return session.scalars(select(TaskInstance).where(*self._is(task_ref))).one()
 
-    def change(self, identity: Identity, **columns: Any) -> None:
+    def change(self, task_ref: TaskRef, **columns: Any) -> None:
         """Change the task instance as Airflow or a user would."""
         from airflow.models.taskinstance import TaskInstance
 
         with self.sessions() as session:
-            session.execute(update(TaskInstance).where(*self._is(identity)).values(**columns))
+            session.execute(update(TaskInstance).where(*self._is(task_ref)).values(**columns))
 
-    def remove_run(self, identity: Identity) -> None:
+    def remove_run(self, task_ref: TaskRef) -> None:
         """Delete the whole run."""
         from airflow.models.dagrun import DagRun
 
         with self.sessions() as session:
-            session.execute(delete(DagRun).where(DagRun.dag_id == identity.dag_id))
+            session.execute(delete(DagRun).where(DagRun.dag_id == task_ref.dag_id))
 
     @staticmethod
-    def _is(identity: Identity) -> list[Any]:
+    def _is(task_ref: TaskRef) -> list[Any]:
         from airflow.models.taskinstance import TaskInstance
 
-        return [getattr(TaskInstance, name) == value for name, value in vars(identity).items()]
+        return [getattr(TaskInstance, name) == value for name, value in vars(task_ref).items()]
 
 
 @contextmanager

@@ -1,11 +1,11 @@
-"""What MetaStudio called back, folded into the table as the receiver does it."""
+"""What MetaStudio called back, applied into the table as the receiver does it."""
 
 from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta
 
-from airflow_provider_smartlive.callbacks.apply import fold
+from airflow_provider_smartlive.callbacks.apply import apply_event
 from airflow_provider_smartlive.callbacks.table import CallbackTable
 from airflow_provider_smartlive.metastudio.events import CallbackEvent
 from airflow_provider_smartlive.metastudio.outputs import describe_output
@@ -46,5 +46,7 @@ def called_back(
         }
         raw = json.dumps({"event_type": "RTMP_STREAM_STATE_CHANGE", "message": json.dumps(event)}).encode()
         moment = at + timedelta(seconds=number)
-        table, _ = fold(table, CallbackEvent.parse(raw), at=moment, fingerprint_key=KEY, outputs=started)
+        table, _ = apply_event(
+            table, CallbackEvent.parse(raw), at=moment, fingerprint_key=KEY, outputs=started
+        )
     return table

@@ -328,6 +328,6 @@ def not_found() -> MetaStudioError:
 
 def ambiguous() -> MetaStudioError:
     """Return the error of a start that may have been received."""
-    from airflow_provider_smartlive.hooks import AmbiguousStart
+    from airflow_provider_smartlive.hooks import StartOutcomeUnknown
 
-    return AmbiguousStart("metastudio.example.com did not answer in time")
+    return StartOutcomeUnknown("metastudio.example.com did not answer in time")

@@ -8,19 +8,19 @@ from datetime import datetime
 from typing import Any
 
 from airflow_provider_smartlive.callbacks.table import JobCallbacks
-from airflow_provider_smartlive.callbacks.task_ref import Identity
-from airflow_provider_smartlive.lifecycle import WakeSource
+from airflow_provider_smartlive.callbacks.task_ref import TaskRef
+from airflow_provider_smartlive.decisions import WakeSource
 from airflow_provider_smartlive.livestream.record import Attempt, JobRecord
 from tests.support.virtual_time import NOON
 
-IDENTITY = Identity("nightly", "scheduled__2026-01-01", "go_live")
+TASK_REF = TaskRef("nightly", "scheduled__2026-01-01", "go_live")
 FIRST = Attempt(max_tries=0, retries=0, clear_number=0)
 
 
 @dataclass
 class FakeTask:
     """
-    What the code asks :class:`~airflow_provider_smartlive.livestream.own_task.OwnTask` for.
+    What the code asks :class:`~airflow_provider_smartlive.livestream.current_task.CurrentTask` for.
 
     :param store: the task state store; tries and lives of one task share it.
     :param before_save: called with the record that is about to be saved; may raise.
@@ -36,8 +36,8 @@ class FakeTask:
     withdrawn: list[tuple[str, str]] = field(default_factory=list)
 
     @property
-    def identity(self) -> Identity:
-        return IDENTITY
+    def task_ref(self) -> TaskRef:
+        return TASK_REF
 
     def fails_for_good(self, error: Exception) -> bool:
         return self.is_last_try
@@ -49,7 +49,7 @@ class FakeTask:
         self.before_save(record)
         self.store["record"] = record.dump()
 
-    def discard(self, job_id: str) -> None:
+    def mark_stopped(self, job_id: str) -> None:
         if record := self.record():
             self.save(record.without(job_id))
 

@@ -11,7 +11,7 @@ _kept: dict[tuple[str, str], dict[str, int]] = {}
 
 def count(what: str, where: str = "", **counts: int) -> None:
     """
-    Add to the counts of a line: ``count("senders", "postgresql", sent=1, folded=1)``.
+    Add to the counts of a line: ``count("senders", "postgresql", sent=1, applied=1)``.
 
     :param what: what was done.
     :param where: on which database, for example.

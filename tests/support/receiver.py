@@ -9,8 +9,8 @@ from fastapi import FastAPI
 
 from airflow_provider_smartlive.callbacks.messages import XCOM_TABLE_KEY
 from airflow_provider_smartlive.callbacks.table import CallbackTable
-from airflow_provider_smartlive.callbacks.task_ref import Identity
-from airflow_provider_smartlive.callbacks.url import IssuedRoute, Route, issue
+from airflow_provider_smartlive.callbacks.task_ref import TaskRef
+from airflow_provider_smartlive.callbacks.url import CallbackTarget, IssuedUrl, issue
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType, sign
 from airflow_provider_smartlive.receiver.app import Receiver, create_app
 from airflow_provider_smartlive.receiver.keyring import Keyring
@@ -32,23 +32,23 @@ class Door:
             "/smartlive", create_app(Receiver(store=store, keyring=Keyring(read=lambda: (SECRET,))))
         )
 
-    def issued(self, owner: Identity, generation: int = 0) -> IssuedRoute:
+    def issued(self, owner: TaskRef, generation: int = 0) -> IssuedUrl:
         """Return the callback URL and key of a task instance."""
         return issue(
-            Route(owner, str(generation), generation),
+            CallbackTarget(owner, str(generation), generation),
             base_url=BASE,
             secrets=[SECRET],
             auth_type=AuthType.MSS_A_HEAD,
         )
 
-    def signature(self, issued: IssuedRoute, at: datetime | None = None) -> dict[str, str]:
+    def signature(self, issued: IssuedUrl, at: datetime | None = None) -> dict[str, str]:
         """Return the headers that MetaStudio signs with."""
         return dict(
             sign(issued.url, auth_type=issued.auth_type, key=issued.key, now=at or datetime.now(UTC))[1]
         )
 
     async def post(
-        self, issued: IssuedRoute, content: bytes, headers: dict[str, str] | None = None
+        self, issued: IssuedUrl, content: bytes, headers: dict[str, str] | None = None
     ) -> httpx.Response:
         """Deliver an event, well signed if nothing else is said."""
         transport = httpx.ASGITransport(self.app)
@@ -59,6 +59,6 @@ class Door:
                 headers=self.signature(issued) if headers is None else headers,
             )
 
-    def table(self, task: Identity) -> CallbackTable:
+    def table(self, task: TaskRef) -> CallbackTable:
         """Return what was called back to a task instance."""
         return CallbackTable.load(self.database.xcom(task, XCOM_TABLE_KEY))

@@ -19,7 +19,7 @@ from airflow.triggers.base import TriggerEvent
 from airflow.utils.session import create_session
 from sqlalchemy import event, select
 
-from airflow_provider_smartlive.callbacks.messages import JOB_ID_KEY, Wake
+from airflow_provider_smartlive.callbacks.messages import JOB_ID_KEY, ResumeEvent
 
 #: Seconds for the task to run again.
 PATIENCE = 60
@@ -43,7 +43,7 @@ def main(dag_id: str, run_id: str, task_id: str) -> None:
     with create_session(scoped=False) as session:
         trigger_id = session.scalar(select(TaskInstance.trigger_id).filter_by(**names))
         job_id = session.scalar(select(XComModel.value).filter_by(**names, key=JOB_ID_KEY))
-        wake = Wake(source="reconciliation", job_id=job_id, at=datetime.now(UTC))
+        wake = ResumeEvent(source="reconciliation", job_id=job_id, at=datetime.now(UTC))
         event.listen(session, "before_flush", wait_until_it_runs, once=True)
         Trigger.submit_event(trigger_id, TriggerEvent(wake.dump()), session=session)
     print(*states, flush=True)  # noqa: T201 - the parent reads it

@@ -18,8 +18,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from airflow_provider_smartlive.callbacks.task_ref import Identity
-from airflow_provider_smartlive.callbacks.url import Route, issue
+from airflow_provider_smartlive.callbacks.task_ref import TaskRef
+from airflow_provider_smartlive.callbacks.url import CallbackTarget, issue
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType, sign
 from dev.process import wait_until
 from dev.stage import OUTPUT_CONN_IDS, Stage
@@ -38,10 +38,10 @@ TIME_LIMIT = 180
 SETTLED = 10.0
 
 
-def _end_that_nobody_sent(stage: Stage, owner: Identity, generation: int, room_id: str, job_id: str) -> int:
+def _end_that_nobody_sent(stage: Stage, owner: TaskRef, generation: int, room_id: str, job_id: str) -> int:
     """Send END as an attacker would who has the key: with the names of the real output."""
     issued = issue(
-        Route(owner, str(generation), generation),
+        CallbackTarget(owner, str(generation), generation),
         base_url=stage.airflow.base_url,
         secrets=[stage.airflow.callback_secret],
         auth_type=AuthType.MSS_A_HEAD,
@@ -80,7 +80,7 @@ def test_neither_of_two_processes_stops_the_livestream(stage: Stage) -> None:
         while "has read" not in (line := late_triggerer.stdout.readline()):
             assert line, "the late triggerer has failed"
         generation = airflow.api.task_instance(DAG_ID, run_id, TASK_ID)["max_tries"]
-        owner = Identity(DAG_ID, run_id, TASK_ID)
+        owner = TaskRef(DAG_ID, run_id, TASK_ID)
         assert _end_that_nobody_sent(stage, owner, generation, room_id, job_id) == 200
         assert late_triggerer.stdout.read().split() == ["running"], "it was resumed twice"
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.callbacks.task_ref import Identity
-from airflow_provider_smartlive.callbacks.url import Route, issue
+from airflow_provider_smartlive.callbacks.task_ref import TaskRef
+from airflow_provider_smartlive.callbacks.url import CallbackTarget, issue
 from airflow_provider_smartlive.hooks import SmartLiveHook
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
 from dev.stack import AirflowStack
@@ -77,7 +77,7 @@ def test_a_job_of_a_run_that_is_gone_is_swept_up(
     monkeypatch.setenv("AIRFLOW__SMARTLIVE__CALLBACK_BASE_URL", airflow_stack.base_url)
     mark = settings.deployment()
     gone = issue(
-        Route(Identity("smartlive_nightly", "a run that was deleted", "go_live"), "0", 0, mark),
+        CallbackTarget(TaskRef("smartlive_nightly", "a run that was deleted", "go_live"), "0", 0, mark),
         base_url=airflow_stack.base_url,
         secrets=[airflow_stack.callback_secret],
         auth_type=AuthType.MSS_A_HEAD,

@@ -12,7 +12,7 @@ from airflow import settings
 from airflow.sdk import DAG, task
 from airflow.sdk.exceptions import TaskDeferralError
 
-from airflow_provider_smartlive.testing import metadata
+from airflow_provider_smartlive.testing import database
 from airflow_provider_smartlive.testing.run import RunDag
 from tests.testing.deferring import MEETING, Defers
 
@@ -149,6 +149,6 @@ def test_the_dags_own_callbacks_are_called(smartlive_run_dag: RunDag) -> None:
 def test_the_configured_database_is_left_alone(smartlive_metadata: Path) -> None:
     before = (settings.SQL_ALCHEMY_CONN, settings.engine, settings.Session, settings.async_engine)
 
-    with metadata.connected(smartlive_metadata):
+    with database.connected(smartlive_metadata):
         assert settings.engine is not before[1]
     assert (settings.SQL_ALCHEMY_CONN, settings.engine, settings.Session, settings.async_engine) == before

@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
 from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError, SmartLiveTimeoutError
-from airflow_provider_smartlive.livestream.own_task import STORE_KEY
+from airflow_provider_smartlive.livestream.current_task import STORE_KEY
 from tests.support.airflow_stage import LIVE, Show
 from tests.support.fake_metastudio import Crash, not_found, unreachable
 

@@ -16,12 +16,12 @@ from airflow.models.trigger import Trigger
 from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
-from airflow_provider_smartlive.callbacks.apply import fold
-from airflow_provider_smartlive.callbacks.messages import XCOM_TABLE_KEY, Wake, stop_key
+from airflow_provider_smartlive.callbacks.apply import apply_event
+from airflow_provider_smartlive.callbacks.messages import XCOM_TABLE_KEY, ResumeEvent, stop_key
 from airflow_provider_smartlive.callbacks.table import CallbackTable, reply_mark
-from airflow_provider_smartlive.lifecycle import WakeSource
+from airflow_provider_smartlive.decisions import WakeSource
 from airflow_provider_smartlive.livestream.end_check import EndCheck
-from airflow_provider_smartlive.livestream.sighting import REFUSED_PAUSE
+from airflow_provider_smartlive.livestream.snapshot import REFUSED_PAUSE
 from airflow_provider_smartlive.livestream.wait_state import WaitLimits, WaitState
 from airflow_provider_smartlive.metastudio.errors import AuthenticationError, PermissionDenied
 from airflow_provider_smartlive.metastudio.events import CallbackEvent
@@ -80,7 +80,7 @@ class World:
         """Return source, state and time of what wakes the task."""
         event = self.wait(trigger, **more)
         assert type(event) is TriggerEvent
-        wake = Wake.load(json.loads(json.dumps(event.payload)))
+        wake = ResumeEvent.load(json.loads(json.dumps(event.payload)))
         assert wake.at == self.clock.now
         return wake.source, wake.state, self.clock.seconds
 
@@ -93,7 +93,7 @@ def world(
         return FakeAsyncHook(metastudio)
 
     monkeypatch.setattr("airflow_provider_smartlive.hooks.SmartLiveAsyncHook", hook)
-    for module in ("triggers.job", "triggers.stream", "livestream.own_trigger"):
+    for module in ("triggers.job", "triggers.stream", "livestream.airflow_async"):
         monkeypatch.setattr(f"airflow_provider_smartlive.{module}.utcnow", clock)
     monkeypatch.setattr("airflow_provider_smartlive.reconciler.poller.JITTER", 0.0)
     return World(clock, metastudio, supervisor, metastudio.add())
@@ -341,8 +341,8 @@ class TestJobTrigger:
 class TestJobTriggerStopsByItself:
     """At the end of a job's time no worker is needed: the DAG may be paused or its file gone, the pool full."""
 
-    def fire(self, world: World, trigger: BaseTrigger) -> Wake:
-        return Wake.load(world.wait(trigger).payload)
+    def fire(self, world: World, trigger: BaseTrigger) -> ResumeEvent:
+        return ResumeEvent.load(world.wait(trigger).payload)
 
     @pytest.mark.parametrize(("argument", "source"), [("deadline", "deadline"), ("timeout_at", "timeout")])
     def test_a_job_whose_time_is_over_is_stopped_and_that_is_confirmed(
@@ -381,7 +381,7 @@ class TestJobTriggerStopsByItself:
 
         monkeypatch.setattr(world.metastudio, "stop_job", stop)
         self.fire(world, job_trigger(world, timeout_at=NOON + timedelta(hours=1)))
-        note = Wake.load(seen[0])
+        note = ResumeEvent.load(seen[0])
         assert (note.source, note.job_id) == (WakeSource.TIMEOUT, world.job.job_id)
 
     def test_a_note_that_airflow_does_not_take_costs_no_stop(self, world: World) -> None:
@@ -728,8 +728,8 @@ class TestStreamTrigger:
     def wake(self, world: World, trigger: SmartLiveStreamTrigger) -> tuple[str, str | None, float]:
         return world.wake(trigger, task_id="wait_for_end")
 
-    def result(self, world: World) -> Wake:
-        return Wake.load(world.supervisor.xcom("return_value", "wait_for_end"))
+    def result(self, world: World) -> ResumeEvent:
+        return ResumeEvent.load(world.supervisor.xcom("return_value", "wait_for_end"))
 
     @pytest.mark.parametrize("state", [*LIVE, "DISCONNECTED", "RECONNECTING", "END"])
     def test_a_state_that_was_called_back_before_is_read(self, world: World, state: str) -> None:
@@ -803,7 +803,7 @@ class TestStreamTrigger:
     def test_so_is_a_reply(self, world: World) -> None:
         table = CallbackTable.load(None)
         event = CallbackEvent.parse(reply_body(world.job.job_id, "r-1"))
-        table, _ = fold(table, event, at=NOON, fingerprint_key=b"fake")
+        table, _ = apply_event(table, event, at=NOON, fingerprint_key=b"fake")
         world.clock.at(100, lambda: world.supervisor.xcoms.update({(TASK, -1, XCOM_TABLE_KEY): table.dump()}))
         world.clock.at(150, world.ends)
         mark = reply_mark("r-1")
@@ -886,8 +886,8 @@ class TestStreamTrigger:
         world.supervisor.states[TASK] = "queued"
         trigger = stream_trigger(world, timeout_at=until(500))
         event = self.wait(world, trigger)
-        assert Wake.load(event.payload).source == WakeSource.TIMEOUT
-        assert Wake.load(event.payload).job_id == ""
+        assert ResumeEvent.load(event.payload).source == WakeSource.TIMEOUT
+        assert ResumeEvent.load(event.payload).job_id == ""
 
     def test_a_job_named_by_its_id_needs_no_starter(self, world: World) -> None:
         world.supervisor.xcoms.clear()

@@ -36,7 +36,7 @@ REPORT_EVERY = 0.5
 MAX_LAG = 0.5
 
 
-class Control:
+class EncoderControl:
     """
     What the owner wants, read from standard input in a thread of its own.
 
@@ -112,7 +112,7 @@ class Reporter:
         self._at, self._frames = self._clock(), link.frames
 
 
-def publish(job: EncoderJob, control: Control, reporter: Reporter) -> None:
+def publish(job: EncoderJob, control: EncoderControl, reporter: Reporter) -> None:
     """
     Publish until the owner wants no more.
 
@@ -131,7 +131,7 @@ def publish(job: EncoderJob, control: Control, reporter: Reporter) -> None:
     reporter.say("closed")
 
 
-def _play(job: EncoderJob, link: PyavLink, control: Control, reporter: Reporter) -> None:
+def _play(job: EncoderJob, link: PyavLink, control: EncoderControl, reporter: Reporter) -> None:
     # Here, because Pillow is part of an extra whose absence `require_encoder` explains.
     from airflow_provider_smartlive.sandbox.video.picture import Picture
 
@@ -166,7 +166,7 @@ def main() -> int:
     reporter = Reporter()
     try:
         job = EncoderJob.load(sys.stdin.readline())
-        control = Control(job.script_title)
+        control = EncoderControl(job.script_title)
         threading.Thread(target=control.listen, daemon=True).start()
         publish(job, control, reporter)
     except LinkError as error:

@@ -1,7 +1,7 @@
 """
 A receiver that does nothing but what the database needs: one row lock, one upsert, one commit.
 
-The limit for what a receiver can take on this machine: no token, no signature, no parsing, no fold, no wake-up.
+The limit for what a receiver can take on this machine: no token, no signature, no parsing, no table, no wake-up.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ TROUBLE = 20
 
 
 @task
-def trouble() -> None:
+def failure() -> None:
     """Fail, for a reason of its own."""
     time.sleep(TROUBLE)
     raise RuntimeError("failed by the harness")
@@ -60,5 +60,5 @@ for name, way in WAYS.items():
             **way,
         )
         if dag.fail_fast:
-            trouble()
+            failure()
     globals()[dag.dag_id] = dag

@@ -138,9 +138,9 @@ def _own_task(module: ModuleType) -> None:
 
         return record
 
-    _wrap(module.OwnTask, "__init__", make_init)
-    _wrap(module.OwnTask, "save", make_save)
-    _wrap(module.OwnTask, "record", make_record)
+    _wrap(module.CurrentTask, "__init__", make_init)
+    _wrap(module.CurrentTask, "save", make_save)
+    _wrap(module.CurrentTask, "record", make_record)
 
 
 def _hook(module: ModuleType) -> None:
@@ -166,8 +166,8 @@ def _start(module: ModuleType) -> None:
 def _runner(module: ModuleType) -> None:
     runner = module.LivestreamRunner
     _before(runner, "_next_source", "streaming")
-    _before(runner, "_settle_or_wait", "resumed")
-    _after(runner, "_settle_or_wait", "before the result")
+    _before(runner, "_check_or_wait", "resumed")
+    _after(runner, "_check_or_wait", "before the result")
     _after(runner, "_wait", "before the result")
     _unless(runner, "_end_job", "the stop after a time-out")
 
@@ -198,7 +198,7 @@ def _triggers(module: ModuleType) -> None:
 
 def _reconciler(module: ModuleType) -> None:
     def make_tell(original: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda self, sighting: None if lacks("reconciliation") else original(self, sighting)
+        return lambda self, snapshot: None if lacks("reconciliation") else original(self, snapshot)
 
     _wrap(module.Watch, "tell", make_tell)
 
@@ -247,7 +247,7 @@ def _task_runner(module: ModuleType) -> None:
 
 
 _SEAMS: dict[str, Callable[[ModuleType], None]] = {
-    "airflow_provider_smartlive.livestream.own_task": _own_task,
+    "airflow_provider_smartlive.livestream.current_task": _own_task,
     "airflow_provider_smartlive.client.task_hook": _hook,
     "airflow_provider_smartlive.livestream.start": _start,
     "airflow_provider_smartlive.livestream.runner": _runner,

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_smartlive.callbacks.task_ref import Identity
-from airflow_provider_smartlive.callbacks.url import JobTerms, Route
+from airflow_provider_smartlive.callbacks.task_ref import TaskRef
+from airflow_provider_smartlive.callbacks.url import CallbackTarget, JobTerms
 from dev.faults.count import LATE_BOUND, Broken, RunResult, judge
 from dev.faults.records import Job
 from dev.faults.schedule import (
@@ -25,7 +25,7 @@ from dev.faults.schedule import (
 from dev.faults.table import table
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-TASK = Identity("faults", "faults__001", "go_live")
+TASK = TaskRef("faults", "faults__001", "go_live")
 
 RUN = replace(PLAIN, number=1, round=1, room_id="room")
 
@@ -35,7 +35,7 @@ def job(
 ) -> Job:
     over_at = None if ended is None else NOON + timedelta(seconds=ended)
     facts = {
-        "route": Route(TASK, str(generation), generation),
+        "target": CallbackTarget(TASK, str(generation), generation),
         "state": "SUCCEED" if over_at else "PROCESSING",
         "over_at": over_at,
         "ended_at": over_at,
@@ -133,8 +133,8 @@ def test_what_a_user_has_decided_counts(target: Target, state: str) -> None:
 def test_two_starts_of_one_life_on_other_terms_are_a_duplicate() -> None:
     """The deadline counts from the start, so the two tokens differ."""
     terms = [JobTerms(deadline=NOON), JobTerms(deadline=NOON + timedelta(minutes=1))]
-    one, two = (replace(Route(TASK, "8", 8), terms=each) for each in terms)
-    assert broken(run_result(job("a", route=one), job("b", began=15, ended=20, route=two))) == {
+    one, two = (replace(CallbackTarget(TASK, "8", 8), terms=each) for each in terms)
+    assert broken(run_result(job("a", target=one), job("b", began=15, ended=20, target=two))) == {
         Broken.DUPLICATE
     }
 

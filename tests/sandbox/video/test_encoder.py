@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_smartlive.sandbox.video import encoder
-from airflow_provider_smartlive.sandbox.video.encoder import Control, Pace, Reporter
+from airflow_provider_smartlive.sandbox.video.encoder import EncoderControl, Pace, Reporter
 from airflow_provider_smartlive.sandbox.video.encoder_job import EncoderJob
 
 KEY = "fake-stream-key-1"
@@ -99,7 +99,7 @@ def test_stats_come_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_owner_changes_the_title_and_stops(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO('{"script_title": "two"}\n{"stop": true}\n'))
-    control = Control("one")
+    control = EncoderControl("one")
     control.listen()
     assert control.script_title == "two"
     assert control.stop.is_set()
@@ -107,7 +107,7 @@ def test_the_owner_changes_the_title_and_stops(monkeypatch: pytest.MonkeyPatch) 
 
 def test_an_owner_that_is_gone_means_stop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
-    control = Control("one")
+    control = EncoderControl("one")
     control.listen()
     assert control.stop.is_set()
 

@@ -2,7 +2,7 @@
 What becomes of a job: the policy of the whole provider, as two pure tables.
 
 :func:`decide` says what the task that owns a job does when it is woken, by what woke it and by what MetaStudio says
-about the job (a *sight*). :func:`decide_kill` says whether a job ends with its task. Nothing else in the package
+about the job (its status). :func:`decide_kill` says whether a job ends with its task. Nothing else in the package
 decides either.
 """
 
@@ -45,7 +45,7 @@ LINK_LIMITS = {
 }
 
 
-class Sight(StrEnum):
+class JobStatus(StrEnum):
     """What MetaStudio says about a job."""
 
     #: WAITING or PROCESSING, or a state that this version does not know: it may cost money.
@@ -65,7 +65,7 @@ class Sight(StrEnum):
     @property
     def is_over(self) -> bool:
         """Whether the job no longer runs. One that MetaStudio does not know does not run."""
-        return self in (Sight.SUCCEED, Sight.FAILED, Sight.BLOCKED, Sight.NOT_FOUND)
+        return self in (JobStatus.SUCCEED, JobStatus.FAILED, JobStatus.BLOCKED, JobStatus.NOT_FOUND)
 
 
 class Action(StrEnum):
@@ -97,7 +97,7 @@ class Verdict:
 
 def decide(
     source: WakeSource,
-    sight: Sight,
+    status: JobStatus,
     *,
     ended: bool = False,
     still_streams: bool = False,
@@ -119,18 +119,18 @@ def decide(
     :param stopped: whether the job was stopped for this reason already: its end is then no surprise, and is judged
         as if it still ran.
     """
-    is_our_doing = stopped and sight in _STOPPED.get(source, ())
-    if sight.is_over and not is_our_doing:
-        return _over(sight, ended)
+    is_our_doing = stopped and status in _STOPPED.get(source, ())
+    if status.is_over and not is_our_doing:
+        return _over(status, ended)
     if source is WakeSource.TIMEOUT:
         return Verdict(Action.STOP_AND_FAIL, "execution_timeout was reached")
     if source is WakeSource.DEADLINE:
         return Verdict(Action.STOP_AND_FINISH, "stopped as planned")
     if source in LINK_LIMITS:
         return Verdict(Action.STOP_AND_FAIL, LINK_LIMITS[source])
-    if sight in (Sight.UNKNOWN, Sight.REFUSED):
-        return _unclear(sight, ended, budget_over)
-    if sight is Sight.OTHER_PROJECT:
+    if status in (JobStatus.UNKNOWN, JobStatus.REFUSED):
+        return _unclear(status, ended, budget_over)
+    if status is JobStatus.OTHER_PROJECT:
         return _other_project(source, ended, leave_running)
     if source is WakeSource.GRACE_OVER and is_our_doing:
         return Verdict(Action.FINISH, _NOT_FINISHED)
@@ -152,31 +152,31 @@ _NOT_FINISHED = "the stream ended, the job did not finish by itself"
 #: For what a job is stopped without anybody's decision, and what MetaStudio may say of it then: the state after a stop
 #: is not documented. A planned end that it calls a failure is no reason to begin the show again.
 _STOPPED = {
-    WakeSource.DEADLINE: {Sight.SUCCEED, Sight.FAILED, Sight.NOT_FOUND},
-    WakeSource.GRACE_OVER: {Sight.FAILED, Sight.NOT_FOUND},
-    WakeSource.TIMEOUT: {Sight.SUCCEED, Sight.NOT_FOUND},
-} | {source: {Sight.SUCCEED, Sight.NOT_FOUND} for source in LINK_LIMITS}
+    WakeSource.DEADLINE: {JobStatus.SUCCEED, JobStatus.FAILED, JobStatus.NOT_FOUND},
+    WakeSource.GRACE_OVER: {JobStatus.FAILED, JobStatus.NOT_FOUND},
+    WakeSource.TIMEOUT: {JobStatus.SUCCEED, JobStatus.NOT_FOUND},
+} | {source: {JobStatus.SUCCEED, JobStatus.NOT_FOUND} for source in LINK_LIMITS}
 
 
-def _over(sight: Sight, ended: bool) -> Verdict:
+def _over(status: JobStatus, ended: bool) -> Verdict:
     """MetaStudio has no running job: nothing is left to stop, whatever woke the task."""
-    if sight is Sight.SUCCEED:
+    if status is JobStatus.SUCCEED:
         return Verdict(Action.FINISH, "the job succeeded" if ended else "the job succeeded; END was not seen")
-    if sight is Sight.BLOCKED:
+    if status is JobStatus.BLOCKED:
         return Verdict(Action.FAIL_FOR_GOOD, "MetaStudio blocked the job")
-    if sight is Sight.FAILED:
+    if status is JobStatus.FAILED:
         return Verdict(Action.FAIL, "the job failed")
     if ended:
         return Verdict(Action.FINISH, "the stream ended; MetaStudio no longer knows the job")
     return Verdict(Action.FAIL, "the job vanished: MetaStudio no longer knows it, and END was not seen")
 
 
-def _unclear(sight: Sight, ended: bool, budget_over: bool) -> Verdict:
+def _unclear(status: JobStatus, ended: bool, budget_over: bool) -> Verdict:
     """A wait never ends because of a passing fault; the job is left to the backstops when it ends at all."""
     if not budget_over:
         reason = "MetaStudio's answer is not known yet"
         return Verdict(Action.WAIT_FOR_FINISH if ended else Action.WAIT, reason)
-    if sight is Sight.REFUSED:
+    if status is JobStatus.REFUSED:
         return Verdict(Action.FAIL_FOR_GOOD, "MetaStudio refuses the credentials")
     return Verdict(Action.FAIL, "MetaStudio was unreachable for longer than failure_budget")
 
@@ -307,7 +307,7 @@ class Progress(StrEnum):
     MISSED = "missed"
 
 
-def progress(target_state: str, sight: Sight, *, streamed: bool) -> Progress:
+def progress(target_state: str, status: JobStatus, *, streamed: bool) -> Progress:
     """
     Judge the wait for a state of the stream by what MetaStudio says, if nothing was called back.
 
@@ -319,16 +319,16 @@ def progress(target_state: str, sight: Sight, *, streamed: bool) -> Progress:
     :param sight: what MetaStudio says about the job.
     :param streamed: whether MetaStudio says that video was pushed (``stream_duration`` above 0).
     """
-    over = sight.is_over
+    over = status.is_over
     if target_state == "END":
-        if over and sight is not Sight.NOT_FOUND and (streamed or sight is Sight.SUCCEED):
+        if over and status is not JobStatus.NOT_FOUND and (streamed or status is JobStatus.SUCCEED):
             return Progress.REACHED
     elif target_state in ("CONNECTING", "CONNECTED") and streamed:
         return Progress.REACHED
     return Progress.MISSED if over else Progress.WAITING
 
 
-def judge_end(sight: Sight, *, grace_over: bool, still_streams: bool) -> bool | None:
+def judge_end(status: JobStatus, *, grace_over: bool, still_streams: bool) -> bool | None:
     """
     Tell whether an END is true that was called back to a task which owns no job; None if it is not known yet.
 
@@ -340,8 +340,8 @@ def judge_end(sight: Sight, *, grace_over: bool, still_streams: bool) -> bool | 
     :param grace_over: whether ``end_grace`` has passed since MetaStudio first said that the job goes on.
     :param still_streams: whether the stream has gone on since then by MetaStudio's own figures (:func:`went_on`).
     """
-    if sight.is_over:
+    if status.is_over:
         return True
-    if sight not in (Sight.ACTIVE, Sight.OTHER_PROJECT) or not grace_over:
+    if status not in (JobStatus.ACTIVE, JobStatus.OTHER_PROJECT) or not grace_over:
         return None
-    return sight is Sight.OTHER_PROJECT or not still_streams
+    return status is JobStatus.OTHER_PROJECT or not still_streams

@@ -49,7 +49,7 @@ MAX_ENTRIES = 100_000
 
 
 @dataclass(frozen=True)
-class Answer:
+class HttpResponse:
     """
     A complete answer from the wire.
 
@@ -69,7 +69,7 @@ class Answer:
         """What Huawei's support asks for."""
         return request_id(self.header("X-Request-Id"))
 
-    def without_echo(self, secrets: Iterable[str]) -> Answer:
+    def without_echo(self, secrets: Iterable[str]) -> HttpResponse:
         """
         Return the answer without its request id, if that repeats something of the request.
 
@@ -82,29 +82,29 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Call(Generic[T]):
+class Operation(Generic[T]):
     """
     One operation with its arguments.
 
-    :param operation: its name, for logs and messages.
+    :param name: its name, for logs and messages.
     :param target: path and query below ``/v1/{project_id}``, encoded; or a complete URL. No part of ``repr``,
         as a complete URL may be pre-signed.
     :param parse: reads a successful answer; raises ``ValueError`` if it is not what was announced.
     :param body: the exact bytes to send.
     :param content_type: of the body.
     :param repeatable: doing it twice does no harm. Others are sent again only if they surely did not arrive.
-    :param starts_job: an answer that leaves it open whether a job runs now is an ``AmbiguousStart``. It is never sent
-        again by itself: whoever starts a job has to know when.
+    :param starts_job: an answer that leaves it open whether a job runs now is an ``StartOutcomeUnknown``. It is never
+        sent again by itself: whoever starts a job has to know when.
     :param self_authorised: the target or the body carries its own authorisation; ours must not go along.
     :param room_id: the room that it names, for messages.
     :param job_id: the job that it names, for messages.
     :param secrets: what it holds and no error or log may hold.
     """
 
-    operation: str
+    name: str
     method: str
     target: str = field(repr=False)
-    parse: Callable[[Answer], T] = field(repr=False)
+    parse: Callable[[HttpResponse], T] = field(repr=False)
     body: bytes = field(default=b"", repr=False)
     content_type: str = "application/json"
     repeatable: bool = False
@@ -157,12 +157,12 @@ class RoomFilters(TypedDict, total=False):
     confirm_state: str
 
 
-def start_job(room_id: str, request: StartJobRequest | Mapping[str, Any]) -> Call[StartJobResponse]:
+def start_job(room_id: str, request: StartJobRequest | Mapping[str, Any]) -> Operation[StartJobResponse]:
     """Start a job: every accepted one is a new, billed livestream. The API knows no idempotency key."""
     from airflow_provider_smartlive.metastudio.start import StartJobRequest
 
     checked = StartJobRequest.read(request)
-    return Call(
+    return Operation(
         "start_job",
         "POST",
         _jobs(room_id),
@@ -174,9 +174,9 @@ def start_job(room_id: str, request: StartJobRequest | Mapping[str, Any]) -> Cal
     )
 
 
-def show_job(room_id: str, job_id: str) -> Call[SmartLiveJob]:
+def show_job(room_id: str, job_id: str) -> Operation[SmartLiveJob]:
     """Ask for one job."""
-    return Call(
+    return Operation(
         "show_job",
         "GET",
         _job(room_id, job_id),
@@ -187,9 +187,9 @@ def show_job(room_id: str, job_id: str) -> Call[SmartLiveJob]:
     )
 
 
-def stop_job(room_id: str, job_id: str) -> Call[None]:
+def stop_job(room_id: str, job_id: str) -> Operation[None]:
     """Ask a job to end. A second request for the same job cannot stop anything else."""
-    return Call(
+    return Operation(
         "stop_job",
         "POST",
         f"{_job(room_id, job_id)}/stop",
@@ -200,13 +200,15 @@ def stop_job(room_id: str, job_id: str) -> Call[None]:
     )
 
 
-def list_room_jobs(room_id: str, offset: int, filters: JobFilters, limit: int = PAGE_SIZE) -> Call[JobList]:
+def list_room_jobs(
+    room_id: str, offset: int, filters: JobFilters, limit: int = PAGE_SIZE
+) -> Operation[JobList]:
     """List a page of the jobs of one room."""
     path = _jobs(room_id)
     return _list_jobs("list_room_jobs", path, offset, limit, filters, JobFilters.__optional_keys__, room_id)
 
 
-def list_jobs(offset: int, filters: AllJobsFilters, limit: int = PAGE_SIZE) -> Call[JobList]:
+def list_jobs(offset: int, filters: AllJobsFilters, limit: int = PAGE_SIZE) -> Operation[JobList]:
     """List a page of the jobs of all rooms."""
     return _list_jobs(
         "list_jobs", "/smart-live-jobs", offset, limit, filters, AllJobsFilters.__optional_keys__
@@ -215,12 +217,12 @@ def list_jobs(offset: int, filters: AllJobsFilters, limit: int = PAGE_SIZE) -> C
 
 def execute_command(
     room_id: str, job_id: str, command: CommandRequest | Mapping[str, Any]
-) -> Call[CommandResponse]:
+) -> Operation[CommandResponse]:
     """Give a command to a running job. Said twice, a text is spoken twice; only a question may be repeated."""
     from airflow_provider_smartlive.metastudio.commands import CommandRequest, CommandResponse
 
     request = CommandRequest.read(command)
-    return Call(
+    return Operation(
         "execute_command",
         "POST",
         f"{_job(room_id, job_id)}/command",
@@ -232,12 +234,12 @@ def execute_command(
     )
 
 
-def list_rooms(offset: int, filters: RoomFilters) -> Call[RoomList]:
+def list_rooms(offset: int, filters: RoomFilters) -> Operation[RoomList]:
     """List a page of the rooms."""
     from airflow_provider_smartlive.metastudio.rooms import RoomList
 
     known = _known(filters, RoomFilters.__optional_keys__)
-    return Call(
+    return Operation(
         "list_rooms",
         "GET",
         _ROOMS + _query({"offset": offset, "limit": PAGE_SIZE, **known}),
@@ -246,11 +248,11 @@ def list_rooms(offset: int, filters: RoomFilters) -> Call[RoomList]:
     )
 
 
-def show_room(room_id: str) -> Call[Room]:
+def show_room(room_id: str) -> Operation[Room]:
     """Ask for one room."""
     from airflow_provider_smartlive.metastudio.rooms import Room
 
-    return Call(
+    return Operation(
         "show_room",
         "GET",
         _room(room_id),
@@ -260,12 +262,12 @@ def show_room(room_id: str) -> Call[Room]:
     )
 
 
-def create_room(request: CreateRoomRequest | Mapping[str, Any]) -> Call[CreateRoomResponse]:
+def create_room(request: CreateRoomRequest | Mapping[str, Any]) -> Operation[CreateRoomResponse]:
     """Make a room. Two rooms may have the same name, so this is not repeated."""
     from airflow_provider_smartlive.metastudio.rooms import CreateRoomRequest, CreateRoomResponse
 
     checked = CreateRoomRequest.read(request)
-    return Call(
+    return Operation(
         "create_room",
         "POST",
         _ROOMS,
@@ -275,9 +277,9 @@ def create_room(request: CreateRoomRequest | Mapping[str, Any]) -> Call[CreateRo
     )
 
 
-def live_warnings(room_id: str) -> Call[LiveWarningInfo]:
+def live_warnings(room_id: str) -> Operation[LiveWarningInfo]:
     """Ask what may make a platform take the room's livestream for a recording."""
-    return Call(
+    return Operation(
         "live_warnings",
         "GET",
         f"{_room(room_id)}/live-warning-info",
@@ -289,7 +291,7 @@ def live_warnings(room_id: str) -> Call[LiveWarningInfo]:
 
 def report_events(
     room_id: str, job_id: str, report: EventReport, *, report_url: str | None, refresh_url: bool
-) -> Call[ReportResponse]:
+) -> Operation[ReportResponse]:
     """
     Report up to 1000 live events, by the job's pre-signed URL or, without one, signed like the rest.
 
@@ -302,7 +304,7 @@ def report_events(
     target = report_url or f"{_job(room_id, job_id)}/live-event-report"
     if refresh_url:
         target += f"{'&' if '?' in target else '?'}refresh_url=true"
-    return Call(
+    return Operation(
         "report_events",
         "POST",
         target,
@@ -315,9 +317,9 @@ def report_events(
     )
 
 
-def obtain_token(endpoint: str, request: TokenRequest) -> Call[Token]:
+def obtain_token(endpoint: str, request: TokenRequest) -> Operation[Token]:
     """Exchange a password for a token. A second token does not invalidate the first (IAM page)."""
-    return Call(
+    return Operation(
         "obtain_token",
         "POST",
         f"{endpoint}{TOKEN_PATH}",
@@ -358,8 +360,8 @@ def _list_jobs(
     filters: Mapping[str, Any],
     known: Set[str],
     room_id: str | None = None,
-) -> Call[JobList]:
-    return Call(
+) -> Operation[JobList]:
+    return Operation(
         operation,
         "GET",
         path + _query({"offset": offset, "limit": limit, **_known(filters, known)}),

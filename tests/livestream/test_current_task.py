@@ -15,9 +15,9 @@ from airflow.sdk.execution_time import comms
 from airflow.utils.types import DagRunType
 
 from airflow_provider_smartlive.callbacks.messages import XCOM_TABLE_KEY
-from airflow_provider_smartlive.callbacks.task_ref import Identity
-from airflow_provider_smartlive.callbacks.task_status import TaskFacts
-from airflow_provider_smartlive.livestream.own_task import OwnTask, own_facts, own_state
+from airflow_provider_smartlive.callbacks.task_ref import TaskRef
+from airflow_provider_smartlive.callbacks.task_status import TaskStatus
+from airflow_provider_smartlive.livestream.current_task import CurrentTask, own_facts, task_state
 from airflow_provider_smartlive.livestream.record import Attempt, JobRecord
 from airflow_provider_smartlive.livestream.starter import Starter
 from tests.support.fake_airflow import DAG, RUN, TASK, FakeSupervisor, a_context, api_error
@@ -34,12 +34,12 @@ def a_record(**more: Any) -> JobRecord:
 
 @pytest.mark.parametrize(("map_index", "expected"), [(None, -1), (-1, -1), (0, 0), (7, 7)])
 def test_identity(supervisor: FakeSupervisor, map_index: int | None, expected: int) -> None:
-    task = OwnTask(a_context(supervisor, map_index=map_index))
-    assert task.identity == Identity(DAG, RUN, TASK, expected)
+    task = CurrentTask(a_context(supervisor, map_index=map_index))
+    assert task.task_ref == TaskRef(DAG, RUN, TASK, expected)
 
 
 def test_what_airflow_says_of_a_try(supervisor: FakeSupervisor) -> None:
-    task = OwnTask(a_context(supervisor, max_tries=3, try_number=4, clear_number=2), retries=1)
+    task = CurrentTask(a_context(supervisor, max_tries=3, try_number=4, clear_number=2), retries=1)
     assert task.attempt == Attempt(max_tries=3, retries=1, clear_number=2)
     assert task.is_last_try
 
@@ -49,7 +49,7 @@ def test_what_airflow_says_of_a_try(supervisor: FakeSupervisor) -> None:
     [(DagRunType.BACKFILL_JOB, True), ("backfill", True), (DagRunType.SCHEDULED, False), ("manual", False)],
 )
 def test_a_backfill_is_known(supervisor: FakeSupervisor, run_type: Any, expected: bool) -> None:
-    assert OwnTask(a_context(supervisor, run_type=run_type)).is_backfill is expected
+    assert CurrentTask(a_context(supervisor, run_type=run_type)).is_backfill is expected
 
 
 BERLIN, SHANGHAI = "Europe/Berlin", "Asia/Shanghai"
@@ -72,13 +72,13 @@ def test_its_time_zone_is_that_of_its_schedule(
     start = datetime(2026, 1, 1, tzinfo=ZoneInfo(start_zone)) if start_zone else None
     context = a_context(supervisor) | {"dag": sdk.DAG("nightly", schedule=schedule, start_date=start)}
     summer = datetime(2026, 7, 1)
-    assert OwnTask(context).zone.utcoffset(summer) == ZoneInfo(expected).utcoffset(summer)
+    assert CurrentTask(context).zone.utcoffset(summer) == ZoneInfo(expected).utcoffset(summer)
 
 
 def test_what_it_remembers_outlives_the_try(supervisor: FakeSupervisor) -> None:
     record = a_record(sent_at=NOON, job_id=JOB)
-    OwnTask(a_context(supervisor)).save(record)
-    assert OwnTask(a_context(supervisor, try_number=2)).record() == record
+    CurrentTask(a_context(supervisor)).save(record)
+    assert CurrentTask(a_context(supervisor, try_number=2)).record() == record
 
 
 @pytest.mark.parametrize("days", ["0", "1", "365"])
@@ -87,29 +87,29 @@ def test_its_memory_outlives_a_livestream_whatever_airflow_keeps(
 ) -> None:
     """A week is the longest livestream; Airflow may be set up to delete task states after a day."""
     monkeypatch.setenv("AIRFLOW__STATE_STORE__DEFAULT_RETENTION_DAYS", days)
-    OwnTask(a_context(supervisor)).save(a_record(sent_at=NOON, job_id=JOB))
+    CurrentTask(a_context(supervisor)).save(a_record(sent_at=NOON, job_id=JOB))
     kept_until = supervisor.messages[-1].expires_at
     assert kept_until - datetime.now(UTC) > timedelta(days=29)
 
 
 def test_discarding_remembers_the_job(supervisor: FakeSupervisor) -> None:
-    task = OwnTask(a_context(supervisor))
+    task = CurrentTask(a_context(supervisor))
     task.save(a_record(sent_at=NOON, job_id=JOB))
-    task.discard(JOB)
-    task.discard(JOB)
+    task.mark_stopped(JOB)
+    task.mark_stopped(JOB)
     assert task.record() == a_record(sent_at=NOON, job_id=JOB, discarded=(JOB,))
 
 
 def test_discarding_without_a_store_is_no_error(supervisor: FakeSupervisor) -> None:
     """After a clear while running the store is out of reach: the task instance has another id."""
-    OwnTask(a_context(supervisor)).discard(JOB)
+    CurrentTask(a_context(supervisor)).mark_stopped(JOB)
     assert supervisor.store == {}
 
 
 def test_the_job_is_published_for_others(supervisor: FakeSupervisor) -> None:
     announcement = {"job_id": JOB, "room_id": ROOM, "planned_end": None}
     context = a_context(supervisor, map_index=2, try_number=3, clear_number=1)
-    OwnTask(context).publish(announcement, "https://console.example.com")
+    CurrentTask(context).publish(announcement, "https://console.example.com")
     starter = Starter(DAG, RUN, TASK, 2)
     assert (starter.job_id(), starter.room_id()) == (JOB, ROOM)
     told = {"try_number": 3, "clear_number": 1}
@@ -118,7 +118,7 @@ def test_the_job_is_published_for_others(supervisor: FakeSupervisor) -> None:
 
 
 def test_callbacks_are_read_from_the_own_table(supervisor: FakeSupervisor) -> None:
-    task = OwnTask(a_context(supervisor))
+    task = CurrentTask(a_context(supervisor))
     assert task.callbacks(JOB) is None
     supervisor.xcoms[TASK, -1, XCOM_TABLE_KEY] = called_back(JOB, "CONNECTING", "END").dump()
     callbacks = task.callbacks(JOB.upper())
@@ -150,7 +150,7 @@ def test_ended_from_outside(
     supervisor: FakeSupervisor, state: str | None, try_number: int, max_tries: int, ended: bool
 ) -> None:
     supervisor.states = {TASK: state}
-    task = OwnTask(a_context(supervisor, try_number=try_number, max_tries=max_tries))
+    task = CurrentTask(a_context(supervisor, try_number=try_number, max_tries=max_tries))
     assert task.is_ended_from_outside() is ended
 
 
@@ -161,7 +161,7 @@ def test_ended_from_outside(
 def test_a_resumed_process_may_have_a_double(supervisor: FakeSupervisor, state: str, ended: bool) -> None:
     """Airflow can resume a task twice; the older process is ended while the younger one runs."""
     supervisor.states = {TASK: state}
-    task = OwnTask(a_context(supervisor, try_number=1, max_tries=0), resumed=True)
+    task = CurrentTask(a_context(supervisor, try_number=1, max_tries=0), resumed=True)
     assert task.is_ended_from_outside() is ended
 
 
@@ -174,7 +174,7 @@ def test_a_resumed_task_may_run_elsewhere_too(
 ) -> None:
     """Airflow can resume it twice, and ends the older process of a task that goes on."""
     supervisor.states = {TASK: state}
-    assert OwnTask(a_context(supervisor), resumed=True).is_ended_from_outside() is ended
+    assert CurrentTask(a_context(supervisor), resumed=True).is_ended_from_outside() is ended
 
 
 @pytest.mark.parametrize(
@@ -189,14 +189,14 @@ def test_a_resumed_task_may_run_elsewhere_too(
 def test_whether_there_may_be_a_job(
     supervisor: FakeSupervisor, record: JobRecord | None, expected: bool
 ) -> None:
-    task = OwnTask(a_context(supervisor))
+    task = CurrentTask(a_context(supervisor))
     if record is not None:
         task.save(record)
     assert task.may_have_job() is expected
 
 
 def test_a_task_that_is_gone_was_ended(supervisor: FakeSupervisor) -> None:
-    assert OwnTask(a_context(supervisor)).is_ended_from_outside()
+    assert CurrentTask(a_context(supervisor)).is_ended_from_outside()
 
 
 @pytest.mark.parametrize("run_state", ["success", "failed"])
@@ -204,9 +204,9 @@ def test_one_without_a_state_in_a_run_that_is_over_will_not_run(
     supervisor: FakeSupervisor, run_state: str
 ) -> None:
     supervisor.states, supervisor.run_state = {TASK: None}, run_state
-    assert OwnTask(a_context(supervisor)).is_ended_from_outside()
-    assert OwnTask(a_context(supervisor)).is_ended_meanwhile()
-    assert not OwnTask(a_context(supervisor)).is_reset()
+    assert CurrentTask(a_context(supervisor)).is_ended_from_outside()
+    assert CurrentTask(a_context(supervisor)).is_ended_meanwhile()
+    assert not CurrentTask(a_context(supervisor)).is_reset()
 
 
 def test_one_whose_run_was_deleted_meanwhile_will_not_run(supervisor: FakeSupervisor) -> None:
@@ -216,50 +216,50 @@ def test_one_whose_run_was_deleted_meanwhile_will_not_run(supervisor: FakeSuperv
             raise AirflowRuntimeError(comms.ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail=detail))
 
     supervisor.states, supervisor.on_message = {TASK: None}, is_gone
-    assert OwnTask(a_context(supervisor)).is_ended_meanwhile()
+    assert CurrentTask(a_context(supervisor)).is_ended_meanwhile()
 
 
 @pytest.mark.parametrize(
     ("states", "expected"),
     [
-        ({f"{TASK}_3": None}, TaskFacts(None, run_goes_on=True)),
-        ({f"{TASK}_3": "deferred"}, TaskFacts("deferred", run_goes_on=True)),
+        ({f"{TASK}_3": None}, TaskStatus(None, run_goes_on=True)),
+        ({f"{TASK}_3": "deferred"}, TaskStatus("deferred", run_goes_on=True)),
         ({TASK: None}, None),
         ({f"{TASK}_4": "running"}, None),
     ],
     ids=str,
 )
 def test_a_task_without_a_state_is_not_one_that_is_gone(
-    supervisor: FakeSupervisor, states: dict[str, str | None], expected: TaskFacts | None
+    supervisor: FakeSupervisor, states: dict[str, str | None], expected: TaskStatus | None
 ) -> None:
     supervisor.states = states
-    assert own_facts(Identity(DAG, RUN, TASK, 3)) == expected
+    assert own_facts(TaskRef(DAG, RUN, TASK, 3)) == expected
 
 
 def test_its_run_is_asked_for_only_then(supervisor: FakeSupervisor) -> None:
     """Every task that defers asks for its state."""
-    OwnTask(a_context(supervisor)).is_ended_meanwhile()
+    CurrentTask(a_context(supervisor)).is_ended_meanwhile()
     assert [type(message) for message in supervisor.messages] == [comms.GetTaskStates]
 
 
 def test_an_answer_that_does_not_come_is_no_answer(supervisor: FakeSupervisor) -> None:
     supervisor.faults = [api_error()] * 9
     with pytest.raises(AirflowRuntimeError):
-        OwnTask(a_context(supervisor), sleep=lambda seconds: None).is_ended_from_outside()
+        CurrentTask(a_context(supervisor), sleep=lambda seconds: None).is_ended_from_outside()
 
 
 def test_a_passing_fault_of_airflow_is_outlasted(supervisor: FakeSupervisor) -> None:
     pauses: list[float] = []
     supervisor.faults = [api_error()] * 3
-    OwnTask(a_context(supervisor), sleep=pauses.append).save(a_record())
-    assert OwnTask(a_context(supervisor)).record() == a_record()
+    CurrentTask(a_context(supervisor), sleep=pauses.append).save(a_record())
+    assert CurrentTask(a_context(supervisor)).record() == a_record()
     assert pauses == [1, 2, 4]
 
 
 def test_one_that_does_not_pass_is_raised(supervisor: FakeSupervisor) -> None:
     supervisor.faults = [api_error()] * 9
     with pytest.raises(AirflowRuntimeError):
-        OwnTask(a_context(supervisor), sleep=lambda seconds: None).save(a_record())
+        CurrentTask(a_context(supervisor), sleep=lambda seconds: None).save(a_record())
 
 
 # -- a retry belongs to the life of the first try; a clear begins another one
@@ -291,9 +291,9 @@ def test_a_record_travels_as_text(supervisor: FakeSupervisor) -> None:
 
 def test_the_state_of_a_mapped_task_instance_has_its_own_key(supervisor: FakeSupervisor) -> None:
     supervisor.states = {TASK: "failed", f"{TASK}_3": "deferred"}
-    assert own_state(Identity(DAG, RUN, TASK, 3)) == "deferred"
+    assert task_state(TaskRef(DAG, RUN, TASK, 3)) == "deferred"
     assert supervisor.messages[-1].map_index == 3
-    assert own_state(Identity(DAG, RUN, TASK)) == "failed"
+    assert task_state(TaskRef(DAG, RUN, TASK)) == "failed"
     assert supervisor.messages[-1].map_index is None
 
 

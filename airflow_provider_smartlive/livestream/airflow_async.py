@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 from airflow.sdk.timezone import utcnow
 from airflow.triggers.base import BaseTrigger
 
-from airflow_provider_smartlive.callbacks.messages import Wake
-from airflow_provider_smartlive.callbacks.task_ref import Identity
+from airflow_provider_smartlive.callbacks.messages import ResumeEvent
+from airflow_provider_smartlive.callbacks.task_ref import TaskRef
 from airflow_provider_smartlive.livestream import own_xcoms
 
 #: Most seconds between two tries to reach Airflow.
@@ -24,42 +24,42 @@ T = TypeVar("T")
 _uninterruptible: set[asyncio.Task[None]] = set()
 
 
-def own_task(trigger: BaseTrigger) -> Identity:
+def task_ref_of(trigger: BaseTrigger) -> TaskRef:
     """Name the task that waits; the triggerer gives every trigger of a task its task instance before it runs."""
     ti: Any = trigger.task_instance
-    return Identity(ti.dag_id, ti.run_id, ti.task_id, -1 if ti.map_index is None else ti.map_index)
+    return TaskRef(ti.dag_id, ti.run_id, ti.task_id, -1 if ti.map_index is None else ti.map_index)
 
 
-async def own_state_async(task: Identity) -> str | None:
+async def task_state_async(task: TaskRef) -> str | None:
     """Return the state of a task. Airflow can be asked synchronously only, which a thread does."""
     from asgiref.sync import sync_to_async
 
-    from airflow_provider_smartlive.livestream.own_task import own_state
+    from airflow_provider_smartlive.livestream.current_task import task_state
 
-    return await sync_to_async(own_state)(task)
+    return await sync_to_async(task_state)(task)
 
 
-async def leave(trigger: BaseTrigger, key: str, wake: Wake) -> None:
+async def push(trigger: BaseTrigger, key: str, wake: ResumeEvent) -> None:
     """Write an XCom of the task that waits."""
-    await own_xcoms.push_async(own_task(trigger), key, wake.dump())
+    await own_xcoms.push_async(task_ref_of(trigger), key, wake.dump())
 
 
 async def withdraw(trigger: BaseTrigger, key: str) -> None:
     """Delete an XCom of the task that waits. The SDK can do so synchronously only, which a thread does."""
     from asgiref.sync import sync_to_async
 
-    await sync_to_async(partial(own_xcoms.delete, own_task(trigger), key))()
+    await sync_to_async(partial(own_xcoms.delete, task_ref_of(trigger), key))()
 
 
-async def leave_result(trigger: BaseTrigger, wake: Wake) -> None:
+async def push_result(trigger: BaseTrigger, wake: ResumeEvent) -> None:
     """Write the task's result: the event's own ``xcoms`` would be written in a transaction of their own."""
     from airflow.sdk.execution_time.xcom import XCom
 
     # Whoever pulls a result does so by the deployment's XCom backend.
-    await XCom.aset(XCom.XCOM_RETURN_KEY, wake.dump(), **vars(own_task(trigger)))
+    await XCom.aset(XCom.XCOM_RETURN_KEY, wake.dump(), **vars(task_ref_of(trigger)))
 
 
-async def insist(trigger: BaseTrigger, action: Callable[[], Awaitable[T]], *, budget: float) -> T:
+async def retry_api(trigger: BaseTrigger, action: Callable[[], Awaitable[T]], *, budget: float) -> T:
     """
     Do something by way of Airflow's API, whose passing faults must not end a wait.
 
@@ -77,7 +77,7 @@ async def insist(trigger: BaseTrigger, action: Callable[[], Awaitable[T]], *, bu
         pause = min(pause * 2, LONGEST_PAUSE)
 
 
-async def uninterrupted(work: Coroutine[Any, Any, None]) -> None:
+async def shielded(work: Coroutine[Any, Any, None]) -> None:
     """
     Let work come to its end although whoever waits for it is cancelled.
 

@@ -1,7 +1,7 @@
 """
-How one operation is carried out: authorise, send, send again where that is harmless, and tell errors apart.
+Carry out one operation: authorise, send, send again where that is harmless, and tell errors apart.
 
-Pure: :meth:`Exchange.conduct` is a generator that yields what to send next, and when, and is sent what came
+Pure: :meth:`RequestFlow.run` is a generator that yields what to send next, and when, and is sent what came
 of it. The hooks drive it, one with ``requests`` and one with ``aiohttp``, so that both follow the same rules to
 the letter.
 """
@@ -20,10 +20,10 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from airflow_provider_smartlive import __version__
-from airflow_provider_smartlive.client import calls
+from airflow_provider_smartlive.client import operations
 from airflow_provider_smartlive.client.body import ACCEPT_ENCODING, MAX_BODY
-from airflow_provider_smartlive.client.calls import Answer, Call
 from airflow_provider_smartlive.client.connection import ConnectionProfile, IamLogin, StaticToken
+from airflow_provider_smartlive.client.operations import HttpResponse, Operation
 from airflow_provider_smartlive.client.tokens import TokenCache
 from airflow_provider_smartlive.metastudio import errors, signing
 
@@ -48,7 +48,7 @@ CLOCK_REMARK = timedelta(minutes=5)
 Authorise: TypeAlias = Callable[[str, str, Mapping[str, str], bytes], dict[str, str]]
 
 
-class Trouble(Enum):
+class TransportFailure(Enum):
     """Why no complete answer came; ``sent`` tells whether MetaStudio may have received the request."""
 
     NAME = (False, "the name of {peer} cannot be resolved. Check host or region, and the DNS of this machine")
@@ -72,11 +72,11 @@ class Trouble(Enum):
 
 
 #: An untrusted certificate does not become trusted by asking again, nor does the address change.
-_LASTING = (Trouble.TLS, Trouble.ADDRESS, Trouble.TOO_LARGE)
+_LASTING = (TransportFailure.TLS, TransportFailure.ADDRESS, TransportFailure.TOO_LARGE)
 
 
 @dataclass(frozen=True)
-class Outgoing:
+class OutgoingRequest:
     """
     A request to put on the wire exactly as it stands.
 
@@ -99,7 +99,7 @@ class Outgoing:
 
 
 #: A conversation with MetaStudio: what to send next, and what came of it.
-Steps: TypeAlias = Generator[Outgoing, Answer | Trouble, T]
+Steps: TypeAlias = Generator[OutgoingRequest, HttpResponse | TransportFailure, T]
 
 
 class Unreachable(errors.MetaStudioError):
@@ -109,9 +109,11 @@ class Unreachable(errors.MetaStudioError):
     :ivar trouble: what happened, and whether the request may have been received.
     """
 
-    def __init__(self, error_msg: str, *, trouble: Trouble = Trouble.LOST, **details: Any) -> None:
+    def __init__(
+        self, error_msg: str, *, failure: TransportFailure = TransportFailure.LOST, **details: Any
+    ) -> None:
         super().__init__(error_msg, **details)
-        self.trouble = trouble
+        self.failure = failure
 
     @property
     def is_transient(self) -> bool:
@@ -119,7 +121,7 @@ class Unreachable(errors.MetaStudioError):
         return True
 
 
-class AmbiguousStart(errors.MetaStudioError):
+class StartOutcomeUnknown(errors.MetaStudioError):
     """
     A start request may or may not have started a job, as its answer is missing, broken or a server error.
 
@@ -136,7 +138,7 @@ def utc_now() -> datetime:
 _AFTER_FORWARDING = frozenset({408, 425, 460, 499})
 
 
-class Exchange:
+class RequestFlow:
     """
     The rules of talking to MetaStudio over one connection.
 
@@ -165,35 +167,35 @@ class Exchange:
         self._log = log
         self._uniform = uniform
 
-    def conduct(self, call: Call[T]) -> Steps[T]:
+    def run(self, operation: Operation[T]) -> Steps[T]:
         """
         Carry out one operation.
 
-        :raises AmbiguousStart: if it starts a job and the answer leaves open whether it did.
+        :raises StartOutcomeUnknown: if it starts a job and the answer leaves open whether it did.
         :raises Unreachable: if no answer came.
         :raises MetaStudioError: if MetaStudio refused.
         """
         attempt, pause, renewed = 1, 0.0, False
         while True:
-            request = yield from self._request(call)
+            request = yield from self._request(operation)
             reply = yield replace(request, pause=pause)
-            if isinstance(reply, Answer):
-                reply = reply.without_echo((*self.secrets, *call.secrets))
-            if isinstance(reply, Answer) and 200 <= reply.status < 300:
+            if isinstance(reply, HttpResponse):
+                reply = reply.without_echo((*self.secrets, *operation.secrets))
+            if isinstance(reply, HttpResponse) and 200 <= reply.status < 300:
                 # What changes something is worth a line: Huawei's support asks for the request id.
-                note = self._log.debug if call.repeatable else self._log.info
-                note("%s: HTTP %d, request id %s.", call.operation, reply.status, reply.request_id)
-                return self._read(call, reply)
-            error = self._error(call, request, reply)
-            if not renewed and self._forget_token(error) and not call.starts_job:
+                note = self._log.debug if operation.repeatable else self._log.info
+                note("%s: HTTP %d, request id %s.", operation.name, reply.status, reply.request_id)
+                return self._read(operation, reply)
+            error = self._error(operation, request, reply)
+            if not renewed and self._forget_token(error) and not operation.starts_job:
                 renewed = True
                 continue
             asked = self._retry_after(reply)
-            if attempt >= self._attempts or not _may_repeat(call, error):
+            if attempt >= self._attempts or not _may_repeat(operation, error):
                 raise error
             pause = asked + backoff(attempt, self._uniform)
             left = self._attempts - attempt
-            self._log.warning("%s: %s; again in %.1f s, %d left.", call.operation, error.answer, pause, left)
+            self._log.warning("%s: %s; again in %.1f s, %d left.", operation.name, error.answer, pause, left)
             attempt += 1
 
     def authorisation(self) -> Steps[Authorise]:
@@ -204,24 +206,26 @@ class Exchange:
             case IamLogin() as login:
                 token = self._tokens.get(login, self._now())
                 if token is None:
-                    token = yield from self.conduct(calls.obtain_token(login.endpoint, login.request))
+                    token = yield from self.run(operations.obtain_token(login.endpoint, login.request))
                     self._tokens.put(login, token)
                 return _with_token(token.value)
             case credentials:
                 return self._signing_with(credentials)
 
-    def _request(self, call: Call[Any]) -> Steps[Outgoing]:
+    def _request(self, operation: Operation[Any]) -> Steps[OutgoingRequest]:
         headers = {
             "Accept": "*/*",
             "Accept-Encoding": ACCEPT_ENCODING,
-            "Content-Type": call.content_type,
+            "Content-Type": operation.content_type,
             "User-Agent": USER_AGENT,
         }
-        if call.self_authorised:
-            return Outgoing(call.method, call.target, headers, call.body, _with_nothing)
+        if operation.self_authorised:
+            return OutgoingRequest(operation.method, operation.target, headers, operation.body, _with_nothing)
         authorise = yield from self.authorisation()
-        url = f"{self.profile.base_url}{call.target}"
-        return Outgoing(call.method, url, headers | self.profile.headers, call.body, authorise)
+        url = f"{self.profile.base_url}{operation.target}"
+        return OutgoingRequest(
+            operation.method, url, headers | self.profile.headers, operation.body, authorise
+        )
 
     def _signing_with(self, credentials: signing.Credentials) -> Authorise:
         def authorise(method: str, url: str, headers: Mapping[str, str], body: bytes) -> dict[str, str]:
@@ -235,22 +239,24 @@ class Exchange:
 
         return authorise
 
-    def _error(self, call: Call[Any], request: Outgoing, reply: Answer | Trouble) -> errors.MetaStudioError:
-        if isinstance(reply, Trouble):
-            error: errors.MetaStudioError = Unreachable(reply.text.format(peer=request.peer), trouble=reply)
+    def _error(
+        self, operation: Operation[Any], request: OutgoingRequest, reply: HttpResponse | TransportFailure
+    ) -> errors.MetaStudioError:
+        if isinstance(reply, TransportFailure):
+            error: errors.MetaStudioError = Unreachable(reply.text.format(peer=request.peer), failure=reply)
             unclear = reply.sent
         else:
-            error = refusal(reply, secrets=(*self.secrets, *call.secrets), now=self._now())
+            error = refusal(reply, secrets=(*self.secrets, *operation.secrets), now=self._now())
             self._remark_clock(error, reply)
             unclear = isinstance(error, errors.ServerError) or (
                 error.error_code is None and reply.status in _AFTER_FORWARDING
             )
-        return self._placed(_ambiguous(error) if call.starts_job and unclear else error, call)
+        return self._placed(_ambiguous(error) if operation.starts_job and unclear else error, operation)
 
-    def _placed(self, error: errors.MetaStudioError, call: Call[Any]) -> errors.MetaStudioError:
+    def _placed(self, error: errors.MetaStudioError, operation: Operation[Any]) -> errors.MetaStudioError:
         """Add what was asked for, and through which connection."""
-        error.operation, error.conn_id = call.operation, self.profile.conn_id
-        error.room_id, error.job_id = call.room_id, call.job_id
+        error.operation, error.conn_id = operation.name, self.profile.conn_id
+        error.room_id, error.job_id = operation.room_id, operation.job_id
         return error
 
     @property
@@ -266,22 +272,22 @@ class Exchange:
                 ours = ()
         return (*self.profile.secrets, *ours)
 
-    def _retry_after(self, reply: Answer | Trouble) -> float:
-        if isinstance(reply, Trouble):
+    def _retry_after(self, reply: HttpResponse | TransportFailure) -> float:
+        if isinstance(reply, TransportFailure):
             return 0.0
         return errors.retry_after(reply.headers, self._now()) or 0.0
 
-    def _read(self, call: Call[T], answer: Answer) -> T:
+    def _read(self, operation: Operation[T], answer: HttpResponse) -> T:
         try:
-            return call.parse(answer)
+            return operation.parse(answer)
         except (ValueError, RecursionError) as problem:
-            text = f"the answer to {call.operation} cannot be read: {_fields_of(problem)}"
-            kind = AmbiguousStart if call.starts_job else errors.UnexpectedResponse
+            text = f"the answer to {operation.name} cannot be read: {_fields_of(problem)}"
+            kind = StartOutcomeUnknown if operation.starts_job else errors.UnexpectedResponse
             error = kind(text, http_status=answer.status, request_id=answer.request_id)
             # The cause would print the answer, which may hold secrets.
-            raise self._placed(error, call) from None
+            raise self._placed(error, operation) from None
 
-    def _remark_clock(self, error: errors.MetaStudioError, reply: Answer) -> None:
+    def _remark_clock(self, error: errors.MetaStudioError, reply: HttpResponse) -> None:
         """Note a wrong clock where it shows: the gateway itself only says that the signature is wrong."""
         if not isinstance(error, errors.AuthenticationError):
             return
@@ -309,7 +315,7 @@ class Exchange:
 
 
 def refusal(
-    answer: Answer, *, secrets: Iterable[str] = (), now: datetime | None = None
+    answer: HttpResponse, *, secrets: Iterable[str] = (), now: datetime | None = None
 ) -> errors.MetaStudioError:
     """
     Return the error that an answer other than 2xx means.
@@ -341,13 +347,13 @@ def may_be_sent_again(error: Exception) -> bool:
         return (error.retry_after or 0.0) <= LONGEST_RETRY_AFTER
     if isinstance(error, errors.AuthenticationError):
         return error.token_expired
-    return isinstance(error, Unreachable) and not error.trouble.sent and error.trouble not in _LASTING
+    return isinstance(error, Unreachable) and not error.failure.sent and error.failure not in _LASTING
 
 
 def may_be_asked_again(error: Exception) -> bool:
     """Tell whether a question that met this error may get its answer soon."""
     if isinstance(error, Unreachable):
-        return error.trouble not in _LASTING
+        return error.failure not in _LASTING
     if isinstance(error, errors.Throttled | errors.ServerError):
         return (error.retry_after or 0.0) <= LONGEST_RETRY_AFTER
     return False
@@ -355,13 +361,13 @@ def may_be_asked_again(error: Exception) -> bool:
 
 def was_not_carried_out(error: Exception) -> bool:
     """Tell whether a request surely had no effect, whatever it was: it was throttled, or did not get through."""
-    return isinstance(error, errors.Throttled) or (isinstance(error, Unreachable) and not error.trouble.sent)
+    return isinstance(error, errors.Throttled) or (isinstance(error, Unreachable) and not error.failure.sent)
 
 
-def _may_repeat(call: Call[Any], error: errors.MetaStudioError) -> bool:
-    if call.starts_job:
+def _may_repeat(operation: Operation[Any], error: errors.MetaStudioError) -> bool:
+    if operation.starts_job:
         return False  # whoever starts a job notes when it is sent, each time
-    return may_be_asked_again(error) and (call.repeatable or was_not_carried_out(error))
+    return may_be_asked_again(error) and (operation.repeatable or was_not_carried_out(error))
 
 
 def _fields_of(problem: Exception) -> str:
@@ -371,8 +377,8 @@ def _fields_of(problem: Exception) -> str:
     return "; ".join(f"{'.'.join(map(str, item['loc'])) or 'body'}: {item['type']}" for item in found)
 
 
-def _ambiguous(error: errors.MetaStudioError) -> AmbiguousStart:
-    return AmbiguousStart(
+def _ambiguous(error: errors.MetaStudioError) -> StartOutcomeUnknown:
+    return StartOutcomeUnknown(
         error.error_msg,
         http_status=error.http_status,
         error_code=error.error_code,

@@ -30,7 +30,7 @@ _SECRET_NAME = re.compile(r"secret|sign|key|token|auth|pass", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Channel:
+class RtmpOutput:
     """
     An RTMP target.
 
@@ -51,7 +51,7 @@ class Channel:
         return describe_output(self.url, self.stream_key, key=b"").label
 
     @classmethod
-    def from_connection(cls, connection: ConnectionFields) -> Channel:
+    def from_connection(cls, connection: ConnectionFields) -> RtmpOutput:
         """
         Read a target: the URL stands in the host (or in the extra field ``output_url``), the key in the
         password. A connection URI ``rtmp://:KEY@push.example.com/live`` does both.

@@ -13,13 +13,13 @@ from airflow.sdk.exceptions import AirflowRuntimeError
 from structlog.testing import capture_logs
 
 from airflow_provider_smartlive.callbacks.table import CallbackTable
+from airflow_provider_smartlive.decisions import Verdict, WakeSource
 from airflow_provider_smartlive.exceptions import (
     SmartLiveJobBlockedError,
     SmartLiveJobFailedError,
     SmartLiveTimeoutError,
 )
-from airflow_provider_smartlive.lifecycle import Verdict, WakeSource
-from airflow_provider_smartlive.livestream.owner import Owner
+from airflow_provider_smartlive.livestream.manager import JobManager
 from airflow_provider_smartlive.livestream.record import JobRecord
 from airflow_provider_smartlive.livestream.wait_state import WaitLimits, WaitState
 from airflow_provider_smartlive.metastudio.errors import AuthenticationError
@@ -47,23 +47,23 @@ class Stage:
             JobRecord("0", FIRST, CONN_ID, ROOM, sent_at=NOON, job_id=self.job.job_id, started_at=NOON)
         )
         self.options: dict[str, Any] = {"interval": 300.0, "stop_grace": 60.0, "look_again_window": 0.0}
-        self.owner = self.owner_of(
+        self.manager = self.manager_of(
             WaitState(CONN_ID, ROOM, self.job.job_id, 1, NOON, start_info={"origin": "started"})
         )
 
-    def owner_of(self, wait: WaitState) -> Owner:
+    def manager_of(self, wait: WaitState) -> JobManager:
         limits = WaitLimits(**self.options)
-        return Owner(
+        return JobManager(
             self.metastudio, wait, limits, task=self.task, log=structlog.get_logger(), now=self.clock
         )
 
     def calls_back(self, *states: str, **more: Any) -> None:
         self.task.called_back = called_back(self.job.job_id, *states, **more).job(self.job.job_id)
 
-    def settle(self, source: WakeSource) -> dict[str, Any] | None:
+    def check(self, source: WakeSource) -> dict[str, Any] | None:
         """Wake the owner as another process would: with nothing but what travelled through the database."""
-        self.owner = self.owner_of(WaitState.load(json.loads(json.dumps(self.owner.wait.dump()))))
-        return self.owner.settle(source)
+        self.manager = self.manager_of(WaitState.load(json.loads(json.dumps(self.manager.wait.dump()))))
+        return self.manager.check(source)
 
     @property
     def forsworn(self) -> bool:
@@ -79,11 +79,11 @@ def stage(clock: Clock, metastudio: FakeMetaStudio) -> Stage:
 def test_an_action_that_it_does_not_know_is_no_success(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     unknown: Any = "dance"
     monkeypatch.setattr(
-        "airflow_provider_smartlive.livestream.owner.decide",
+        "airflow_provider_smartlive.livestream.manager.decide",
         lambda *_, **__: Verdict(unknown, "somebody added it"),
     )
     with pytest.raises(AssertionError, match="dance"):
-        stage.settle(WakeSource.CALLBACK)
+        stage.check(WakeSource.CALLBACK)
 
 
 # -- finish
@@ -93,7 +93,7 @@ def test_an_action_that_it_does_not_know_is_no_success(stage: Stage, monkeypatch
 def test_a_job_that_succeeded_is_a_success_whatever_woke_us(stage: Stage, source: WakeSource) -> None:
     stage.job.state = "SUCCEED"
     stage.calls_back(*LIVE, "END")
-    result = stage.settle(source)
+    result = stage.check(source)
     assert result is not None
     assert (result["state"], result["outcome"], result["woken_by"]) == (
         "SUCCEED",
@@ -104,7 +104,7 @@ def test_a_job_that_succeeded_is_a_success_whatever_woke_us(stage: Stage, source
 
 def test_an_end_that_nobody_saw_is_noted(stage: Stage) -> None:
     stage.job.state = "SUCCEED"
-    result = stage.settle(WakeSource.RECONCILIATION)
+    result = stage.check(WakeSource.RECONCILIATION)
     assert result is not None
     assert result["outcome"] == "the job succeeded; END was not seen"
 
@@ -113,26 +113,26 @@ def test_a_job_that_failed_raises_metastudios_own_words(stage: Stage) -> None:
     stage.job.state = "FAILED"
     stage.job.more = {"error_info": {"error_code": "MSS.45000009", "error_msg": "invalid RTMP URL"}}
     with pytest.raises(SmartLiveJobFailedError, match=r"MSS\.45000009: invalid RTMP URL"):
-        stage.settle(WakeSource.CALLBACK)
+        stage.check(WakeSource.CALLBACK)
 
 
 def test_a_job_that_was_blocked_raises_the_reason_and_is_not_retried(stage: Stage) -> None:
     stage.job.state = "BLOCKED"
     stage.job.more = {"block_reason": "forbidden words"}
     with pytest.raises(SmartLiveJobBlockedError, match="forbidden words"):
-        stage.settle(WakeSource.RECONCILIATION)
+        stage.check(WakeSource.RECONCILIATION)
 
 
 def test_a_job_that_vanished_fails(stage: Stage) -> None:
     stage.metastudio.jobs.clear()
     with pytest.raises(SmartLiveJobFailedError, match="vanished"):
-        stage.settle(WakeSource.RECONCILIATION)
+        stage.check(WakeSource.RECONCILIATION)
 
 
 def test_a_job_that_vanished_after_end_is_a_success(stage: Stage) -> None:
     stage.metastudio.jobs.clear()
     stage.calls_back(*LIVE, "END")
-    result = stage.settle(WakeSource.CALLBACK)
+    result = stage.check(WakeSource.CALLBACK)
     assert result is not None
     assert "state" not in result
     assert result["streams"][0]["state"] == "END"
@@ -143,23 +143,23 @@ def test_a_job_that_vanished_after_end_is_a_success(stage: Stage) -> None:
 
 def test_it_waits_while_the_stream_goes_on(stage: Stage) -> None:
     stage.calls_back(*LIVE)
-    assert stage.settle(WakeSource.RECONCILIATION) is None
-    assert stage.owner.wait.grace_until is None
+    assert stage.check(WakeSource.RECONCILIATION) is None
+    assert stage.manager.wait.grace_until is None
 
 
 def test_after_end_metastudio_gets_its_time_to_finish(stage: Stage) -> None:
     stage.calls_back(*LIVE, "END")
-    assert stage.settle(WakeSource.CALLBACK) is None
-    assert stage.owner.wait.grace_until == NOON + timedelta(seconds=120)
+    assert stage.check(WakeSource.CALLBACK) is None
+    assert stage.manager.wait.grace_until == NOON + timedelta(seconds=120)
     stage.clock.sleep(60)
-    assert stage.settle(WakeSource.RECONCILIATION) is None
-    assert stage.owner.wait.grace_until == NOON + timedelta(seconds=120), "asking does not prolong it"
+    assert stage.check(WakeSource.RECONCILIATION) is None
+    assert stage.manager.wait.grace_until == NOON + timedelta(seconds=120), "asking does not prolong it"
 
 
 def test_after_that_time_the_job_is_stopped(stage: Stage) -> None:
     stage.calls_back(*LIVE, "END")
-    stage.settle(WakeSource.CALLBACK)
-    result = stage.settle(WakeSource.GRACE_OVER)
+    stage.check(WakeSource.CALLBACK)
+    result = stage.check(WakeSource.GRACE_OVER)
     assert result is not None
     assert result["state"] == "SUCCEED"
     assert stage.metastudio.stopped == [stage.job.job_id]
@@ -168,7 +168,7 @@ def test_after_that_time_the_job_is_stopped(stage: Stage) -> None:
 def test_it_is_left_running_where_somebody_asked_for_that(stage: Stage) -> None:
     stage.options["stop_after_end"] = False
     stage.calls_back(*LIVE, "END")
-    result = stage.settle(WakeSource.GRACE_OVER)
+    result = stage.check(WakeSource.GRACE_OVER)
     assert result is not None
     assert result["state"] == "PROCESSING"
     assert stage.metastudio.stopped == []
@@ -180,13 +180,13 @@ class TestAnEndThatIsNotTrue:
     def test_a_stream_that_goes_on_is_not_stopped(self, stage: Stage) -> None:
         stage.calls_back(*LIVE, "END")
         stage.job.stream_duration = 1000.0
-        assert stage.settle(WakeSource.CALLBACK) is None
+        assert stage.check(WakeSource.CALLBACK) is None
         for _ in range(5):
             stage.clock.sleep(120)
             stage.job.stream_duration += 120
             with capture_logs() as lines:
-                assert stage.settle(WakeSource.GRACE_OVER) is None
-            assert stage.owner.wait.grace_until == stage.clock.now + timedelta(seconds=120)
+                assert stage.check(WakeSource.GRACE_OVER) is None
+            assert stage.manager.wait.grace_until == stage.clock.now + timedelta(seconds=120)
             assert [line["log_level"] for line in lines] == ["info", "warning"]
         assert stage.metastudio.stopped == []
 
@@ -197,7 +197,7 @@ class TestAnEndThatIsNotTrue:
     def test_it_is_stopped_once_it_has_ended_indeed(self, stage: Stage) -> None:
         self.test_a_stream_that_goes_on_is_not_stopped(stage)
         stage.clock.sleep(120)
-        result = stage.settle(WakeSource.GRACE_OVER)
+        result = stage.check(WakeSource.GRACE_OVER)
         assert result is not None
         assert result["outcome"] == "the stream ended, the job did not finish by itself"
         assert stage.metastudio.stopped == [stage.job.job_id]
@@ -205,64 +205,64 @@ class TestAnEndThatIsNotTrue:
     def test_a_figure_that_lagged_behind_does_not_prolong_a_job(self, stage: Stage) -> None:
         stage.calls_back(*LIVE, "END")
         stage.job.stream_duration = 1000.0
-        stage.settle(WakeSource.CALLBACK)
+        stage.check(WakeSource.CALLBACK)
         stage.clock.sleep(120)
         stage.job.stream_duration = 1059.0  # counted once a minute
-        assert stage.settle(WakeSource.GRACE_OVER) is not None
+        assert stage.check(WakeSource.GRACE_OVER) is not None
         assert stage.metastudio.stopped == [stage.job.job_id]
 
     def test_it_takes_two_looks_to_believe_it(self, stage: Stage) -> None:
         stage.calls_back(*LIVE, "END")
         stage.metastudio.down = unreachable()
-        stage.settle(WakeSource.CALLBACK)
+        stage.check(WakeSource.CALLBACK)
         stage.metastudio.down = None
         stage.job.stream_duration = 1000.0
         stage.clock.sleep(120)
-        assert stage.settle(WakeSource.GRACE_OVER) is None, "nothing to compare with"
+        assert stage.check(WakeSource.GRACE_OVER) is None, "nothing to compare with"
         stage.clock.sleep(120)
-        assert stage.settle(WakeSource.GRACE_OVER) is not None
+        assert stage.check(WakeSource.GRACE_OVER) is not None
 
     @pytest.mark.parametrize("source", [WakeSource.CALLBACK, WakeSource.RECONCILIATION])
     def test_a_job_that_finishes_meanwhile_is_no_news(self, stage: Stage, source: WakeSource) -> None:
         stage.calls_back(*LIVE, "END")
-        stage.settle(WakeSource.CALLBACK)
+        stage.check(WakeSource.CALLBACK)
         stage.clock.sleep(5)
         stage.job.state, stage.job.stream_duration = "SUCCEED", 1000.0
         with capture_logs() as lines:
-            assert stage.settle(source) is not None
+            assert stage.check(source) is not None
         assert [line["log_level"] for line in lines] == ["info"]
 
 
 def test_a_new_output_does_not_take_end_back(stage: Stage) -> None:
     """It may be forged. If the show goes on over it, MetaStudio's own figures tell."""
     stage.calls_back(*LIVE, "END")
-    stage.settle(WakeSource.CALLBACK)
+    stage.check(WakeSource.CALLBACK)
     both = called_back(stage.job.job_id, *LIVE, "END")
     stage.calls_back("CONNECTING", output="second", table=both)
-    result = stage.settle(WakeSource.GRACE_OVER)
+    result = stage.check(WakeSource.GRACE_OVER)
     assert result is not None
     assert stage.metastudio.stopped == [stage.job.job_id]
 
 
 def test_the_end_of_one_of_two_outputs_is_not_the_end(stage: Stage) -> None:
     stage.calls_back(*LIVE, "END", outputs=("main", "second"))
-    assert stage.settle(WakeSource.CALLBACK) is None
-    assert stage.owner.wait.grace_until is None
+    assert stage.check(WakeSource.CALLBACK) is None
+    assert stage.manager.wait.grace_until is None
 
 
 def test_the_end_of_another_job_is_not_ours(stage: Stage) -> None:
     table = called_back("00000000000000000000000000000bad", *LIVE, "END")
     stage.task.called_back = table.job(stage.job.job_id)
-    assert not stage.owner.has_ended(stage.owner.callbacks())
-    assert stage.settle(WakeSource.CALLBACK) is None
-    assert stage.owner.wait.grace_until is None
+    assert not stage.manager.has_ended(stage.manager.callbacks())
+    assert stage.check(WakeSource.CALLBACK) is None
+    assert stage.manager.wait.grace_until is None
 
 
 # -- planned and forced ends
 
 
 def test_a_deadline_is_a_planned_end(stage: Stage) -> None:
-    result = stage.settle(WakeSource.DEADLINE)
+    result = stage.check(WakeSource.DEADLINE)
     assert result is not None
     assert (result["outcome"], result["state"]) == ("stopped as planned", "SUCCEED")
     assert not stage.forsworn, "its end is the result, also for a retry"
@@ -271,7 +271,7 @@ def test_a_deadline_is_a_planned_end(stage: Stage) -> None:
 def test_a_planned_end_is_written_down_before_it_comes(stage: Stage) -> None:
     stage.metastudio.stop_outcomes = [Crash()]
     with pytest.raises(Crash):
-        stage.settle(WakeSource.DEADLINE)
+        stage.check(WakeSource.DEADLINE)
     record = stage.task.record()
     assert record is not None
     assert record.planned_stop
@@ -279,7 +279,7 @@ def test_a_planned_end_is_written_down_before_it_comes(stage: Stage) -> None:
 
 def test_so_is_the_stop_of_a_job_that_does_not_finish(stage: Stage) -> None:
     stage.calls_back(*LIVE, "END")
-    assert stage.settle(WakeSource.GRACE_OVER) is not None
+    assert stage.check(WakeSource.GRACE_OVER) is not None
     record = stage.task.record()
     assert record is not None
     assert record.stop_source(stage.clock()) is WakeSource.GRACE_OVER
@@ -292,20 +292,20 @@ def test_a_note_that_airflow_does_not_take_costs_no_stop(stage: Stage, source: W
 
     stage.task.before_save = refuse
     with pytest.raises(AirflowRuntimeError):
-        stage.settle(source)
+        stage.check(source)
     assert stage.metastudio.running == []
 
 
 def test_the_note_of_an_interruption_is_withdrawn_if_the_stream_has_come_back(stage: Stage) -> None:
     stage.options["disconnect_limit"] = 60
     stage.calls_back(*LIVE)
-    assert stage.settle(WakeSource.DISCONNECTED) is None
+    assert stage.check(WakeSource.DISCONNECTED) is None
     assert stage.task.withdrawn == [(stage.job.job_id, WakeSource.DISCONNECTED)]
 
 
 def test_an_execution_timeout_stops_and_fails(stage: Stage) -> None:
     with pytest.raises(SmartLiveTimeoutError, match=stage.job.job_id):
-        stage.settle(WakeSource.TIMEOUT)
+        stage.check(WakeSource.TIMEOUT)
     assert stage.metastudio.running == []
     assert stage.forsworn
 
@@ -321,15 +321,15 @@ def test_a_job_that_the_sweep_stopped_after_an_execution_timeout_is_no_success(
     :param deadline: minutes from the time-out to the planned end; 0 if there is none.
     """
     planned = NOON + timedelta(minutes=deadline) if deadline else None
-    stage.owner.wait = replace(stage.owner.wait, timeout_at=NOON, deadline=planned)
+    stage.manager.wait = replace(stage.manager.wait, timeout_at=NOON, deadline=planned)
     stage.calls_back(*LIVE, "END")
     stage.job.state = "SUCCEED"
     stage.job.more = {"end_time": (NOON + timedelta(minutes=minutes)).isoformat()}
     if minutes < 10 or deadline < 0:
-        assert stage.settle(source) is not None
+        assert stage.check(source) is not None
         return
     with pytest.raises(SmartLiveTimeoutError):
-        stage.settle(source)
+        stage.check(source)
     assert stage.forsworn
 
 
@@ -338,12 +338,12 @@ def test_a_stop_that_is_not_confirmed_is_no_stop(stage: Stage, source: WakeSourc
     stage.options["stop_grace"] = 0.0
     stage.job.looks_until_stopped = None
     with pytest.raises(SmartLiveJobFailedError, match="still running"):
-        stage.settle(source)
+        stage.check(source)
 
 
 def test_a_stop_may_take_a_while(stage: Stage) -> None:
     stage.job.looks_until_stopped = 3
-    assert stage.settle(WakeSource.DEADLINE) is not None
+    assert stage.check(WakeSource.DEADLINE) is not None
     assert stage.metastudio.asked["stop"] == 1
 
 
@@ -357,7 +357,7 @@ def test_a_job_that_ends_before_the_stop_arrives_is_no_error(
         stop_job(metastudio, room_id, job_id)
 
     monkeypatch.setattr(FakeMetaStudio, "stop_job", overtaken)
-    assert stage.settle(WakeSource.DEADLINE) is not None
+    assert stage.check(WakeSource.DEADLINE) is not None
     assert stage.metastudio.asked["stop"] == 1
 
 
@@ -366,37 +366,37 @@ def test_a_job_that_ends_before_the_stop_arrives_is_no_error(
 
 def test_a_passing_fault_does_not_end_the_wait(stage: Stage) -> None:
     stage.metastudio.down = unreachable()
-    assert stage.settle(WakeSource.RECONCILIATION) is None
-    assert stage.owner.wait.lost_since == NOON
+    assert stage.check(WakeSource.RECONCILIATION) is None
+    assert stage.manager.wait.lost_since == NOON
 
 
 def test_the_budget_runs_across_processes(stage: Stage) -> None:
     stage.metastudio.down = unreachable()
     for _ in range(12):
-        assert stage.settle(WakeSource.RECONCILIATION) is None
+        assert stage.check(WakeSource.RECONCILIATION) is None
         stage.clock.sleep(300)
     with pytest.raises(SmartLiveJobFailedError, match="did not answer in time"):
-        stage.settle(WakeSource.RECONCILIATION)
+        stage.check(WakeSource.RECONCILIATION)
     assert stage.metastudio.stopped == []
 
 
 def test_any_good_answer_starts_the_budget_anew(stage: Stage) -> None:
     stage.metastudio.down = unreachable()
-    stage.settle(WakeSource.RECONCILIATION)
+    stage.check(WakeSource.RECONCILIATION)
     stage.clock.sleep(3500)
     stage.metastudio.down = None
-    assert stage.settle(WakeSource.RECONCILIATION) is None
-    assert stage.owner.wait.lost_since is None
+    assert stage.check(WakeSource.RECONCILIATION) is None
+    assert stage.manager.wait.lost_since is None
     stage.metastudio.down = unreachable()
     stage.clock.sleep(200)
-    assert stage.settle(WakeSource.RECONCILIATION) is None
+    assert stage.check(WakeSource.RECONCILIATION) is None
 
 
 def test_a_trigger_whose_budget_is_over_is_believed_only_if_metastudio_is_still_away(stage: Stage) -> None:
-    assert stage.settle(WakeSource.BUDGET_OVER) is None
+    assert stage.check(WakeSource.BUDGET_OVER) is None
     stage.metastudio.down = unreachable()
     with pytest.raises(SmartLiveJobFailedError, match="failure_budget"):
-        stage.settle(WakeSource.BUDGET_OVER)
+        stage.check(WakeSource.BUDGET_OVER)
 
 
 @pytest.mark.parametrize("fault", [unreachable(), REFUSED], ids=repr)
@@ -404,27 +404,27 @@ def test_an_ending_outlasts_a_fault(stage: Stage, fault: Exception) -> None:
     """Else END would be found again by the next trigger's first read, and the task would spin."""
     stage.calls_back(*LIVE, "END")
     stage.metastudio.down = fault
-    assert stage.settle(WakeSource.CALLBACK) is None
-    grace_until = stage.owner.wait.grace_until
+    assert stage.check(WakeSource.CALLBACK) is None
+    grace_until = stage.manager.wait.grace_until
     assert grace_until is not None
     stage.clock.now = grace_until
-    assert stage.settle(WakeSource.GRACE_OVER) is None
-    assert stage.owner.wait.grace_until is not None
-    assert stage.owner.wait.grace_until >= grace_until + timedelta(seconds=120), "and not at once again"
+    assert stage.check(WakeSource.GRACE_OVER) is None
+    assert stage.manager.wait.grace_until is not None
+    assert stage.manager.wait.grace_until >= grace_until + timedelta(seconds=120), "and not at once again"
 
 
 def test_an_ending_without_answers_ends_with_the_budget(stage: Stage) -> None:
     stage.calls_back(*LIVE, "END")
     stage.metastudio.down = unreachable()
-    stage.settle(WakeSource.CALLBACK)
+    stage.check(WakeSource.CALLBACK)
     wakes = 1
 
     def until_it_gives_up() -> None:
         nonlocal wakes
-        while stage.owner.wait.grace_until is not None:
-            stage.clock.now = stage.owner.wait.grace_until
+        while stage.manager.wait.grace_until is not None:
+            stage.clock.now = stage.manager.wait.grace_until
             wakes += 1
-            stage.settle(WakeSource.GRACE_OVER)
+            stage.check(WakeSource.GRACE_OVER)
 
     with pytest.raises(SmartLiveJobFailedError):
         until_it_gives_up()
@@ -436,26 +436,26 @@ def test_refused_credentials_are_read_again_once(stage: Stage) -> None:
     stage.metastudio.down = REFUSED
     stage.metastudio.reload_helps = True
     stage.job.state = "SUCCEED"
-    assert stage.settle(WakeSource.RECONCILIATION) is not None
+    assert stage.check(WakeSource.RECONCILIATION) is not None
     assert stage.metastudio.reloads == 1
 
 
 def test_credentials_that_stay_refused_are_not_tried_again_soon(stage: Stage) -> None:
     stage.metastudio.down = REFUSED
-    assert stage.settle(WakeSource.RECONCILIATION) is None
+    assert stage.check(WakeSource.RECONCILIATION) is None
     assert stage.metastudio.asked["show"] == 1, "the same key would be refused again"
-    assert stage.owner.pause > 300
+    assert stage.manager.pause > 300
     stage.metastudio.down = None
-    stage.owner.settle(WakeSource.RECONCILIATION)
-    assert stage.owner.pause == 0
+    stage.manager.check(WakeSource.RECONCILIATION)
+    assert stage.manager.pause == 0
 
 
 def test_credentials_that_stay_refused_fail_the_task_for_good(stage: Stage) -> None:
     stage.metastudio.down = REFUSED
-    stage.settle(WakeSource.RECONCILIATION)
+    stage.check(WakeSource.RECONCILIATION)
     stage.clock.sleep(3600)
     with pytest.raises(SmartLiveJobBlockedError, match=r"refuses the credentials.*APIGW\.0301"):
-        stage.settle(WakeSource.RECONCILIATION)
+        stage.check(WakeSource.RECONCILIATION)
 
 
 # -- being killed
@@ -463,15 +463,15 @@ def test_credentials_that_stay_refused_fail_the_task_for_good(stage: Stage) -> N
 
 def test_a_kill_stops_the_job_and_forswears_it_first(stage: Stage) -> None:
     stage.task.killed = True
-    understood: list[int] = []
-    stage.owner.honour_kill(lambda: understood.append(stage.metastudio.asked["stop"]))
-    assert understood == [0], "told before the stop, which takes a while"
+    identified: list[int] = []
+    stage.manager.handle_kill(lambda: identified.append(stage.metastudio.asked["stop"]))
+    assert identified == [0], "told before the stop, which takes a while"
     assert stage.metastudio.running == []
     assert stage.forsworn
 
 
 def test_a_process_that_only_lost_its_task_leaves_the_job_alone(stage: Stage) -> None:
-    stage.owner.honour_kill(lambda: None)
+    stage.manager.handle_kill(lambda: None)
     assert stage.metastudio.running == [stage.job.job_id]
     assert not stage.forsworn
 
@@ -479,7 +479,7 @@ def test_a_process_that_only_lost_its_task_leaves_the_job_alone(stage: Stage) ->
 def test_a_kill_after_the_end_stops_nothing(stage: Stage) -> None:
     stage.job.state = "SUCCEED"
     stage.task.killed = True
-    stage.owner.honour_kill(lambda: None)
+    stage.manager.handle_kill(lambda: None)
     assert stage.metastudio.asked["stop"] == 0
 
 
@@ -489,10 +489,10 @@ def test_a_kill_after_the_end_stops_nothing(stage: Stage) -> None:
 def test_the_log_tells_each_change_of_the_stream_once(stage: Stage) -> None:
     with capture_logs() as logs:
         stage.calls_back(*LIVE)
-        stage.settle(WakeSource.RECONCILIATION)
+        stage.check(WakeSource.RECONCILIATION)
         stage.calls_back(*LIVE, "DISCONNECTED", "RECONNECTING", "CONNECTED", "END")
-        stage.settle(WakeSource.CALLBACK)
-        stage.settle(WakeSource.RECONCILIATION)
+        stage.check(WakeSource.CALLBACK)
+        stage.check(WakeSource.RECONCILIATION)
     told = [entry["event"].split()[2] for entry in logs if entry["event"].startswith("RTMP")]
     assert told == ["CONNECTING", "CONNECTED", "DISCONNECTED", "RECONNECTING", "CONNECTED", "END"]
 
@@ -501,22 +501,22 @@ def test_neither_result_nor_log_holds_the_stream_key(stage: Stage) -> None:
     stage.job.state = "SUCCEED"
     stage.calls_back(*LIVE, "END", output=STREAM_KEY)
     with capture_logs() as logs:
-        result = stage.settle(WakeSource.CALLBACK)
+        result = stage.check(WakeSource.CALLBACK)
     assert STREAM_KEY not in json.dumps(result)
     assert STREAM_KEY not in repr(logs)
-    assert STREAM_KEY not in json.dumps(stage.owner.wait.dump())
+    assert STREAM_KEY not in json.dumps(stage.manager.wait.dump())
 
 
 def test_the_story_of_the_start_stands_in_the_result(stage: Stage) -> None:
     stage.job.state = "SUCCEED"
-    result = stage.settle(WakeSource.RECONCILIATION)
+    result = stage.check(WakeSource.RECONCILIATION)
     assert result is not None
     assert result["origin"] == "started"
     assert result["settled_at"] == NOON.isoformat()
 
 
 def test_a_task_that_does_not_wait_has_a_result_too(stage: Stage) -> None:
-    result = stage.owner.started()
+    result = stage.manager.started()
     assert (result["job_id"], result["woken_by"]) == (stage.job.job_id, None)
 
 
@@ -548,4 +548,4 @@ def test_the_next_moment_is_the_earliest() -> None:
 
 def test_an_empty_table_is_no_end(stage: Stage) -> None:
     stage.task.called_back = CallbackTable().job(stage.job.job_id)
-    assert not stage.owner.has_ended(stage.owner.callbacks())
+    assert not stage.manager.has_ended(stage.manager.callbacks())

@@ -11,23 +11,23 @@ from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.sdk.observability import stats
 
 from airflow_provider_smartlive.client.project import OtherProjectError
+from airflow_provider_smartlive.decisions import (
+    LINK_LIMITS,
+    Action,
+    JobStatus,
+    Verdict,
+    WakeSource,
+    decide,
+    went_on,
+)
 from airflow_provider_smartlive.exceptions import (
     SmartLiveJobBlockedError,
     SmartLiveJobFailedError,
     SmartLiveKilledError,
     SmartLiveTimeoutError,
 )
-from airflow_provider_smartlive.lifecycle import (
-    LINK_LIMITS,
-    Action,
-    Sight,
-    Verdict,
-    WakeSource,
-    decide,
-    went_on,
-)
 from airflow_provider_smartlive.livestream.as_run import JobTimes, on_air
-from airflow_provider_smartlive.livestream.sighting import REFUSED_PAUSE, Sighting
+from airflow_provider_smartlive.livestream.snapshot import REFUSED_PAUSE, JobSnapshot
 from airflow_provider_smartlive.livestream.stop import look, stop_and_confirm
 from airflow_provider_smartlive.livestream.summary import summarise
 from airflow_provider_smartlive.livestream.wait_state import WaitLimits, WaitState, state_changes
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 
     from airflow_provider_smartlive.callbacks.table import JobCallbacks
     from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
-    from airflow_provider_smartlive.livestream.own_task import OwnTask
+    from airflow_provider_smartlive.livestream.current_task import CurrentTask
 
 
-class Owner:
+class JobManager:
     """
     Decides for one job, with one hook.
 
@@ -59,7 +59,7 @@ class Owner:
         wait: WaitState,
         limits: WaitLimits,
         *,
-        task: OwnTask,
+        task: CurrentTask,
         secrets: Callable[[], Iterable[str]] = tuple,
         log: Logger,
         now: Callable[[], datetime],
@@ -106,7 +106,7 @@ class Owner:
             return self.wait.ended
         return callbacks.ended()
 
-    def settle(self, source: WakeSource, *, stopped: bool = False) -> dict[str, Any] | None:
+    def check(self, source: WakeSource, *, stopped: bool = False) -> dict[str, Any] | None:
         """
         Look at the job and do what has to be done.
 
@@ -119,25 +119,25 @@ class Owner:
         """
         callbacks = self.callbacks()
         self._log_changes(callbacks)
-        sighting = self._look()
-        if sighting.job is not None and self.wait.ended_by_sweep(sighting.job.end_time):
+        snapshot = self._look()
+        if snapshot.job is not None and self.wait.ended_by_sweep(snapshot.job.end_time):
             source, stopped = WakeSource.TIMEOUT, True
         verdict = decide(
-            self._source_by_now(source, callbacks, sighting, stopped=stopped),
-            sighting.sight,
+            self._source_by_now(source, callbacks, snapshot, stopped=stopped),
+            snapshot.status,
             ended=self.has_ended(callbacks),
-            still_streams=self._still_streams(sighting),
+            still_streams=self._still_streams(snapshot),
             budget_over=source is WakeSource.BUDGET_OVER or self._budget_is_over(),
             leave_running=not self.limits.stop_after_end,
             stopped=stopped,
         )
-        self.log.info("Woken by %s; MetaStudio says %s: %s.", source, sighting, verdict.reason)
+        self.log.info("Woken by %s; MetaStudio says %s: %s.", source, snapshot, verdict.reason)
         # How often callbacks win over reconciliation tells whether they arrive.
         stats.incr("smartlive.resumed", tags={"source": str(source)})
-        return self._act(verdict, sighting, callbacks, source)
+        return self._act(verdict, snapshot, callbacks, source)
 
     def _source_by_now(
-        self, source: WakeSource, callbacks: JobCallbacks | None, sighting: Sighting, *, stopped: bool
+        self, source: WakeSource, callbacks: JobCallbacks | None, snapshot: JobSnapshot, *, stopped: bool
     ) -> WakeSource:
         """
         Return what a wake-up means by now: a stream that was down may have come back.
@@ -145,13 +145,13 @@ class Owner:
         So may that of a job which an earlier try told to stop, as it did not finish after END, and which still runs.
         """
         if stopped:
-            back = source is WakeSource.GRACE_OVER and sighting.sight is Sight.ACTIVE
+            back = source is WakeSource.GRACE_OVER and snapshot.status is JobStatus.ACTIVE
         else:
             back = source in LINK_LIMITS and self.due(callbacks) is None
         return WakeSource.RECONCILIATION if back else source
 
     def _act(
-        self, verdict: Verdict, sighting: Sighting, callbacks: JobCallbacks | None, source: WakeSource
+        self, verdict: Verdict, snapshot: JobSnapshot, callbacks: JobCallbacks | None, source: WakeSource
     ) -> dict[str, Any] | None:
         if source in LINK_LIMITS and verdict.action in (Action.WAIT, Action.WAIT_FOR_FINISH):
             self.task.withdraw_stop(self.wait.job_id, source)
@@ -162,27 +162,27 @@ class Owner:
             case Action.WAIT_FOR_FINISH:
                 self.task.note_end(self.wait.job_id)
                 self.wait = replace(self.wait, end_source=self.wait.end_source or str(source))
-                self._give_grace(sighting, anew=source is WakeSource.GRACE_OVER)
+                self._give_grace(snapshot, anew=source is WakeSource.GRACE_OVER)
                 return None
             case Action.STOP_AND_FINISH:
-                sighting = self._stop(verdict.reason, note=self._note_planned_stop)
+                snapshot = self._stop(verdict.reason, note=self._note_planned_stop)
             case Action.STOP_AND_FAIL:
-                self.discard(verdict.reason)
+                self.stop_for_good(verdict.reason)
                 error = SmartLiveTimeoutError if source is WakeSource.TIMEOUT else SmartLiveJobFailedError
                 raise error(f"{verdict.reason}; job {self.wait.job_id} was stopped.")
             case Action.FAIL:
-                raise SmartLiveJobFailedError(self._failure(verdict, sighting))
+                raise SmartLiveJobFailedError(self._failure(verdict, snapshot))
             case Action.FAIL_FOR_GOOD:
-                raise SmartLiveJobBlockedError(self._failure(verdict, sighting))
+                raise SmartLiveJobBlockedError(self._failure(verdict, snapshot))
             case Action.FINISH:
                 pass
             case unknown:
                 assert_never(unknown)
         if source is not WakeSource.DEADLINE:
-            self._check_on_air(verdict.reason, sighting, callbacks)
-        return self._summary(verdict.reason, source, sighting, callbacks)
+            self._check_on_air(verdict.reason, snapshot, callbacks)
+        return self._summary(verdict.reason, source, snapshot, callbacks)
 
-    def _check_on_air(self, reason: str, sighting: Sighting, callbacks: JobCallbacks | None) -> None:
+    def _check_on_air(self, reason: str, snapshot: JobSnapshot, callbacks: JobCallbacks | None) -> None:
         """
         Refuse an end that came before ``min_on_air``. A retry starts another livestream.
 
@@ -191,38 +191,38 @@ class Owner:
         least = self.limits.min_on_air
         if least is None:
             return
-        told = on_air(callbacks, JobTimes.of(sighting.job)).on_air_seconds
-        seconds = sighting.stream_seconds if sighting.streamed else told
+        told = on_air(callbacks, JobTimes.of(snapshot.job)).on_air_seconds
+        seconds = snapshot.stream_seconds if snapshot.streamed else told
         if seconds is None:
             self.log.warning("It is not known how long job %s was on the air (min_on_air).", self.wait.job_id)
         elif seconds < least:
-            self.task.discard(self.wait.job_id)
+            self.task.mark_stopped(self.wait.job_id)
             raise SmartLiveJobFailedError(
                 f"Job {self.wait.job_id} was on the air for {seconds:.0f} s; min_on_air is {least:.0f} s ({reason})."
             )
 
-    def _look(self) -> Sighting:
+    def _look(self) -> JobSnapshot:
         """Ask MetaStudio; if that is in vain, read the connection again: somebody may have mended it."""
-        sighting = self._look_once()
-        if sighting.sight in (Sight.REFUSED, Sight.OTHER_PROJECT) and self.hook.reload():
-            sighting = self._look_once()
-        if sighting.sight is Sight.OTHER_PROJECT:
-            self.log.error("%s", sighting.error)
-        sighting = sighting.believed(may_lag=self._is_new())
-        self.pause = REFUSED_PAUSE if sighting.sight is Sight.REFUSED else 0.0
-        self._note_over(sighting)
-        self._is_idle = sighting.sight is Sight.ACTIVE and not sighting.streamed
-        lost_since = self.wait.lost_since or self.now() if sighting.is_lost else None
+        snapshot = self._look_once()
+        if snapshot.status in (JobStatus.REFUSED, JobStatus.OTHER_PROJECT) and self.hook.reload():
+            snapshot = self._look_once()
+        if snapshot.status is JobStatus.OTHER_PROJECT:
+            self.log.error("%s", snapshot.error)
+        snapshot = snapshot.believed(may_lag=self._is_new())
+        self.pause = REFUSED_PAUSE if snapshot.status is JobStatus.REFUSED else 0.0
+        self._note_over(snapshot)
+        self._is_idle = snapshot.status is JobStatus.ACTIVE and not snapshot.streamed
+        lost_since = self.wait.lost_since or self.now() if snapshot.is_lost else None
         self.wait = replace(self.wait, lost_since=lost_since)
-        return sighting
+        return snapshot
 
-    def _look_once(self) -> Sighting:
+    def _look_once(self) -> JobSnapshot:
         wait = self.wait
         return look(self.hook, wait.room_id, wait.job_id, address=wait.address)
 
-    def _note_over(self, sighting: Sighting) -> None:
-        self._is_over = sighting.sight.is_over
-        self.has_seen_end = self._is_over and sighting.job is not None
+    def _note_over(self, snapshot: JobSnapshot) -> None:
+        self._is_over = snapshot.status.is_over
+        self.has_seen_end = self._is_over and snapshot.job is not None
 
     def _is_new(self) -> bool:
         """Whether MetaStudio may not show the job yet."""
@@ -234,16 +234,16 @@ class Owner:
             seconds=self.limits.failure_budget
         )
 
-    def _still_streams(self, sighting: Sighting) -> bool:
+    def _still_streams(self, snapshot: JobSnapshot) -> bool:
         """Whether the stream has gone on since END was called back. It takes two clear looks to deny it."""
         since = self.wait.grace_since
         if since is None:
             return False
         if self.wait.streamed is None:
-            return sighting.streamed
-        return went_on(self.wait.streamed, sighting.stream_seconds, (self.now() - since).total_seconds())
+            return snapshot.streamed
+        return went_on(self.wait.streamed, snapshot.stream_seconds, (self.now() - since).total_seconds())
 
-    def _give_grace(self, sighting: Sighting, *, anew: bool) -> None:
+    def _give_grace(self, snapshot: JobSnapshot, *, anew: bool) -> None:
         """
         Give MetaStudio its time to finish the job.
 
@@ -252,35 +252,35 @@ class Owner:
         """
         if self.wait.grace_until is not None and not anew:
             return
-        silent = not sighting.is_clear
+        silent = not snapshot.is_clear
         if anew and not silent:
             self.log.warning(
                 "END was called back for job %s, but it is not stopped: its stream had lasted %s s then, and %s s now. "
                 "If MetaStudio did not send that END, somebody else did; see the docs page Security.",
                 self.wait.job_id,
                 "?" if self.wait.streamed is None else round(self.wait.streamed),
-                round(sighting.stream_seconds),
+                round(snapshot.stream_seconds),
             )
         seconds = max(self.limits.end_grace, REFUSED_PAUSE) if silent else self.limits.end_grace
         self.wait = replace(
             self.wait,
             grace_since=self.now(),
             grace_until=self.now() + timedelta(seconds=seconds),
-            streamed=sighting.stream_seconds if sighting.is_clear else None,
+            streamed=snapshot.stream_seconds if snapshot.is_clear else None,
         )
 
     def started(self) -> dict[str, Any]:
         """Return the result of a task that does not wait."""
         return self._summary("started; not waited for")
 
-    def discard(self, reason: str) -> None:
+    def stop_for_good(self, reason: str) -> None:
         """
         Stop the job for good: neither it nor its end is a result.
 
         :param reason: for the log and for the error.
         :raises SmartLiveJobFailedError: if the job does not stop.
         """
-        self._stop(reason, note=lambda: self.task.discard(self.wait.job_id))
+        self._stop(reason, note=lambda: self.task.mark_stopped(self.wait.job_id))
 
     def end(self) -> None:
         """
@@ -294,7 +294,7 @@ class Owner:
             self.hook.reload()  # MetaStudio refused the credentials: somebody may have mended them
         self._stop("The task failed")
 
-    def leave(self) -> None:
+    def ensure_not_killed(self) -> None:
         """
         Make sure, before the process leaves a running job behind, that its task was not ended meanwhile.
 
@@ -304,19 +304,19 @@ class Owner:
         :raises SmartLiveKilledError: if the task was ended; the job is stopped then.
         """
         if self.task.is_ended_meanwhile():
-            self.discard("The task was ended from outside")
+            self.stop_for_good("The task was ended from outside")
             raise SmartLiveKilledError("The task was ended from outside.")
 
-    def honour_kill(self, understood: Callable[[], None]) -> None:
+    def handle_kill(self, identified: Callable[[], None]) -> None:
         """
         Stop the job if the task was ended from outside.
 
         :param understood: called as soon as that is known.
         """
         killed = self.task.is_ended_from_outside()
-        understood()
+        identified()
         if killed:
-            self.discard("The task was ended from outside")
+            self.stop_for_good("The task was ended from outside")
         else:
             self.log.info(
                 "This process is told to end, its task is not: job %s is left alone.", self.wait.job_id
@@ -326,7 +326,7 @@ class Owner:
         self,
         outcome: str,
         source: WakeSource | None = None,
-        sighting: Sighting | None = None,
+        snapshot: JobSnapshot | None = None,
         callbacks: JobCallbacks | None = None,
     ) -> dict[str, Any]:
         return summarise(
@@ -337,9 +337,9 @@ class Owner:
             woken_by=self.wait.end_source
             if source is WakeSource.RECONCILIATION and self.wait.end_source
             else source,
-            job=sighting.job if sighting else None,
+            job=snapshot.job if snapshot else None,
             callbacks=callbacks,
-            is_over=sighting is not None and sighting.sight.is_over,
+            is_over=snapshot is not None and snapshot.status.is_over,
             settled_at=self.now().isoformat(),
             **self.wait.start_info,
         )
@@ -348,7 +348,7 @@ class Owner:
         """Remember that the end of the job is the result: a planned end, or one that MetaStudio did not come to."""
         self.task.note_stop(self.wait.job_id, WakeSource.DEADLINE)
 
-    def _stop(self, reason: str, *, note: Callable[[], None] = lambda: None) -> Sighting:
+    def _stop(self, reason: str, *, note: Callable[[], None] = lambda: None) -> JobSnapshot:
         """
         Stop the job, and make sure that it is over.
 
@@ -358,38 +358,38 @@ class Owner:
             note()
         finally:
             # An Airflow that cannot take the note must not cost the stop.
-            sighting = self._stop_and_confirm(reason)
-        return sighting
+            snapshot = self._stop_and_confirm(reason)
+        return snapshot
 
-    def _stop_and_confirm(self, reason: str) -> Sighting:
+    def _stop_and_confirm(self, reason: str) -> JobSnapshot:
         grace = self.limits.stop_grace
         shown_by = self.wait.started_at + timedelta(seconds=self.limits.look_again_window)
         lag = max(0.0, (shown_by - self.now()).total_seconds())
         wait = self.wait
         try:
-            sighting = stop_and_confirm(
+            snapshot = stop_and_confirm(
                 self.hook, wait.room_id, wait.job_id, address=wait.address, grace=grace, lag=lag
             )
         except OtherProjectError as error:
             raise SmartLiveJobFailedError(f"{reason}, but the job cannot be stopped. {error}") from None
-        self._note_over(sighting)
+        self._note_over(snapshot)
         if not self._is_over:
             raise SmartLiveJobFailedError(
                 f"{reason}, but job {self.wait.job_id} is still running {grace:.0f} s after it was told to "
-                f"stop (MetaStudio says {sighting}). A retry will stop it again; "
+                f"stop (MetaStudio says {snapshot}). A retry will stop it again; "
                 "`airflow smartlive jobs stop` does so by hand."
             )
-        return sighting
+        return snapshot
 
-    def _failure(self, verdict: Verdict, sighting: Sighting) -> str:
+    def _failure(self, verdict: Verdict, snapshot: JobSnapshot) -> str:
         text = f"Job {self.wait.job_id} in room {self.wait.room_id}: {verdict.reason}."
-        if sighting.error is not None:
-            return f"{text} {sighting.error}"
-        if sighting.job is None:
+        if snapshot.error is not None:
+            return f"{text} {snapshot.error}"
+        if snapshot.job is None:
             return text
-        if sighting.sight is Sight.BLOCKED:
-            return f"{text} Reason: {self._safe(sighting.job.block_reason) or 'none given'}"
-        error = sighting.job.error_info
+        if snapshot.status is JobStatus.BLOCKED:
+            return f"{text} Reason: {self._safe(snapshot.job.block_reason) or 'none given'}"
+        error = snapshot.job.error_info
         return f"{text} {self._safe(error.error_code)}: {self._safe(error.error_msg)}" if error else text
 
     def _safe(self, text: object) -> str:

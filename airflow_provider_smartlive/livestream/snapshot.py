@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
-from airflow_provider_smartlive.lifecycle import Sight
+from airflow_provider_smartlive.decisions import JobStatus
 from airflow_provider_smartlive.metastudio.errors import (
     AuthenticationError,
     MetaStudioError,
@@ -26,27 +26,27 @@ FINAL_STATES = "SUCCEED,FAILED,BLOCKED"
 #: key for five minutes.
 REFUSED_PAUSE = 310.0
 
-_FINAL = {"SUCCEED": Sight.SUCCEED, "FAILED": Sight.FAILED, "BLOCKED": Sight.BLOCKED}
+_FINAL = {"SUCCEED": JobStatus.SUCCEED, "FAILED": JobStatus.FAILED, "BLOCKED": JobStatus.BLOCKED}
 
 
 @dataclass(frozen=True)
-class Sighting:
+class JobSnapshot:
     """
     One look at a job.
 
-    :param sight: what the lifecycle's table is asked with.
+    :param sight: what the table of decisions is asked with.
     :param job: MetaStudio's answer, if there was one.
     :param error: why there was none.
     :param stopped: whether the job may have been told to stop before: then its end is our own doing.
     """
 
-    sight: Sight
+    status: JobStatus
     job: SmartLiveJob | None = None
     error: Exception | None = None
     stopped: bool = False
 
     @classmethod
-    def of(cls, job: SmartLiveJob) -> Sighting:
+    def of(cls, job: SmartLiveJob) -> JobSnapshot:
         """
         Return what a job's state means.
 
@@ -54,18 +54,18 @@ class Sighting:
         """
         if job.state is None:
             return cls(
-                Sight.UNKNOWN, job, UnexpectedResponse(f"the state of job {job.job_id} cannot be read")
+                JobStatus.UNKNOWN, job, UnexpectedResponse(f"the state of job {job.job_id} cannot be read")
             )
-        return cls(_FINAL.get(str(job.state), Sight.ACTIVE), job)
+        return cls(_FINAL.get(str(job.state), JobStatus.ACTIVE), job)
 
     @classmethod
-    def failed(cls, error: MetaStudioError) -> Sighting:
+    def failed(cls, error: MetaStudioError) -> JobSnapshot:
         """Return what an error means: not found is an answer, a refusal is final in time, the rest is not known."""
         if isinstance(error, NotFound):
-            return cls(Sight.NOT_FOUND, error=error)
+            return cls(JobStatus.NOT_FOUND, error=error)
         if isinstance(error, AuthenticationError):
-            return cls(Sight.REFUSED, error=error)
-        return cls(Sight.UNKNOWN, error=error)
+            return cls(JobStatus.REFUSED, error=error)
+        return cls(JobStatus.UNKNOWN, error=error)
 
     def believed(self, *, may_lag: bool) -> Self:
         """
@@ -73,12 +73,16 @@ class Sighting:
 
         :param may_lag: whether MetaStudio may not show the job yet, so that "not found" means "not known".
         """
-        return replace(self, sight=Sight.UNKNOWN) if may_lag and self.sight is Sight.NOT_FOUND else self
+        return (
+            replace(self, status=JobStatus.UNKNOWN)
+            if may_lag and self.status is JobStatus.NOT_FOUND
+            else self
+        )
 
     @property
     def is_clear(self) -> bool:
         """Whether MetaStudio has answered; that it does not know the job is an answer too."""
-        return self.sight not in (Sight.UNKNOWN, Sight.REFUSED, Sight.OTHER_PROJECT)
+        return self.status not in (JobStatus.UNKNOWN, JobStatus.REFUSED, JobStatus.OTHER_PROJECT)
 
     @property
     def is_lost(self) -> bool:
@@ -87,7 +91,7 @@ class Sighting:
 
         A connection that leads to another project ends no wait: callbacks come from where the job is.
         """
-        return self.sight in (Sight.UNKNOWN, Sight.REFUSED)
+        return self.status in (JobStatus.UNKNOWN, JobStatus.REFUSED)
 
     @property
     def stream_seconds(self) -> float:
@@ -103,4 +107,4 @@ class Sighting:
         """Return what MetaStudio said, for the log."""
         if self.job is not None and self.job.state is not None:
             return str(self.job.state)
-        return f"{self.sight} ({self.error})" if self.error is not None else str(self.sight)
+        return f"{self.status} ({self.error})" if self.error is not None else str(self.status)

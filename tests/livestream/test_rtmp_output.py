@@ -9,8 +9,8 @@ import pytest
 from airflow.sdk import Connection
 
 from airflow_provider_smartlive.client.connection import InvalidConnectionError, MissingConnectionError
-from airflow_provider_smartlive.livestream.channels import Channel
-from airflow_provider_smartlive.livestream.request import build, channels, interaction_url
+from airflow_provider_smartlive.livestream.request import build, interaction_url, rtmp_outputs
+from airflow_provider_smartlive.livestream.rtmp_output import RtmpOutput
 
 KEY = "fake-stream-key-0001"
 
@@ -21,8 +21,8 @@ def _connection(**fields: Any) -> Connection:
     return Connection(**{"conn_id": "main", "conn_type": "generic"} | fields)
 
 
-def channel(**fields: Any) -> Channel:
-    return Channel.from_connection(_connection(**fields))
+def output(**fields: Any) -> RtmpOutput:
+    return RtmpOutput.from_connection(_connection(**fields))
 
 
 @pytest.mark.parametrize(
@@ -54,16 +54,16 @@ def channel(**fields: Any) -> Channel:
     ],
 )
 def test_the_url(fields: dict[str, Any], url: str) -> None:
-    assert channel(**fields).url == url
+    assert output(**fields).url == url
 
 
 def test_the_key_is_the_password() -> None:
-    assert channel(host="rtmp://push.example.com/live", password=KEY).stream_key == KEY
+    assert output(host="rtmp://push.example.com/live", password=KEY).stream_key == KEY
 
 
 @pytest.mark.parametrize("password", [None, ""])
 def test_a_key_inside_the_url_needs_no_password(password: str | None) -> None:
-    assert channel(host="rtmp://push.example.com/live/x", password=password).stream_key is None
+    assert output(host="rtmp://push.example.com/live/x", password=password).stream_key is None
 
 
 @pytest.mark.parametrize(
@@ -81,13 +81,13 @@ def test_a_key_inside_the_url_needs_no_password(password: str | None) -> None:
 )
 def test_what_is_no_rtmp_url_is_refused_by_name_never_by_content(fields: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="Connection 'main' holds no RTMP URL") as error:
-        channel(password=KEY, **fields)
+        output(password=KEY, **fields)
     assert KEY not in str(error.value)
     assert error.value.__cause__ is None or KEY not in str(error.value.__cause__)
 
 
 def test_repr_shows_neither_url_nor_key() -> None:
-    shown = repr(channel(host=f"rtmp://push.example.com/live/{KEY}", password=KEY))
+    shown = repr(output(host=f"rtmp://push.example.com/live/{KEY}", password=KEY))
     assert KEY not in shown
     assert "main" in shown
 
@@ -111,7 +111,7 @@ def test_repr_shows_neither_url_nor_key() -> None:
     ],
 )
 def test_a_connection_uri_keeps_host_port_path_and_query(uri: str, url: str | None) -> None:
-    assert Channel.from_connection(Connection.from_uri(uri, conn_id="main")).url == (url or uri)
+    assert RtmpOutput.from_connection(Connection.from_uri(uri, conn_id="main")).url == (url or uri)
 
 
 @pytest.mark.parametrize(
@@ -124,19 +124,19 @@ def test_a_connection_uri_keeps_host_port_path_and_query(uri: str, url: str | No
 )
 def test_a_connection_uri_that_airflow_has_changed_is_refused(uri: str) -> None:
     with pytest.raises(InvalidConnectionError, match="'main'") as error:
-        Channel.from_connection(Connection.from_uri(uri, conn_id="main"))
+        RtmpOutput.from_connection(Connection.from_uri(uri, conn_id="main"))
     assert "ab" not in str(error.value)
 
 
 @pytest.mark.parametrize("key", [f"{KEY}\n", f" {KEY} ", f"{KEY}\r\n", f"\t{KEY}"])
 def test_blanks_around_a_pasted_key_are_cut_off(key: str) -> None:
-    read = channel(host="rtmp://push.example.com/live", password=key)
+    read = output(host="rtmp://push.example.com/live", password=key)
     assert read.stream_key == KEY
-    assert build({}, channels=[read], max_live_duration=1).stream_keys == [KEY]
+    assert build({}, rtmp_outputs=[read], max_live_duration=1).stream_keys == [KEY]
 
 
 def test_a_blank_key_is_none() -> None:
-    assert channel(host="rtmp://push.example.com/live/k", password=" \n").stream_key is None
+    assert output(host="rtmp://push.example.com/live/k", password=" \n").stream_key is None
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_a_blank_key_is_none() -> None:
 )
 def test_what_cannot_be_sent_is_refused_by_name(fields: dict[str, Any], words: str) -> None:
     with pytest.raises(InvalidConnectionError, match=f"Connection 'main'.*{words}") as error:
-        channel(**fields)
+        output(**fields)
     assert "fake" not in str(error.value)
 
 
@@ -166,9 +166,9 @@ def test_what_cannot_be_sent_is_refused_by_name(fields: dict[str, Any], words: s
 def test_an_extra_of_another_shape_is_left_alone(extra: str) -> None:
     connection = Connection(conn_id="main", conn_type="generic", extra=extra)
     with pytest.raises(InvalidConnectionError, match="Connection 'main' holds no RTMP URL"):
-        Channel.from_connection(connection)
+        RtmpOutput.from_connection(connection)
     connection.host = "rtmp://push.example.com/live"
-    assert Channel.from_connection(connection).url == "rtmp://push.example.com/live"
+    assert RtmpOutput.from_connection(connection).url == "rtmp://push.example.com/live"
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_an_extra_of_another_shape_is_left_alone(extra: str) -> None:
     ],
 )
 def test_a_key_in_the_host_is_warned_of_by_the_connection_s_name(fields: dict[str, Any]) -> None:
-    warning = channel(**fields).warning
+    warning = output(**fields).warning
     assert warning is not None
     assert "'main'" in warning
     assert "password" in warning
@@ -200,13 +200,13 @@ def test_a_key_in_the_host_is_warned_of_by_the_connection_s_name(fields: dict[st
     ],
 )
 def test_a_key_elsewhere_is_not_warned_of(fields: dict[str, Any]) -> None:
-    assert channel(**fields).warning is None
+    assert output(**fields).warning is None
 
 
 def test_secrets_are_what_no_text_may_repeat() -> None:
     url = "rtmp://push.example.com/live"
-    assert channel(host=url, password=KEY).secrets == (url, KEY)
-    assert channel(host=url).secrets == (url,)
+    assert output(host=url, password=KEY).secrets == (url, KEY)
+    assert output(host=url).secrets == (url,)
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ def test_an_interaction_connection_that_holds_something_else(
 
 def test_a_connection_that_is_not_there_is_named_with_its_argument() -> None:
     with pytest.raises(MissingConnectionError, match=r"^output_conn_ids: there is no connection 'absent'"):
-        channels(["absent"])
+        rtmp_outputs(["absent"])
     with pytest.raises(
         MissingConnectionError, match=r"^interaction_conn_id: there is no connection 'absent'"
     ):

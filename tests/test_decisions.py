@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_smartlive.lifecycle import (
+from airflow_provider_smartlive.decisions import (
     LINK_LIMITS,
     WANTED_TASK_STATES,
     Action,
+    JobStatus,
     KillSeenBy,
     Progress,
-    Sight,
     WakeSource,
     decide,
     decide_kill,
@@ -23,9 +23,9 @@ from airflow_provider_smartlive.lifecycle import (
     went_on,
 )
 
-OVER = (Sight.SUCCEED, Sight.FAILED, Sight.BLOCKED, Sight.NOT_FOUND)
-UNCLEAR = (Sight.UNKNOWN, Sight.REFUSED)
-MAY_RUN = (Sight.ACTIVE, *UNCLEAR, Sight.OTHER_PROJECT)
+OVER = (JobStatus.SUCCEED, JobStatus.FAILED, JobStatus.BLOCKED, JobStatus.NOT_FOUND)
+UNCLEAR = (JobStatus.UNKNOWN, JobStatus.REFUSED)
+MAY_RUN = (JobStatus.ACTIVE, *UNCLEAR, JobStatus.OTHER_PROJECT)
 ANY = tuple(WakeSource)
 
 #: What ends a job that may run, whatever MetaStudio says.
@@ -34,58 +34,58 @@ END = (WakeSource.CALLBACK, WakeSource.FIRST_READ)
 ASKED = (WakeSource.RECONCILIATION, WakeSource.BUDGET_OVER)
 
 #: Row of the transition table, as (text, what woke the owner, sights, what else is known, what the owner does).
-ROWS: list[tuple[str, tuple[WakeSource, ...], tuple[Sight, ...], dict[str, Any], Action]] = [
-    ("anything, SUCCEED: finish", ANY, (Sight.SUCCEED,), {}, Action.FINISH),
-    ("anything, SUCCEED after END: finish", ANY, (Sight.SUCCEED,), {"ended": True}, Action.FINISH),
-    ("anything, FAILED: fail, retry by policy", ANY, (Sight.FAILED,), {}, Action.FAIL),
-    ("anything, FAILED after END: fail all the same", ANY, (Sight.FAILED,), {"ended": True}, Action.FAIL),
-    ("anything, BLOCKED: fail, no retry", ANY, (Sight.BLOCKED,), {}, Action.FAIL_FOR_GOOD),
+ROWS: list[tuple[str, tuple[WakeSource, ...], tuple[JobStatus, ...], dict[str, Any], Action]] = [
+    ("anything, SUCCEED: finish", ANY, (JobStatus.SUCCEED,), {}, Action.FINISH),
+    ("anything, SUCCEED after END: finish", ANY, (JobStatus.SUCCEED,), {"ended": True}, Action.FINISH),
+    ("anything, FAILED: fail, retry by policy", ANY, (JobStatus.FAILED,), {}, Action.FAIL),
+    ("anything, FAILED after END: fail all the same", ANY, (JobStatus.FAILED,), {"ended": True}, Action.FAIL),
+    ("anything, BLOCKED: fail, no retry", ANY, (JobStatus.BLOCKED,), {}, Action.FAIL_FOR_GOOD),
     (
         "END on all known outputs, active: ending, ask often",
         (*END, *ASKED),
-        (Sight.ACTIVE,),
+        (JobStatus.ACTIVE,),
         {"ended": True},
         Action.WAIT_FOR_FINISH,
     ),
     (
         "the ending is over, still active: stop, success",
         (WakeSource.GRACE_OVER,),
-        (Sight.ACTIVE,),
+        (JobStatus.ACTIVE,),
         {"ended": True},
         Action.STOP_AND_FINISH,
     ),
     (
         "the same, told to leave it running: success",
         (WakeSource.GRACE_OVER,),
-        (Sight.ACTIVE,),
+        (JobStatus.ACTIVE,),
         {"ended": True, "leave_running": True},
         Action.FINISH,
     ),
     (
         "the ending is over, but by MetaStudio's figures the stream goes on: END was false, the ending begins anew",
         (WakeSource.GRACE_OVER,),
-        (Sight.ACTIVE,),
+        (JobStatus.ACTIVE,),
         {"ended": True, "still_streams": True},
         Action.WAIT_FOR_FINISH,
     ),
     (
         "the same, told to leave it running: somebody has to own it",
         (WakeSource.GRACE_OVER,),
-        (Sight.ACTIVE,),
+        (JobStatus.ACTIVE,),
         {"ended": True, "still_streams": True, "leave_running": True},
         Action.WAIT_FOR_FINISH,
     ),
     (
         "the ending is over, but a new output has appeared: keep waiting",
         (WakeSource.GRACE_OVER,),
-        (Sight.ACTIVE,),
+        (JobStatus.ACTIVE,),
         {"ended": False},
         Action.WAIT,
     ),
-    ("END on some outputs, active: keep waiting", END, (Sight.ACTIVE,), {}, Action.WAIT),
-    ("reconciliation, active: keep waiting", ASKED, (Sight.ACTIVE,), {}, Action.WAIT),
-    ("not found, END was seen: success", ANY, (Sight.NOT_FOUND,), {"ended": True}, Action.FINISH),
-    ("not found, END was not seen: vanished", ANY, (Sight.NOT_FOUND,), {}, Action.FAIL),
+    ("END on some outputs, active: keep waiting", END, (JobStatus.ACTIVE,), {}, Action.WAIT),
+    ("reconciliation, active: keep waiting", ASKED, (JobStatus.ACTIVE,), {}, Action.WAIT),
+    ("not found, END was seen: success", ANY, (JobStatus.NOT_FOUND,), {"ended": True}, Action.FINISH),
+    ("not found, END was not seen: vanished", ANY, (JobStatus.NOT_FOUND,), {}, Action.FAIL),
     (
         "deadline, may run: stop, success",
         (WakeSource.DEADLINE,),
@@ -124,42 +124,42 @@ ROWS: list[tuple[str, tuple[WakeSource, ...], tuple[Sight, ...], dict[str, Any],
     (
         "transient errors beyond the budget: fail",
         (*END, *ASKED, WakeSource.GRACE_OVER),
-        (Sight.UNKNOWN,),
+        (JobStatus.UNKNOWN,),
         {"budget_over": True},
         Action.FAIL,
     ),
     (
         "authentication refused beyond the budget: fail, saying so",
         (*END, *ASKED, WakeSource.GRACE_OVER),
-        (Sight.REFUSED,),
+        (JobStatus.REFUSED,),
         {"budget_over": True},
         Action.FAIL_FOR_GOOD,
     ),
     (
         "the connection leads to another project: keep waiting, whatever the budget is",
         (*END, *ASKED, WakeSource.GRACE_OVER),
-        (Sight.OTHER_PROJECT,),
+        (JobStatus.OTHER_PROJECT,),
         {"budget_over": True},
         Action.WAIT,
     ),
     (
         "the same after END: the ending goes on",
         (*END, *ASKED),
-        (Sight.OTHER_PROJECT,),
+        (JobStatus.OTHER_PROJECT,),
         {"ended": True, "budget_over": True},
         Action.WAIT_FOR_FINISH,
     ),
     (
         "the ending is over, and the job cannot be asked for nor stopped: fail",
         (WakeSource.GRACE_OVER,),
-        (Sight.OTHER_PROJECT,),
+        (JobStatus.OTHER_PROJECT,),
         {"ended": True},
         Action.FAIL,
     ),
     (
         "the same, told to leave it running: success",
         (WakeSource.GRACE_OVER,),
-        (Sight.OTHER_PROJECT,),
+        (JobStatus.OTHER_PROJECT,),
         {"ended": True, "leave_running": True},
         Action.FINISH,
     ),
@@ -167,56 +167,56 @@ ROWS: list[tuple[str, tuple[WakeSource, ...], tuple[Sight, ...], dict[str, Any],
 
 
 @pytest.mark.parametrize(
-    ("source", "sight", "known", "action"),
+    ("source", "status", "known", "action"),
     [
-        pytest.param(source, sight, known, action, id=f"{text} [{source}, {sight}]")
+        pytest.param(source, status, known, action, id=f"{text} [{source}, {status}]")
         for text, sources, sights, known, action in ROWS
-        for source, sight in itertools.product(sources, sights)
+        for source, status in itertools.product(sources, sights)
     ],
 )
-def test_row(source: WakeSource, sight: Sight, known: dict[str, Any], action: Action) -> None:
-    assert decide(source, sight, **known).action is action
+def test_row(source: WakeSource, status: JobStatus, known: dict[str, Any], action: Action) -> None:
+    assert decide(source, status, **known).action is action
 
 
 def test_everything_that_wakes_and_every_sight_stand_in_a_row() -> None:
     covered = {pair for _, sources, sights, _, _ in ROWS for pair in itertools.product(sources, sights)}
-    assert covered == set(itertools.product(WakeSource, Sight))
+    assert covered == set(itertools.product(WakeSource, JobStatus))
 
 
 def combinations() -> list[Any]:
     """Return every combination of what can be known."""
     flags = ("ended", "still_streams", "budget_over", "leave_running")
     return [
-        (source, sight, dict(zip(flags, values, strict=True)))
-        for source, sight in itertools.product(WakeSource, Sight)
+        (source, status, dict(zip(flags, values, strict=True)))
+        for source, status in itertools.product(WakeSource, JobStatus)
         for values in itertools.product((False, True), repeat=4)
     ]
 
 
 def test_every_combination_has_a_verdict_with_a_reason() -> None:
-    for source, sight, known in combinations():
-        assert decide(source, sight, **known).reason, (source, sight, known)
+    for source, status, known in combinations():
+        assert decide(source, status, **known).reason, (source, status, known)
 
 
 def test_what_is_over_is_never_stopped_nor_waited_for() -> None:
-    for source, sight, known in combinations():
-        if sight in OVER:
-            action = decide(source, sight, **known).action
+    for source, status, known in combinations():
+        if status in OVER:
+            action = decide(source, status, **known).action
             assert action in {Action.FINISH, Action.FAIL, Action.FAIL_FOR_GOOD}
 
 
 def test_a_job_that_may_run_is_left_alone_only_where_somebody_asked_for_it() -> None:
-    for source, sight, known in combinations():
-        if sight is Sight.ACTIVE and decide(source, sight, **known).action is Action.FINISH:
+    for source, status, known in combinations():
+        if status is JobStatus.ACTIVE and decide(source, status, **known).action is Action.FINISH:
             assert source is WakeSource.GRACE_OVER
             assert known["leave_running"]
             assert known["ended"]
 
 
 def test_a_stream_that_goes_on_is_never_stopped_because_of_a_callback() -> None:
-    for source, sight, known in combinations():
-        if known["still_streams"] and sight is Sight.ACTIVE and source not in ENDS_ITSELF:
-            assert decide(source, sight, **known).action in {Action.WAIT, Action.WAIT_FOR_FINISH}
+    for source, status, known in combinations():
+        if known["still_streams"] and status is JobStatus.ACTIVE and source not in ENDS_ITSELF:
+            assert decide(source, status, **known).action in {Action.WAIT, Action.WAIT_FOR_FINISH}
 
 
 @pytest.mark.parametrize(
@@ -237,22 +237,22 @@ def test_whether_a_stream_went_on(before: float, after: float, elapsed: float, e
 
 def test_a_planned_or_forced_end_always_stops_what_may_run() -> None:
     stops = {Action.STOP_AND_FINISH, Action.STOP_AND_FAIL}
-    for source, sight, known in combinations():
-        if source in ENDS_ITSELF and sight not in OVER:
-            assert decide(source, sight, **known).action in stops
+    for source, status, known in combinations():
+        if source in ENDS_ITSELF and status not in OVER:
+            assert decide(source, status, **known).action in stops
 
 
 def test_a_passing_fault_never_ends_a_wait() -> None:
-    for source, sight, known in combinations():
-        if sight in UNCLEAR and not known["budget_over"] and source not in ENDS_ITSELF:
-            assert decide(source, sight, **known).action in {Action.WAIT, Action.WAIT_FOR_FINISH}
+    for source, status, known in combinations():
+        if status in UNCLEAR and not known["budget_over"] and source not in ENDS_ITSELF:
+            assert decide(source, status, **known).action in {Action.WAIT, Action.WAIT_FOR_FINISH}
 
 
 def test_a_budget_that_is_over_means_nothing_to_a_good_answer() -> None:
-    for source, sight, known in combinations():
-        if sight not in UNCLEAR:
+    for source, status, known in combinations():
+        if status not in UNCLEAR:
             without = known | {"budget_over": False}
-            assert decide(source, sight, **known) == decide(source, sight, **without)
+            assert decide(source, status, **known) == decide(source, status, **without)
 
 
 STATES_OVER = ("failed", "success", "removed", "skipped", "upstream_failed")
@@ -347,52 +347,52 @@ ALL_STATES = (*LINK_WAS_UP, *CALLBACK_ONLY, "END")
 
 
 @pytest.mark.parametrize("state", ALL_STATES)
-@pytest.mark.parametrize("sight", MAY_RUN)
-def test_a_state_may_still_come_while_the_job_may_run(state: str, sight: Sight) -> None:
-    assert progress(state, sight, streamed=False) is Progress.WAITING
+@pytest.mark.parametrize("status", MAY_RUN)
+def test_a_state_may_still_come_while_the_job_may_run(state: str, status: JobStatus) -> None:
+    assert progress(state, status, streamed=False) is Progress.WAITING
 
 
 @pytest.mark.parametrize("state", LINK_WAS_UP)
-@pytest.mark.parametrize("sight", [Sight.ACTIVE, Sight.SUCCEED, Sight.FAILED])
-def test_video_that_was_pushed_proves_that_the_link_was_up(state: str, sight: Sight) -> None:
-    assert progress(state, sight, streamed=True) is Progress.REACHED
+@pytest.mark.parametrize("status", [JobStatus.ACTIVE, JobStatus.SUCCEED, JobStatus.FAILED])
+def test_video_that_was_pushed_proves_that_the_link_was_up(state: str, status: JobStatus) -> None:
+    assert progress(state, status, streamed=True) is Progress.REACHED
 
 
 @pytest.mark.parametrize("state", CALLBACK_ONLY)
-@pytest.mark.parametrize("sight", OVER)
-def test_a_lost_link_is_seen_by_callback_only(state: str, sight: Sight) -> None:
-    assert progress(state, sight, streamed=True) is Progress.MISSED
+@pytest.mark.parametrize("status", OVER)
+def test_a_lost_link_is_seen_by_callback_only(state: str, status: JobStatus) -> None:
+    assert progress(state, status, streamed=True) is Progress.MISSED
 
 
 @pytest.mark.parametrize(
-    ("sight", "streamed", "expected"),
+    ("status", "streamed", "expected"),
     [
-        (Sight.SUCCEED, True, Progress.REACHED),
-        (Sight.SUCCEED, False, Progress.REACHED),
-        (Sight.FAILED, True, Progress.REACHED),
-        (Sight.FAILED, False, Progress.MISSED),
-        (Sight.BLOCKED, True, Progress.REACHED),
-        (Sight.BLOCKED, False, Progress.MISSED),
-        (Sight.NOT_FOUND, True, Progress.MISSED),
-        (Sight.NOT_FOUND, False, Progress.MISSED),
-        (Sight.ACTIVE, True, Progress.WAITING),
+        (JobStatus.SUCCEED, True, Progress.REACHED),
+        (JobStatus.SUCCEED, False, Progress.REACHED),
+        (JobStatus.FAILED, True, Progress.REACHED),
+        (JobStatus.FAILED, False, Progress.MISSED),
+        (JobStatus.BLOCKED, True, Progress.REACHED),
+        (JobStatus.BLOCKED, False, Progress.MISSED),
+        (JobStatus.NOT_FOUND, True, Progress.MISSED),
+        (JobStatus.NOT_FOUND, False, Progress.MISSED),
+        (JobStatus.ACTIVE, True, Progress.WAITING),
     ],
 )
-def test_what_metastudio_tells_about_the_end(sight: Sight, streamed: bool, expected: Progress) -> None:
-    assert progress("END", sight, streamed=streamed) is expected
+def test_what_metastudio_tells_about_the_end(status: JobStatus, streamed: bool, expected: Progress) -> None:
+    assert progress("END", status, streamed=streamed) is expected
 
 
-@pytest.mark.parametrize("sight", list(Sight))
+@pytest.mark.parametrize("status", list(JobStatus))
 @pytest.mark.parametrize("grace_over", [False, True])
 @pytest.mark.parametrize("still_streams", [False, True])
 def test_an_end_that_was_called_back_is_judged_as_the_owner_does(
-    sight: Sight, grace_over: bool, still_streams: bool
+    status: JobStatus, grace_over: bool, still_streams: bool
 ) -> None:
     """What the owner goes on to wait for is not true yet, and what it finishes or stops is."""
     source = WakeSource.GRACE_OVER if grace_over else WakeSource.CALLBACK
-    verdict = decide(source, sight, ended=True, still_streams=still_streams)
+    verdict = decide(source, status, ended=True, still_streams=still_streams)
     waits = verdict.action in (Action.WAIT, Action.WAIT_FOR_FINISH)
 
-    is_true = judge_end(sight, grace_over=grace_over, still_streams=still_streams)
+    is_true = judge_end(status, grace_over=grace_over, still_streams=still_streams)
     assert bool(is_true) == (not waits)
-    assert (is_true is False) == (sight is Sight.ACTIVE and grace_over and still_streams)
+    assert (is_true is False) == (status is JobStatus.ACTIVE and grace_over and still_streams)

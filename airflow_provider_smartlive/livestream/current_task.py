@@ -23,9 +23,9 @@ from airflow_provider_smartlive.callbacks.messages import (
     stop_key,
 )
 from airflow_provider_smartlive.callbacks.table import CallbackTable
-from airflow_provider_smartlive.callbacks.task_ref import Identity
-from airflow_provider_smartlive.callbacks.task_status import TaskFacts
-from airflow_provider_smartlive.lifecycle import KillSeenBy, WakeSource, decide_kill
+from airflow_provider_smartlive.callbacks.task_ref import TaskRef
+from airflow_provider_smartlive.callbacks.task_status import TaskStatus
+from airflow_provider_smartlive.decisions import KillSeenBy, WakeSource, decide_kill
 from airflow_provider_smartlive.links import SmartLiveRoomLink
 from airflow_provider_smartlive.livestream import own_xcoms
 from airflow_provider_smartlive.livestream.airflow_api import API_PAUSES, ask
@@ -51,7 +51,7 @@ KILL_PAUSES = (0.5,) * 6
 T = TypeVar("T")
 
 
-class OwnTask:
+class CurrentTask:
     """
     One task instance, seen from its own code on a worker.
 
@@ -82,10 +82,10 @@ class OwnTask:
         self._dag = context["dag"]
 
     @property
-    def identity(self) -> Identity:
+    def task_ref(self) -> TaskRef:
         """Name the task instance."""
         ti = self._ti
-        return Identity(ti.dag_id, ti.run_id, ti.task_id, -1 if ti.map_index is None else ti.map_index)
+        return TaskRef(ti.dag_id, ti.run_id, ti.task_id, -1 if ti.map_index is None else ti.map_index)
 
     @property
     def attempt(self) -> Attempt:
@@ -151,7 +151,7 @@ class OwnTask:
         record = self.record()
         return record is not None and record.sent_at is not None
 
-    def discard(self, job_id: str) -> None:
+    def mark_stopped(self, job_id: str) -> None:
         """Remember that we stop a job ourselves, so that no retry takes up its end as a result."""
         if record := self.record():
             self.save(record.without(job_id))
@@ -217,7 +217,7 @@ class OwnTask:
 
     def callbacks(self, job_id: str) -> JobCallbacks | None:
         """Return what was called back about a job; None if nothing was, in this try."""
-        return self._ask(lambda: Starter(**vars(self.identity)).callbacks(job_id))
+        return self._ask(lambda: Starter(**vars(self.task_ref)).callbacks(job_id))
 
     def why_stopped(self, job_id: str, sources: Iterable[WakeSource]) -> WakeSource | None:
         """
@@ -226,14 +226,14 @@ class OwnTask:
         :param sources: what it may have been.
         """
         for source in sources:
-            look = partial(own_xcoms.pull, self.identity, stop_key(source, job_id))
+            look = partial(own_xcoms.pull, self.task_ref, stop_key(source, job_id))
             if self._ask(look) is not None:
                 return source
         return None
 
     def withdraw_stop(self, job_id: str, source: WakeSource) -> None:
         """Take back the trigger's note of why it stops the job: it could not, and the job goes on."""
-        self._ask(partial(own_xcoms.delete, self.identity, stop_key(source, job_id)))
+        self._ask(partial(own_xcoms.delete, self.task_ref, stop_key(source, job_id)))
 
     def publish(self, announcement: dict[str, Any], link: str) -> None:
         """
@@ -260,7 +260,7 @@ class OwnTask:
 
         One that a new scheduler has reset runs again, and takes up the job.
         """
-        task = self._ask(lambda: own_facts(self.identity))
+        task = self._ask(lambda: own_facts(self.task_ref))
         return decide_kill(
             KillSeenBy.LEAVING, task.state if task else None, run_goes_on=_will_run(task)
         ).stops
@@ -275,7 +275,7 @@ class OwnTask:
         it: the task is ``running``, elsewhere. So a resumed process leaves the job alone even without a retry; if it
         was its worker that shut down, in the second or two of its life, the backstops are left.
         """
-        task = self._ask(lambda: own_facts(self.identity), pauses=KILL_PAUSES)
+        task = self._ask(lambda: own_facts(self.task_ref), pauses=KILL_PAUSES)
         return decide_kill(
             KillSeenBy.WORKER,
             task.state if task else None,
@@ -286,7 +286,7 @@ class OwnTask:
 
     def is_reset(self) -> bool:
         """Whether a new scheduler has taken the task from this process: it will run again, however this one ends."""
-        task = self._ask(lambda: own_facts(self.identity), pauses=KILL_PAUSES)
+        task = self._ask(lambda: own_facts(self.task_ref), pauses=KILL_PAUSES)
         return task is not None and task.state is None and task.run_goes_on
 
     def _ask(self, action: Callable[[], T], *, pauses: Sequence[float] = API_PAUSES) -> T:
@@ -294,12 +294,12 @@ class OwnTask:
         return ask(action, sleep=self._sleep, pauses=pauses)
 
 
-def own_state(task: Identity) -> str | None:
+def task_state(task: TaskRef) -> str | None:
     """Return the state of a task instance; None if it has none, or is gone."""
     return _state_of(_listed(task))
 
 
-def own_facts(task: Identity) -> TaskFacts | None:
+def own_facts(task: TaskRef) -> TaskStatus | None:
     """
     Return how a task instance stands; None if it is gone.
 
@@ -312,7 +312,7 @@ def own_facts(task: Identity) -> TaskFacts | None:
         return None
     state = _state_of(listed)
     if state is not None:
-        return TaskFacts(state, run_goes_on=True)
+        return TaskStatus(state, run_goes_on=True)
     try:
         run_state = RuntimeTaskInstance.get_dagrun_state(task.dag_id, task.run_id)
     except AirflowRuntimeError as error:
@@ -320,10 +320,10 @@ def own_facts(task: Identity) -> TaskFacts | None:
         if (error.error.detail or {}).get("status_code") == HTTPStatus.NOT_FOUND:
             return None
         raise
-    return TaskFacts(None, run_goes_on=str(getattr(run_state, "value", run_state)) in ("queued", "running"))
+    return TaskStatus(None, run_goes_on=str(getattr(run_state, "value", run_state)) in ("queued", "running"))
 
 
-def _will_run(task: TaskFacts | None) -> bool:
+def _will_run(task: TaskStatus | None) -> bool:
     return task is not None and task.run_goes_on
 
 
@@ -332,7 +332,7 @@ def _state_of(listed: dict[str, Any]) -> str | None:
     return str(getattr(state, "value", state)) if state is not None else None
 
 
-def _listed(task: Identity) -> dict[str, Any]:
+def _listed(task: TaskRef) -> dict[str, Any]:
     """Return what Airflow lists of a task instance: its state, be it None; nothing if it is gone."""
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 

@@ -9,7 +9,7 @@ from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSkipExcept
 
 
 @dataclass(frozen=True)
-class Schedule:
+class TimeLimits:
     """
     The times of one livestream.
 
@@ -34,7 +34,7 @@ class Schedule:
 
     def check(self, now: datetime) -> None:
         """
-        Refuse to go live when it is not the time: a show that is late is not a show.
+        Refuse to go live when it is not the time.
 
         :raises AirflowSkipException: with what to change to go live all the same.
         """

@@ -11,20 +11,20 @@ import requests
 from airflow.sdk.timezone import utcnow
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.callbacks.task_ref import Identity
-from airflow_provider_smartlive.callbacks.url import MOUNT_PATH, Route
-from airflow_provider_smartlive.livestream.ownership import issue_route
+from airflow_provider_smartlive.callbacks.task_ref import TaskRef
+from airflow_provider_smartlive.callbacks.url import MOUNT_PATH, CallbackTarget
+from airflow_provider_smartlive.livestream.ownership import issue_url_for
 from airflow_provider_smartlive.metastudio.callback_auth import sign
 
 if TYPE_CHECKING:
-    from airflow_provider_smartlive.callbacks.url import IssuedRoute
+    from airflow_provider_smartlive.callbacks.url import IssuedUrl
     from airflow_provider_smartlive.client.connection import ConnectionProfile
 
 #: A type that MetaStudio does not have: the receiver notes it in the callback table, and wakes nobody.
 EVENT_TYPE = "SMARTLIVE_TEST"
 
 #: A task that there is not: the way of an event to the receiver can be tested with any.
-NO_TASK = Identity("smartlive_test", "test", "test")
+NO_TASK = TaskRef("smartlive_test", "test", "test")
 
 #: Bytes of an answer that are read: the receiver's own are far shorter.
 _MAX_ANSWER = 2048
@@ -59,20 +59,20 @@ class Diagnosis:
     text: str
 
 
-def issue_for(identity: Identity, profile: ConnectionProfile, *, max_tries: int | None = None) -> IssuedRoute:
+def issue_for(task_ref: TaskRef, profile: ConnectionProfile, *, max_tries: int | None = None) -> IssuedUrl:
     """
     Make the callback URL of a test event.
 
-    :param identity: the task instance that the event is for; it need not exist.
+    :param task_ref: the task instance that the event is for; it need not exist.
     :param profile: the connection.
     :param max_tries: those of the task instance, if there is one.
-    :raises RouteError: if a setting does not allow callbacks.
+    :raises CallbackUrlError: if a setting does not allow callbacks.
     """
     # No life of the task: the event belongs to whatever life there is.
-    return issue_route(Route(identity, "", max_tries or 0, settings.deployment()), profile)
+    return issue_url_for(CallbackTarget(task_ref, "", max_tries or 0, settings.deployment()), profile)
 
 
-def send(issued: IssuedRoute, *, has_task: bool) -> Diagnosis:
+def send(issued: IssuedUrl, *, has_task: bool) -> Diagnosis:
     """
     Send the event, and say what came back.
 
@@ -160,7 +160,7 @@ def _content(answer: bytes) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def shown(issued: IssuedRoute) -> str:
+def shown(issued: IssuedUrl) -> str:
     """Return a callback URL without its token."""
     parts = urlsplit(issued.url)
     return f"{parts.scheme}://{parts.netloc}{parts.path.rpartition('/')[0]}/***"

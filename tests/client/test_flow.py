@@ -7,16 +7,16 @@ from datetime import UTC, datetime
 
 import pytest
 
-from airflow_provider_smartlive.client.calls import Answer, Call
 from airflow_provider_smartlive.client.connection import ConnectionProfile
-from airflow_provider_smartlive.client.exchange import (
+from airflow_provider_smartlive.client.flow import (
     LONGEST_BACKOFF,
-    AmbiguousStart,
-    Exchange,
-    Outgoing,
-    Trouble,
+    OutgoingRequest,
+    RequestFlow,
+    StartOutcomeUnknown,
+    TransportFailure,
     Unreachable,
 )
+from airflow_provider_smartlive.client.operations import HttpResponse, Operation
 from airflow_provider_smartlive.client.tokens import TokenCache
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError, ServerError, Throttled
 from airflow_provider_smartlive.metastudio.signing import Credentials
@@ -27,19 +27,19 @@ PROFILE = ConnectionProfile(
     project_id="fake-project",
     authentication=Credentials("FAKEACCESSKEY", "fake-secret-key"),
 )
-GOOD = Answer(200, {}, b"good")
-READ = Call("read", "GET", "/thing", lambda answer: answer.body, repeatable=True)
-WRITE = Call("write", "POST", "/thing", lambda answer: answer.body)
-START = Call("start", "POST", "/thing", lambda answer: answer.body, starts_job=True)
+GOOD = HttpResponse(200, {}, b"good")
+READ = Operation("read", "GET", "/thing", lambda answer: answer.body, repeatable=True)
+WRITE = Operation("write", "POST", "/thing", lambda answer: answer.body)
+START = Operation("start", "POST", "/thing", lambda answer: answer.body, starts_job=True)
 
 
-def _answer(status: int, **headers: str) -> Answer:
-    return Answer(status, {name.replace("_", "-"): value for name, value in headers.items()}, b"")
+def _answer(status: int, **headers: str) -> HttpResponse:
+    return HttpResponse(status, {name.replace("_", "-"): value for name, value in headers.items()}, b"")
 
 
-def _conduct(call: Call, *replies: Answer | Trouble, attempts: int = 4, uniform=max):
+def _conduct(call: Operation, *replies: HttpResponse | TransportFailure, attempts: int = 4, uniform=max):
     """Play an exchange; return what it came to and what was sent."""
-    exchange = Exchange(
+    exchange = RequestFlow(
         PROFILE,
         attempts=attempts,
         tokens=TokenCache(),
@@ -47,8 +47,8 @@ def _conduct(call: Call, *replies: Answer | Trouble, attempts: int = 4, uniform=
         log=logging.getLogger("test"),
         uniform=uniform,
     )
-    steps = exchange.conduct(call)
-    sent: list[Outgoing] = [next(steps)]
+    steps = exchange.run(call)
+    sent: list[OutgoingRequest] = [next(steps)]
     try:
         for reply in replies:
             sent += [steps.send(reply)]
@@ -61,14 +61,14 @@ def _conduct(call: Call, *replies: Answer | Trouble, attempts: int = 4, uniform=
 
 REPEATED = {
     # what came: (a read, a write, a start) is sent again
-    Trouble.NAME: (True, True, False),
-    Trouble.CONNECT: (True, True, False),
-    Trouble.PROXY: (True, True, False),
-    Trouble.TLS: (False, False, False),
-    Trouble.ADDRESS: (False, False, False),
-    Trouble.TOO_LARGE: (False, False, False),
-    Trouble.TIMEOUT: (True, False, False),
-    Trouble.LOST: (True, False, False),
+    TransportFailure.NAME: (True, True, False),
+    TransportFailure.CONNECT: (True, True, False),
+    TransportFailure.PROXY: (True, True, False),
+    TransportFailure.TLS: (False, False, False),
+    TransportFailure.ADDRESS: (False, False, False),
+    TransportFailure.TOO_LARGE: (False, False, False),
+    TransportFailure.TIMEOUT: (True, False, False),
+    TransportFailure.LOST: (True, False, False),
     429: (True, True, False),
     500: (True, False, False),
     502: (True, False, False),
@@ -87,7 +87,7 @@ REPEATED = {
     ("which", "call"), [(0, READ), (1, WRITE), (2, START)], ids=["read", "write", "start"]
 )
 def test_what_is_sent_again(came, which, call):
-    reply = came if isinstance(came, Trouble) else _answer(came)
+    reply = came if isinstance(came, TransportFailure) else _answer(came)
     if REPEATED[came][which]:
         result, sent = _conduct(call, reply, GOOD)
         assert (result, len(sent)) == (b"good", 2)
@@ -98,21 +98,21 @@ def test_what_is_sent_again(came, which, call):
 
 
 def test_every_trouble_is_in_the_table():
-    assert set(Trouble) <= REPEATED.keys()
+    assert set(TransportFailure) <= REPEATED.keys()
 
 
 OPEN = [
-    Trouble.TIMEOUT,
-    Trouble.LOST,
-    Trouble.TOO_LARGE,
+    TransportFailure.TIMEOUT,
+    TransportFailure.LOST,
+    TransportFailure.TOO_LARGE,
     _answer(500),
     _answer(502),
     _answer(503),
     _answer(504),
 ]
 CLEAR = [
-    Trouble.TLS,
-    Trouble.ADDRESS,
+    TransportFailure.TLS,
+    TransportFailure.ADDRESS,
     _answer(302),
     _answer(400),
     _answer(401),
@@ -124,27 +124,27 @@ CLEAR = [
 
 @pytest.mark.parametrize("reply", OPEN, ids=str)
 def test_an_open_start(reply):
-    assert isinstance(_conduct(START, reply)[0], AmbiguousStart)
+    assert isinstance(_conduct(START, reply)[0], StartOutcomeUnknown)
 
 
 @pytest.mark.parametrize("reply", CLEAR, ids=str)
 def test_a_clear_start(reply):
-    assert not isinstance(_conduct(START, reply)[0], AmbiguousStart)
+    assert not isinstance(_conduct(START, reply)[0], StartOutcomeUnknown)
 
 
 @pytest.mark.parametrize("reply", OPEN + CLEAR, ids=str)
 def test_only_a_start_can_be_open(reply):
-    assert not isinstance(_conduct(WRITE, reply, attempts=1)[0], AmbiguousStart)
+    assert not isinstance(_conduct(WRITE, reply, attempts=1)[0], StartOutcomeUnknown)
 
 
 def test_a_start_that_never_arrived_is_clear_and_sent_once():
-    result, sent = _conduct(START, Trouble.CONNECT)
+    result, sent = _conduct(START, TransportFailure.CONNECT)
     assert isinstance(result, Unreachable)
     assert len(sent) == 1
 
 
 def test_the_last_error_counts():
-    result, sent = _conduct(READ, Trouble.LOST, _answer(429), _answer(500), attempts=3)
+    result, sent = _conduct(READ, TransportFailure.LOST, _answer(429), _answer(500), attempts=3)
     assert isinstance(result, ServerError)
     assert len(sent) == 3
 
@@ -206,10 +206,10 @@ def test_a_server_that_asks_for_much_patience(call):
 
 
 def test_messages_name_host_and_port_only():
-    call = Call(
+    call = Operation(
         "report", "POST", "https://u:fake-secret@h.example.com:8443/p?auth_key=fake-secret", lambda a: None
     )
-    call = Call(call.operation, call.method, call.target, call.parse, self_authorised=True)
-    result, _ = _conduct(call, Trouble.LOST)
+    call = Operation(call.name, call.method, call.target, call.parse, self_authorised=True)
+    result, _ = _conduct(call, TransportFailure.LOST)
     assert "h.example.com:8443" in str(result)
     assert "fake-secret" not in f"{result} {result!r}"
