@@ -69,7 +69,7 @@ class JobStatus(StrEnum):
 
 
 class Action(StrEnum):
-    """What the owner does."""
+    """What the task that owns a job does with it."""
 
     FINISH = "finish"
     FAIL = "fail"
@@ -106,7 +106,7 @@ def decide(
     stopped: bool = False,
 ) -> Verdict:
     """
-    Return what the owner of a job does.
+    Return what the task that owns a job does with it.
 
     :param source: what woke it.
     :param sight: what MetaStudio says about the job.

@@ -204,7 +204,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         maximum=1_048_576,
     ),
     "callback_rate_limit": _option(
-        "Verified events per minute and task instance that are folded into the callback table by one API server "
+        "Verified events per minute and task instance that are applied to the callback table by one API server "
         "process; more are answered with 429. A stream that flaps every second stays below it.",
         "integer",
         "600",

@@ -1,5 +1,5 @@
 """
-How events change the callback table. Pure.
+Apply events to the callback table. Pure.
 
 Events carry no id, time or sequence number, so counters and timeline are as observed. What never depends on
 order or repetition is END: it is final for its stream, and counted by the outputs that were started. Whatever a week of
@@ -124,7 +124,7 @@ def apply_event(
     :param table: The table before.
     :param event: The event, verified and parsed.
     :param at: When it was accepted.
-    :param fingerprint_key: The key of the route for the fingerprints of outputs.
+    :param fingerprint_key: The key of the callback URL for the fingerprints of outputs.
     :param signed_at: The time that MetaStudio signed; orders states, as events may overtake each other.
     :param digest: :func:`event_digest` of the event.
     :param current_job: The job that the task instance waits for, if that is known: it keeps its place in the

@@ -1,4 +1,4 @@
-"""What other tasks and the receiver say to each other: XCom keys, registrations, wake-ups."""
+"""Messages between tasks and the receiver: XCom keys, registrations of waiting tasks, resume events."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROOM_ID_KEY = "room_id"
 #: XCom of the starting task that says what it has started, for people and pages.
 JOB_KEY = "smartlive_job"
 
-#: Source of the wake-ups that come from the receiver.
+#: Source of the resume events that come from the receiver.
 CALLBACK = "callback"
 
 _WAITER_KEY_PREFIX = "smartlive_waiter/"

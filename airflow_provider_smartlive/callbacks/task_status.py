@@ -1,4 +1,4 @@
-"""What Airflow knows of a task instance, for those who judge its job by it."""
+"""What Airflow knows of a task instance, and what that means for its job."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The callback URL of a task instance: making it, and recognising it again."""
+"""Issue the callback URL of a task instance, and recognise it again."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class JobTerms:
 @dataclass(frozen=True)
 class CallbackTarget:
     """
-    Where an event belongs: a task instance, which of its lives, and what that life agreed for its job.
+    Where an event is to go: a task instance, which of its lives, and what that life agreed for its job.
 
     :param generation: Names one life of the task, from its start or a clear to the next clear. A greater one is a
         later one. Retries belong to the life that they continue.
@@ -135,9 +135,9 @@ def began(generation: str) -> datetime:
 @dataclass(frozen=True)
 class IssuedUrl:
     """
-    What goes into ``live_event_callback_config``, and what the owner keeps to compare with.
+    What goes into ``live_event_callback_config``, and what is kept to compare with.
 
-    :param fingerprint_key: The key under which outputs appear in this route's callback table.
+    :param fingerprint_key: The key under which outputs appear in the callback table.
     """
 
     url: str = field(repr=False)
@@ -150,7 +150,7 @@ class IssuedUrl:
 @dataclass(frozen=True)
 class OpenedUrl:
     """
-    A route that was read back from its token. Only we can have written it.
+    What the token of a callback URL says. Only a holder of our secrets can have written it.
 
     :param url: The URL as it was issued: what MetaStudio signs, whatever the request's ``Host`` says.
     :param key: The key with which MetaStudio signs (``live_event_callback_config.key``).
@@ -246,7 +246,7 @@ def open_url(url: str, *, secrets: Sequence[str]) -> OpenedUrl | None:
 
     :param url: ``live_event_type_callback_url`` as MetaStudio's listing gives it.
     :param secrets: ``[smartlive] callback_secrets``.
-    :return: The route, or None for a URL that is not ours.
+    :return: What its token says, or None for a URL that is not ours.
     """
     match = _CALLBACK_URL.fullmatch(url)
     if match is None:

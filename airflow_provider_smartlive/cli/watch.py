@@ -1,4 +1,4 @@
-"""Printing something again and again, until Ctrl-C."""
+"""Print something again and again, until Ctrl-C."""
 
 from __future__ import annotations
 

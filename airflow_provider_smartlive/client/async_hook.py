@@ -1,4 +1,4 @@
-"""Calling out to MetaStudio from a trigger."""
+"""Call MetaStudio from a trigger."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ USER_AGENT = f"airflow-provider-smartlive/{__version__}"
 BASE_PAUSE = 1.0
 LONGEST_BACKOFF = 30.0
 
-#: A server that asks for more patience than this, in seconds, gets its error raised: no task waits that long.
+#: A server that asks for a longer pause than this, in seconds, gets its error raised: no task waits that long.
 LONGEST_RETRY_AFTER = 60.0
 
 #: The gateway refuses requests that are 15 minutes off; a third of that is worth a remark when it refuses us.
@@ -98,7 +98,7 @@ class OutgoingRequest:
         return urlsplit(self.url).netloc.rpartition("@")[2]
 
 
-#: A conversation with MetaStudio: what to send next, and what came of it.
+#: The steps of a request flow: yields what to send next, and is sent what came of it.
 Steps: TypeAlias = Generator[OutgoingRequest, HttpResponse | TransportFailure, T]
 
 

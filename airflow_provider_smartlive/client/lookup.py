@@ -1,4 +1,4 @@
-"""Reading a connection of Airflow for an argument, so that an error names the argument."""
+"""Read a connection of Airflow for an argument, so that an error names the argument."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """
-The way to MetaStudio as the connection and the machine's environment say: the proxy, and whom to trust.
+The proxy and the certificate authorities, as the connection and the machine's environment say.
 
 Read here for both transports, so that a trigger reaches whatever a task reaches.
 """

@@ -51,7 +51,7 @@ MAX_ENTRIES = 100_000
 @dataclass(frozen=True)
 class HttpResponse:
     """
-    A complete answer from the wire.
+    A complete HTTP response.
 
     :param headers: names in any case.
     """
@@ -93,7 +93,7 @@ class Operation(Generic[T]):
     :param body: the exact bytes to send.
     :param content_type: of the body.
     :param repeatable: doing it twice does no harm. Others are sent again only if they surely did not arrive.
-    :param starts_job: an answer that leaves it open whether a job runs now is an ``StartOutcomeUnknown``. It is never
+    :param starts_job: an answer that leaves it open whether a job runs now is a ``StartOutcomeUnknown``. It is never
         sent again by itself: whoever starts a job has to know when.
     :param self_authorised: the target or the body carries its own authorisation; ours must not go along.
     :param room_id: the room that it names, for messages.

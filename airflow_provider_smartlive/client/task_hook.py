@@ -1,4 +1,4 @@
-"""Calling out to MetaStudio from a task."""
+"""Call MetaStudio from a task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The wire of tasks: what ``requests`` makes of a request, an answer and a failure."""
+"""The transport of tasks: what ``requests`` makes of a request, an answer and a failure."""
 
 from __future__ import annotations
 

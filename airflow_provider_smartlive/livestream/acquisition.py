@@ -1,4 +1,4 @@
-"""Coming by the one job of a task: the one of an earlier try, or one that is started now."""
+"""Acquire the one job of a task: that of an earlier try, or one that is started now."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _OUT_OF_REACH = (
 
 class Acquisition:
     """
-    Obtains the job of a task, and ends it if the task fails before it has an owner.
+    Acquires the job of a task, and ends it if the task fails before the job has a manager.
 
     :ivar outputs: fingerprints of the outputs of a job that this try has started.
     :param task: the task instance.

@@ -1,4 +1,4 @@
-"""Airflow's API on a worker: its passing faults must neither end a livestream nor leave one running."""
+"""Call Airflow's API on a worker, again if it fails: no passing fault may end a livestream or leave one running."""
 
 from __future__ import annotations
 

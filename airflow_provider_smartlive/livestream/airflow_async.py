@@ -1,4 +1,4 @@
-"""What a trigger has of Airflow: its task instance, an API that may fail, and an end that nobody interrupts."""
+"""Airflow's API in a trigger: the task instance, calls that are retried, and work that no cancellation interrupts."""
 
 from __future__ import annotations
 

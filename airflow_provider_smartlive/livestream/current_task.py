@@ -1,4 +1,4 @@
-"""The own task instance of an operator: who it is, what it remembers, what was called back to it."""
+"""The task instance that runs in this process: its name, its record, and what was called back to it."""
 
 from __future__ import annotations
 

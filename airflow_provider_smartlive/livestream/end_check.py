@@ -56,7 +56,7 @@ class EndCheck:
         """
         Tell whether END is true: yes, no, or None if that is not known yet.
 
-        :param sighting: what MetaStudio says about the job at the moment.
+        :param snapshot: what MetaStudio says about the job at the moment.
         :param grace: seconds that MetaStudio gets to finish the job after END.
         """
         elapsed = (now - self.since).total_seconds() if self.since else 0.0

@@ -1,5 +1,5 @@
 """
-Being killed on a worker.
+Handle the kill of a task on a worker: stop its job in time, if the task was ended from outside.
 
 Airflow calls ``on_kill`` from a signal handler, and gives the process five seconds. The handler may have
 interrupted the main thread in the middle of a message to its supervisor, so it must not talk to the
@@ -25,9 +25,9 @@ NAP = 0.5
 
 class KillHandler:
     """
-    Honours a kill once, whoever gets to it first.
+    Handles a kill once, in whichever thread gets to it first.
 
-    :param honour: finds out what happened, and stops the job if it has to; calls its argument once it has
+    :param handle: finds out what happened, and stops the job if it has to; calls its argument once it has
         found out.
     """
 
@@ -47,7 +47,7 @@ class KillHandler:
         """
         Note the kill, from a signal handler.
 
-        :param at_once: whether there is something to honour it with already; else the main thread does so
+        :param at_once: whether there is something to handle it with already; else the main thread does so
             later.
         """
         self._requested.set()
@@ -59,7 +59,7 @@ class KillHandler:
             worker.join(STOP_TIMEOUT)
 
     def handle(self) -> None:
-        """Honour the kill; a second call waits for the first and does nothing."""
+        """Handle the kill; a second call waits for the first and does nothing."""
         with self._once:
             if not self._done:
                 self._handle(self._identified.set)

@@ -1,4 +1,4 @@
-"""The owner of a running job: looks at it when it is woken, and does what the transition table says."""
+"""Manage a running job: check it when its task is woken, and do what the table of decisions says."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 class JobManager:
     """
-    Decides for one job, with one hook.
+    Manages one running job for the task that owns it.
 
     :ivar pause: seconds for which MetaStudio is better not asked again.
     :param hook: the hook of the connection over which the job was started.

@@ -1,4 +1,4 @@
-"""Whose job is it? A job of ours is recognised by opening the token in its callback URL, never by comparing text."""
+"""Recognise the jobs that a task has started, by opening the token in their callback URL, never by comparing text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One livestream of a task, from its start to its result."""
+"""Run one livestream of a task, from its start to its result."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class LivestreamRunner:
         self.log = log
         self.now = utcnow
         self.hook_of = cache(lambda conn_id: SmartLiveTaskHook(smartlive_conn_id=conn_id))
-        #: Obtains the job; a process that goes on after a deferral needs none.
+        #: Acquires the job; a process that goes on after a deferral needs none.
         self.acquisition: Acquisition | None = None
         #: Decides for the job, as soon as there is one.
         self.manager: JobManager | None = None

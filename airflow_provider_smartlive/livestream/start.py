@@ -1,5 +1,5 @@
 """
-Starting the one job of a task.
+Start the one job of a task.
 
 MetaStudio knows no idempotency key: a start that is sent twice is two jobs and two bills. So whoever wants a
 job looks first, for the job of an earlier try, and sends only when there surely is none.
@@ -84,7 +84,7 @@ class AmbiguousStartError(AirflowFailException):
 
 class JobStart:
     """
-    Obtains the one job of a task instance, and ends the jobs that it must not have.
+    Acquires the one job of a task instance, and ends the jobs that it must not have.
 
     :param hook_of: returns the hook for a connection id.
     :param task: the task instance that wants the job.

@@ -87,7 +87,7 @@ def look(
     Ask MetaStudio about a job; an error is part of the answer.
 
     :param room_id: the room in which the job is looked for first. If it is not there, it is looked for among the
-        active jobs of all rooms: the sighting's job then names its real room.
+        active jobs of all rooms: the snapshot's job then names its real room.
     :param address: where the job was started; None if that is not known. Elsewhere nobody is asked
         (``JobStatus.OTHER_PROJECT``).
     :param may_lag: whether MetaStudio may not show the job yet, so that "not found" means "not known".
@@ -132,7 +132,7 @@ def stop_and_confirm(
     :param address: where the job was started; None if that is not known, or it has just been listed by this hook.
     :param grace: seconds that the job gets to end.
     :param lag: seconds for which MetaStudio may not show the job yet, so that "not found" does not mean "over".
-    :return: the last sighting; :func:`is_over` tells whether the job is over, ``stopped`` whether that is our doing.
+    :return: the last snapshot; :func:`is_over` tells whether the job is over, ``stopped`` whether that is our doing.
     :raises MetaStudioError: if MetaStudio refuses the stop of an active job.
     :raises OtherProjectError: if the connection leads elsewhere by now.
     """
@@ -144,7 +144,7 @@ def stop_each(
     hook: SmartLiveTaskHook, jobs: Iterable[tuple[str, str]], *, grace: float
 ) -> Iterator[tuple[str, JobSnapshot]]:
     """
-    Stop jobs one after the other, and yield the last sighting of each. One whose stop fails saves no other.
+    Stop jobs one after the other, and yield the last snapshot of each. One whose stop fails saves no other.
 
     :param jobs: room and job ids, as this hook has listed them.
     :param grace: seconds that each job gets to end.

@@ -1,4 +1,4 @@
-"""What a livestream leaves behind: the task's result, without a secret in it."""
+"""Make the result of a task, and what it announces of its job, without a secret in them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The last backstop: jobs that run in the name of a task that does not want them any more."""
+"""Find the jobs that run in the name of a task that does not want them any more: the last backstop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Operators: start a livestream and wait for its end; talk to it; stop it; log it; sweep up what nobody owns."""
+"""Operators: start a livestream and wait for its end; talk to it; stop it; log it; sweep up jobs that no task owns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Operators: start a livestream and wait for its end; stop one."""
+"""Start a livestream, and wait for its end."""
 
 from __future__ import annotations
 

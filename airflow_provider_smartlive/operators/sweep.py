@@ -1,4 +1,4 @@
-"""The last backstop as a task: stop what no task wants any more."""
+"""Stop the jobs that no task wants any more: the last backstop, as a task."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """
 The app that MetaStudio calls. Airflow mounts it without any authentication, so it protects itself.
 
-Order of work: route, token, signature, rate limit; then the body, within its limit; then one transaction; then the
+Order of work: path, token, signature, rate limit; then the body, within its limit; then one transaction; then the
 answer. Until the signature is verified nothing is read, looked up or written, and every refusal looks the same from
 outside. An event is acknowledged only after it was committed.
 """

@@ -1,5 +1,5 @@
 """
-What of a callback's path may be seen outside: nothing, in Airflow's access log.
+Keep the paths of callbacks, which hold tokens, out of Airflow's access log.
 
 The last segment of the path is a token. Airflow logs the path and query of every request, also of those that miss the
 receiver by a slash or a capital letter, or hold the token in quite another place. Not by masking values as secrets:

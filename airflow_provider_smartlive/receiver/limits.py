@@ -1,4 +1,4 @@
-"""Bounds on what one sender can make us do, with bounded memory. In one process: several API servers add up."""
+"""Bound what one sender can cause, with bounded memory. In one process: several API servers add up."""
 
 from __future__ import annotations
 

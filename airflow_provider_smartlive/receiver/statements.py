@@ -1,5 +1,5 @@
 """
-The rows of Airflow's database that the receiver touches, inside a transaction that the store opened.
+The statements on Airflow's database, inside a transaction that the store opened. Nowhere else is SQL.
 
 Statements are built once and bound to their values at each use: to build one takes longer than to run it.
 """

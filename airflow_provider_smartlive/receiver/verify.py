@@ -1,4 +1,4 @@
-"""Who gets in: the check of a request before anything is read or looked up for it. No I/O."""
+"""Verify a request before anything is read or looked up for it: its token, signature and time. No I/O."""
 
 from __future__ import annotations
 

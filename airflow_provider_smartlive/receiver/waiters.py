@@ -1,5 +1,5 @@
 """
-The tasks that wait for a job: found, locked, and ended or resumed, in few statements for all of them.
+Find the tasks that wait for a job, and end or resume them, in few statements for all of them.
 
 A thousand sensors may wait for one END. Their rows are read, locked and written together; Airflow's own way of ending a
 deferred task is for one at a time.

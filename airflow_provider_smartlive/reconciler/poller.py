@@ -86,7 +86,7 @@ class Reconciler:
         return not self._watches
 
     def add(self, watch: Watch) -> None:
-        """Begin to watch a job; its first sighting comes within one interval."""
+        """Begin to watch a job; its first snapshot comes within one interval."""
         self._watches[watch] = None
         self._by_job.setdefault(normalise_id(watch.job_id), []).append(watch)
         self._schedule(watch, random.random())  # noqa: S311 - spreads load, keeps no secret
@@ -238,7 +238,7 @@ class Reconciler:
                 watch.show_at = loop_time() + pause
                 self._ask(watch, again)
                 return
-            # One job's fault must not cost the others their sighting.
+            # One job's fault must not cost the others their snapshot.
             snapshot = JobSnapshot.failed(error)
         except Exception as error:  # such as an id that cannot be part of a path
             snapshot = JobSnapshot(JobStatus.UNKNOWN, error=error)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 #: Least seconds between two questions about a job, whatever its interval is.
 SHORTEST_INTERVAL = 5.0
 
-#: Seconds without any sighting, beyond twice the interval, after which a watch reports that nothing is known.
+#: Seconds without any snapshot, beyond twice the interval, after which a watch reports that nothing is known.
 OVERDUE = 60.0
 
 
@@ -56,14 +56,14 @@ class Watch:
         return max(SHORTEST_INTERVAL, self.interval)
 
     def tell(self, snapshot: JobSnapshot) -> None:
-        """Hand over what was seen; only the newest sighting is kept."""
+        """Hand over what was seen; only the newest snapshot is kept."""
         if self._sightings.full():
             self._sightings.get_nowait()
         self._sightings.put_nowait(snapshot)
 
     async def next(self) -> JobSnapshot:
         """
-        Wait for the next sighting.
+        Wait for the next snapshot.
 
         If none comes for too long, what was heard last counts again if it was no clear answer; else nothing is known.
         """

@@ -23,7 +23,7 @@ from airflow_provider_smartlive.sandbox.api import commands as api_commands
 from airflow_provider_smartlive.sandbox.api import jobs as api_jobs
 from airflow_provider_smartlive.sandbox.api import rooms as api_rooms
 from airflow_provider_smartlive.sandbox.api.authenticator import Authenticator
-from airflow_provider_smartlive.sandbox.api.call import Operation
+from airflow_provider_smartlive.sandbox.api.call import Endpoint
 from airflow_provider_smartlive.sandbox.api.control import ControlApi, refuse
 from airflow_provider_smartlive.sandbox.api.dispatcher import Dispatcher
 from airflow_provider_smartlive.sandbox.api.origin_check import OriginCheck
@@ -37,7 +37,7 @@ from airflow_provider_smartlive.sandbox.rtmp.platform import Platform
 from airflow_provider_smartlive.sandbox.video.encoder_job import require_encoder
 from airflow_provider_smartlive.sandbox.video.links import LinkFactory, SimulatedLink, video_links
 
-OPERATIONS: tuple[Operation, ...] = (*api_jobs.OPERATIONS, *api_commands.OPERATIONS, *api_rooms.OPERATIONS)
+ENDPOINTS: tuple[Endpoint, ...] = (*api_jobs.ENDPOINTS, *api_commands.ENDPOINTS, *api_rooms.ENDPOINTS)
 
 #: Real seconds for open calls to finish when the sandbox stops.
 _SHUTDOWN_SECONDS = 2
@@ -117,7 +117,7 @@ class Sandbox:
         self._post = HttpPost(config.ca_file)
         self.backend = Backend(
             config,
-            [operation.name for operation in OPERATIONS],
+            [operation.name for operation in ENDPOINTS],
             store=store,
             clock=clock or Clock(config.rate, shown=load_shown(store)),
             open_link=open_link or link_factory(config),
@@ -175,7 +175,7 @@ def make_app(backend: Backend) -> Starlette:
 
     routes: list[Route | Mount] = [
         Route(operation.path, dispatcher.endpoint(operation), methods=[operation.method])
-        for operation in OPERATIONS
+        for operation in ENDPOINTS
     ]
     own = Middleware(OriginCheck, hosts=backend.config.hosts)
     routes.append(Mount("/sandbox", routes=ControlApi(backend, authenticator).routes(), middleware=[own]))

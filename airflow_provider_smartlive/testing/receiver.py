@@ -1,4 +1,4 @@
-"""The receiver of callbacks, in a thread, as Airflow's API server has it."""
+"""Run the receiver of callbacks in a thread, as Airflow's API server has it."""
 
 from __future__ import annotations
 

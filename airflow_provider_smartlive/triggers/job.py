@@ -1,4 +1,4 @@
-"""What waits for the task that started a job, while no worker does."""
+"""The trigger of the task that started a job: waits until there is something to decide."""
 
 from __future__ import annotations
 
@@ -281,7 +281,7 @@ class SmartLiveJobTrigger(BaseTrigger):
             )
 
     def _source(self, snapshot: JobSnapshot, lost_since: datetime | None) -> WakeSource | None:
-        """Return why the owner is to be woken, or None to keep waiting."""
+        """Return why the task is to be woken, or None to keep waiting."""
         over = lost_since is not None and utcnow() - lost_since >= timedelta(
             seconds=self.limits.failure_budget
         )

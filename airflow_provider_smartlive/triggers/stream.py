@@ -1,4 +1,4 @@
-"""What waits for a state of a stream, while no worker does."""
+"""The trigger of a task that waits for a state of a stream."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bare route: what a receiver in the API server can do at best. It takes the store's own statements."""
+"""The bare endpoint: what a receiver in the API server can do at best. It takes the store's own statements."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is measured inside one process: the fold, signing, and imports."""
+"""What is measured inside one process: applying events, signing, and imports."""
 
 from __future__ import annotations
 
@@ -46,17 +46,17 @@ def measure_apply(samples: int) -> dict[str, Any]:
         if number in (EARLY, LATE):
             tables[number] = table
         table = _taking(number)(table)
-    folds = [partial(_taking(number), before) for number, before in tables.items()]
+    applies = [partial(_taking(number), before) for number, before in tables.items()]
     whole = [partial(_take_dumped, _taking(number), before.dump()) for number, before in tables.items()]
     return {
-        "fold": _times(*folds, samples=samples),
+        "fold": _times(*applies, samples=samples),
         "load, apply, dump": _times(*whole, samples=samples),
         "bytes": len(json.dumps(table.dump())),
     }
 
 
 def _taking(number: int) -> Callable[[CallbackTable], CallbackTable]:
-    """Return what folds one event, which is parsed already."""
+    """Return what applies one event, which is parsed already."""
     at, body = AT + timedelta(seconds=number), body_of(number)
     event, digest = CallbackEvent.parse(body), event_digest(at, body)
 

@@ -45,7 +45,7 @@ def _fold(table, event, *, second=0, **more):
     return apply_event(table, event, at=AT + timedelta(seconds=second), fingerprint_key=KEY, **more)
 
 
-def _folded(*events, table=None):
+def _applied(*events, table=None):
     table = table or CallbackTable()
     for second, event in enumerate(events):
         table, outcome = _fold(table, event, second=second)
@@ -57,7 +57,7 @@ def _size(table):
 
 
 def test_the_way_of_a_stream_is_told():
-    table, _ = _folded(
+    table, _ = _applied(
         *(stream(state) for state in ("CONNECTING", "CONNECTED", "DISCONNECTED", "RECONNECTING"))
     )
     table, outcome = _fold(table, stream("END"), second=60)
@@ -81,15 +81,15 @@ def test_the_way_of_a_stream_is_told():
 
 
 def test_each_state_is_reached_once():
-    table, first = _folded(stream("CONNECTED"))
-    _, second = _folded(stream("CONNECTED"), table=table)
+    table, first = _applied(stream("CONNECTED"))
+    _, second = _applied(stream("CONNECTED"), table=table)
 
     assert first.reached == {"CONNECTED"}
     assert second.reached == frozenset()
 
 
 def test_a_repeated_state_is_counted_but_is_no_transition():
-    table, _ = _folded(stream("RECONNECTING"), stream("RECONNECTING"), stream("RECONNECTING"))
+    table, _ = _applied(stream("RECONNECTING"), stream("RECONNECTING"), stream("RECONNECTING"))
 
     (row,) = table.job(JOB).streams
     assert row.counts == {"RECONNECTING": 3}
@@ -97,7 +97,7 @@ def test_a_repeated_state_is_counted_but_is_no_transition():
 
 
 def test_no_secret_of_an_output_is_in_the_table():
-    table, _ = _folded(stream("CONNECTED"))
+    table, _ = _applied(stream("CONNECTED"))
     text = json.dumps(table.dump())
 
     assert "fake-stream-key" not in text
@@ -106,8 +106,8 @@ def test_no_secret_of_an_output_is_in_the_table():
 
 
 def test_end_is_final_for_its_stream():
-    table, _ = _folded(stream("CONNECTED"), stream("END"))
-    later, outcome = _folded(stream("RECONNECTING"), stream("CONNECTED"), table=table)
+    table, _ = _applied(stream("CONNECTED"), stream("END"))
+    later, outcome = _applied(stream("RECONNECTING"), stream("CONNECTED"), table=table)
 
     (row,) = later.job(JOB).streams
     assert (row.state, row.ended) == ("END", True)
@@ -117,15 +117,15 @@ def test_end_is_final_for_its_stream():
 
 
 def test_a_second_end_wakes_nobody():
-    table, _ = _folded(stream("END"))
-    _, outcome = _folded(stream("END"), table=table)
+    table, _ = _applied(stream("END"))
+    _, outcome = _applied(stream("END"), table=table)
 
     assert not outcome.all_ended
     assert outcome.reached == frozenset()
 
 
 def test_a_connected_that_end_overtook_was_still_reached():
-    table, outcome = _folded(stream("END"), stream("CONNECTED"))
+    table, outcome = _applied(stream("END"), stream("CONNECTED"))
 
     assert outcome.reached == {"CONNECTED"}
     assert table.job(JOB).has_reached("CONNECTED")
@@ -133,10 +133,10 @@ def test_a_connected_that_end_overtook_was_still_reached():
 
 def test_two_outputs_end_when_both_ended():
     one, two = "rtmp://a.example.com/live/fake-1", "rtmp://b.example.com/live/fake-2"
-    table, first = _folded(
+    table, first = _applied(
         stream("CONNECTED", output=one), stream("CONNECTED", output=two), stream("END", output=one)
     )
-    ended, second = _folded(stream("END", output=two), table=table)
+    ended, second = _applied(stream("END", output=two), table=table)
 
     assert (first.all_ended, second.all_ended) == (False, True)
     assert not table.job(JOB).has_reached("END")
@@ -266,7 +266,7 @@ def test_a_link_that_nobody_started_withholds_end_only_where_the_outputs_are_not
 
 
 def test_a_command_that_was_refused_after_the_end_has_taken_nothing_back():
-    table, _ = _folded(stream("CONNECTED"), stream("END"))
+    table, _ = _applied(stream("CONNECTED"), stream("END"))
     table, _ = _fold(table, stream("END"), refreshes=lambda: ["one"])
     assert not table.job(JOB).ended()
 
@@ -277,7 +277,7 @@ def test_a_command_that_was_refused_after_the_end_has_taken_nothing_back():
 
 
 def test_outputs_that_are_exchanged_after_the_end_begin_anew():
-    table, _ = _folded(stream("CONNECTED"), stream("END"))
+    table, _ = _applied(stream("CONNECTED"), stream("END"))
     table, _ = _fold(table, stream("CONNECTED", output=NEW), refreshes=lambda: ["one"])
     assert not table.job(JOB).ended()
 
@@ -372,7 +372,7 @@ def test_an_interruption_of_a_link_that_nobody_told_us_of_is_no_end(started, sta
 
 
 def test_outputs_with_the_same_label_are_told_apart():
-    table, _ = _folded(stream("CONNECTED", stream_key="fake-1"), stream("END", stream_key="fake-2"))
+    table, _ = _applied(stream("CONNECTED", stream_key="fake-1"), stream("END", stream_key="fake-2"))
 
     rows = table.job(JOB).streams
     assert len({row.label for row in rows}) == 1
@@ -381,7 +381,7 @@ def test_outputs_with_the_same_label_are_told_apart():
 
 def test_jobs_are_kept_apart_whatever_the_spelling_of_their_ids():
     dashed = "26F06524-4f75-4b3a-a853-b649a21aaf66"
-    table, _ = _folded(
+    table, _ = _applied(
         stream("CONNECTED"), stream("END", job_id=OTHER_JOB), stream("RECONNECTING", job_id=dashed)
     )
 
@@ -438,7 +438,7 @@ def test_a_replay_from_before_the_remembered_digests_still_turns_no_state_back()
 
 
 def test_scripts_and_replies_are_kept():
-    table, outcome = _folded(script(1), script(2), reply("r-1"), reply("r-2"))
+    table, outcome = _applied(script(1), script(2), reply("r-1"), reply("r-2"))
 
     job = table.job(JOB)
     assert (job.scripts.scene, job.scripts.sequence_no, job.scripts.title) == ("开场", "2", "Hello")
@@ -452,7 +452,7 @@ def test_scripts_and_replies_are_kept():
 
 
 def test_the_latest_switches_are_kept():
-    table, _ = _folded(*(script(number) for number in range(MAX_SWITCHES + 3)))
+    table, _ = _applied(*(script(number) for number in range(MAX_SWITCHES + 3)))
 
     scripts = table.job(JOB).scripts
     assert scripts.switches == MAX_SWITCHES + 3
@@ -461,7 +461,7 @@ def test_the_latest_switches_are_kept():
 
 def test_an_event_of_an_unknown_type_is_noted_without_its_content():
     event = CallbackEvent.parse(body("PLATFORM_BANNED", secret="fake-secret"))
-    table, outcome = _folded(event)
+    table, outcome = _applied(event)
 
     assert outcome.kind is OutcomeKind.UNRECOGNISED
     assert table.unrecognised.count == 1
@@ -471,14 +471,14 @@ def test_an_event_of_an_unknown_type_is_noted_without_its_content():
 
 
 def test_an_unknown_state_passes_through():
-    table, outcome = _folded(stream("PAUSED"))
+    table, outcome = _applied(stream("PAUSED"))
 
     assert table.job(JOB).streams[0].state == "PAUSED"
     assert outcome.reached == {"PAUSED"}
 
 
 def test_more_unknown_states_than_fit_are_counted_together():
-    table, _ = _folded(*(stream(f"STATE_{number}") for number in range(20)))
+    table, _ = _applied(*(stream(f"STATE_{number}") for number in range(20)))
 
     counts = table.job(JOB).streams[0].counts
     assert len(counts) == 9
@@ -486,15 +486,15 @@ def test_more_unknown_states_than_fit_are_counted_together():
 
 
 def test_unknown_states_leave_room_for_those_that_tasks_wait_for():
-    table, _ = _folded(*(stream(f"STATE_{number}") for number in range(20)))
-    table, outcome = _folded(stream("CONNECTED"), table=table)
+    table, _ = _applied(*(stream(f"STATE_{number}") for number in range(20)))
+    table, outcome = _applied(stream("CONNECTED"), table=table)
 
     assert outcome.reached == {"CONNECTED"}
     assert table.job(JOB).has_reached("CONNECTED")
 
 
 def test_bounds_hold_and_the_current_job_keeps_its_place():
-    table, _ = _folded(stream("CONNECTED"))
+    table, _ = _applied(stream("CONNECTED"))
     for number in range(3 * MAX_JOBS):
         for output in range(2 * MAX_STREAMS):
             event = stream("CONNECTED", job_id=f"{number:032x}", output=f"rtmp://x.example.com/a/{output}")
@@ -508,14 +508,14 @@ def test_bounds_hold_and_the_current_job_keeps_its_place():
 
 
 def test_control_characters_do_not_reach_the_database():
-    table, _ = _folded(script(1, shoot_script_title="a\x00b\x1b[31m"), stream("CONN\x01ECTED"))
+    table, _ = _applied(script(1, shoot_script_title="a\x00b\x1b[31m"), stream("CONN\x01ECTED"))
 
     assert table.job(JOB).scripts.title == "ab?[31m"
     assert table.job(JOB).streams[0].state == "CONN?ECTED"
 
 
 def test_a_table_survives_the_way_through_an_xcom():
-    table, _ = _folded(stream("CONNECTED"), script(1), reply("r"), stream("END"))
+    table, _ = _applied(stream("CONNECTED"), script(1), reply("r"), stream("END"))
 
     assert CallbackTable.load(json.loads(json.dumps(table.dump()))) == table
 
@@ -595,7 +595,7 @@ def test_whatever_the_order_both_ends_are_seen(events):
 
 
 def test_an_unreadable_event_pushes_no_job_out_of_a_table_that_is_nearly_full():
-    table, _ = _folded(stream("CONNECTED"), stream("END"))
+    table, _ = _applied(stream("CONNECTED"), stream("END"))
     for job in ("a" * 32, "b" * 32, "c" * 32):
         for output, number, width in product(range(MAX_STREAMS), range(8), (63, 47, 31, 15, 7, 3)):
             event = stream(f"{number}" + "S" * width, job_id=job, output=f"rtmp://{'h' * 110}/{output}/k")

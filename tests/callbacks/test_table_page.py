@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from airflow_provider_smartlive.callbacks import apply as folding
+from airflow_provider_smartlive.callbacks import apply as applying
 from airflow_provider_smartlive.callbacks.apply import apply_event, event_digest
 from airflow_provider_smartlive.callbacks.table import (
     CallbackTable,
@@ -79,6 +79,6 @@ def test_the_page_gives_the_bounds_that_hold():
         "MAX_DIGESTS",
         "MAX_REFRESHES",
     ):
-        assert re.search(rf"\| {getattr(folding, name)} \| .*<!-- {name} -->", page), name
+        assert re.search(rf"\| {getattr(applying, name)} \| .*<!-- {name} -->", page), name
     assert "16 KiB" in page
-    assert folding.MAX_BYTES == 16 * 1024
+    assert applying.MAX_BYTES == 16 * 1024

@@ -16,7 +16,7 @@ from airflow_provider_smartlive.sandbox.model.callbacks import DeliveryError, Po
 from airflow_provider_smartlive.sandbox.model.engine import load_shown
 from airflow_provider_smartlive.sandbox.model.jobs import StoredJob
 from airflow_provider_smartlive.sandbox.model.store import StateStore
-from airflow_provider_smartlive.sandbox.server import OPERATIONS
+from airflow_provider_smartlive.sandbox.server import ENDPOINTS
 from airflow_provider_smartlive.sandbox.video.links import LinkFault, LinkSpec
 from airflow_provider_smartlive.sandbox.video.publisher import PublisherStats
 
@@ -105,7 +105,7 @@ class StageSet:
         self.clock = ManualClock(shown=load_shown(store))
         self.backend = Backend(
             Config(ACCOUNT, state=state, **config),
-            [operation.name for operation in OPERATIONS],
+            [operation.name for operation in ENDPOINTS],
             store=store,
             clock=self.clock,
             open_link=self._open,

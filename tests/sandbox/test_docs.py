@@ -12,7 +12,7 @@ from airflow_provider_smartlive.sandbox.config import Scenario
 from airflow_provider_smartlive.sandbox.model.faults import ACTIONS, Fault
 from airflow_provider_smartlive.sandbox.model.ledger import Kind
 from airflow_provider_smartlive.sandbox.options import Assumptions
-from airflow_provider_smartlive.sandbox.server import OPERATIONS
+from airflow_provider_smartlive.sandbox.server import ENDPOINTS
 
 pytest_plugins = ["pytester"]
 
@@ -50,7 +50,7 @@ def test_every_field_of_a_rule_is_explained() -> None:
 
 def test_every_operation_is_in_the_table() -> None:
     named = re.findall(r"`(\w+)`", " ".join(row[0] for row in rows("operation")))
-    assert sorted(named) == sorted(operation.name for operation in OPERATIONS)
+    assert sorted(named) == sorted(operation.name for operation in ENDPOINTS)
 
 
 def test_every_path_of_its_own_api_is_in_the_table() -> None:

@@ -107,7 +107,7 @@ Handler = Callable[[ApiCall], Awaitable[ApiAnswer]]
 
 
 @dataclass(frozen=True)
-class Operation:
+class Endpoint:
     """
     An operation of the API.
 

@@ -23,11 +23,11 @@ from airflow_provider_smartlive.metastudio.play import LiveExitConfig
 from airflow_provider_smartlive.metastudio.reports import EventReport
 from airflow_provider_smartlive.metastudio.rtmp import RtmpRequest
 from airflow_provider_smartlive.sandbox.api.answers import ApiAnswer, ApiError, invalid
-from airflow_provider_smartlive.sandbox.api.call import ApiCall, Operation
+from airflow_provider_smartlive.sandbox.api.call import ApiCall, Endpoint
 from airflow_provider_smartlive.sandbox.api.jobs import check_outputs, report_signature, report_url
 from airflow_provider_smartlive.sandbox.api.paging import integer, listing
 from airflow_provider_smartlive.sandbox.api.validation import validate
-from airflow_provider_smartlive.sandbox.model.jobs import InsertedCommand
+from airflow_provider_smartlive.sandbox.model.jobs import InsertedSpeech
 from airflow_provider_smartlive.sandbox.model.ledger import Kind
 from airflow_provider_smartlive.sandbox.model.output_links import make_outputs
 from airflow_provider_smartlive.sandbox.model.run import JobRun
@@ -125,7 +125,7 @@ async def _sound(call: ApiCall, run: JobRun, command_id: str, params: Any) -> Re
 def _insert(
     run: JobRun, command_id: str, name: Command, params: PlayText | PlayAudio, seconds: float, *, default: str
 ) -> None:
-    command = InsertedCommand(
+    command = InsertedSpeech(
         command_id=command_id,
         command=name.value,
         params=params.model_dump(mode="json", exclude_none=True),
@@ -216,10 +216,10 @@ def _refuses(call: ApiCall) -> bool:
 
 _JOB = "/v1/{project_id}/smart-live-rooms/{room_id}/smart-live-jobs/{job_id}"
 
-OPERATIONS = (
-    Operation("command", "POST", f"{_JOB}/command", execute, writes=True),
-    Operation("insert_commands", "GET", f"{_JOB}/command/insert-commands", list_insert_commands),
-    Operation(
+ENDPOINTS = (
+    Endpoint("command", "POST", f"{_JOB}/command", execute, writes=True),
+    Endpoint("insert_commands", "GET", f"{_JOB}/command/insert-commands", list_insert_commands),
+    Endpoint(
         "report", "POST", f"{_JOB}/live-event-report", report_events, writes=True, admits=holds_report_url
     ),
 )

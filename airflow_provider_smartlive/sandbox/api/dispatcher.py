@@ -18,7 +18,7 @@ from starlette.responses import Response, StreamingResponse
 from airflow_provider_smartlive.sandbox.api.answers import ApiAnswer, ApiError
 from airflow_provider_smartlive.sandbox.api.authenticator import Authenticator, Throttle
 from airflow_provider_smartlive.sandbox.api.body import RequestTooLargeError, read_body
-from airflow_provider_smartlive.sandbox.api.call import ApiCall, Operation
+from airflow_provider_smartlive.sandbox.api.call import ApiCall, Endpoint
 from airflow_provider_smartlive.sandbox.backend import Backend
 from airflow_provider_smartlive.sandbox.model.faults import Fault, Subject
 from airflow_provider_smartlive.sandbox.model.ledger import Kind
@@ -68,7 +68,7 @@ class Dispatcher:
         self._querying = Throttle(backend.assumptions.throttle_query)
         self._break_off = break_off
 
-    def endpoint(self, operation: Operation) -> Callable[[Request], Awaitable[Response]]:
+    def endpoint(self, operation: Endpoint) -> Callable[[Request], Awaitable[Response]]:
         """Return the endpoint of an operation."""
 
         async def endpoint(request: Request) -> Response:
@@ -83,7 +83,7 @@ class Dispatcher:
         self._record("unknown", request, {}, error.answer, request_id, 0.0, {"path": request.scope["path"]})
         return _response(error.answer, request_id)
 
-    async def _serve(self, operation: Operation, request: Request) -> Response:
+    async def _serve(self, operation: Endpoint, request: Request) -> Response:
         request_id = uuid.uuid4().hex
         started = time.monotonic()
         noted: dict[str, Any] = {}
@@ -118,7 +118,7 @@ class Dispatcher:
 
         return StreamingResponse(body(), whole.status_code, whole.headers)
 
-    async def _answer(self, operation: Operation, request: Request, noted: dict[str, Any]) -> ApiAnswer:
+    async def _answer(self, operation: Endpoint, request: Request, noted: dict[str, Any]) -> ApiAnswer:
         backend = self._backend
         call = ApiCall(
             backend=backend,

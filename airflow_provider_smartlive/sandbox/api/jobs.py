@@ -12,7 +12,7 @@ from urllib.parse import urlencode, urlsplit
 from airflow_provider_smartlive.metastudio.start import StartJobRequest
 from airflow_provider_smartlive.sandbox.api import odd_types
 from airflow_provider_smartlive.sandbox.api.answers import ApiAnswer, ApiError, invalid
-from airflow_provider_smartlive.sandbox.api.call import ApiCall, Operation
+from airflow_provider_smartlive.sandbox.api.call import ApiCall, Endpoint
 from airflow_provider_smartlive.sandbox.api.paging import listing, select_jobs, text
 from airflow_provider_smartlive.sandbox.api.validation import validate
 from airflow_provider_smartlive.sandbox.hashes import fingerprint
@@ -205,10 +205,10 @@ def _listing(call: ApiCall, jobs: list[StoredJob]) -> ApiAnswer:
 
 _ROOM = "/v1/{project_id}/smart-live-rooms/{room_id}"
 
-OPERATIONS = (
-    Operation("start", "POST", f"{_ROOM}/smart-live-jobs", start, writes=True),
-    Operation("list", "GET", f"{_ROOM}/smart-live-jobs", list_in_room),
-    Operation("show", "GET", f"{_ROOM}/smart-live-jobs/{{job_id}}", show),
-    Operation("stop", "POST", f"{_ROOM}/smart-live-jobs/{{job_id}}/stop", stop, writes=True),
-    Operation("list_all", "GET", "/v1/{project_id}/smart-live-jobs", list_all),
+ENDPOINTS = (
+    Endpoint("start", "POST", f"{_ROOM}/smart-live-jobs", start, writes=True),
+    Endpoint("list", "GET", f"{_ROOM}/smart-live-jobs", list_in_room),
+    Endpoint("show", "GET", f"{_ROOM}/smart-live-jobs/{{job_id}}", show),
+    Endpoint("stop", "POST", f"{_ROOM}/smart-live-jobs/{{job_id}}/stop", stop, writes=True),
+    Endpoint("list_all", "GET", "/v1/{project_id}/smart-live-jobs", list_all),
 )

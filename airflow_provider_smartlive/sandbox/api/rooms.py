@@ -11,7 +11,7 @@ from airflow_provider_smartlive.metastudio.play import LiveExitConfig
 from airflow_provider_smartlive.metastudio.rooms import CreateRoomRequest
 from airflow_provider_smartlive.metastudio.subscriptions import LiveEventCallbackConfig
 from airflow_provider_smartlive.sandbox.api.answers import ApiAnswer, ApiError
-from airflow_provider_smartlive.sandbox.api.call import ApiCall, Operation
+from airflow_provider_smartlive.sandbox.api.call import ApiCall, Endpoint
 from airflow_provider_smartlive.sandbox.api.jobs import check_outputs
 from airflow_provider_smartlive.sandbox.api.paging import listing, text
 from airflow_provider_smartlive.sandbox.api.validation import validate
@@ -195,26 +195,26 @@ _ROOMS = "/v1/{project_id}/smart-live-rooms"
 _ROOM = f"{_ROOMS}/{{room_id}}"
 _CONFIG = "/v1/{project_id}/smart-live-configs/user-config"
 
-OPERATIONS = (
-    Operation("create_room", "POST", _ROOMS, create, writes=True),
-    Operation("list_rooms", "GET", _ROOMS, list_rooms),
-    Operation("show_room", "GET", _ROOM, show),
-    Operation("update_room", "PUT", _ROOM, update, writes=True),
-    Operation("delete_room", "DELETE", _ROOM, delete, writes=True),
-    Operation("confirm_room", "POST", f"{_ROOM}/confirm", confirm, writes=True),
-    Operation("warnings", "GET", f"{_ROOM}/live-warning-info", warning_info),
-    Operation(
+ENDPOINTS = (
+    Endpoint("create_room", "POST", _ROOMS, create, writes=True),
+    Endpoint("list_rooms", "GET", _ROOMS, list_rooms),
+    Endpoint("show_room", "GET", _ROOM, show),
+    Endpoint("update_room", "PUT", _ROOM, update, writes=True),
+    Endpoint("delete_room", "DELETE", _ROOM, delete, writes=True),
+    Endpoint("confirm_room", "POST", f"{_ROOM}/confirm", confirm, writes=True),
+    Endpoint("warnings", "GET", f"{_ROOM}/live-warning-info", warning_info),
+    Endpoint(
         "confirm_commands",
         "POST",
         f"{_ROOM}/smart-live-jobs/{{job_id}}/batch-commands-confirm",
         confirm_commands,
         writes=True,
     ),
-    Operation("rule_commands", "GET", "/v1/{project_id}/smart-live-command/rule-commands", list_unconfirmed),
-    Operation(
+    Endpoint("rule_commands", "GET", "/v1/{project_id}/smart-live-command/rule-commands", list_unconfirmed),
+    Endpoint(
         "script_commands", "GET", "/v1/{project_id}/smart-live-command/script-commands", list_unconfirmed
     ),
-    Operation("show_config", "GET", _CONFIG, show_user_config),
-    Operation("update_config", "PUT", _CONFIG, update_user_config, writes=True),
-    Operation("token", "POST", "/v3/auth/tokens", issue_token, admits=lambda _: True),
+    Endpoint("show_config", "GET", _CONFIG, show_user_config),
+    Endpoint("update_config", "PUT", _CONFIG, update_user_config, writes=True),
+    Endpoint("token", "POST", "/v3/auth/tokens", issue_token, admits=lambda _: True),
 )

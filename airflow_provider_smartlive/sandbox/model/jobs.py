@@ -47,7 +47,7 @@ class OutputRecord(BaseModel):
     connects: int = 0
 
 
-class InsertedCommand(BaseModel):
+class InsertedSpeech(BaseModel):
     """A command that inserts speech, and how far it is."""
 
     command_id: str
@@ -114,7 +114,7 @@ class StoredJob(BaseModel):
     report_key: str = Field(repr=False)
     play_signal: bool = False
     now_playing: PlayedParagraph | None = None
-    commands: list[InsertedCommand] = Field(default_factory=list)
+    commands: list[InsertedSpeech] = Field(default_factory=list)
     faults: list[Fault] = Field(default_factory=list)
 
     @property

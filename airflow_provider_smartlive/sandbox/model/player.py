@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from airflow_provider_smartlive.sandbox.clock import Clock
-from airflow_provider_smartlive.sandbox.model.jobs import InsertedCommand, Place, StoredJob
+from airflow_provider_smartlive.sandbox.model.jobs import InsertedSpeech, Place, StoredJob
 from airflow_provider_smartlive.sandbox.model.script import PlayedParagraph, order_of_pass
 
 
@@ -92,13 +92,13 @@ class Speech:
     :param on_spoken: told when a command was spoken to its end.
     """
 
-    def __init__(self, job: StoredJob, clock: Clock, on_spoken: Callable[[InsertedCommand], None]) -> None:
+    def __init__(self, job: StoredJob, clock: Clock, on_spoken: Callable[[InsertedSpeech], None]) -> None:
         self._job = job
         self._clock = clock
         self._on_spoken = on_spoken
         self._wake = asyncio.Event()
 
-    def insert(self, command: InsertedCommand, *, at_end: bool = True) -> None:
+    def insert(self, command: InsertedSpeech, *, at_end: bool = True) -> None:
         """Put a command at the end of the queue, or before all that are still waiting."""
         waiting = [n for n, known in enumerate(self._job.commands) if known.state == "waiting"]
         place = waiting[0] if waiting and not at_end else len(self._job.commands)

@@ -10,7 +10,7 @@ from typing import Any
 from airflow_provider_smartlive.metastudio.events import EventType
 from airflow_provider_smartlive.metastudio.jobs import JobState
 from airflow_provider_smartlive.sandbox.model.faults import Fault
-from airflow_provider_smartlive.sandbox.model.jobs import InsertedCommand, StoredJob
+from airflow_provider_smartlive.sandbox.model.jobs import InsertedSpeech, StoredJob
 from airflow_provider_smartlive.sandbox.model.ledger import Kind
 from airflow_provider_smartlive.sandbox.model.output_links import OutputLinks
 from airflow_provider_smartlive.sandbox.model.player import Player, Speech
@@ -185,7 +185,7 @@ class JobRun:
         }
         self._context.notify(self.job, EventType.SHOOT_SCRIPT_SWITCH, message)
 
-    def _was_spoken(self, command: InsertedCommand) -> None:
+    def _was_spoken(self, command: InsertedSpeech) -> None:
         self._context.save(self.job)
         self._context.notify(self.job, EventType.REPLY_COMMAND_FINISH, {"reply_id": command.command_id})
 

@@ -16,7 +16,7 @@ from huaweicloudsdkcore.http.http_config import HttpConfig
 
 from airflow_provider_smartlive.sandbox.config import Account, Config
 from airflow_provider_smartlive.sandbox.options import Assumptions
-from airflow_provider_smartlive.sandbox.server import OPERATIONS
+from airflow_provider_smartlive.sandbox.server import ENDPOINTS
 from airflow_provider_smartlive.sandbox.testing import LocalSandbox, quick_config
 from tests.sandbox.published_limits import problems, success_schema
 
@@ -206,7 +206,7 @@ def test_the_sdk_drives_every_operation(smartlive_sandbox: LocalSandbox, drive: 
     until(lambda: drive("show", **job).state == "SUCCEED")
     drive("delete_room", room_id=room_id)
 
-    assert drive.driven == SDK_METHODS.keys() == {operation.name for operation in OPERATIONS} - {"token"}
+    assert drive.driven == SDK_METHODS.keys() == {operation.name for operation in ENDPOINTS} - {"token"}
     newer = {
         "warnings",
         "show_config",

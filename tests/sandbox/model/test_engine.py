@@ -11,7 +11,7 @@ import pytest
 from airflow_provider_smartlive.metastudio.events import ReplyFinished, ScriptSwitch, StreamState
 from airflow_provider_smartlive.metastudio.jobs import JobState
 from airflow_provider_smartlive.sandbox.model.faults import Fault
-from airflow_provider_smartlive.sandbox.model.jobs import InsertedCommand
+from airflow_provider_smartlive.sandbox.model.jobs import InsertedSpeech
 from airflow_provider_smartlive.sandbox.model.output_links import make_outputs
 from airflow_provider_smartlive.sandbox.model.run import Ending
 from airflow_provider_smartlive.sandbox.options import Assumptions
@@ -182,7 +182,7 @@ async def test_inserted_speech_is_reported_when_it_was_spoken(stage: StageSet) -
     run = stage.engine.run_of(job)
     assert run is not None
     for number in (1, 2):
-        run.speech.insert(InsertedCommand(command_id=f"c{number}", command="INSERT_PLAY_SCRIPT", seconds=5))
+        run.speech.insert(InsertedSpeech(command_id=f"c{number}", command="INSERT_PLAY_SCRIPT", seconds=5))
     await stage.clock.advance(9)
     replies = [
         event.message.reply_id for event in stage.mail.events() if isinstance(event.message, ReplyFinished)
