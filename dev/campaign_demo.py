@@ -25,8 +25,8 @@ from airflow_provider_smartlive.campaigns import Campaign, CampaignError
 from airflow_provider_smartlive.campaigns.model import Show
 from airflow_provider_smartlive.cli.output import table
 from dev.demo import SIGNALS, _ignore_signals, _interrupt
+from dev.full_stack import OUTPUT_CONN_IDS, PROJECT, FullStack
 from dev.process import ProgramError, free_port
-from dev.stage import OUTPUT_CONN_IDS, PROJECT, Stage
 
 #: Seconds of the scripts that end by themselves, and of one that is stopped before its end.
 SCRIPT, ENDLESS = 25, 3600
@@ -88,7 +88,7 @@ class ShowResult:
         return [sentence for sentence, broken in checks.items() if broken]
 
 
-class CampaignStage(Stage):
+class CampaignStage(FullStack):
     """
     A stage whose platform is the one that the sandbox has built in: that one can cut a single link.
 

@@ -21,9 +21,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
+from dev.full_stack import COUNT_INTERVAL, PROJECT, FullStack
 from dev.process import ProgramError
 from dev.stack import AirflowStack
-from dev.stage import COUNT_INTERVAL, PROJECT, Stage
 
 DAG_ID = "smartlive_nightly"
 STARTER = "go_live"
@@ -130,7 +130,7 @@ class Demo:
         """Return the seconds since the demo began."""
         return time.monotonic() - self._began
 
-    def play(self, stage: Stage) -> Summary:
+    def play(self, stage: FullStack) -> Summary:
         """
         Run the DAG once.
 
@@ -161,7 +161,7 @@ class Demo:
             self._told[key] = news
             self.tell(label or key, news)
 
-    def _summary(self, stage: Stage, run_id: str, state: str) -> Summary:
+    def _summary(self, stage: FullStack, run_id: str, state: str) -> Summary:
         api = stage.airflow.api
         result = api.xcom(DAG_ID, run_id, STARTER, "return_value") or {}
         states = [(name, datetime.fromisoformat(at)) for name, at in _transitions(stage.airflow, run_id)]
@@ -233,7 +233,7 @@ def main() -> int:
     print(f"One livestream from DAG to END, on this machine only. Logs: {arguments.home}", flush=True)
     try:
         show = (*SHOW, *CAMPAIGN) if arguments.stay else SHOW
-        with Stage(arguments.home, sandbox_arguments=show, tell=demo.tell) as stage:
+        with FullStack(arguments.home, sandbox_arguments=show, tell=demo.tell) as stage:
             summary = demo.play(stage)
             print(f"\nThe livestream\n{summary.text()}\n", flush=True)
             if arguments.stay:

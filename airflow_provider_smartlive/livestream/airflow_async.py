@@ -27,7 +27,7 @@ _uninterruptible: set[asyncio.Task[None]] = set()
 def task_ref_of(trigger: BaseTrigger) -> TaskRef:
     """Name the task that waits; the triggerer gives every trigger of a task its task instance before it runs."""
     ti: Any = trigger.task_instance
-    return TaskRef(ti.dag_id, ti.run_id, ti.task_id, -1 if ti.map_index is None else ti.map_index)
+    return TaskRef.of(ti)
 
 
 async def task_state_async(task: TaskRef) -> str | None:

@@ -85,7 +85,7 @@ class CurrentTask:
     def task_ref(self) -> TaskRef:
         """Name the task instance."""
         ti = self._ti
-        return TaskRef(ti.dag_id, ti.run_id, ti.task_id, -1 if ti.map_index is None else ti.map_index)
+        return TaskRef.of(ti)
 
     @property
     def attempt(self) -> Attempt:

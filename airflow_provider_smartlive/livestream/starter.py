@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -73,20 +73,12 @@ class StarterStatus:
         return "in no run that is there" if self.run_is_missing else self.state or "not scheduled"
 
 
-@dataclass(frozen=True)
-class Starter:
+class Starter(TaskRef):
     """
     A task instance that started a job, or will.
 
     That it is not there yet, or has no job yet, are normal states.
-
-    :param map_index: -1 for a task that is not mapped.
     """
-
-    dag_id: str
-    run_id: str
-    task_id: str
-    map_index: int = -1
 
     @classmethod
     def named(
@@ -106,13 +98,8 @@ class Starter:
 
     @property
     def task_ref(self) -> TaskRef:
-        """Return it as callback URLs carry it."""
-        return TaskRef(**asdict(self))
-
-    def __str__(self) -> str:
-        """Return its name, for messages."""
-        index = f"[{self.map_index}]" if self.map_index >= 0 else ""
-        return f"task {self.task_id}{index} of DAG {self.dag_id}, run {self.run_id}"
+        """Return its name alone, as callback URLs carry it."""
+        return TaskRef(**vars(self))
 
     # -- how it stands
 

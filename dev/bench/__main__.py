@@ -20,8 +20,8 @@ from typing import Any, NoReturn
 from dev.bench import ingestion, latency, machine, micro, page, rooms, waiting
 from dev.bench.plan import FULL, QUICK
 from dev.bench.stack import BenchStack
+from dev.full_stack import PROJECT
 from dev.postgres import Postgres
-from dev.stage import PROJECT
 
 #: What is measured on the stack, in this order: waiting first, while the stack is fresh.
 PARTS: dict[str, Callable[[BenchStack], Any]] = {

@@ -12,9 +12,9 @@ from typing import Any
 
 from dev.airflow_api import patiently
 from dev.bench.plan import Plan
+from dev.full_stack import PROJECT, FullStack
 from dev.process import Program, ProgramError, wait_until
 from dev.stack import AirflowStack
-from dev.stage import PROJECT, Stage
 
 HERE = Path(__file__).resolve().parent
 
@@ -34,7 +34,7 @@ TASK_TIMEOUT = 600.0
 LOOK_INTERVAL = 2.0
 
 
-class BenchStack(Stage):
+class BenchStack(FullStack):
     """
     The stack of the benchmark; a context manager.
 

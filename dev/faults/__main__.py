@@ -17,8 +17,8 @@ from dev.faults.runner import Runner
 from dev.faults.schedule import ALL_CASES, Run, Target, digest, plan
 from dev.faults.stack import FaultStack
 from dev.faults.table import table
+from dev.full_stack import PROJECT
 from dev.process import ProgramError
-from dev.stage import PROJECT
 
 
 def main() -> int:

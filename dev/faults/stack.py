@@ -26,10 +26,10 @@ from dev.airflow_api import patiently
 from dev.faults.injections import Injections
 from dev.faults.records import Job, Records
 from dev.faults.schedule import DAG_IDS, Callbacks, JobOutcome, Listing, Run, StartFault, Target
+from dev.full_stack import FullStack, wait_for_address
 from dev.postgres import DATABASE, Postgres
 from dev.process import Program, free_port, wait_until
 from dev.sandbox_client import SandboxClient
-from dev.stage import Stage, wait_for_address
 
 HERE = Path(__file__).parent
 
@@ -148,7 +148,7 @@ class FaultStack:
     def __enter__(self) -> Self:
         with ExitStack() as exits:
             url = self._start_database(exits)
-            self.stage = Stage(
+            self.stage = FullStack(
                 self.home,
                 # A port and a file of its own, so that it comes back where it was, with what it knew.
                 sandbox_arguments=(

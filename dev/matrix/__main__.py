@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
+from dev.full_stack import PROJECT
 from dev.matrix import cells, page, trial
-from dev.stage import PROJECT
 
 
 def main() -> int:

@@ -13,7 +13,7 @@ from itertools import product
 from packaging.requirements import Requirement
 from packaging.version import InvalidVersion, Version
 
-from dev.stage import PROJECT
+from dev.full_stack import PROJECT
 
 #: The versions of Python that are claimed. Those of Airflow are in pyproject.toml, and PyPI knows which there are.
 PYTHONS = ("3.11", "3.12", "3.13")

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from dev.full_stack import PROJECT
 from dev.matrix.cells import AIRFLOW, EXTRA, LOWEST, Cell, declared
-from dev.stage import PROJECT
 
 #: The Makefile brings uv if there is none on the path.
 UV = shutil.which("uv") or str(PROJECT / ".uv" / "bin" / "uv")

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from dev.full_stack import PROJECT
 from dev.matrix.cells import Cell
 from dev.matrix.trial import Trial
-from dev.stage import PROJECT
 
 PAGE = PROJECT / "docs" / "compatibility.md"
 

@@ -15,11 +15,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from dev.full_stack import PROJECT, FullStack
 from dev.matrix.cells import HIGHEST, Cell, published, releases
 from dev.matrix.environment import make
 from dev.postgres import Postgres
 from dev.process import wait_until
-from dev.stage import PROJECT, Stage
 
 HERE = Path(__file__).parent
 
@@ -49,7 +49,7 @@ class Upgrade:
     :param stage: Airflow of the first version, and everything beside it.
     """
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: FullStack) -> None:
         self.began = time.monotonic()
         self.stage = stage
         self.airflow = stage.airflow
@@ -197,7 +197,7 @@ def main() -> int:
             "parallelism": 8,
             "env": {"AIRFLOW__SMARTLIVE__RECONCILE_INTERVAL": str(INTERVAL)},
         }
-        stage = Stage(
+        stage = FullStack(
             arguments.home / "play",
             sandbox_arguments=("--link", "simulated", "--any-room"),
             airflow_options=options,

@@ -23,9 +23,9 @@ from airflow_provider_smartlive.triggers import SmartLiveJobTrigger
 from dev.bench.figures import percentile
 from dev.bench.idle_trigger import IdleTrigger
 from dev.bench.jobs import latest_request, start
+from dev.full_stack import wait_for_address
 from dev.process import Program
 from dev.sandbox_client import SandboxClient
-from dev.stage import wait_for_address
 
 STREAMS = 1000
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import httpx
 
+from dev.full_stack import PROJECT
 from dev.process import Program, wait_until
 from dev.stack import MIGRATE_TIMEOUT, AirflowStack
-from dev.stage import PROJECT
 
 #: Users and their roles in Airflow's simple auth manager; the last one has none.
 USERS = {"admin": "ADMIN", "viewer": "VIEWER", "stranger": ""}

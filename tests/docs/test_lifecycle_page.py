@@ -17,9 +17,9 @@ from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError, Smart
 from airflow_provider_smartlive.livestream.stop import stop_and_confirm
 from airflow_provider_smartlive.livestream.sweep import unwanted
 from airflow_provider_smartlive.operators import StopSmartLiveJobOperator
-from tests.support.airflow_stage import Show
 from tests.support.fake_airflow import TASK, FakeTaskInstance, a_context
 from tests.support.fake_metastudio import ROOM, After, Crash
+from tests.support.simulation import StartSimulation
 from tests.support.virtual_time import run
 
 pytestmark = pytest.mark.usefixtures("in_virtual_time")
@@ -33,7 +33,7 @@ class LeftError(Exception):
     """The task is deferred, and this process goes on with something else."""
 
 
-class Life(Show):
+class Life(StartSimulation):
     """A task that starts a livestream, and what happens to it."""
 
     def defers(self, **arguments: Any) -> None:
@@ -379,7 +379,7 @@ def rows(heading: str) -> list[list[str]]:
 
 
 @pytest.fixture
-def life(deferred: Show, monkeypatch: pytest.MonkeyPatch) -> Life:
+def life(deferred: StartSimulation, monkeypatch: pytest.MonkeyPatch) -> Life:
     deferred.__class__ = Life
     assert isinstance(deferred, Life)
     monkeypatch.setattr(

@@ -16,14 +16,14 @@ from airflow_provider_smartlive.callbacks.messages import JOB_KEY
 from airflow_provider_smartlive.livestream.as_run import JobTimes, on_air
 from airflow_provider_smartlive.livestream.as_run_log import read
 from airflow_provider_smartlive.operators import SmartLiveAsRunOperator
-from tests.support.airflow_stage import Show
 from tests.support.fake_airflow import DAG, RUN, TASK, a_context
 from tests.support.fake_callbacks import STREAM_KEY, called_back
 from tests.support.fake_metastudio import ROOM, FakeMetaStudio, unreachable
+from tests.support.simulation import StartSimulation
 from tests.support.virtual_time import NOON
 
 
-def aired(show: Show, state: str = "success", **arguments: Any) -> dict[str, Any]:
+def aired(show: StartSimulation, state: str = "success", **arguments: Any) -> dict[str, Any]:
     """Let a livestream be over, as Airflow and its tasks leave it."""
     show.supervisor.states[TASK] = "running"
     result: dict[str, Any] = show.go_live(**arguments)
@@ -33,7 +33,7 @@ def aired(show: Show, state: str = "success", **arguments: Any) -> dict[str, Any
 
 
 def log(
-    stage: Show, folder: Path | None, /, *, ti: dict[str, Any] | None = None, **arguments: Any
+    stage: StartSimulation, folder: Path | None, /, *, ti: dict[str, Any] | None = None, **arguments: Any
 ) -> dict[str, Any]:
     """Run the task that writes the row."""
     named = {"starter_task_id": TASK, "path": f"file://{folder}" if folder else None} | arguments
@@ -46,7 +46,7 @@ def rows(folder: Path) -> list[Any]:
     return list(read(ObjectStoragePath(f"file://{folder}")))
 
 
-def ends_by_callback(show: Show) -> None:
+def ends_by_callback(show: StartSimulation) -> None:
     """CONNECTED after 11 s, interrupted from 100 s to 130 s, END after 601 s."""
     show.at(10, show.calls_back("CONNECTING", "CONNECTED"))
     show.at(100, show.calls_back("RECONNECTING"))
@@ -54,7 +54,7 @@ def ends_by_callback(show: Show) -> None:
     show.at(600, show.calls_back("DISCONNECTED", "END"), show.ends())
 
 
-def test_a_row_says_what_was_planned_and_what_went_out(deferred: Show, tmp_path: Path) -> None:
+def test_a_row_says_what_was_planned_and_what_went_out(deferred: StartSimulation, tmp_path: Path) -> None:
     ends_by_callback(deferred)
     aired(deferred, max_duration=timedelta(hours=2))
     row = log(deferred, tmp_path, campaign="spring", show="tea", timezone="Asia/Shanghai")
@@ -96,7 +96,7 @@ def test_a_row_says_what_was_planned_and_what_went_out(deferred: Show, tmp_path:
     assert set(of_csv) == set(row)
 
 
-def test_without_callbacks_it_says_so(deferred: Show, tmp_path: Path) -> None:
+def test_without_callbacks_it_says_so(deferred: StartSimulation, tmp_path: Path) -> None:
     more = {"start_time": "2026-01-01T12:00:05Z", "end_time": "2026-01-01T12:10:00Z", "stream_duration": 590}
     deferred.at(600, deferred.ends(**more))
     aired(deferred)
@@ -110,7 +110,7 @@ def test_without_callbacks_it_says_so(deferred: Show, tmp_path: Path) -> None:
     assert (row["interruptions"], row["interrupted_seconds"]) == (None, None)
 
 
-def test_whoever_writes_it_again_writes_the_same_file(deferred: Show, tmp_path: Path) -> None:
+def test_whoever_writes_it_again_writes_the_same_file(deferred: StartSimulation, tmp_path: Path) -> None:
     ends_by_callback(deferred)
     aired(deferred)
     first = log(deferred, tmp_path)
@@ -121,7 +121,9 @@ def test_whoever_writes_it_again_writes_the_same_file(deferred: Show, tmp_path: 
     assert rows(tmp_path) == [first]
 
 
-def test_a_second_livestream_of_a_show_has_a_row_of_its_own(deferred: Show, tmp_path: Path) -> None:
+def test_a_second_livestream_of_a_show_has_a_row_of_its_own(
+    deferred: StartSimulation, tmp_path: Path
+) -> None:
     ends_by_callback(deferred)
     aired(deferred)
     first = log(deferred, tmp_path)
@@ -133,7 +135,7 @@ def test_a_second_livestream_of_a_show_has_a_row_of_its_own(deferred: Show, tmp_
     assert [row["job_id"] for row in rows(tmp_path)] == [first["job_id"], second["job_id"]]
 
 
-def test_a_show_that_did_not_come_has_a_row_until_it_comes(deferred: Show, tmp_path: Path) -> None:
+def test_a_show_that_did_not_come_has_a_row_until_it_comes(deferred: StartSimulation, tmp_path: Path) -> None:
     deferred.supervisor.states[TASK] = "upstream_failed"
     row = log(deferred, tmp_path, room_id=ROOM, check_before=timedelta(minutes=10))
     assert (row["job_id"], row["room_id"], row["on_air_start"], row["evidence"]) == (None, ROOM, None, None)
@@ -147,7 +149,7 @@ def test_a_show_that_did_not_come_has_a_row_until_it_comes(deferred: Show, tmp_p
     assert row["job_id"] == deferred.job.job_id
 
 
-def test_a_show_that_was_not_due_has_none(deferred: Show, tmp_path: Path) -> None:
+def test_a_show_that_was_not_due_has_none(deferred: StartSimulation, tmp_path: Path) -> None:
     deferred.supervisor.states[TASK] = "skipped"
     with pytest.raises(AirflowSkipException, match="was not due"):
         log(deferred, tmp_path, planned_start="")
@@ -156,14 +158,14 @@ def test_a_show_that_was_not_due_has_none(deferred: Show, tmp_path: Path) -> Non
     assert log(deferred, tmp_path, planned_start="2026-01-01T20:00+08:00")["outcome"].endswith("is skipped")
 
 
-def failed(show: Show) -> None:
+def failed(show: StartSimulation) -> None:
     """Let a task have failed with its job."""
     job = show.metastudio.add(state="FAILED", more={"end_time": "2026-01-01T12:10:00Z"})
     show.supervisor.xcoms[TASK, -1, JOB_KEY] = {"job_id": job.job_id, "room_id": ROOM, "try_number": 1}
     show.supervisor.states[TASK] = "failed"
 
 
-def test_of_a_livestream_that_failed_metastudio_is_asked(deferred: Show, tmp_path: Path) -> None:
+def test_of_a_livestream_that_failed_metastudio_is_asked(deferred: StartSimulation, tmp_path: Path) -> None:
     failed(deferred)
     deferred.metastudio.down = unreachable()
     with pytest.raises(AirflowException, match="no clear answer"):
@@ -181,7 +183,7 @@ def test_of_a_livestream_that_failed_metastudio_is_asked(deferred: Show, tmp_pat
 
 
 def test_nothing_half_is_left_of_a_writer_that_dies(
-    deferred: Show, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    deferred: StartSimulation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ends_by_callback(deferred)
     aired(deferred)
@@ -200,14 +202,14 @@ def test_nothing_half_is_left_of_a_writer_that_dies(
     assert rows(tmp_path) == [row]
 
 
-def test_without_a_folder_the_row_is_the_result(deferred: Show) -> None:
+def test_without_a_folder_the_row_is_the_result(deferred: StartSimulation) -> None:
     ends_by_callback(deferred)
     aired(deferred)
     assert log(deferred, None)["evidence"] == "callback"
 
 
 def test_the_setting_names_the_folder(
-    deferred: Show, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    deferred: StartSimulation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW__SMARTLIVE__AS_RUN_PATH", f"file://{tmp_path}")
     ends_by_callback(deferred)
@@ -226,18 +228,22 @@ def test_the_setting_names_the_folder(
         ({"planned_start": "tomorrow"}, "planned_start is 'tomorrow'"),
     ],
 )
-def test_a_mistake_is_named(deferred: Show, tmp_path: Path, arguments: dict[str, Any], text: str) -> None:
+def test_a_mistake_is_named(
+    deferred: StartSimulation, tmp_path: Path, arguments: dict[str, Any], text: str
+) -> None:
     with pytest.raises(AirflowFailException, match=text):
         log(deferred, tmp_path, **arguments)
 
 
-def test_while_the_livestream_goes_on_there_is_nothing_to_write(deferred: Show, tmp_path: Path) -> None:
+def test_while_the_livestream_goes_on_there_is_nothing_to_write(
+    deferred: StartSimulation, tmp_path: Path
+) -> None:
     deferred.supervisor.states[TASK] = "deferred"
     with pytest.raises(AirflowException, match="is not over"):
         log(deferred, tmp_path)
 
 
-def test_no_row_holds_a_key_and_no_cell_is_a_formula(deferred: Show, tmp_path: Path) -> None:
+def test_no_row_holds_a_key_and_no_cell_is_a_formula(deferred: StartSimulation, tmp_path: Path) -> None:
     ends_by_callback(deferred)
     aired(deferred)
     log(deferred, tmp_path, show="=HYPERLINK(1)")
@@ -246,7 +252,7 @@ def test_no_row_holds_a_key_and_no_cell_is_a_formula(deferred: Show, tmp_path: P
     assert "'=HYPERLINK(1)" in text
 
 
-def test_a_file_of_others_is_named_and_left_alone(deferred: Show, tmp_path: Path) -> None:
+def test_a_file_of_others_is_named_and_left_alone(deferred: StartSimulation, tmp_path: Path) -> None:
     (tmp_path / "date=2026-01-01").mkdir()
     for name, text in (("half", "{"), ("list", "[]"), ("huge", " " * 70_000), ("other", '{"a": 1}')):
         (tmp_path / "date=2026-01-01" / f"{name}.jsonl").write_text(text)
@@ -272,7 +278,9 @@ def test_what_counts_as_an_interruption(states: tuple[str, ...], interruptions: 
     assert found.evidence == "callback"
 
 
-def test_nobody_can_ask_a_metastudio_of_another_project(deferred: Show, metastudio: FakeMetaStudio) -> None:
+def test_nobody_can_ask_a_metastudio_of_another_project(
+    deferred: StartSimulation, metastudio: FakeMetaStudio
+) -> None:
     failed(deferred)
     announced = deferred.supervisor.xcoms[TASK, -1, JOB_KEY]
     announced["address"] = "https://elsewhere.example.com/v1/other"

@@ -12,10 +12,10 @@ from airflow.sdk.execution_time.context import OutletEventAccessors
 from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError
 from airflow_provider_smartlive.livestream.asset_events import describe, room_asset
 from airflow_provider_smartlive.sensors import SmartLiveStreamStateSensor
-from tests.support.airflow_stage import Show, Stage, set_up
 from tests.support.fake_airflow import FakeSupervisor, a_context
 from tests.support.fake_callbacks import STREAM_KEY
 from tests.support.fake_metastudio import ROOM, FakeMetaStudio
+from tests.support.simulation import Simulation, StartSimulation, set_up
 from tests.support.virtual_time import Clock
 
 OVER = Asset("smartlive://shows/toys/over")
@@ -27,13 +27,13 @@ def events(monkeypatch: pytest.MonkeyPatch) -> OutletEventAccessors:
     """What a task leaves for Airflow to make events of."""
     found = OutletEventAccessors()
     monkeypatch.setattr(
-        "tests.support.airflow_stage.a_context",
+        "tests.support.simulation.a_context",
         lambda *args, **kw: a_context(*args, **kw) | {"outlet_events": found},
     )
     return found
 
 
-def test_the_end_of_a_livestream(show: Show, events: OutletEventAccessors) -> None:
+def test_the_end_of_a_livestream(show: StartSimulation, events: OutletEventAccessors) -> None:
     show.at(10, show.calls_back("CONNECTING", "CONNECTED"))
     show.at(600, show.calls_back("END"), show.ends(stream_duration=590, end_time="2026-01-01T12:10:00Z"))
     result = show.go_live(outlets=[OVER, ROOMS])
@@ -56,7 +56,7 @@ def test_the_end_of_a_livestream(show: Show, events: OutletEventAccessors) -> No
     assert (of_room.dest_asset_key.uri, of_room.extra) == (f"smartlive://rooms/{ROOM}", extra)
 
 
-def test_a_livestream_that_fails_says_nothing(show: Show, events: OutletEventAccessors) -> None:
+def test_a_livestream_that_fails_says_nothing(show: StartSimulation, events: OutletEventAccessors) -> None:
     show.at(600, show.ends("FAILED"))
     with pytest.raises(SmartLiveJobFailedError):
         show.go_live(outlets=[OVER])
@@ -73,7 +73,7 @@ def test_a_sensor_says_when_and_by_whom(
     monkeypatch: pytest.MonkeyPatch,
     deferrable: bool,
 ) -> None:
-    stage = set_up(Stage(clock, metastudio, supervisor, task_id="on_air"), monkeypatch)
+    stage = set_up(Simulation(clock, metastudio, supervisor, task_id="on_air"), monkeypatch)
     job = metastudio.add(room_id=ROOM)
     supervisor.xcoms["go_live", -1, "job_id"] = job.job_id
     supervisor.xcoms["go_live", -1, "room_id"] = ROOM

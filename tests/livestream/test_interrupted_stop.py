@@ -10,8 +10,8 @@ import pytest
 
 from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError, SmartLiveTimeoutError
 from airflow_provider_smartlive.metastudio.errors import Conflict
-from tests.support.airflow_stage import LIVE, Show
 from tests.support.fake_metastudio import Crash, unreachable
+from tests.support.simulation import LIVE, StartSimulation
 
 HOUR = timedelta(hours=1)
 LIMITS: list[tuple[dict[str, Any], type[Exception]]] = [
@@ -21,14 +21,16 @@ LIMITS: list[tuple[dict[str, Any], type[Exception]]] = [
 
 
 @pytest.fixture
-def live(deferred: Show) -> Show:
+def live(deferred: StartSimulation) -> StartSimulation:
     """A stream that is up, and is interrupted after a while."""
     deferred.at(30, deferred.calls_back(*LIVE))
     deferred.at(1000, deferred.calls_back("DISCONNECTED"))
     return deferred
 
 
-def stops(show: Show, monkeypatch: pytest.MonkeyPatch, *, state: str, then: Callable[[], object]) -> None:
+def stops(
+    show: StartSimulation, monkeypatch: pytest.MonkeyPatch, *, state: str, then: Callable[[], object]
+) -> None:
     """Let the first stop take effect at once, whatever MetaStudio calls the end, and let something happen then."""
     stop_job: Callable[..., None] = show.metastudio.stop_job
 
@@ -48,7 +50,7 @@ def raises(error: BaseException) -> Callable[[], object]:
     return action
 
 
-def interruptions(show: Show) -> dict[str, Callable[[], object]]:
+def interruptions(show: StartSimulation) -> dict[str, Callable[[], object]]:
     return {
         "its answer is lost": raises(unreachable()),
         "its repetition is refused": raises(Conflict("the job is over", http_status=400)),
@@ -61,7 +63,9 @@ HOW = ["its answer is lost", "its repetition is refused", "the triggerer goes aw
 
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("state", ["SUCCEED", "FAILED"])
-def test_a_planned_end_is_one(live: Show, monkeypatch: pytest.MonkeyPatch, state: str, how: str) -> None:
+def test_a_planned_end_is_one(
+    live: StartSimulation, monkeypatch: pytest.MonkeyPatch, state: str, how: str
+) -> None:
     stops(live, monkeypatch, state=state, then=interruptions(live)[how])
     result = live.go_live(max_duration=HOUR)
     assert (result["outcome"], result["state"]) == ("stopped as planned", state)
@@ -70,14 +74,20 @@ def test_a_planned_end_is_one(live: Show, monkeypatch: pytest.MonkeyPatch, state
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize(("limit", "error"), LIMITS, ids=["timeout", "disconnected"])
 def test_a_limit_is_a_failure(
-    live: Show, monkeypatch: pytest.MonkeyPatch, limit: dict[str, Any], error: type[Exception], how: str
+    live: StartSimulation,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: dict[str, Any],
+    error: type[Exception],
+    how: str,
 ) -> None:
     stops(live, monkeypatch, state="SUCCEED", then=interruptions(live)[how])
     with pytest.raises(error):
         live.go_live(**limit)
 
 
-def test_the_next_triggerer_may_find_the_end_called_back(live: Show, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_next_triggerer_may_find_the_end_called_back(
+    live: StartSimulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def goes_away() -> None:
         live.moves_to_another_triggerer()
         live.calls_back("END")()
@@ -88,7 +98,7 @@ def test_the_next_triggerer_may_find_the_end_called_back(live: Show, monkeypatch
 
 
 def test_a_stream_that_came_back_before_the_next_triggerer_had_it_is_judged_by_its_own_end(
-    live: Show,
+    live: StartSimulation,
 ) -> None:
     """The first one could not stop it, and noted why it wanted to."""
     live.at(1001, lambda: live.metastudio.stop_outcomes.extend(unreachable() for _ in range(50)))
@@ -98,7 +108,7 @@ def test_a_stream_that_came_back_before_the_next_triggerer_had_it_is_judged_by_i
     assert (result["state"], result["woken_by"]) == ("SUCCEED", "callback")
 
 
-def test_a_job_that_ended_by_itself_is_judged_by_its_own_end(live: Show) -> None:
+def test_a_job_that_ended_by_itself_is_judged_by_its_own_end(live: StartSimulation) -> None:
     live.at(3599, live.ends("FAILED"))
     with pytest.raises(SmartLiveJobFailedError, match="the job failed"):
         live.go_live(max_duration=HOUR)
@@ -106,7 +116,7 @@ def test_a_job_that_ended_by_itself_is_judged_by_its_own_end(live: Show) -> None
 
 @pytest.mark.parametrize("state", ["SUCCEED", "FAILED"])
 def test_a_job_that_does_not_finish_by_itself_is_stopped_once_and_for_all(
-    show: Show, monkeypatch: pytest.MonkeyPatch, state: str
+    show: StartSimulation, monkeypatch: pytest.MonkeyPatch, state: str
 ) -> None:
     """The process dies as soon as it has stopped it: whatever MetaStudio calls that end, the show is over."""
     show.at(30, show.calls_back(*LIVE))

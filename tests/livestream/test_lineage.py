@@ -13,8 +13,8 @@ import pytest
 
 from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError
 from airflow_provider_smartlive.operators import StartSmartLiveJobOperator
-from tests.support.airflow_stage import Show
 from tests.support.fake_callbacks import STREAM_KEY
+from tests.support.simulation import StartSimulation
 
 
 @attrs.define
@@ -72,7 +72,7 @@ def test_the_outputs_and_the_room_at_the_start(connections: None) -> None:
     assert STREAM_KEY not in str(lineage)
 
 
-def test_the_job_at_the_end(deferred: Show) -> None:
+def test_the_job_at_the_end(deferred: StartSimulation) -> None:
     deferred.at(600, deferred.ends(stream_duration=590))
     result = deferred.go_live()
     lineage = deferred.process.get_openlineage_facets_on_complete(None)
@@ -87,7 +87,7 @@ def test_the_job_at_the_end(deferred: Show) -> None:
     assert STREAM_KEY not in str(lineage)
 
 
-def test_the_job_of_a_failure(deferred: Show) -> None:
+def test_the_job_of_a_failure(deferred: StartSimulation) -> None:
     deferred.at(600, deferred.ends("FAILED"))
     with pytest.raises(SmartLiveJobFailedError):
         deferred.go_live()

@@ -1,4 +1,4 @@
-"""The owner of a job: what it does when it is woken, and what it leaves behind."""
+"""The manager of a job: what it does when it is woken, and what it leaves behind."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ WAIT = WaitState(CONN_ID, ROOM, "job", 1, NOON)
 REFUSED = AuthenticationError("wrong signature", http_status=401, error_code="APIGW.0301")
 
 
-class Stage:
-    """One running job and its owner."""
+class ManagedJob:
+    """One running job and its manager."""
 
     def __init__(self, clock: Clock, metastudio: FakeMetaStudio) -> None:
         self.clock = clock
@@ -72,11 +72,13 @@ class Stage:
 
 
 @pytest.fixture
-def stage(clock: Clock, metastudio: FakeMetaStudio) -> Stage:
-    return Stage(clock, metastudio)
+def stage(clock: Clock, metastudio: FakeMetaStudio) -> ManagedJob:
+    return ManagedJob(clock, metastudio)
 
 
-def test_an_action_that_it_does_not_know_is_no_success(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_action_that_it_does_not_know_is_no_success(
+    stage: ManagedJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
     unknown: Any = "dance"
     monkeypatch.setattr(
         "airflow_provider_smartlive.livestream.manager.decide",
@@ -90,7 +92,7 @@ def test_an_action_that_it_does_not_know_is_no_success(stage: Stage, monkeypatch
 
 
 @pytest.mark.parametrize("source", list(WakeSource))
-def test_a_job_that_succeeded_is_a_success_whatever_woke_us(stage: Stage, source: WakeSource) -> None:
+def test_a_job_that_succeeded_is_a_success_whatever_woke_us(stage: ManagedJob, source: WakeSource) -> None:
     stage.job.state = "SUCCEED"
     stage.calls_back(*LIVE, "END")
     result = stage.check(source)
@@ -102,34 +104,34 @@ def test_a_job_that_succeeded_is_a_success_whatever_woke_us(stage: Stage, source
     )
 
 
-def test_an_end_that_nobody_saw_is_noted(stage: Stage) -> None:
+def test_an_end_that_nobody_saw_is_noted(stage: ManagedJob) -> None:
     stage.job.state = "SUCCEED"
     result = stage.check(WakeSource.RECONCILIATION)
     assert result is not None
     assert result["outcome"] == "the job succeeded; END was not seen"
 
 
-def test_a_job_that_failed_raises_metastudios_own_words(stage: Stage) -> None:
+def test_a_job_that_failed_raises_metastudios_own_words(stage: ManagedJob) -> None:
     stage.job.state = "FAILED"
     stage.job.more = {"error_info": {"error_code": "MSS.45000009", "error_msg": "invalid RTMP URL"}}
     with pytest.raises(SmartLiveJobFailedError, match=r"MSS\.45000009: invalid RTMP URL"):
         stage.check(WakeSource.CALLBACK)
 
 
-def test_a_job_that_was_blocked_raises_the_reason_and_is_not_retried(stage: Stage) -> None:
+def test_a_job_that_was_blocked_raises_the_reason_and_is_not_retried(stage: ManagedJob) -> None:
     stage.job.state = "BLOCKED"
     stage.job.more = {"block_reason": "forbidden words"}
     with pytest.raises(SmartLiveJobBlockedError, match="forbidden words"):
         stage.check(WakeSource.RECONCILIATION)
 
 
-def test_a_job_that_vanished_fails(stage: Stage) -> None:
+def test_a_job_that_vanished_fails(stage: ManagedJob) -> None:
     stage.metastudio.jobs.clear()
     with pytest.raises(SmartLiveJobFailedError, match="vanished"):
         stage.check(WakeSource.RECONCILIATION)
 
 
-def test_a_job_that_vanished_after_end_is_a_success(stage: Stage) -> None:
+def test_a_job_that_vanished_after_end_is_a_success(stage: ManagedJob) -> None:
     stage.metastudio.jobs.clear()
     stage.calls_back(*LIVE, "END")
     result = stage.check(WakeSource.CALLBACK)
@@ -141,13 +143,13 @@ def test_a_job_that_vanished_after_end_is_a_success(stage: Stage) -> None:
 # -- wait
 
 
-def test_it_waits_while_the_stream_goes_on(stage: Stage) -> None:
+def test_it_waits_while_the_stream_goes_on(stage: ManagedJob) -> None:
     stage.calls_back(*LIVE)
     assert stage.check(WakeSource.RECONCILIATION) is None
     assert stage.manager.wait.grace_until is None
 
 
-def test_after_end_metastudio_gets_its_time_to_finish(stage: Stage) -> None:
+def test_after_end_metastudio_gets_its_time_to_finish(stage: ManagedJob) -> None:
     stage.calls_back(*LIVE, "END")
     assert stage.check(WakeSource.CALLBACK) is None
     assert stage.manager.wait.grace_until == NOON + timedelta(seconds=120)
@@ -156,7 +158,7 @@ def test_after_end_metastudio_gets_its_time_to_finish(stage: Stage) -> None:
     assert stage.manager.wait.grace_until == NOON + timedelta(seconds=120), "asking does not prolong it"
 
 
-def test_after_that_time_the_job_is_stopped(stage: Stage) -> None:
+def test_after_that_time_the_job_is_stopped(stage: ManagedJob) -> None:
     stage.calls_back(*LIVE, "END")
     stage.check(WakeSource.CALLBACK)
     result = stage.check(WakeSource.GRACE_OVER)
@@ -165,7 +167,7 @@ def test_after_that_time_the_job_is_stopped(stage: Stage) -> None:
     assert stage.metastudio.stopped == [stage.job.job_id]
 
 
-def test_it_is_left_running_where_somebody_asked_for_that(stage: Stage) -> None:
+def test_it_is_left_running_where_somebody_asked_for_that(stage: ManagedJob) -> None:
     stage.options["stop_after_end"] = False
     stage.calls_back(*LIVE, "END")
     result = stage.check(WakeSource.GRACE_OVER)
@@ -177,7 +179,7 @@ def test_it_is_left_running_where_somebody_asked_for_that(stage: Stage) -> None:
 class TestAnEndThatIsNotTrue:
     """MetaStudio's signature does not cover the body: whoever captured a request can say END."""
 
-    def test_a_stream_that_goes_on_is_not_stopped(self, stage: Stage) -> None:
+    def test_a_stream_that_goes_on_is_not_stopped(self, stage: ManagedJob) -> None:
         stage.calls_back(*LIVE, "END")
         stage.job.stream_duration = 1000.0
         assert stage.check(WakeSource.CALLBACK) is None
@@ -190,11 +192,11 @@ class TestAnEndThatIsNotTrue:
             assert [line["log_level"] for line in lines] == ["info", "warning"]
         assert stage.metastudio.stopped == []
 
-    def test_nor_left_to_nobody(self, stage: Stage) -> None:
+    def test_nor_left_to_nobody(self, stage: ManagedJob) -> None:
         stage.options["stop_after_end"] = False
         self.test_a_stream_that_goes_on_is_not_stopped(stage)
 
-    def test_it_is_stopped_once_it_has_ended_indeed(self, stage: Stage) -> None:
+    def test_it_is_stopped_once_it_has_ended_indeed(self, stage: ManagedJob) -> None:
         self.test_a_stream_that_goes_on_is_not_stopped(stage)
         stage.clock.sleep(120)
         result = stage.check(WakeSource.GRACE_OVER)
@@ -202,7 +204,7 @@ class TestAnEndThatIsNotTrue:
         assert result["outcome"] == "the stream ended, the job did not finish by itself"
         assert stage.metastudio.stopped == [stage.job.job_id]
 
-    def test_a_figure_that_lagged_behind_does_not_prolong_a_job(self, stage: Stage) -> None:
+    def test_a_figure_that_lagged_behind_does_not_prolong_a_job(self, stage: ManagedJob) -> None:
         stage.calls_back(*LIVE, "END")
         stage.job.stream_duration = 1000.0
         stage.check(WakeSource.CALLBACK)
@@ -211,7 +213,7 @@ class TestAnEndThatIsNotTrue:
         assert stage.check(WakeSource.GRACE_OVER) is not None
         assert stage.metastudio.stopped == [stage.job.job_id]
 
-    def test_it_takes_two_looks_to_believe_it(self, stage: Stage) -> None:
+    def test_it_takes_two_looks_to_believe_it(self, stage: ManagedJob) -> None:
         stage.calls_back(*LIVE, "END")
         stage.metastudio.down = unreachable()
         stage.check(WakeSource.CALLBACK)
@@ -223,7 +225,7 @@ class TestAnEndThatIsNotTrue:
         assert stage.check(WakeSource.GRACE_OVER) is not None
 
     @pytest.mark.parametrize("source", [WakeSource.CALLBACK, WakeSource.RECONCILIATION])
-    def test_a_job_that_finishes_meanwhile_is_no_news(self, stage: Stage, source: WakeSource) -> None:
+    def test_a_job_that_finishes_meanwhile_is_no_news(self, stage: ManagedJob, source: WakeSource) -> None:
         stage.calls_back(*LIVE, "END")
         stage.check(WakeSource.CALLBACK)
         stage.clock.sleep(5)
@@ -233,7 +235,7 @@ class TestAnEndThatIsNotTrue:
         assert [line["log_level"] for line in lines] == ["info"]
 
 
-def test_a_new_output_does_not_take_end_back(stage: Stage) -> None:
+def test_a_new_output_does_not_take_end_back(stage: ManagedJob) -> None:
     """It may be forged. If the show goes on over it, MetaStudio's own figures tell."""
     stage.calls_back(*LIVE, "END")
     stage.check(WakeSource.CALLBACK)
@@ -244,13 +246,13 @@ def test_a_new_output_does_not_take_end_back(stage: Stage) -> None:
     assert stage.metastudio.stopped == [stage.job.job_id]
 
 
-def test_the_end_of_one_of_two_outputs_is_not_the_end(stage: Stage) -> None:
+def test_the_end_of_one_of_two_outputs_is_not_the_end(stage: ManagedJob) -> None:
     stage.calls_back(*LIVE, "END", outputs=("main", "second"))
     assert stage.check(WakeSource.CALLBACK) is None
     assert stage.manager.wait.grace_until is None
 
 
-def test_the_end_of_another_job_is_not_ours(stage: Stage) -> None:
+def test_the_end_of_another_job_is_not_ours(stage: ManagedJob) -> None:
     table = called_back("00000000000000000000000000000bad", *LIVE, "END")
     stage.task.called_back = table.job(stage.job.job_id)
     assert not stage.manager.has_ended(stage.manager.callbacks())
@@ -261,14 +263,14 @@ def test_the_end_of_another_job_is_not_ours(stage: Stage) -> None:
 # -- planned and forced ends
 
 
-def test_a_deadline_is_a_planned_end(stage: Stage) -> None:
+def test_a_deadline_is_a_planned_end(stage: ManagedJob) -> None:
     result = stage.check(WakeSource.DEADLINE)
     assert result is not None
     assert (result["outcome"], result["state"]) == ("stopped as planned", "SUCCEED")
     assert not stage.forsworn, "its end is the result, also for a retry"
 
 
-def test_a_planned_end_is_written_down_before_it_comes(stage: Stage) -> None:
+def test_a_planned_end_is_written_down_before_it_comes(stage: ManagedJob) -> None:
     stage.metastudio.stop_outcomes = [Crash()]
     with pytest.raises(Crash):
         stage.check(WakeSource.DEADLINE)
@@ -277,7 +279,7 @@ def test_a_planned_end_is_written_down_before_it_comes(stage: Stage) -> None:
     assert record.planned_stop
 
 
-def test_so_is_the_stop_of_a_job_that_does_not_finish(stage: Stage) -> None:
+def test_so_is_the_stop_of_a_job_that_does_not_finish(stage: ManagedJob) -> None:
     stage.calls_back(*LIVE, "END")
     assert stage.check(WakeSource.GRACE_OVER) is not None
     record = stage.task.record()
@@ -286,7 +288,7 @@ def test_so_is_the_stop_of_a_job_that_does_not_finish(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("source", [WakeSource.DEADLINE, WakeSource.TIMEOUT])
-def test_a_note_that_airflow_does_not_take_costs_no_stop(stage: Stage, source: WakeSource) -> None:
+def test_a_note_that_airflow_does_not_take_costs_no_stop(stage: ManagedJob, source: WakeSource) -> None:
     def refuse(record: JobRecord) -> None:
         raise api_error()
 
@@ -296,14 +298,14 @@ def test_a_note_that_airflow_does_not_take_costs_no_stop(stage: Stage, source: W
     assert stage.metastudio.running == []
 
 
-def test_the_note_of_an_interruption_is_withdrawn_if_the_stream_has_come_back(stage: Stage) -> None:
+def test_the_note_of_an_interruption_is_withdrawn_if_the_stream_has_come_back(stage: ManagedJob) -> None:
     stage.options["disconnect_limit"] = 60
     stage.calls_back(*LIVE)
     assert stage.check(WakeSource.DISCONNECTED) is None
     assert stage.task.withdrawn == [(stage.job.job_id, WakeSource.DISCONNECTED)]
 
 
-def test_an_execution_timeout_stops_and_fails(stage: Stage) -> None:
+def test_an_execution_timeout_stops_and_fails(stage: ManagedJob) -> None:
     with pytest.raises(SmartLiveTimeoutError, match=stage.job.job_id):
         stage.check(WakeSource.TIMEOUT)
     assert stage.metastudio.running == []
@@ -313,7 +315,7 @@ def test_an_execution_timeout_stops_and_fails(stage: Stage) -> None:
 @pytest.mark.parametrize("source", [WakeSource.TIMEOUT, WakeSource.CALLBACK, WakeSource.RECONCILIATION])
 @pytest.mark.parametrize(("minutes", "deadline"), [(9, 0), (11, 0), (11, 1), (11, -1)])
 def test_a_job_that_the_sweep_stopped_after_an_execution_timeout_is_no_success(
-    stage: Stage, source: WakeSource, minutes: int, deadline: int
+    stage: ManagedJob, source: WakeSource, minutes: int, deadline: int
 ) -> None:
     """
     The triggerer was away; MetaStudio says SUCCEED, and has called END back.
@@ -334,21 +336,21 @@ def test_a_job_that_the_sweep_stopped_after_an_execution_timeout_is_no_success(
 
 
 @pytest.mark.parametrize("source", [WakeSource.DEADLINE, WakeSource.TIMEOUT])
-def test_a_stop_that_is_not_confirmed_is_no_stop(stage: Stage, source: WakeSource) -> None:
+def test_a_stop_that_is_not_confirmed_is_no_stop(stage: ManagedJob, source: WakeSource) -> None:
     stage.options["stop_grace"] = 0.0
     stage.job.looks_until_stopped = None
     with pytest.raises(SmartLiveJobFailedError, match="still running"):
         stage.check(source)
 
 
-def test_a_stop_may_take_a_while(stage: Stage) -> None:
+def test_a_stop_may_take_a_while(stage: ManagedJob) -> None:
     stage.job.looks_until_stopped = 3
     assert stage.check(WakeSource.DEADLINE) is not None
     assert stage.metastudio.asked["stop"] == 1
 
 
 def test_a_job_that_ends_before_the_stop_arrives_is_no_error(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    stage: ManagedJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stop_job = FakeMetaStudio.stop_job
 
@@ -364,13 +366,13 @@ def test_a_job_that_ends_before_the_stop_arrives_is_no_error(
 # -- faults
 
 
-def test_a_passing_fault_does_not_end_the_wait(stage: Stage) -> None:
+def test_a_passing_fault_does_not_end_the_wait(stage: ManagedJob) -> None:
     stage.metastudio.down = unreachable()
     assert stage.check(WakeSource.RECONCILIATION) is None
     assert stage.manager.wait.lost_since == NOON
 
 
-def test_the_budget_runs_across_processes(stage: Stage) -> None:
+def test_the_budget_runs_across_processes(stage: ManagedJob) -> None:
     stage.metastudio.down = unreachable()
     for _ in range(12):
         assert stage.check(WakeSource.RECONCILIATION) is None
@@ -380,7 +382,7 @@ def test_the_budget_runs_across_processes(stage: Stage) -> None:
     assert stage.metastudio.stopped == []
 
 
-def test_any_good_answer_starts_the_budget_anew(stage: Stage) -> None:
+def test_any_good_answer_starts_the_budget_anew(stage: ManagedJob) -> None:
     stage.metastudio.down = unreachable()
     stage.check(WakeSource.RECONCILIATION)
     stage.clock.sleep(3500)
@@ -392,7 +394,9 @@ def test_any_good_answer_starts_the_budget_anew(stage: Stage) -> None:
     assert stage.check(WakeSource.RECONCILIATION) is None
 
 
-def test_a_trigger_whose_budget_is_over_is_believed_only_if_metastudio_is_still_away(stage: Stage) -> None:
+def test_a_trigger_whose_budget_is_over_is_believed_only_if_metastudio_is_still_away(
+    stage: ManagedJob,
+) -> None:
     assert stage.check(WakeSource.BUDGET_OVER) is None
     stage.metastudio.down = unreachable()
     with pytest.raises(SmartLiveJobFailedError, match="failure_budget"):
@@ -400,7 +404,7 @@ def test_a_trigger_whose_budget_is_over_is_believed_only_if_metastudio_is_still_
 
 
 @pytest.mark.parametrize("fault", [unreachable(), REFUSED], ids=repr)
-def test_an_ending_outlasts_a_fault(stage: Stage, fault: Exception) -> None:
+def test_an_ending_outlasts_a_fault(stage: ManagedJob, fault: Exception) -> None:
     """Else END would be found again by the next trigger's first read, and the task would spin."""
     stage.calls_back(*LIVE, "END")
     stage.metastudio.down = fault
@@ -413,7 +417,7 @@ def test_an_ending_outlasts_a_fault(stage: Stage, fault: Exception) -> None:
     assert stage.manager.wait.grace_until >= grace_until + timedelta(seconds=120), "and not at once again"
 
 
-def test_an_ending_without_answers_ends_with_the_budget(stage: Stage) -> None:
+def test_an_ending_without_answers_ends_with_the_budget(stage: ManagedJob) -> None:
     stage.calls_back(*LIVE, "END")
     stage.metastudio.down = unreachable()
     stage.check(WakeSource.CALLBACK)
@@ -432,7 +436,7 @@ def test_an_ending_without_answers_ends_with_the_budget(stage: Stage) -> None:
     assert wakes < 15, "each wake costs a worker slot"
 
 
-def test_refused_credentials_are_read_again_once(stage: Stage) -> None:
+def test_refused_credentials_are_read_again_once(stage: ManagedJob) -> None:
     stage.metastudio.down = REFUSED
     stage.metastudio.reload_helps = True
     stage.job.state = "SUCCEED"
@@ -440,7 +444,7 @@ def test_refused_credentials_are_read_again_once(stage: Stage) -> None:
     assert stage.metastudio.reloads == 1
 
 
-def test_credentials_that_stay_refused_are_not_tried_again_soon(stage: Stage) -> None:
+def test_credentials_that_stay_refused_are_not_tried_again_soon(stage: ManagedJob) -> None:
     stage.metastudio.down = REFUSED
     assert stage.check(WakeSource.RECONCILIATION) is None
     assert stage.metastudio.asked["show"] == 1, "the same key would be refused again"
@@ -450,7 +454,7 @@ def test_credentials_that_stay_refused_are_not_tried_again_soon(stage: Stage) ->
     assert stage.manager.pause == 0
 
 
-def test_credentials_that_stay_refused_fail_the_task_for_good(stage: Stage) -> None:
+def test_credentials_that_stay_refused_fail_the_task_for_good(stage: ManagedJob) -> None:
     stage.metastudio.down = REFUSED
     stage.check(WakeSource.RECONCILIATION)
     stage.clock.sleep(3600)
@@ -461,7 +465,7 @@ def test_credentials_that_stay_refused_fail_the_task_for_good(stage: Stage) -> N
 # -- being killed
 
 
-def test_a_kill_stops_the_job_and_forswears_it_first(stage: Stage) -> None:
+def test_a_kill_stops_the_job_and_forswears_it_first(stage: ManagedJob) -> None:
     stage.task.killed = True
     identified: list[int] = []
     stage.manager.handle_kill(lambda: identified.append(stage.metastudio.asked["stop"]))
@@ -470,13 +474,13 @@ def test_a_kill_stops_the_job_and_forswears_it_first(stage: Stage) -> None:
     assert stage.forsworn
 
 
-def test_a_process_that_only_lost_its_task_leaves_the_job_alone(stage: Stage) -> None:
+def test_a_process_that_only_lost_its_task_leaves_the_job_alone(stage: ManagedJob) -> None:
     stage.manager.handle_kill(lambda: None)
     assert stage.metastudio.running == [stage.job.job_id]
     assert not stage.forsworn
 
 
-def test_a_kill_after_the_end_stops_nothing(stage: Stage) -> None:
+def test_a_kill_after_the_end_stops_nothing(stage: ManagedJob) -> None:
     stage.job.state = "SUCCEED"
     stage.task.killed = True
     stage.manager.handle_kill(lambda: None)
@@ -486,7 +490,7 @@ def test_a_kill_after_the_end_stops_nothing(stage: Stage) -> None:
 # -- the story
 
 
-def test_the_log_tells_each_change_of_the_stream_once(stage: Stage) -> None:
+def test_the_log_tells_each_change_of_the_stream_once(stage: ManagedJob) -> None:
     with capture_logs() as logs:
         stage.calls_back(*LIVE)
         stage.check(WakeSource.RECONCILIATION)
@@ -497,7 +501,7 @@ def test_the_log_tells_each_change_of_the_stream_once(stage: Stage) -> None:
     assert told == ["CONNECTING", "CONNECTED", "DISCONNECTED", "RECONNECTING", "CONNECTED", "END"]
 
 
-def test_neither_result_nor_log_holds_the_stream_key(stage: Stage) -> None:
+def test_neither_result_nor_log_holds_the_stream_key(stage: ManagedJob) -> None:
     stage.job.state = "SUCCEED"
     stage.calls_back(*LIVE, "END", output=STREAM_KEY)
     with capture_logs() as logs:
@@ -507,7 +511,7 @@ def test_neither_result_nor_log_holds_the_stream_key(stage: Stage) -> None:
     assert STREAM_KEY not in json.dumps(stage.manager.wait.dump())
 
 
-def test_the_story_of_the_start_stands_in_the_result(stage: Stage) -> None:
+def test_the_story_of_the_start_stands_in_the_result(stage: ManagedJob) -> None:
     stage.job.state = "SUCCEED"
     result = stage.check(WakeSource.RECONCILIATION)
     assert result is not None
@@ -515,7 +519,7 @@ def test_the_story_of_the_start_stands_in_the_result(stage: Stage) -> None:
     assert result["settled_at"] == NOON.isoformat()
 
 
-def test_a_task_that_does_not_wait_has_a_result_too(stage: Stage) -> None:
+def test_a_task_that_does_not_wait_has_a_result_too(stage: ManagedJob) -> None:
     result = stage.manager.started()
     assert (result["job_id"], result["woken_by"]) == (stage.job.job_id, None)
 
@@ -523,7 +527,7 @@ def test_a_task_that_does_not_wait_has_a_result_too(stage: Stage) -> None:
 # -- what travels while the task is deferred
 
 
-def test_a_wait_survives_the_database(stage: Stage) -> None:
+def test_a_wait_survives_the_database(stage: ManagedJob) -> None:
     wait = replace(
         WAIT,
         deadline=NOON,
@@ -546,6 +550,6 @@ def test_the_next_moment_is_the_earliest() -> None:
     assert WAIT.next_moment() is None
 
 
-def test_an_empty_table_is_no_end(stage: Stage) -> None:
+def test_an_empty_table_is_no_end(stage: ManagedJob) -> None:
     stage.task.called_back = CallbackTable().job(stage.job.job_id)
     assert not stage.manager.has_ended(stage.manager.callbacks())

@@ -21,9 +21,9 @@ from airflow_provider_smartlive.livestream.stop import (
     stop_and_confirm_async,
 )
 from airflow_provider_smartlive.retries import SmartLiveRetryPolicy
-from tests.support.airflow_stage import LIVE, Show
 from tests.support.fake_airflow import DAG, RUN, TASK, FakeSupervisor, FakeTaskInstance
 from tests.support.fake_metastudio import ROOM, Crash, FakeAsyncHook, FakeMetaStudio
+from tests.support.simulation import LIVE, StartSimulation
 from tests.support.virtual_time import Clock, run
 
 ELSEWHERE = "https://elsewhere.example.com"
@@ -40,7 +40,7 @@ def edits(metastudio: FakeMetaStudio, endpoint: str = ELSEWHERE) -> Callable[[],
 
 
 @pytest.fixture
-def edited(show: Show) -> Show:
+def edited(show: StartSimulation) -> StartSimulation:
     """A stream that is up, and whose connection leads elsewhere after ten minutes."""
     show.at(30, show.calls_back(*LIVE))
     show.at(600, edits(show.metastudio))
@@ -48,7 +48,7 @@ def edited(show: Show) -> Show:
 
 
 @pytest.fixture
-def mended(edited: Show) -> Show:
+def mended(edited: StartSimulation) -> StartSimulation:
     """The same; the connection is set back hours later, later than any failure budget."""
     edited.at(4 * 3600, edits(edited.metastudio, edited.metastudio.endpoint))
     return edited
@@ -107,14 +107,14 @@ def test_a_retry_may_find_it_mended(address: str, metastudio: FakeMetaStudio) ->
     assert SmartLiveRetryPolicy().evaluate(refused.value, 1, 3).action.value == "default"
 
 
-def test_whoever_names_the_starter_knows_where_its_job_is(show: Show) -> None:
+def test_whoever_names_the_starter_knows_where_its_job_is(show: StartSimulation) -> None:
     show.go_live(wait_for_termination=False)
     starter = Starter(DAG, RUN, TASK)
     assert starter.address(show.job.job_id) == show.metastudio.profile().base_url
     assert starter.address("f" * 32) is None
 
 
-def test_and_where_a_start_went_whose_process_died(show: Show) -> None:
+def test_and_where_a_start_went_whose_process_died(show: StartSimulation) -> None:
     show.metastudio.start_outcomes = [Crash()]
     with pytest.raises(Crash):
         show.go_live()
@@ -124,7 +124,7 @@ def test_and_where_a_start_went_whose_process_died(show: Show) -> None:
 # -- the task that waits
 
 
-def test_the_wait_goes_on_until_the_connection_is_set_back(mended: Show) -> None:
+def test_the_wait_goes_on_until_the_connection_is_set_back(mended: StartSimulation) -> None:
     mended.at(5 * 3600, mended.ends())
     result = mended.go_live()
     assert result["state"] == "SUCCEED"
@@ -132,7 +132,7 @@ def test_the_wait_goes_on_until_the_connection_is_set_back(mended: Show) -> None
 
 
 @pytest.mark.parametrize("show", ["deferred"], indirect=True)
-def test_it_is_said_in_the_log(deferred: Show) -> None:
+def test_it_is_said_in_the_log(deferred: StartSimulation) -> None:
     deferred.at(600, edits(deferred.metastudio))
     deferred.at(3000, edits(deferred.metastudio, deferred.metastudio.endpoint), deferred.ends())
     with capture_logs() as logs:
@@ -142,21 +142,21 @@ def test_it_is_said_in_the_log(deferred: Show) -> None:
     assert "leads to https://elsewhere" in told[0]
 
 
-def test_an_end_that_is_called_back_meanwhile_waits_for_its_confirmation(edited: Show) -> None:
+def test_an_end_that_is_called_back_meanwhile_waits_for_its_confirmation(edited: StartSimulation) -> None:
     edited.at(1000, edited.ends(), edited.calls_back("END"))
     edited.at(1100, edits(edited.metastudio, edited.metastudio.endpoint))
     result = edited.go_live()
     assert (result["state"], result["woken_by"]) == ("SUCCEED", "callback")
 
 
-def test_one_that_cannot_be_confirmed_is_no_success(edited: Show) -> None:
+def test_one_that_cannot_be_confirmed_is_no_success(edited: StartSimulation) -> None:
     edited.at(1000, edited.calls_back("END"))
     with pytest.raises(SmartLiveJobFailedError, match=f"whether its job did cannot be asked.*{TELLING}"):
         edited.go_live()
     assert edited.clock.seconds < 3600
 
 
-def test_a_job_that_is_left_to_metastudio_anyway_is(edited: Show) -> None:
+def test_a_job_that_is_left_to_metastudio_anyway_is(edited: StartSimulation) -> None:
     edited.at(1000, edited.calls_back("END"))
     assert edited.go_live(stop_after_end=False)["outcome"].endswith("the job is left to MetaStudio")
 
@@ -176,7 +176,7 @@ def test_a_job_that_is_left_to_metastudio_anyway_is(edited: Show) -> None:
     ids=["deadline", "timeout", "interruption"],
 )
 def test_what_cannot_be_stopped_fails_the_task_at_once(
-    edited: Show, limit: dict[str, Any], error: type[Exception], reason: str
+    edited: StartSimulation, limit: dict[str, Any], error: type[Exception], reason: str
 ) -> None:
     """The task says where to stop it by hand; to have tried for an hour would tell nobody."""
     edited.at(3000, edited.calls_back("DISCONNECTED"))
@@ -187,7 +187,7 @@ def test_what_cannot_be_stopped_fails_the_task_at_once(
     assert not edited.metastudio.stopped
 
 
-def test_a_retry_stops_it_when_the_connection_was_set_back(edited: Show) -> None:
+def test_a_retry_stops_it_when_the_connection_was_set_back(edited: StartSimulation) -> None:
     back = edited.metastudio.endpoint
     tries = {"max_tries": 2}
     with pytest.raises(SmartLiveJobFailedError, match="cannot be stopped"):
@@ -202,7 +202,9 @@ def test_a_retry_stops_it_when_the_connection_was_set_back(edited: Show) -> None
 
 
 @pytest.mark.parametrize("show", ["deferred"], indirect=True)
-def test_a_killed_task_says_that_its_job_runs_on(deferred: Show, supervisor: FakeSupervisor) -> None:
+def test_a_killed_task_says_that_its_job_runs_on(
+    deferred: StartSimulation, supervisor: FakeSupervisor
+) -> None:
     with capture_logs() as logs:
         deferred.at(100, edits(deferred.metastudio))
         deferred.at(200, lambda: deferred.wakes("reconciliation", deferred.job.job_id)())

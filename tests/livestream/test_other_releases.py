@@ -8,8 +8,8 @@ import pytest
 
 from airflow_provider_smartlive.livestream.wait_state import StoredByOtherRelease, WaitLimits, WaitState
 from airflow_provider_smartlive.triggers import SmartLiveJobTrigger
-from tests.support import airflow_stage
-from tests.support.airflow_stage import LIVE, Show
+from tests.support import simulation
+from tests.support.simulation import LIVE, StartSimulation
 
 
 def _later(value: dict[str, Any]) -> dict[str, Any]:
@@ -17,7 +17,7 @@ def _later(value: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("part", ["wait", "limits"])
-def test_a_trigger_says_that_it_cannot_read_the_wait(deferred: Show, part: str) -> None:
+def test_a_trigger_says_that_it_cannot_read_the_wait(deferred: StartSimulation, part: str) -> None:
     """Airflow resumes its task as one whose trigger failed, and that sees to the job."""
     deferred.at(30, deferred.calls_back(*LIVE))
     deferred.at(600, deferred.ends(), deferred.calls_back("END"))
@@ -30,15 +30,15 @@ def test_a_trigger_says_that_it_cannot_read_the_wait(deferred: Show, part: str) 
 
 @pytest.mark.parametrize("part", ["wait", "limits"])
 def test_a_resumed_task_goes_on_by_its_record(
-    deferred: Show, part: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    deferred: StartSimulation, part: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    read = airflow_stage.deserialize
+    read = simulation.deserialize
 
     def changed(value: Any) -> Any:
         kwargs = read(value)
         return kwargs | {part: _later(kwargs[part])}
 
-    monkeypatch.setattr(airflow_stage, "deserialize", changed)
+    monkeypatch.setattr(simulation, "deserialize", changed)
     deferred.at(30, deferred.calls_back(*LIVE))
     deferred.at(600, deferred.ends(), deferred.calls_back("END"))
 
@@ -49,7 +49,7 @@ def test_a_resumed_task_goes_on_by_its_record(
 
 
 def test_an_event_of_another_release_is_a_reason_to_look(
-    deferred: Show, capsys: pytest.CaptureFixture[str]
+    deferred: StartSimulation, capsys: pytest.CaptureFixture[str]
 ) -> None:
     woken = deferred.wakes("callback", "any job", "END")
 

@@ -13,9 +13,9 @@ from airflow_provider_smartlive.livestream.runner import MAX_RIVALS
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
 from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
 from airflow_provider_smartlive.metastudio.start import StartJobRequest
-from tests.support.airflow_stage import Show
 from tests.support.fake_callbacks import STREAM_KEY
 from tests.support.fake_metastudio import ROOM, FakeJob, unreachable
+from tests.support.simulation import StartSimulation
 
 OTHER_ROOM = "24bad716-87b1-45e5-8912-00000000000b"
 #: As in the fixture `connections`, spelt otherwise.
@@ -23,7 +23,7 @@ MAIN_OUTPUT = (f"rtmp://PUSH.example.com:1935/live/main/{STREAM_KEY}", None)
 ANOTHER_OUTPUT = ("rtmp://push.example.com/live/main", "fake-stream-key-of-another-channel")
 
 
-def runs(show: Show, *, room_id: str, output: tuple[str, str | None]) -> FakeJob:
+def runs(show: StartSimulation, *, room_id: str, output: tuple[str, str | None]) -> FakeJob:
     """Let a job of another task run."""
     issued = issue(
         CallbackTarget(TaskRef("morning", "manual__1", "shop", 3), "0", 0),
@@ -37,14 +37,14 @@ def runs(show: Show, *, room_id: str, output: tuple[str, str | None]) -> FakeJob
     return show.metastudio.add(room_id=room_id, request=request)
 
 
-def warnings(show: Show) -> list[str]:
+def warnings(show: StartSimulation) -> list[str]:
     """Start, and return the warnings of the result."""
     found: list[str] = show.go_live(wait_for_termination=False)["warnings"]
     assert STREAM_KEY not in str(found)
     return found
 
 
-def test_the_same_output(show: Show) -> None:
+def test_the_same_output(show: StartSimulation) -> None:
     rival = runs(show, room_id=OTHER_ROOM, output=MAIN_OUTPUT)
     (warning,) = warnings(show)
     assert warning.startswith(
@@ -53,7 +53,7 @@ def test_the_same_output(show: Show) -> None:
     assert "own connection in output_conn_ids" in warning
 
 
-def test_the_same_room(show: Show) -> None:
+def test_the_same_room(show: StartSimulation) -> None:
     rival = runs(show, room_id=ROOM.replace("-", "").upper(), output=ANOTHER_OUTPUT)
     (warning,) = warnings(show)
     assert rival.job_id in warning
@@ -61,20 +61,20 @@ def test_the_same_room(show: Show) -> None:
     assert "single_job_in_room" in warning
 
 
-def test_a_job_that_no_task_has_started(show: Show) -> None:
+def test_a_job_that_no_task_has_started(show: StartSimulation) -> None:
     show.metastudio.add(room_id=ROOM)
     (warning,) = warnings(show)
     assert "(not started by a task) runs in this room as well" in warning
 
 
-def test_another_room_and_output_or_a_job_that_is_over(show: Show) -> None:
+def test_another_room_and_output_or_a_job_that_is_over(show: StartSimulation) -> None:
     runs(show, room_id=OTHER_ROOM, output=ANOTHER_OUTPUT)
     runs(show, room_id=ROOM, output=MAIN_OUTPUT).state = "SUCCEED"
     assert warnings(show) == []
 
 
 def test_it_stands_in_the_log_and_in_the_result_of_a_whole_wait(
-    show: Show, capsys: pytest.CaptureFixture[str]
+    show: StartSimulation, capsys: pytest.CaptureFixture[str]
 ) -> None:
     runs(show, room_id=OTHER_ROOM, output=MAIN_OUTPUT)
     show.at(600, show.ends())
@@ -82,20 +82,22 @@ def test_it_stands_in_the_log_and_in_the_result_of_a_whole_wait(
     assert f"This livestream: {warning}" in capsys.readouterr().out
 
 
-def test_it_ends_the_livestream_if_asked_to(show: Show) -> None:
+def test_it_ends_the_livestream_if_asked_to(show: StartSimulation) -> None:
     rival = runs(show, room_id=OTHER_ROOM, output=MAIN_OUTPUT)
     with pytest.raises(AirflowFailException, match=r"warnings_as_errors.*same RTMP output"):
         show.go_live(warnings_as_errors=True)
     assert show.metastudio.running == [rival.job_id]
 
 
-def test_tasks_that_start_at_the_same_time(show: Show) -> None:
+def test_tasks_that_start_at_the_same_time(show: StartSimulation) -> None:
     """The second one to be there sees the first one, which has seen nothing before its own start."""
     show.metastudio.before_start = lambda: runs(show, room_id=OTHER_ROOM, output=MAIN_OUTPUT)
     assert len(warnings(show)) == 1
 
 
-def test_a_listing_that_fails_costs_only_the_warning(show: Show, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_listing_that_fails_costs_only_the_warning(
+    show: StartSimulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     list_jobs = show.metastudio.list_jobs
 
     def fail_after_the_start(**filters: str) -> Iterator[SmartLiveJob]:
@@ -108,7 +110,7 @@ def test_a_listing_that_fails_costs_only_the_warning(show: Show, monkeypatch: py
     assert len(show.metastudio.running) == 1
 
 
-def test_many_of_them_do_not_fill_the_result(show: Show) -> None:
+def test_many_of_them_do_not_fill_the_result(show: StartSimulation) -> None:
     for _ in range(2 * MAX_RIVALS):
         show.metastudio.add(room_id=ROOM)
     assert len(warnings(show)) == MAX_RIVALS

@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_smartlive.callbacks.messages import ResumeEvent
-from tests.support.airflow_stage import LIVE
 from tests.support.fake_airflow import FakeSupervisor
 from tests.support.fake_metastudio import FakeMetaStudio, unreachable
-from tests.support.sensor_stage import ALL_MODES, Watch, a_watch
+from tests.support.sensor_simulation import ALL_MODES, SensorSimulation, a_watch
+from tests.support.simulation import LIVE
 from tests.support.virtual_time import Clock
 
 #: Seconds: between two questions to MetaStudio, and what it gets to finish a job after END.
@@ -93,7 +93,7 @@ _courses = st.builds(
 ).filter(Course.is_decidable)
 
 
-def plays(watch: Watch, course: Course) -> None:
+def plays(watch: SensorSimulation, course: Course) -> None:
     """Let the show happen, by the clock."""
 
     def reports(at: int, *states: str, output: str, is_locked: bool = False) -> None:
@@ -125,7 +125,7 @@ def plays(watch: Watch, course: Course) -> None:
         watch.at(began + seconds, watch.is_down(None))
 
 
-def passed_over(watch: Watch, action: Any) -> Any:
+def passed_over(watch: SensorSimulation, action: Any) -> Any:
     """Return an action whose event is taken, and wakes nobody."""
 
     def taken() -> None:
@@ -136,7 +136,7 @@ def passed_over(watch: Watch, action: Any) -> Any:
     return taken
 
 
-def grown(watch: Watch, seconds: int) -> Any:
+def grown(watch: SensorSimulation, seconds: int) -> Any:
     return lambda: setattr(watch.metastudio.jobs[-1], "stream_duration", float(seconds))
 
 

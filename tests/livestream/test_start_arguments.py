@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from tests.support.airflow_stage import Show
+from tests.support.simulation import StartSimulation
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ from tests.support.airflow_stage import Show
     ],
 )
 def test_an_argument_that_cannot_be_used_is_refused_by_name(
-    deferred: Show, argument: str, value: Any
+    deferred: StartSimulation, argument: str, value: Any
 ) -> None:
     with pytest.raises(AirflowFailException, match=rf"^{argument}\b") as refusal:
         deferred.go_live(**{argument: value}, ti={"max_tries": 3})
@@ -64,7 +64,7 @@ def test_an_argument_that_cannot_be_used_is_refused_by_name(
     ],
 )
 def test_a_setting_that_cannot_be_read_is_refused_by_name(
-    deferred: Show, monkeypatch: pytest.MonkeyPatch, option: str
+    deferred: StartSimulation, monkeypatch: pytest.MonkeyPatch, option: str
 ) -> None:
     monkeypatch.setenv(f"AIRFLOW__SMARTLIVE__{option.upper()}", "5m")
     with pytest.raises(AirflowFailException, match=rf"\[smartlive\] {option}"):
@@ -87,12 +87,14 @@ def test_a_setting_that_cannot_be_read_is_refused_by_name(
     ],
     ids=str,
 )
-def test_seconds_timedeltas_and_rendered_texts_are_taken_alike(show: Show, arguments: dict[str, Any]) -> None:
+def test_seconds_timedeltas_and_rendered_texts_are_taken_alike(
+    show: StartSimulation, arguments: dict[str, Any]
+) -> None:
     show.at(600, show.ends())
     assert show.go_live(**({"reconcile_interval": 30} | arguments))["state"] == "SUCCEED"
 
 
-def test_a_livestream_in_a_loop_is_refused(show: Show) -> None:
+def test_a_livestream_in_a_loop_is_refused(show: StartSimulation) -> None:
     """Airflow 3.4 names all iterations alike: callbacks would be refused, and the sweep would stop the job."""
     with pytest.raises(AirflowFailException, match=r"cannot be started in a loop.* out of the loop"):
         show.go_live(ti={"loop": object(), "max_tries": 3})

@@ -8,9 +8,9 @@ import pytest
 from airflow.sdk.bases.xcom import BaseXCom
 
 from airflow_provider_smartlive.sensors import SmartLiveStreamStateSensor
-from tests.support.airflow_stage import Show, Stage, set_up
 from tests.support.fake_airflow import TASK, FakeSupervisor
 from tests.support.fake_metastudio import ROOM, FakeMetaStudio
+from tests.support.simulation import Simulation, StartSimulation, set_up
 from tests.support.virtual_time import Clock
 
 REFERENCE = "elsewhere://"
@@ -45,7 +45,7 @@ def references(supervisor: FakeSupervisor) -> list[str]:
     return [key for (_, _, key), value in supervisor.xcoms.items() if str(value).startswith(REFERENCE)]
 
 
-def test_what_the_receiver_reads_is_in_the_database(show: Show) -> None:
+def test_what_the_receiver_reads_is_in_the_database(show: StartSimulation) -> None:
     show.at(60, show.calls_back("CONNECTING", "CONNECTED"))
     show.at(600, show.calls_back("END"), show.ends())
     result = show.go_live()
@@ -56,7 +56,7 @@ def test_what_the_receiver_reads_is_in_the_database(show: Show) -> None:
     assert references(show.supervisor) == []
 
 
-def test_a_planned_stop_is_noted_in_the_database(deferred: Show) -> None:
+def test_a_planned_stop_is_noted_in_the_database(deferred: StartSimulation) -> None:
     result = deferred.go_live(max_duration=600)
     assert result["woken_by"] == "deadline"
     assert any(key.startswith("smartlive_stop") for *_, key in deferred.supervisor.xcoms)
@@ -66,9 +66,9 @@ def test_a_planned_stop_is_noted_in_the_database(deferred: Show) -> None:
 @pytest.fixture
 def sensor(
     clock: Clock, metastudio: FakeMetaStudio, supervisor: FakeSupervisor, monkeypatch: pytest.MonkeyPatch
-) -> Stage:
+) -> Simulation:
     """The task of a sensor, whose starter has a job."""
-    stage = Stage(clock, metastudio, supervisor, task_id="wait_for_it")
+    stage = Simulation(clock, metastudio, supervisor, task_id="wait_for_it")
     job = metastudio.add()
     supervisor.xcoms |= {(TASK, -1, "job_id"): job.job_id, (TASK, -1, "room_id"): ROOM}
     supervisor.states[TASK] = "deferred"
@@ -76,7 +76,7 @@ def sensor(
     return stage
 
 
-def test_a_sensor_registers_in_the_database(sensor: Stage) -> None:
+def test_a_sensor_registers_in_the_database(sensor: Simulation) -> None:
     sensor.at(60, sensor.calls_back("END"))
     sensor.run(SmartLiveStreamStateSensor(task_id="wait_for_it", target_state="END", starter_task_id=TASK))
     registered = [key for *_, key in sensor.supervisor.xcoms if key.startswith("smartlive_waiter/")]

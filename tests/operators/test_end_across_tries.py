@@ -9,10 +9,10 @@ import pytest
 
 from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError
 from airflow_provider_smartlive.operators import StartSmartLiveJobOperator
-from tests.support.airflow_stage import LIVE, Stage, set_up
 from tests.support.fake_airflow import TASK, FakeSupervisor
 from tests.support.fake_callbacks import STREAM_KEY
 from tests.support.fake_metastudio import ROOM, FakeMetaStudio
+from tests.support.simulation import LIVE, Simulation, set_up
 from tests.support.virtual_time import Clock
 
 #: Seconds.
@@ -26,15 +26,15 @@ def stage(
     metastudio: FakeMetaStudio,
     supervisor: FakeSupervisor,
     monkeypatch: pytest.MonkeyPatch,
-) -> Stage:
+) -> Simulation:
     output = {"conn_type": "rtmp", "host": "rtmp://push.example.com/live/main", "password": STREAM_KEY}
     monkeypatch.setenv("AIRFLOW_CONN_RTMP_MAIN", json.dumps(output))
-    stage = Stage(clock, metastudio, supervisor)
+    stage = Simulation(clock, metastudio, supervisor)
     stage.deferrable = request.param  # type: ignore[attr-defined]  # for go_live below
     return set_up(stage, monkeypatch)
 
 
-def go_live(stage: Stage, *, try_number: int = 1, max_tries: int = 3) -> Any:
+def go_live(stage: Simulation, *, try_number: int = 1, max_tries: int = 3) -> Any:
     if try_number > 1:
         stage.supervisor.xcoms.clear()  # as Airflow does when a new try begins
     operator = StartSmartLiveJobOperator(
@@ -47,7 +47,7 @@ def go_live(stage: Stage, *, try_number: int = 1, max_tries: int = 3) -> Any:
 
 
 @pytest.fixture
-def unstoppable(stage: Stage) -> Stage:
+def unstoppable(stage: Simulation) -> Simulation:
     """A job that goes on after END, and whose first stop is not obeyed: the first try fails."""
     stage.at(END_AT, stage.calls_back(*LIVE, "END"))
     stage.at(1, lambda: setattr(stage.metastudio.jobs[0], "looks_until_stopped", None))
@@ -58,7 +58,7 @@ def unstoppable(stage: Stage) -> Stage:
     return stage
 
 
-def test_a_retry_stops_it_again(unstoppable: Stage) -> None:
+def test_a_retry_stops_it_again(unstoppable: Simulation) -> None:
     unstoppable.metastudio.jobs[0].looks_until_stopped = 0
     began = unstoppable.clock.seconds
     result = go_live(unstoppable, try_number=2)
@@ -68,7 +68,7 @@ def test_a_retry_stops_it_again(unstoppable: Stage) -> None:
     assert unstoppable.clock.seconds - began <= END_GRACE + STOP_GRACE
 
 
-def test_the_end_of_an_older_life_says_nothing_about_the_new_job(unstoppable: Stage) -> None:
+def test_the_end_of_an_older_life_says_nothing_about_the_new_job(unstoppable: Simulation) -> None:
     unstoppable.metastudio.jobs[0].state = "FAILED"
     unstoppable.at(unstoppable.clock.seconds + 3000, unstoppable.ends())
     result = go_live(unstoppable, try_number=2, max_tries=4)  # as a clear does
@@ -76,14 +76,16 @@ def test_the_end_of_an_older_life_says_nothing_about_the_new_job(unstoppable: St
     assert result["outcome"] == "the job succeeded; END was not seen"
 
 
-def test_a_job_that_failed_when_it_was_stopped_after_its_end_is_not_begun_again(unstoppable: Stage) -> None:
+def test_a_job_that_failed_when_it_was_stopped_after_its_end_is_not_begun_again(
+    unstoppable: Simulation,
+) -> None:
     unstoppable.metastudio.jobs[0].state = "FAILED"
     result = go_live(unstoppable, try_number=2)
     assert (result["origin"], len(unstoppable.metastudio.jobs)) == ("finished", 1)
     assert result["outcome"] == "the stream ended, the job did not finish by itself"
 
 
-def test_a_stream_that_came_back_is_not_stopped(unstoppable: Stage) -> None:
+def test_a_stream_that_came_back_is_not_stopped(unstoppable: Simulation) -> None:
     """Outputs that are live in this try count for more than an END of the last one."""
     now = unstoppable.clock.seconds
     unstoppable.at(now + 10, unstoppable.calls_back(*LIVE))

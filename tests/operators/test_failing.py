@@ -24,9 +24,9 @@ from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError, Smart
 from airflow_provider_smartlive.livestream.current_task import STORE_KEY
 from airflow_provider_smartlive.livestream.record import JobRecord
 from airflow_provider_smartlive.metastudio.errors import QuotaExceeded
-from tests.support.airflow_stage import LIVE, Show
 from tests.support.fake_airflow import FakeSupervisor, api_error
 from tests.support.fake_metastudio import ROOM, After, Crash, ambiguous, unreachable
+from tests.support.simulation import LIVE, StartSimulation
 from tests.support.virtual_time import NOON
 
 OTHER_ROOM = "24bad716-87b1-45e5-8912-00000000000b"
@@ -38,7 +38,7 @@ FAULTS = {
 }
 
 
-def break_airflow(show: Show, kind: type, until: float | None = None) -> None:
+def break_airflow(show: StartSimulation, kind: type, until: float | None = None) -> None:
     """Let Airflow's API refuse a kind of request as soon as there is a job."""
 
     def refuse(message: Any) -> None:
@@ -51,7 +51,9 @@ def break_airflow(show: Show, kind: type, until: float | None = None) -> None:
 
 class TestTheLastTry:
     @pytest.mark.parametrize("fault", FAULTS)
-    def test_stops_its_job_before_an_error_of_airflow_leaves(self, deferred: Show, fault: str) -> None:
+    def test_stops_its_job_before_an_error_of_airflow_leaves(
+        self, deferred: StartSimulation, fault: str
+    ) -> None:
         break_airflow(deferred, FAULTS[fault])
         with pytest.raises(AirflowRuntimeError):
             deferred.go_live()
@@ -59,37 +61,39 @@ class TestTheLastTry:
         assert deferred.metastudio.running == []
 
     @pytest.mark.parametrize("fault", FAULTS)
-    def test_outlasts_an_error_that_passes(self, deferred: Show, fault: str) -> None:
+    def test_outlasts_an_error_that_passes(self, deferred: StartSimulation, fault: str) -> None:
         break_airflow(deferred, FAULTS[fault], until=10)
         deferred.at(600, deferred.ends())
         assert deferred.go_live(reconcile_interval=30)["state"] == "SUCCEED"
         assert deferred.metastudio.stopped == []
 
-    def test_goes_on_without_a_callback_table_that_cannot_be_read(self, deferred: Show) -> None:
+    def test_goes_on_without_a_callback_table_that_cannot_be_read(self, deferred: StartSimulation) -> None:
         break_airflow(deferred, comms.GetXCom)
         deferred.at(600, deferred.ends())
         result = deferred.go_live(reconcile_interval=30)
         assert (result["state"], result["woken_by"]) == ("SUCCEED", "reconciliation")
 
-    def test_stops_the_job_of_an_earlier_try_although_its_arguments_are_wrong_now(self, show: Show) -> None:
+    def test_stops_the_job_of_an_earlier_try_although_its_arguments_are_wrong_now(
+        self, show: StartSimulation
+    ) -> None:
         with pytest.raises(Crash):
             crash_while_live(show)
         with pytest.raises(ValueError, match="max_duration"):
             show.go_live(max_duration="soon", ti={"try_number": 2, "max_tries": 1})
         assert show.metastudio.running == []
 
-    def test_stops_the_job_when_metastudio_was_unreachable_for_too_long(self, show: Show) -> None:
+    def test_stops_the_job_when_metastudio_was_unreachable_for_too_long(self, show: StartSimulation) -> None:
         show.at(60, lambda: setattr(show.metastudio, "show_outcomes", [unreachable()] * 500))
         with pytest.raises(SmartLiveJobFailedError, match="unreachable"):
             show.go_live(reconcile_interval=30)
         assert show.metastudio.stopped == [show.job.job_id]
 
-    def test_stops_its_job_if_its_trigger_cannot_run(self, deferred: Show) -> None:
+    def test_stops_its_job_if_its_trigger_cannot_run(self, deferred: StartSimulation) -> None:
         with pytest.raises(TaskDeferralError):
             resume_from_a_failed_trigger(deferred)
         assert deferred.metastudio.running == []
 
-    def test_stops_its_job_although_airflow_takes_no_note_of_it(self, show: Show) -> None:
+    def test_stops_its_job_although_airflow_takes_no_note_of_it(self, show: StartSimulation) -> None:
         show.metastudio.warnings = ["TOO_SHORT_SCRIPT_TIME"]
         stored: list[Any] = []
 
@@ -104,7 +108,7 @@ class TestTheLastTry:
             show.go_live(warnings_as_errors=True)
         assert show.metastudio.running == []
 
-    def test_stops_its_job_although_its_time_is_over_meanwhile(self, show: Show) -> None:
+    def test_stops_its_job_although_its_time_is_over_meanwhile(self, show: StartSimulation) -> None:
         """Airflow's alarm rings while the failing task looks at its job."""
         break_airflow(show, comms.SetXCom)
         look = show.metastudio.show_job
@@ -118,7 +122,7 @@ class TestTheLastTry:
             show.go_live()
         assert show.metastudio.running == []
 
-    def test_is_also_one_that_the_retry_policy_ends(self, show: Show) -> None:
+    def test_is_also_one_that_the_retry_policy_ends(self, show: StartSimulation) -> None:
         class Never(RetryPolicy):
             def evaluate(self, *args: Any, **kwargs: Any) -> RetryDecision:
                 return RetryDecision.fail("never")
@@ -129,7 +133,7 @@ class TestTheLastTry:
         assert show.metastudio.running == []
 
 
-def resume_from_a_failed_trigger(show: Show, **ti: Any) -> None:
+def resume_from_a_failed_trigger(show: StartSimulation, **ti: Any) -> None:
     """Go live, and let Airflow say that the trigger failed."""
     call = show._call
 
@@ -142,12 +146,12 @@ def resume_from_a_failed_trigger(show: Show, **ti: Any) -> None:
 
 
 class TestATryBeforeTheLast:
-    def test_leaves_its_job_to_the_retry_if_its_trigger_cannot_run(self, deferred: Show) -> None:
+    def test_leaves_its_job_to_the_retry_if_its_trigger_cannot_run(self, deferred: StartSimulation) -> None:
         with pytest.raises(TaskDeferralError):
             resume_from_a_failed_trigger(deferred, max_tries=1)
         assert deferred.metastudio.running != []
 
-    def test_leaves_its_job_to_the_retry(self, show: Show) -> None:
+    def test_leaves_its_job_to_the_retry(self, show: StartSimulation) -> None:
         break_airflow(show, comms.SetXCom)
         with pytest.raises(AirflowRuntimeError):
             show.go_live(ti={"max_tries": 1})
@@ -159,7 +163,7 @@ class TestATryBeforeTheLast:
         )
 
 
-def crash_while_live(show: Show, **arguments: Any) -> None:
+def crash_while_live(show: StartSimulation, **arguments: Any) -> None:
     """Let the process of a first try die while its job runs."""
 
     def crash() -> None:
@@ -170,7 +174,7 @@ def crash_while_live(show: Show, **arguments: Any) -> None:
 
 
 class TestARoomThatChanges:
-    def test_the_job_is_taken_up_where_it_runs_and_stopped_there(self, show: Show) -> None:
+    def test_the_job_is_taken_up_where_it_runs_and_stopped_there(self, show: StartSimulation) -> None:
         with pytest.raises(Crash):
             crash_while_live(show, max_duration=timedelta(minutes=30))
         show.resume = None
@@ -182,7 +186,7 @@ class TestARoomThatChanges:
         assert show.metastudio.asked["start"] == 1
         assert show.supervisor.xcom("room_id") == ROOM
 
-    def test_after_a_clear_it_is_stopped_where_it_runs(self, show: Show) -> None:
+    def test_after_a_clear_it_is_stopped_where_it_runs(self, show: StartSimulation) -> None:
         with pytest.raises(Crash):
             crash_while_live(show)
         show.resume = None
@@ -195,7 +199,7 @@ class TestARoomThatChanges:
 
 
 class TestLives:
-    def test_a_clear_with_fewer_retries_streams_again(self, show: Show) -> None:
+    def test_a_clear_with_fewer_retries_streams_again(self, show: StartSimulation) -> None:
         show.at(100, show.ends())
         first = show.go_live(retries=2, reconcile_interval=30, ti={"try_number": 1, "max_tries": 2})
         show.at(show.clock.seconds + 100, show.ends())
@@ -205,7 +209,9 @@ class TestLives:
         assert again["origin"] == "started"
         assert again["job_id"] != first["job_id"]
 
-    def test_the_end_of_a_job_that_a_kill_stopped_is_no_result_of_the_life_after_it(self, show: Show) -> None:
+    def test_the_end_of_a_job_that_a_kill_stopped_is_no_result_of_the_life_after_it(
+        self, show: StartSimulation
+    ) -> None:
         with pytest.raises(Crash):
             crash_while_live(show, retries=3)
         show.ends()()  # its trigger stopped it, after somebody marked the task
@@ -221,7 +227,7 @@ class TestLives:
         [(3590, None, "finished"), (3610, None, "started"), (3610, 3500, "finished")],
     )
     def test_a_job_that_execution_timeout_stopped_is_no_result_of_a_retry(
-        self, deferred: Show, ended: int, planned: int | None, origin: str
+        self, deferred: StartSimulation, ended: int, planned: int | None, origin: str
     ) -> None:
         """The trigger stopped it, and the process that was resumed died before it could write that down."""
         timeout = {"execution_timeout": timedelta(hours=1), "reconcile_interval": 30, "start_window": None}
@@ -236,7 +242,9 @@ class TestLives:
         result = deferred.go_live(**timeout, ti={"try_number": 2, "max_tries": 3})
         assert result["origin"] == origin
 
-    def test_execution_timeout_counts_anew_for_a_retry_and_that_is_announced(self, deferred: Show) -> None:
+    def test_execution_timeout_counts_anew_for_a_retry_and_that_is_announced(
+        self, deferred: StartSimulation
+    ) -> None:
         timeout = {"execution_timeout": timedelta(hours=1), "reconcile_interval": 30}
 
         def announced() -> Any:
@@ -252,11 +260,11 @@ class TestLives:
         deferred.go_live(**timeout, ti={"try_number": 2, "max_tries": 3})
         assert timedelta() <= announced() - began - timedelta(hours=1) < timedelta(seconds=10)
 
-    def test_nobody_keeps_the_time_of_a_task_that_does_not_wait(self, show: Show) -> None:
+    def test_nobody_keeps_the_time_of_a_task_that_does_not_wait(self, show: StartSimulation) -> None:
         show.go_live(execution_timeout=timedelta(hours=1), wait_for_termination=False)
         assert show.supervisor.xcom(JOB_KEY)["timeout_at"] is None
 
-    def test_a_livestream_that_is_over_does_not_tie_its_connection_down(self, show: Show) -> None:
+    def test_a_livestream_that_is_over_does_not_tie_its_connection_down(self, show: StartSimulation) -> None:
         show.at(100, show.ends())
         show.go_live(reconcile_interval=30)
         show.metastudio.endpoint = "https://elsewhere.example.com"
@@ -267,7 +275,7 @@ class TestLives:
         show.go_live(wait_for_termination=False, ti={"clear_number": 2})
         assert len(show.metastudio.jobs) == 3
 
-    def test_one_that_runs_does(self, show: Show) -> None:
+    def test_one_that_runs_does(self, show: StartSimulation) -> None:
         show.go_live(wait_for_termination=False)
         show.metastudio.endpoint = "https://elsewhere.example.com"
         for _ in range(2):
@@ -275,14 +283,14 @@ class TestLives:
                 show.go_live(ti={"max_tries": 1, "clear_number": 1})
         assert len(show.metastudio.jobs) == 1
 
-    def test_a_process_of_an_earlier_life_leaves_the_later_one_alone(self, show: Show) -> None:
+    def test_a_process_of_an_earlier_life_leaves_the_later_one_alone(self, show: StartSimulation) -> None:
         show.go_live(wait_for_termination=False, ti={"max_tries": 1, "clear_number": 1})
         with pytest.raises(AirflowFailException, match="was cleared"):
             show.go_live(ti={"max_tries": 0, "clear_number": 0})
         assert len(show.metastudio.running) == 1
 
     def test_a_run_that_was_deleted_and_triggered_again_stops_what_still_runs(
-        self, show: Show, supervisor: FakeSupervisor
+        self, show: StartSimulation, supervisor: FakeSupervisor
     ) -> None:
         """Its task state store went with the old run; DAG id, run id, task id and max_tries are the same."""
         with pytest.raises(Crash):
@@ -301,24 +309,24 @@ class TestTooLateForAnotherTry:
     def late(self) -> dict[str, Any]:
         return {"start_window": timedelta(seconds=10), "reconcile_interval": 30}
 
-    def retry_fails(self, show: Show, late: dict[str, Any], match: str) -> None:
+    def retry_fails(self, show: StartSimulation, late: dict[str, Any], match: str) -> None:
         with pytest.raises(AirflowFailException, match=match) as failure:
             show.go_live(**late, ti={"try_number": 2, "max_tries": 2})
         assert "too late for another one" in str(failure.value)
         assert "start_window" in str(failure.value)
 
-    def test_a_failed_livestream_fails_the_task(self, show: Show, late: dict[str, Any]) -> None:
+    def test_a_failed_livestream_fails_the_task(self, show: StartSimulation, late: dict[str, Any]) -> None:
         show.at(60, show.ends("FAILED", error_info={"error_code": "MSS.45000009", "error_msg": "bad output"}))
         with pytest.raises(SmartLiveJobFailedError):
             show.go_live(**late, ti={"max_tries": 2})
         self.retry_fails(show, late, r"the job failed\. MSS\.45000009: bad output")
 
-    def test_a_timeout_fails_the_task(self, show: Show, late: dict[str, Any]) -> None:
+    def test_a_timeout_fails_the_task(self, show: StartSimulation, late: dict[str, Any]) -> None:
         with pytest.raises(SmartLiveTimeoutError):
             show.go_live(**late, execution_timeout=timedelta(seconds=60), ti={"max_tries": 2})
         self.retry_fails(show, late, "execution_timeout was reached")
 
-    def test_a_stop_at_that_is_over_fails_the_task(self, show: Show) -> None:
+    def test_a_stop_at_that_is_over_fails_the_task(self, show: StartSimulation) -> None:
         show.at(60, show.ends("FAILED"))
         arguments = {"stop_at": "2026-01-01T12:01:00+00:00", "reconcile_interval": 30}
         show.at(59, lambda: None)
@@ -328,14 +336,18 @@ class TestTooLateForAnotherTry:
         with pytest.raises(AirflowFailException, match="stop_at"):
             show.go_live(**arguments, ti={"try_number": 2, "max_tries": 2})
 
-    def test_a_start_that_was_refused_fails_the_task(self, show: Show, late: dict[str, Any]) -> None:
+    def test_a_start_that_was_refused_fails_the_task(
+        self, show: StartSimulation, late: dict[str, Any]
+    ) -> None:
         show.metastudio.start_outcomes = [QuotaExceeded("running jobs at the limit", http_status=400)]
         with pytest.raises(QuotaExceeded):
             show.go_live(**late, ti={"max_tries": 2})
         show.clock.sleep(60)
         self.retry_fails(show, late, "running jobs at the limit")
 
-    def test_starts_without_an_answer_fail_the_task(self, show: Show, late: dict[str, Any]) -> None:
+    def test_starts_without_an_answer_fail_the_task(
+        self, show: StartSimulation, late: dict[str, Any]
+    ) -> None:
         show.metastudio.start_outcomes = [ambiguous() for _ in range(3)]
         with pytest.raises(AirflowException, match="no clear answer"):
             show.go_live(**(late | {"start_window": None}), ti={"max_tries": 2})
@@ -343,7 +355,7 @@ class TestTooLateForAnotherTry:
 
 
 class TestTheTable:
-    def test_it_is_there_before_anything_can_be_called_back(self, show: Show) -> None:
+    def test_it_is_there_before_anything_can_be_called_back(self, show: StartSimulation) -> None:
         seen: list[Any] = []
         start_job = show.metastudio.start_job
 
@@ -356,7 +368,7 @@ class TestTheTable:
         (table,) = map(CallbackTable.load, seen)
         assert table.generation == JobRecord.load(show.supervisor.store[STORE_KEY]).generation
 
-    def test_a_retry_that_adopts_keeps_what_was_called_back_in_it(self, show: Show) -> None:
+    def test_a_retry_that_adopts_keeps_what_was_called_back_in_it(self, show: StartSimulation) -> None:
         show.go_live(wait_for_termination=False)
         show.calls_back(*LIVE)()
         show.at(60, show.ends())
@@ -365,7 +377,9 @@ class TestTheTable:
 
 
 class TestWhatAirflowLoses:
-    def test_a_resume_without_its_wait_goes_on(self, deferred: Show, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_resume_without_its_wait_goes_on(
+        self, deferred: StartSimulation, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """As ``dag.test()`` does: of what was deferred only the event comes back."""
         run = deferred._call
         keep: Callable[..., Any] = lambda method, context, kwargs: run(  # noqa: E731
@@ -378,7 +392,7 @@ class TestWhatAirflowLoses:
         assert (result["state"], result["woken_by"]) == ("SUCCEED", "callback")
 
     def test_a_planned_stop_is_not_lost_with_it(
-        self, deferred: Show, monkeypatch: pytest.MonkeyPatch
+        self, deferred: StartSimulation, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         run = deferred._call
         monkeypatch.setattr(
@@ -393,7 +407,7 @@ class TestWhatAirflowLoses:
         assert deferred.metastudio.running == []
 
 
-def test_an_unclear_start_of_another_room_is_looked_up_there(show: Show) -> None:
+def test_an_unclear_start_of_another_room_is_looked_up_there(show: StartSimulation) -> None:
     show.metastudio.start_outcomes = [After(Crash())]
     with pytest.raises(Crash):
         show.go_live(ti={"max_tries": 1})

@@ -23,10 +23,10 @@ from airflow_provider_smartlive.operators import (
 from airflow_provider_smartlive.sandbox.config import Config
 from airflow_provider_smartlive.sandbox.testing import LocalSandbox, quick_config
 from airflow_provider_smartlive.sensors import SmartLiveStreamStateSensor
-from tests.support.airflow_stage import Show
 from tests.support.fake_airflow import FakeSupervisor, a_context
 from tests.support.fake_callbacks import STREAM_KEY
 from tests.support.fake_metastudio import ROOM
+from tests.support.simulation import StartSimulation
 
 VIDEO = {"width": 1080, "height": 1920}
 
@@ -205,7 +205,7 @@ WARNED = {
 
 @pytest.mark.parametrize(("arguments", "text"), WARNED.values(), ids=WARNED)
 def test_a_start_with_a_warning(
-    show: Show,
+    show: StartSimulation,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     arguments: dict[str, Any],
@@ -224,7 +224,7 @@ def test_a_start_with_a_warning(
     ["http://localhost:8080", "https://airflow-api-server:8080", "https://10.0.0.5", "https://airflow.local"],
 )
 def test_a_callback_address_that_metastudio_cannot_reach(
-    show: Show, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, url: str
+    show: StartSimulation, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     """Said before the start; a job that runs already is told later, and found by asking."""
     monkeypatch.setenv("AIRFLOW__SMARTLIVE__CALLBACK_BASE_URL", url)
@@ -245,21 +245,21 @@ def test_a_callback_address_that_metastudio_cannot_reach(
 BERLIN = ZoneInfo("Europe/Berlin")
 
 
-def test_a_time_without_an_offset_is_of_the_dags_zone(show: Show) -> None:
+def test_a_time_without_an_offset_is_of_the_dags_zone(show: StartSimulation) -> None:
     started = show.clock.now
     naive = (started + timedelta(hours=1)).astimezone(BERLIN).replace(tzinfo=None)
     show.go_live(stop_at=naive.isoformat(), ti={"zone": BERLIN})
     assert timedelta(hours=1) <= show.clock.now - started < timedelta(hours=1, minutes=1)
 
 
-def test_a_duration_in_seconds(show: Show) -> None:
+def test_a_duration_in_seconds(show: StartSimulation) -> None:
     started = show.clock.now
     show.go_live(max_duration=20)
     assert timedelta(seconds=20) <= show.clock.now - started < timedelta(seconds=40)
 
 
 @pytest.mark.parametrize("output_conn_ids", ["rtmp_main", "['rtmp_main']", " rtmp_main "])
-def test_outputs_as_a_text(show: Show, output_conn_ids: str) -> None:
+def test_outputs_as_a_text(show: StartSimulation, output_conn_ids: str) -> None:
     show.go_live(output_conn_ids=output_conn_ids, wait_for_termination=False)
     assert show.sent["stream_keys"] == [STREAM_KEY]
 

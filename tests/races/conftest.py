@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 
-from tests.support.airflow_stage import Stage, set_up, stop_by
 from tests.support.database import Database
 from tests.support.fake_airflow import FakeSupervisor
 from tests.support.fake_callbacks import STREAM_KEY
 from tests.support.fake_metastudio import FakeMetaStudio
-from tests.support.receiver import Door
+from tests.support.receiver import MountedReceiver
+from tests.support.simulation import Simulation, set_up, stop_by
 from tests.support.virtual_time import Clock
 
 
 @pytest.fixture
-def door(database: Database) -> Door:
-    return Door(database)
+def door(database: Database) -> MountedReceiver:
+    return MountedReceiver(database)
 
 
 @pytest.fixture
@@ -29,4 +29,4 @@ def stage(
     stop_by(clock, monkeypatch)
     output = {"conn_type": "rtmp", "host": "rtmp://push.example.com/live/main", "password": STREAM_KEY}
     monkeypatch.setenv("AIRFLOW_CONN_RTMP_MAIN", json.dumps(output))
-    return set_up(Stage(clock, metastudio, supervisor), monkeypatch)
+    return set_up(Simulation(clock, metastudio, supervisor), monkeypatch)

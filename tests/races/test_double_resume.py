@@ -19,9 +19,9 @@ from airflow.sdk.serde import deserialize, serialize
 
 from airflow_provider_smartlive.callbacks.messages import ResumeEvent
 from airflow_provider_smartlive.operators import StartSmartLiveJobOperator
-from tests.support.airflow_stage import LIVE, Stage
 from tests.support.fake_airflow import TASK, a_context
 from tests.support.fake_metastudio import ROOM
+from tests.support.simulation import LIVE, Simulation
 
 CALLBACK, RECONCILIATION = "callback", "reconciliation"
 
@@ -30,7 +30,7 @@ CALLBACK, RECONCILIATION = "callback", "reconciliation"
 class Deferred:
     """A task that has started a livestream and deferred."""
 
-    stage: Stage
+    stage: Simulation
     operator: StartSmartLiveJobOperator
     deferral: TaskDeferred
 
@@ -68,7 +68,7 @@ class Deferred:
 
 
 @pytest.fixture
-def deferred(stage: Stage) -> Deferred:
+def deferred(stage: Simulation) -> Deferred:
     operator = StartSmartLiveJobOperator(task_id=TASK, room_id=ROOM, output_conn_ids=["rtmp_main"])
     process = operator.prepare_for_execution()
     ExecutorSafeguard.tracker.set(process)

@@ -20,12 +20,12 @@ from airflow_provider_smartlive.callbacks.messages import (
 )
 from airflow_provider_smartlive.callbacks.task_ref import TaskRef
 from airflow_provider_smartlive.operators import StartSmartLiveJobOperator
-from tests.support.airflow_stage import LIVE, Stage
 from tests.support.callback_events import JOB, OTHER_JOB, stream_body
 from tests.support.database import Database
 from tests.support.fake_airflow import TASK
 from tests.support.fake_metastudio import ROOM
 from tests.support.figures import count
+from tests.support.simulation import LIVE, Simulation
 
 END = stream_body("END")
 
@@ -128,7 +128,7 @@ async def test_the_same_again_is_counted_once(door: Any, database: Database, own
 
 
 @pytest.fixture
-def show(stage: Stage) -> Stage:
+def show(stage: Simulation) -> Simulation:
     """A livestream of up to two hours."""
     stage.at(5, stage.calls_back(*LIVE))
     for second in range(10, 7200, 10):
@@ -136,20 +136,20 @@ def show(stage: Stage) -> Stage:
     return stage
 
 
-def _streams(show: Stage) -> None:
+def _streams(show: Simulation) -> None:
     job = show.metastudio.jobs[-1]
     if job.is_active:
         job.stream_duration = show.clock.seconds - 5
 
 
-def _go_live(show: Stage, **arguments: Any) -> Any:
+def _go_live(show: Simulation, **arguments: Any) -> Any:
     defaults = {"room_id": ROOM, "output_conn_ids": ["rtmp_main"]}
     return show.run(StartSmartLiveJobOperator(task_id=TASK, **defaults | arguments))
 
 
 @pytest.mark.parametrize("deferrable", [True, False])
 @pytest.mark.parametrize("stop_after_end", [True, False])
-def test_a_false_end_stops_no_livestream(show: Stage, deferrable: bool, stop_after_end: bool) -> None:
+def test_a_false_end_stops_no_livestream(show: Simulation, deferrable: bool, stop_after_end: bool) -> None:
     show.at(600, show.calls_back("END"))  # nobody but the attacker says so
     show.at(7200, show.ends())
     result = _go_live(show, deferrable=deferrable, stop_after_end=stop_after_end)
@@ -159,7 +159,7 @@ def test_a_false_end_stops_no_livestream(show: Stage, deferrable: bool, stop_aft
     assert show.metastudio.asked["start"] == 1
 
 
-def test_a_false_end_of_each_minute_neither(show: Stage) -> None:
+def test_a_false_end_of_each_minute_neither(show: Simulation) -> None:
     for minute in range(10, 100):
         show.at(60 * minute, show.calls_back("END"))
     show.at(7200, show.ends())
@@ -168,7 +168,7 @@ def test_a_false_end_of_each_minute_neither(show: Stage) -> None:
     assert show.metastudio.stopped == []
 
 
-def test_a_true_end_after_a_false_one_is_found(show: Stage) -> None:
+def test_a_true_end_after_a_false_one_is_found(show: Simulation) -> None:
     """It is late, as END was called back already; and the job does not finish by itself."""
     show.at(600, show.calls_back("END"))
     show.at(3600, lambda: setattr(show.clock, "_plans", []))  # the link is over, the figure stands still
@@ -179,7 +179,9 @@ def test_a_true_end_after_a_false_one_is_found(show: Stage) -> None:
     assert 3600 <= show.clock.seconds <= 3600 + 2 * 120 + 15
 
 
-def test_without_the_figure_a_false_end_would_stop_it(show: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_figure_a_false_end_would_stop_it(
+    show: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What is left: where MetaStudio does not count while it streams, END cannot be told from a false one."""
     show.at(600, show.calls_back("END"))
     monkeypatch.setattr(f"{__name__}._streams", lambda show: None)

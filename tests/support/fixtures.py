@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from tests.support.airflow_stage import Show
     from tests.support.fake_airflow import FakeSupervisor
     from tests.support.fake_metastudio import FakeMetaStudio
-    from tests.support.sensor_stage import Watch
+    from tests.support.sensor_simulation import SensorSimulation
+    from tests.support.simulation import StartSimulation
     from tests.support.virtual_time import Clock
 
 
@@ -60,7 +60,7 @@ def connections(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def in_virtual_time(clock: Clock, plain_settings: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the provider wait by the clock of the test, in one thread, with the settings of ``tests/conftest.py``."""
-    from tests.support.airflow_stage import stop_by
+    from tests.support.simulation import stop_by
 
     stop_by(clock, monkeypatch)
 
@@ -91,18 +91,18 @@ def show(
     supervisor: FakeSupervisor,
     connections: None,
     monkeypatch: pytest.MonkeyPatch,
-) -> Show:
+) -> StartSimulation:
     """Every test with this fixture holds for both ways to wait."""
-    from tests.support.airflow_stage import Show, set_up
+    from tests.support.simulation import StartSimulation, set_up
 
-    show = Show(clock, metastudio, supervisor)
+    show = StartSimulation(clock, metastudio, supervisor)
     show.deferrable = request.param == "deferred"
     set_up(show, monkeypatch)
     return show
 
 
 @pytest.fixture
-def deferred(show: Show) -> Show:
+def deferred(show: StartSimulation) -> StartSimulation:
     """For what only happens while a task is deferred."""
     show.deferrable = True
     return show
@@ -111,8 +111,8 @@ def deferred(show: Show) -> Show:
 @pytest.fixture
 def idle(
     clock: Clock, metastudio: FakeMetaStudio, supervisor: FakeSupervisor, monkeypatch: pytest.MonkeyPatch
-) -> Watch:
+) -> SensorSimulation:
     """A sensor's task, before its starter has a job; deferred."""
-    from tests.support.sensor_stage import a_watch
+    from tests.support.sensor_simulation import a_watch
 
     return a_watch(clock, metastudio, supervisor, monkeypatch)

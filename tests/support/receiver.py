@@ -21,7 +21,7 @@ SECRET = "fake-callback-secret-for-races-0000000000"
 BASE = "https://airflow.example.com"
 
 
-class Door:
+class MountedReceiver:
     """The receiver, mounted as Airflow does it, with the real store behind it."""
 
     def __init__(self, database: Database) -> None:

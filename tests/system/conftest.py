@@ -7,21 +7,21 @@ from collections.abc import Iterator
 import pytest
 
 from dev.faults.stack import FaultStack
+from dev.full_stack import FullStack
 from dev.stack import AirflowStack
-from dev.stage import Stage
 
 
 @pytest.fixture(scope="session")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FullStack]:
     """Everything that the example DAGs need, once for all tests of the session."""
     # Short shows in a small picture, but longer than [smartlive] resume_delay, so that callbacks wake the tasks.
     show = ("--picture", "small", "--assume", "show_seconds=14")
-    with Stage(tmp_path_factory.mktemp("stage"), sandbox_arguments=show) as stage:
+    with FullStack(tmp_path_factory.mktemp("stage"), sandbox_arguments=show) as stage:
         yield stage
 
 
 @pytest.fixture(scope="session")
-def airflow_stack(stage: Stage) -> AirflowStack:
+def airflow_stack(stage: FullStack) -> AirflowStack:
     """The Airflow on the stage; it has the DAGs of ``dags/``."""
     return stage.airflow
 

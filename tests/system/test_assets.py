@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from dev.full_stack import DAGS, FullStack
 from dev.process import wait_until
-from dev.stage import DAGS, Stage
 
 pytestmark = pytest.mark.processes
 
@@ -24,7 +24,7 @@ def test_the_end_of_a_show_starts_the_dag_that_waits_for_it(tmp_path: Path) -> N
     # Longer than [smartlive] resume_delay, so that callbacks wake the tasks.
     show = ("--picture", "small", "--link", "simulated", "--assume", "show_seconds=20")
     options = {"dags_folder": folder, "env": {"AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "True"}}
-    with Stage(tmp_path / "stage", sandbox_arguments=show, airflow_options=options) as stage:
+    with FullStack(tmp_path / "stage", sandbox_arguments=show, airflow_options=options) as stage:
         airflow = stage.airflow
         airflow.wait_for_dag("smartlive_after_toys")
         airflow.wait_for_dag("smartlive_toys")

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from dev.stage import PROJECT
+from dev.full_stack import PROJECT
 from tests.board import scenes
 from tests.board.browser import PATIENCE, Board, board, chromium, needs_chromium, violations
 from tests.board.server import BoardServer

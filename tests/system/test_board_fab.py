@@ -14,7 +14,7 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
-from dev.stage import PROJECT
+from dev.full_stack import PROJECT
 from tests.board import scenes
 from tests.board.browser import PATIENCE, board, chromium, needs_chromium
 from tests.board.server import BoardServer

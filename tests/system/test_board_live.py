@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import expect
 
-from dev.stage import Stage
+from dev.full_stack import FullStack
 from tests.board.browser import Board, board, chromium, needs_chromium
 
 pytestmark = [pytest.mark.processes, needs_chromium]
@@ -23,14 +23,14 @@ NEWS = 60_000
 
 
 @pytest.fixture
-def tab(stage: Stage) -> Iterator[Board]:
+def tab(stage: FullStack) -> Iterator[Board]:
     # This Airflow needs no login, and stands at the root of its URL.
     with chromium() as browser, board(browser, stage.airflow.base_url, token=None) as tab:
         yield tab
 
 
 @pytest.fixture
-def platform_can_restart(stage: Stage) -> Iterator[None]:
+def platform_can_restart(stage: FullStack) -> Iterator[None]:
     """Let the platform come back where it was: it took a free port at first."""
     argv = stage.platform.argv
     port = argv.index("--port") + 1
@@ -41,7 +41,7 @@ def platform_can_restart(stage: Stage) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("platform_can_restart")
-def test_a_livestream_from_connecting_to_its_end(stage: Stage, tab: Board) -> None:
+def test_a_livestream_from_connecting_to_its_end(stage: FullStack, tab: Board) -> None:
     tab.open(f"?dag={DAG_ID}")
     tab.page.evaluate("globalThis.loadedOnce = true")
     stage.platform.stop()

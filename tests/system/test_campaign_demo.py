@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dev.campaign_demo import ShowResult
-from dev.stage import PROJECT
+from dev.full_stack import PROJECT
 from tests.system.test_demo import processes_of
 
 #: Seconds. It takes about 90 on two idle cores.

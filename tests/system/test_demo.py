@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from dev.demo import RESUME_LIMIT
-from dev.stage import PROJECT
+from dev.full_stack import PROJECT
 
 #: Seconds. A second `make demo` takes at most 75 on two idle cores.
 TIME_LIMIT = 240

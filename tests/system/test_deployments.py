@@ -14,9 +14,9 @@ import httpx
 import pytest
 
 from dev.airflow_api import AirflowApi
+from dev.full_stack import FullStack
 from dev.process import free_port, wait_until
 from dev.stack import MIGRATE_TIMEOUT, START_TIMEOUT, AirflowStack
-from dev.stage import Stage
 
 pytestmark = pytest.mark.processes
 
@@ -135,14 +135,16 @@ class ApartWithTeams(AirflowStack):
 
 
 @pytest.fixture
-def build(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Stage]]:
+def build(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., FullStack]]:
     """Build a stage with an Airflow of the given class."""
     with ExitStack() as exits:
 
-        def build(airflow_class: type[AirflowStack], *arguments: str, **options: Any) -> Stage:
+        def build(airflow_class: type[AirflowStack], *arguments: str, **options: Any) -> FullStack:
             home = tmp_path_factory.mktemp("deployment")
             show = ("--picture", "small", "--any-room", *arguments)
-            stage = Stage(home, sandbox_arguments=show, airflow_class=airflow_class, airflow_options=options)
+            stage = FullStack(
+                home, sandbox_arguments=show, airflow_class=airflow_class, airflow_options=options
+            )
             return exits.enter_context(stage)
 
         yield build
@@ -155,7 +157,7 @@ def kept(airflow: AirflowStack, reference: str) -> dict[str, Any]:
     return found
 
 
-def test_under_a_prefix_with_xcoms_secrets_and_logs_elsewhere(build: Callable[..., Stage]) -> None:
+def test_under_a_prefix_with_xcoms_secrets_and_logs_elsewhere(build: Callable[..., FullStack]) -> None:
     stage = build(Elsewhere, "--assume", "show_seconds=14")
     airflow = stage.airflow
     results = run(airflow, "smartlive_nightly", "go_live", "on_air", "off_air")
@@ -177,7 +179,7 @@ def test_under_a_prefix_with_xcoms_secrets_and_logs_elsewhere(build: Callable[..
         assert secret not in logs
 
 
-def test_api_servers_apart_and_a_team(build: Callable[..., Stage]) -> None:
+def test_api_servers_apart_and_a_team(build: Callable[..., FullStack]) -> None:
     stage = build(ApartWithTeams, "--assume", "show_seconds=120", dags_folder=MODULES / "dags")
     results = run(stage.airflow, "planned", "go_live", "off_air")
     assert results["go_live"]["woken_by"] == "deadline"

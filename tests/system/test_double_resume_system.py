@@ -21,8 +21,8 @@ import pytest
 from airflow_provider_smartlive.callbacks.task_ref import TaskRef
 from airflow_provider_smartlive.callbacks.url import CallbackTarget, issue
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType, sign
+from dev.full_stack import OUTPUT_CONN_IDS, FullStack
 from dev.process import wait_until
-from dev.stage import OUTPUT_CONN_IDS, Stage
 
 pytestmark = pytest.mark.processes
 
@@ -38,7 +38,9 @@ TIME_LIMIT = 180
 SETTLED = 10.0
 
 
-def _end_that_nobody_sent(stage: Stage, owner: TaskRef, generation: int, room_id: str, job_id: str) -> int:
+def _end_that_nobody_sent(
+    stage: FullStack, owner: TaskRef, generation: int, room_id: str, job_id: str
+) -> int:
     """Send END as an attacker would who has the key: with the names of the real output."""
     issued = issue(
         CallbackTarget(owner, str(generation), generation),
@@ -59,7 +61,7 @@ def _end_that_nobody_sent(stage: Stage, owner: TaskRef, generation: int, room_id
     return httpx.post(url, content=body, headers=headers, timeout=30).status_code
 
 
-def test_neither_of_two_processes_stops_the_livestream(stage: Stage) -> None:
+def test_neither_of_two_processes_stops_the_livestream(stage: FullStack) -> None:
     airflow, room_id = stage.airflow, str(uuid.uuid4())
     room = {"room_id": room_id, "name": "Double", "seconds": SHOW}
     stage.sandbox_client.add_rooms(room)

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from dev.full_stack import OUTPUT_CONN_IDS, FullStack
 from dev.process import wait_until
-from dev.stage import OUTPUT_CONN_IDS, Stage
 
 pytestmark = pytest.mark.processes
 
@@ -60,7 +60,9 @@ def test_a_planned_end_needs_neither_a_worker_nor_a_dag(tmp_path: Path) -> None:
     file = folder / "planned.py"
     file.write_text(DAGS)
     show = ("--room", f"{ROOM}=Show:600", "--picture", "small", "--link", "simulated")
-    with Stage(tmp_path / "stage", sandbox_arguments=show, airflow_options={"dags_folder": folder}) as stage:
+    with FullStack(
+        tmp_path / "stage", sandbox_arguments=show, airflow_options={"dags_folder": folder}
+    ) as stage:
         airflow = stage.airflow
         airflow.wait_for_dag("planned")
         airflow.wait_for_dag("bystander")

@@ -16,9 +16,9 @@ from urllib.parse import quote
 
 import pytest
 
+from dev.full_stack import FullStack
 from dev.secret_scan import Leak, scan, surfaces
 from dev.stack import AirflowStack
-from dev.stage import Stage
 
 DAG_ID = "smartlive_nightly"
 
@@ -50,15 +50,15 @@ def test_what_is_no_secret_is_not_found() -> None:
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FullStack]:
     """A stage of its own, because secrets are planted on it in the end."""
     arguments = ("--picture", "small", "--assume", "show_seconds=14", "--any-room")
-    with Stage(tmp_path_factory.mktemp("secrets"), sandbox_arguments=arguments) as stage:
+    with FullStack(tmp_path_factory.mktemp("secrets"), sandbox_arguments=arguments) as stage:
         yield stage
 
 
 @pytest.fixture(scope="module")
-def used(stage: Stage) -> dict[str, str]:
+def used(stage: FullStack) -> dict[str, str]:
     """Go live, and return every secret that was used for it, by what it is."""
     airflow = stage.airflow
     store_connections(stage)
@@ -82,7 +82,7 @@ def used(stage: Stage) -> dict[str, str]:
     return used
 
 
-def store_connections(stage: Stage) -> None:
+def store_connections(stage: FullStack) -> None:
     """Keep the same secrets in Airflow's database, too, as most deployments do."""
     connection = stage.connections()["smartlive_default"]
     assert isinstance(connection, dict)
@@ -91,7 +91,7 @@ def store_connections(stage: Stage) -> None:
 
 
 @pytest.mark.processes
-def test_no_secret_of_a_livestream_stands_anywhere(stage: Stage, used: dict[str, str]) -> None:
+def test_no_secret_of_a_livestream_stands_anywhere(stage: FullStack, used: dict[str, str]) -> None:
     shown = surfaces(stage.airflow)
     for surface, places in shown.items():
         assert places, f"nothing was read: {surface}"
@@ -111,7 +111,7 @@ def is_the_login(leak: Leak) -> bool:
 
 
 @pytest.mark.processes
-def test_planted_secrets_are_found_on_every_surface(stage: Stage, used: dict[str, str]) -> None:
+def test_planted_secrets_are_found_on_every_surface(stage: FullStack, used: dict[str, str]) -> None:
     planted = {surface: f"planted-{secrets.token_hex(12)}" for surface in ("xcom", "log", "database", "page")}
     airflow = stage.airflow
     run_id = plant_in_a_template(airflow, planted)

@@ -15,8 +15,8 @@ from airflow_provider_smartlive.callbacks.task_ref import TaskRef
 from airflow_provider_smartlive.callbacks.url import CallbackTarget, issue
 from airflow_provider_smartlive.hooks import SmartLiveHook
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
+from dev.full_stack import FullStack
 from dev.stack import AirflowStack
-from dev.stage import Stage
 
 pytestmark = pytest.mark.processes
 
@@ -63,7 +63,7 @@ def test_the_signatures_of_an_rtc_room_are_seen_by_the_client_only(
 
 
 @pytest.fixture
-def hook(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> SmartLiveHook:
+def hook(stage: FullStack, monkeypatch: pytest.MonkeyPatch) -> SmartLiveHook:
     monkeypatch.setenv("AIRFLOW_CONN_STAGE", json.dumps(stage.connections()["smartlive_default"]))
     return SmartLiveHook("stage")
 

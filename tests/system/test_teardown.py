@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dev.stage import Stage
+from dev.full_stack import FullStack
 
 pytestmark = pytest.mark.processes
 
@@ -16,7 +16,7 @@ DAG_ID = "smartlive_teardown"
 TIME_LIMIT = 150
 
 
-def job_of(stage: Stage, job_id: str) -> dict[str, Any]:
+def job_of(stage: FullStack, job_id: str) -> dict[str, Any]:
     """Return a job as the sandbox shows it."""
     return next(job for job in stage.sandbox_client.jobs() if job["job_id"] == job_id)
 
@@ -25,7 +25,7 @@ def job_of(stage: Stage, job_id: str) -> dict[str, Any]:
     ("break_down", "run_state"), [(False, "success"), (True, "failed")], ids=["success", "failure"]
 )
 def test_the_livestream_ends_with_the_work_that_it_accompanies(
-    stage: Stage, break_down: bool, run_state: str
+    stage: FullStack, break_down: bool, run_state: str
 ) -> None:
     airflow = stage.airflow
     run_id = airflow.run_dag(DAG_ID, conf={"break_down": break_down})

@@ -17,8 +17,8 @@ from airflow.serialization.decoders import smart_decode_trigger_kwargs
 
 from airflow_provider_smartlive.livestream.wait_state import WaitLimits, WaitState
 from airflow_provider_smartlive.triggers import SmartLiveJobTrigger
-from tests.support.airflow_stage import LIVE, Show
-from tests.support.sensor_stage import Watch
+from tests.support.sensor_simulation import SensorSimulation
+from tests.support.simulation import LIVE, StartSimulation
 
 LATER = datetime(2026, 1, 1, 20, tzinfo=UTC)
 
@@ -54,7 +54,7 @@ def through_the_database(deferral: TaskDeferred) -> tuple[Any, dict[str, Any]]:
 
 @pytest.mark.parametrize("as_text", [False, True], ids=["datetime", "text"])
 @pytest.mark.parametrize("zone", ZONES.values(), ids=list(ZONES))
-def test_a_planned_end_in_any_zone_comes_back(deferred: Show, zone: Any, as_text: bool) -> None:
+def test_a_planned_end_in_any_zone_comes_back(deferred: StartSimulation, zone: Any, as_text: bool) -> None:
     stop_at = LATER.astimezone(zone)
     deferred.at(30, deferred.calls_back(*LIVE))
     deferred.at(7200, deferred.ends(), deferred.calls_back("END"))
@@ -72,7 +72,7 @@ def test_a_planned_end_in_any_zone_comes_back(deferred: Show, zone: Any, as_text
         assert trigger.wait.timeout_at is not None
 
 
-def test_an_ending_comes_back(deferred: Show) -> None:
+def test_an_ending_comes_back(deferred: StartSimulation) -> None:
     deferred.at(30, deferred.calls_back(*LIVE, "END"))
     deferred.at(60, deferred.ends())
     deferred.go_live()
@@ -81,7 +81,7 @@ def test_an_ending_comes_back(deferred: Show) -> None:
 
 
 @pytest.mark.parametrize("state", ["END", "CONNECTED"])
-def test_what_a_sensor_leaves_comes_back(idle: Watch, state: str) -> None:
+def test_what_a_sensor_leaves_comes_back(idle: SensorSimulation, state: str) -> None:
     idle.has_job()
     idle.job.stream_duration = 1.0
     idle.at(600, idle.ends())

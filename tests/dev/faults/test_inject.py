@@ -13,7 +13,7 @@ import pytest
 from dev.faults.injections import Injections, Without
 from dev.faults.negative_controls import CONTROLS, ROUNDS
 from dev.faults.schedule import Point
-from dev.stage import PROJECT
+from dev.full_stack import PROJECT
 
 INJECT = PROJECT / "dev" / "faults" / "inject"
 

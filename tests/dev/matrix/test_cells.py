@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from dev.full_stack import PROJECT
 from dev.matrix import cells, page
 from dev.matrix.cells import Cell, Releases
 from dev.matrix.trial import Trial, judged
-from dev.stage import PROJECT
 
 KNOWN = Releases(stable=("3.3.0", "3.3.2"), newer="3.9.0b2")
 

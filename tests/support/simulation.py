@@ -36,7 +36,7 @@ LIVE = ("CONNECTING", "CONNECTED")
 
 
 @dataclass
-class Stage:
+class Simulation:
     """
     Runs tasks as Airflow does, and lets things happen.
 
@@ -182,7 +182,7 @@ class Stage:
         return run(self.clock, wait())
 
 
-class Show(Stage):
+class StartSimulation(Simulation):
     """A task that goes live."""
 
     deferrable: bool = True
@@ -209,7 +209,7 @@ def stop_by(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"airflow_provider_smartlive.livestream.{module}.time", by_clock)
 
 
-def set_up(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Stage:
+def set_up(stage: Simulation, monkeypatch: pytest.MonkeyPatch) -> Simulation:
     """Put the clock and MetaStudio where the provider looks for them."""
     package = "airflow_provider_smartlive"
     for module in (

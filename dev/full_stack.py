@@ -34,11 +34,11 @@ COUNT_INTERVAL = 0.5
 _LISTENING = re.compile(r"^listening on (\S+)$", re.MULTILINE)
 
 
-class Stage:
+class FullStack:
     """
-    A stage for livestreams; a context manager that stops what it has started.
+    A stack for livestreams; a context manager that stops what it has started.
 
-    :param home: where all files go. What an earlier stage left there is removed.
+    :param home: where all files go. What an earlier stack left there is removed.
     :param sandbox_arguments: more arguments of ``smartlive-sandbox serve``.
     :param tell: is called with (what, where) as parts become ready.
     :param airflow_class: what Airflow is started by.

@@ -1,4 +1,4 @@
-"""A sensor's task on the stage, beside the task that starts the job."""
+"""A sensor's task in the simulation, beside the task that starts the job."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 from airflow_provider_smartlive.callbacks.messages import XCOM_TABLE_KEY
 from airflow_provider_smartlive.callbacks.table import CallbackTable
 from airflow_provider_smartlive.sensors import SmartLiveStreamStateSensor
-from tests.support.airflow_stage import Stage, set_up
 from tests.support.fake_airflow import TASK, FakeSupervisor
 from tests.support.fake_metastudio import ROOM, FakeMetaStudio
+from tests.support.simulation import Simulation, set_up
 from tests.support.virtual_time import Clock
 
 WAIT = "wait_for_it"
@@ -25,7 +25,7 @@ ALL_MODES = {
 }
 
 
-class Watch(Stage):
+class SensorSimulation(Simulation):
     """A sensor beside a task that has started a job."""
 
     mode: dict[str, Any]
@@ -78,9 +78,9 @@ class Watch(Stage):
 
 def a_watch(
     clock: Clock, metastudio: FakeMetaStudio, supervisor: FakeSupervisor, monkeypatch: pytest.MonkeyPatch
-) -> Watch:
+) -> SensorSimulation:
     """Return the sensor's task, before its starter has a job; deferred."""
-    watch = Watch(clock, metastudio, supervisor, task_id=WAIT)
+    watch = SensorSimulation(clock, metastudio, supervisor, task_id=WAIT)
     watch.mode = ALL_MODES["deferred"]
     watch.becomes("queued")()
     set_up(watch, monkeypatch)
