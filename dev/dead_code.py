@@ -40,6 +40,7 @@ ALLOWED = {
     # libraries
     "cert_verify": "requests.HTTPAdapter",
     "capture_signals": "uvicorn.Server",
+    "run_in_executor": "asyncio's event loop",
     # whoever tests DAGs, as docs/sandbox.md and docs/rtc.md say
     "smartlive_connection": "a fixture",
     "smartlive_run_dag": "a fixture",
