@@ -202,7 +202,7 @@ def _apply(results: dict[str, Any]) -> str:
     ]
     shown = table(("microseconds", "event 10", "event 10,000", "ratio"), rows)
     size = f"The table of a link that flapped 10,000 times: {results['apply']['bytes']:,} bytes."
-    return f"## The apply\n\n{shown}\n\n{size}"
+    return f"## Applying an event\n\n{shown}\n\n{size}"
 
 
 def _signing(results: dict[str, Any]) -> str:

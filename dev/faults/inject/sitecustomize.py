@@ -107,7 +107,7 @@ def _after(owner: Any, name: str, point: str) -> None:
 # --- the seams
 
 
-def _own_task(module: ModuleType) -> None:
+def _current_task(module: ModuleType) -> None:
     def make_init(original: Callable[..., Any]) -> Callable[..., Any]:
         def init(self: Any, context: Any, **kwargs: Any) -> None:
             global _run_id
@@ -247,7 +247,7 @@ def _task_runner(module: ModuleType) -> None:
 
 
 _SEAMS: dict[str, Callable[[ModuleType], None]] = {
-    "airflow_provider_smartlive.livestream.current_task": _own_task,
+    "airflow_provider_smartlive.livestream.current_task": _current_task,
     "airflow_provider_smartlive.client.task_hook": _hook,
     "airflow_provider_smartlive.livestream.start": _start,
     "airflow_provider_smartlive.livestream.runner": _runner,
