@@ -17,7 +17,14 @@ from dev.matrix.environment import EnvironmentFailed, make
 from dev.process import Program
 
 #: What the short form runs: callbacks, races, and the operators with what they stand on.
-SHORT = ("tests/callbacks", "tests/races", "tests/commands", "tests/owner")
+SHORT = (
+    "tests/callbacks",
+    "tests/receiver",
+    "tests/races",
+    "tests/operators",
+    "tests/livestream",
+    "tests/triggers",
+)
 
 #: Tests that start processes ask one environment what the others answer, too: the browser, the wheel, PostgreSQL.
 FAST = ("-m", "not processes")

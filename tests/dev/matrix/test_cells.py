@@ -11,7 +11,7 @@ import pytest
 from dev.full_stack import PROJECT
 from dev.matrix import cells, page
 from dev.matrix.cells import Cell, Releases
-from dev.matrix.trial import Trial, judged
+from dev.matrix.trial import SHORT, Trial, judged
 
 KNOWN = Releases(stable=("3.3.0", "3.3.2"), newer="3.9.0b2")
 
@@ -134,3 +134,7 @@ def test_the_page_and_the_package_claim_the_same_versions() -> None:
     assert claimed == list(cells.PYTHONS)
     assert set(claimed) <= {cell.python for cell in tried}
     assert {cells.LOWEST, cells.HIGHEST} <= {cell.dependencies for cell in tried}
+
+
+def test_the_short_form_names_folders_that_there_are() -> None:
+    assert [folder for folder in SHORT if not (PROJECT / folder).is_dir()] == []
