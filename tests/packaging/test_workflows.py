@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import yaml
-from airflow import __version__ as airflow_version
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -43,7 +42,9 @@ def test_the_tests_run_on_every_python_that_is_claimed() -> None:
 
 
 def test_a_release_is_installed_under_the_constraints_of_the_airflow_it_was_tested_on() -> None:
-    assert f"/constraints-{airflow_version}/" in RELEASE.read_text()
+    packages = tomllib.loads((ROOT / "uv.lock").read_text())["package"]
+    (locked,) = [package["version"] for package in packages if package["name"] == "apache-airflow"]
+    assert f"/constraints-{locked}/" in RELEASE.read_text()
 
 
 def test_what_is_mutated_and_what_notices_it_is_there() -> None:
