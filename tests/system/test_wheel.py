@@ -109,7 +109,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     assert licence == (ROOT / "LICENSE").read_text(encoding="utf-8")
     assert (metadata["Name"], metadata["License-Expression"]) == ("airflow-provider-smartlive", "Apache-2.0")
     assert metadata["Description-Content-Type"] == "text/markdown"
-    assert metadata.get_all("Provides-Extra") == ["sandbox"]
+    assert metadata.get_all("Provides-Extra") == ["openlineage", "sandbox"]
 
 
 def test_its_requirements_are_complete(project: Project) -> None:
