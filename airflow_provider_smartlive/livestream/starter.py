@@ -225,7 +225,9 @@ class Starter(TaskRef):
 
     def goes_on(self, state: str | None) -> bool:
         """
-        Tell whether it waits for a worker to go on with the job that it has announced, not to begin another try.
+        Tell, on a worker, whether it waits for one itself to go on with its announced job, not to begin another try.
+
+        A triggerer cannot read what Airflow answers.
 
         Airflow tells the number of a try of the last task instance in a state. If that is one of another run, it is
         not known, and the answer is no.
@@ -236,9 +238,8 @@ class Starter(TaskRef):
         from airflow.sdk.execution_time import task_runner
         from airflow.sdk.execution_time.comms import GetPreviousTI
 
-        announced = self._pull(JOB_KEY) if waits_for_a_worker(state) else None
-        said_try = announced.get("try_number") if isinstance(announced, dict) else None
-        if not isinstance(said_try, int):
+        said_try = _try_number(self._pull(JOB_KEY)) if waits_for_a_worker(state) else None
+        if said_try is None:
             return False
         comms: Any = task_runner.SUPERVISOR_COMMS
         task = comms.send(
@@ -251,11 +252,9 @@ class Starter(TaskRef):
         ).task_instance
         return task is not None and task.run_id == self.run_id and task.try_number == said_try
 
-    async def goes_on_async(self, state: str | None) -> bool:
-        """Tell the same in a trigger. Airflow can be asked synchronously only, which a thread does."""
-        from asgiref.sync import sync_to_async
-
-        return await sync_to_async(self.goes_on)(state)
+    async def may_go_on_async(self, state: str | None) -> bool:
+        """Tell, in a trigger, whether :meth:`goes_on` has to be asked."""
+        return waits_for_a_worker(state) and _try_number(await self._apull(JOB_KEY)) is not None
 
     def timeout_while_waiting(self, state: str | None) -> datetime | None:
         """
@@ -353,6 +352,11 @@ def _address(announcement: Any, job_id: str) -> str | None:
     if not isinstance(announcement, dict) or not same_id(_text(announcement.get("job_id")) or "", job_id):
         return None
     return _text(announcement.get("address"))
+
+
+def _try_number(announcement: Any) -> int | None:
+    number = announcement.get("try_number") if isinstance(announcement, dict) else None
+    return number if isinstance(number, int) else None
 
 
 def _text(value: Any) -> str | None:

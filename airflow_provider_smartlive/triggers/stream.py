@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
+from functools import partial
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
@@ -206,10 +207,11 @@ class SmartLiveStreamTrigger(BaseTrigger):
                     if self.confirm and not snapshot.status.is_over:
                         return EndCheck(job_id, WakeSource.FIRST_READ).begun(snapshot, utcnow())
                     found, source = Progress.REACHED, WakeSource.FIRST_READ
-                if found is Progress.REACHED and await self._is_current(job_id):
+                if found is Progress.REACHED:
                     confirmed = source is WakeSource.RECONCILIATION or snapshot.status.is_over
-                    return self._wake(source, self.target_state, confirmed=confirmed)
-                if found is not Progress.WAITING:
+                    wake = self._wake(source, self.target_state, confirmed=confirmed)
+                    return await self._if_current(job_id, wake)
+                if found is Progress.MISSED:
                     return None
 
     async def _confirm(self, job_id: str, check: EndCheck) -> ResumeEvent | None:
@@ -227,8 +229,9 @@ class SmartLiveStreamTrigger(BaseTrigger):
                 is_true = check.judge(snapshot, utcnow(), grace=self._limits.end_grace)
                 if is_true and not snapshot.status.is_over:
                     is_true = await self._is_called_back(job_id, if_unknown=True)
-                if is_true and await self._is_current(job_id):
-                    return self._wake(WakeSource(check.source), self.target_state, confirmed=True)
+                wake = self._wake(WakeSource(check.source), self.target_state, confirmed=True)
+                if is_true and (wakes := await self._if_current(job_id, wake)):
+                    return wakes
                 if is_true is not None:
                     self.log.info("END of job %s was called back, but it is not that of the show.", job_id)
                     return None
@@ -302,19 +305,26 @@ class SmartLiveStreamTrigger(BaseTrigger):
     def _has_reached(self, callbacks: JobCallbacks | None) -> bool:
         return callbacks is not None and callbacks.has_reached(self.target_state)
 
-    async def _is_current(self, job_id: str) -> bool:
-        """Tell whether a job is still that of the starter: it may have been cleared, or tries again."""
+    async def _if_current(self, job_id: str, wake: ResumeEvent) -> ResumeEvent | None:
+        """
+        Return what wakes the task if a job is still that of the starter: it may have been cleared, or tries again.
+
+        One that waits for a worker may also have been resumed, to go on with the job. Airflow tells these apart on a
+        worker only: a triggerer cannot read the answer. So the task looks there.
+
+        :param wake: what wakes the task if it is.
+        """
         starter = self._starter
         if starter is None or self.job_id is not None:
-            return True
+            return wake
         status = await retry_api(self, starter.status_async, budget=self._limits.failure_budget)
-        is_its_own = status.has_own_xcoms or status.is_running
-        if not is_its_own and not await retry_api(
-            self, lambda: starter.goes_on_async(status.state), budget=self._limits.failure_budget
-        ):
-            return False
+        ask_on_worker = partial(starter.may_go_on_async, status.state)
+        if await retry_api(self, ask_on_worker, budget=self._limits.failure_budget):
+            return self._wake(WakeSource.RECONCILIATION)
+        if not (status.has_own_xcoms or status.is_running):
+            return None
         current = await retry_api(self, starter.job_id_async, budget=self._limits.failure_budget)
-        return current is None or same_id(current, job_id)
+        return wake if current is None or same_id(current, job_id) else None
 
     def _intervals(self) -> Iterator[float]:
         """Return the seconds between questions; a stream that comes up is asked for early, and then ever less often."""

@@ -11,15 +11,20 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from airflow.jobs.triggerer_job_runner import ToTriggerRunner
 from airflow.sdk._shared.state import TaskScope
 from airflow.sdk.api.datamodels._generated import PreviousTIResponse
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time import comms
 from airflow.sdk.execution_time.context import OutletEventAccessors, TaskStateStoreAccessor
+from pydantic import TypeAdapter
 
 from tests.support.virtual_time import NOON
 
 DAG, RUN, TASK = "nightly", "scheduled__2026-01-01", "go_live"
+
+
+_TRIGGERS_READ: TypeAdapter[Any] = TypeAdapter(ToTriggerRunner)
 
 
 @dataclass
@@ -43,8 +48,16 @@ class FakeSupervisor:
     run: dict[str, Any] = field(default_factory=dict)
     task: dict[str, Any] = field(default_factory=dict)
 
-    def send(self, msg: Any) -> Any:  # noqa: C901  one branch for each message of Airflow's
-        message = msg
+    #: Whether a trigger asks: its process reads fewer kinds of answers than that of a task.
+    of_trigger: bool = False
+
+    def send(self, msg: Any) -> Any:
+        answer = self._answer(msg)
+        if self.of_trigger and answer is not None:
+            _TRIGGERS_READ.validate_python(answer.model_dump())
+        return answer
+
+    def _answer(self, message: Any) -> Any:  # noqa: C901  one branch for each message of Airflow's
         self.messages.append(message)
         self.on_message(message)
         if self.faults and (fault := self.faults.pop(0)) is not None:

@@ -179,7 +179,11 @@ class Simulation:
             await asyncio.wait({firing})
             return resumed.result()
 
-        return run(self.clock, wait())
+        self.supervisor.of_trigger = True
+        try:
+            return run(self.clock, wait())
+        finally:
+            self.supervisor.of_trigger = False
 
 
 class StartSimulation(Simulation):
