@@ -345,9 +345,8 @@ class SmartLiveJobTrigger(BaseTrigger):
                 if snapshot.status.is_over:
                     if stopped:
                         return True
-                    if (
-                        not is_noted
-                    ):  # it was over before; this trigger may have begun to stop it in another triggerer
+                    if not is_noted:
+                        # It was over before; this trigger may have begun to stop it in another triggerer.
                         return await self._is_noted(note)
                     await self._mind_note(withdraw(self, note))
                     return False
