@@ -31,10 +31,12 @@ from airflow_provider_smartlive.client.operations import HttpResponse
 from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
 from airflow_provider_smartlive.client.transport import RequestsAuth, respond
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError
+from airflow_provider_smartlive.metastudio.ids import JobRef
 from airflow_provider_smartlive.provider_info import DEFAULT_CONN_ID
 
 __all__ = [
     "InvalidConnectionError",
+    "JobRef",
     "SmartLiveAsyncHook",
     "SmartLiveHook",
     "StartOutcomeUnknown",

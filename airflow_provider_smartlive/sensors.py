@@ -22,7 +22,7 @@ from airflow_provider_smartlive.livestream import arguments
 from airflow_provider_smartlive.livestream.airflow_api import ask
 from airflow_provider_smartlive.livestream.end_check import EndCheck
 from airflow_provider_smartlive.livestream.job_operator import JobOperator
-from airflow_provider_smartlive.metastudio.ids import same_id
+from airflow_provider_smartlive.metastudio.ids import JobRef, same_id
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -376,7 +376,7 @@ class SmartLiveStreamStateSensor(JobOperator, BaseSensorOperator):
         room_id = self.find_room(context)
         if room_id is None:
             return None
-        snapshot = look(self.hook, room_id, job_id, address=self.find_address(context, job_id))
+        snapshot = look(self.hook, JobRef(room_id, job_id), address=self.find_address(context, job_id))
         missing_for = self._seconds_since(context, "missing", snapshot.status is JobStatus.NOT_FOUND)
         return snapshot.believed(may_lag=may_lag and missing_for < settings.number("look_again_window"))
 

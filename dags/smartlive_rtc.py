@@ -44,9 +44,9 @@ with DAG(
         """Join the RTC room. Its signatures are secrets: they stay in memory and never become an XCom."""
         from airflow.sdk.log import mask_secret
 
-        from airflow_provider_smartlive.hooks import SmartLiveHook
+        from airflow_provider_smartlive.hooks import JobRef, SmartLiveHook
 
-        job = SmartLiveHook().show_job(livestream["room_id"], livestream["job_id"])
+        job = SmartLiveHook().show_job(JobRef(livestream["room_id"], livestream["job_id"]))
         rtc = job.rtc_room_info
         if rtc is None:
             raise RuntimeError(f"Job {job.job_id} is {job.state} and has no RTC room.")

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import httpx
 
+from airflow_provider_smartlive.metastudio.ids import JobRef
 from airflow_provider_smartlive.metastudio.signing import Credentials, sign
 
 #: Seconds for one answer of the sandbox, which may be starting or busy.
@@ -58,10 +59,13 @@ class SandboxClient:
         """Return ``/v1/PROJECT`` + rest."""
         return f"/v1/{self._project_id}{rest}"
 
-    def job_path(self, room_id: str, job_id: str = "") -> str:
-        """Return the path of a job, or of a room's jobs."""
-        jobs = self.path(f"/smart-live-rooms/{room_id}/smart-live-jobs")
-        return f"{jobs}/{job_id}" if job_id else jobs
+    def jobs_path(self, room_id: str) -> str:
+        """Return the path of a room's jobs."""
+        return self.path(f"/smart-live-rooms/{room_id}/smart-live-jobs")
+
+    def job_path(self, job_ref: JobRef) -> str:
+        """Return the path of a job."""
+        return f"{self.jobs_path(job_ref.room_id)}/{job_ref.job_id}"
 
     def call(
         self,
@@ -100,7 +104,7 @@ class SandboxClient:
 
     def start(self, room_id: str, content: Mapping[str, Any]) -> str:
         """Start a job, and return its id."""
-        answer = self.call("POST", self.job_path(room_id), content).raise_for_status()
+        answer = self.call("POST", self.jobs_path(room_id), content).raise_for_status()
         return str(answer.json()["job_id"])
 
     def list_jobs(self) -> list[dict[str, Any]]:

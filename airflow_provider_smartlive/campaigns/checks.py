@@ -127,7 +127,7 @@ class Preroll:
             outputs = issue_url_for(_no_task(), profile, channels).target.terms.outputs
         except CallbackUrlError:
             outputs = ()  # said by the check of the callbacks
-        found = rival_warnings(active, job_id="", room_id=self.room_id, outputs=outputs, secrets=secrets)
+        found = rival_warnings(active, room_id=self.room_id, outputs=outputs, secrets=secrets)
         for text in islice(found, MAX_RIVALS):
             yield Finding("other jobs", text)
 

@@ -17,6 +17,7 @@ from airflow_provider_smartlive.cli.watch import watch
 from airflow_provider_smartlive.livestream.snapshot import ACTIVE_STATES
 from airflow_provider_smartlive.livestream.stop import stop_each
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError
+from airflow_provider_smartlive.metastudio.ids import JobRef
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -59,7 +60,7 @@ def list_jobs(args: Namespace) -> None:
 @command
 def show_job(args: Namespace) -> None:
     """Print one job."""
-    job = CommandHook(args.conn_id).show_job(args.room_id, args.job_id)
+    job = CommandHook(args.conn_id).show_job(JobRef(args.room_id, args.job_id))
     (found,) = listed([job], _secrets())
     if args.json:
         say_json(found.facts())
@@ -78,7 +79,7 @@ def stop_jobs(args: Namespace) -> None:
     if bool(args.room) == args.all:
         fail("Say what to stop: either --room ROOM_ID (with --job JOB_ID for one job), or --all.")
     hook = CommandHook(args.conn_id)
-    found = [hook.show_job(args.room, args.job)] if args.job else _jobs(hook, args.room)
+    found = [hook.show_job(JobRef(args.room, args.job))] if args.job else _jobs(hook, args.room)
     jobs = listed((job for job in found if job.is_active), _secrets())
     if not jobs:
         over = f"Nothing runs {_where(hook, args)}"
@@ -218,21 +219,20 @@ def _stop(
     """
     # An emergency brake does not fail for this: a broken option is an error in the log, and its default counts.
     grace = settings.usable_number("stop_grace")
-    pairs = [(job.job.room_id or room_id or "", job.job.job_id) for job in jobs]
-    names = {job_id: f"Job {job_id} in room {room}" for room, job_id in pairs}
+    job_refs = [JobRef(job.job.room_id or room_id or "", job.job.job_id) for job in jobs]
     seen: dict[str, JobSnapshot] = {}
     try:
-        for room, job_id in pairs:
+        for job_ref in job_refs:
             with suppress(MetaStudioError, ValueError):  # shows when the stop is confirmed
-                hook.stop_job(room, job_id)
-        for job_id, snapshot in stop_each(hook, pairs, grace=grace):
-            seen[job_id] = snapshot
+                hook.stop_job(job_ref)
+        for job_ref, snapshot in stop_each(hook, job_refs, grace=grace):
+            seen[job_ref.job_id] = snapshot
             outcome = (
                 "is stopped, MetaStudio says" if snapshot.status.is_over else f"STILL RUNS after {grace} s:"
             )
-            tell(one_line(f"{names[job_id]} {outcome} {snapshot}"))
+            tell(one_line(f"Job {job_ref.job_id} in room {job_ref.room_id} {outcome} {snapshot}"))
     except KeyboardInterrupt:
-        open_ = [name for job_id, name in names.items() if job_id not in seen]
+        open_ = [str(job_ref) for job_ref in job_refs if job_ref.job_id not in seen]
         fail(f"Interrupted. May still run: {', '.join(open_)}. See `airflow smartlive jobs list`.")
     return seen
 

@@ -32,6 +32,7 @@ from airflow_provider_smartlive.provider_info import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
     from airflow_provider_smartlive.metastudio.commands import CommandRequest, CommandResponse
+    from airflow_provider_smartlive.metastudio.ids import JobRef
     from airflow_provider_smartlive.metastudio.reports import LiveEvent
     from airflow_provider_smartlive.metastudio.rooms import CreateRoomRequest, CreateRoomResponse, Room
     from airflow_provider_smartlive.metastudio.start import StartJobRequest
@@ -118,13 +119,13 @@ class SmartLiveAsyncHook(BaseHook):
         """Start a livestream."""
         return await self._perform(operations.start_job(room_id, request))
 
-    async def show_job(self, room_id: str, job_id: str) -> SmartLiveJob:
+    async def show_job(self, job_ref: JobRef) -> SmartLiveJob:
         """Return a job as it is now."""
-        return await self._perform(operations.show_job(room_id, job_id))
+        return await self._perform(operations.show_job(job_ref))
 
-    async def stop_job(self, room_id: str, job_id: str) -> None:
+    async def stop_job(self, job_ref: JobRef) -> None:
         """Ask MetaStudio to end a job."""
-        await self._perform(operations.stop_job(room_id, job_id))
+        await self._perform(operations.stop_job(job_ref))
 
     async def list_room_jobs(
         self, room_id: str, **filters: Unpack[JobFilters]
@@ -151,10 +152,10 @@ class SmartLiveAsyncHook(BaseHook):
             offset = operations.next_offset(offset, page)
 
     async def execute_command(
-        self, room_id: str, job_id: str, command: CommandRequest | Mapping[str, Any]
+        self, job_ref: JobRef, command: CommandRequest | Mapping[str, Any]
     ) -> CommandResponse:
         """Give a command to a running job, such as something to say."""
-        return await self._perform(operations.execute_command(room_id, job_id, command))
+        return await self._perform(operations.execute_command(job_ref, command))
 
     async def list_rooms(self, **filters: Unpack[RoomFilters]) -> AsyncIterator[Room]:
         """Return the rooms, page by page as they are consumed."""
@@ -179,8 +180,7 @@ class SmartLiveAsyncHook(BaseHook):
 
     async def report_events(
         self,
-        room_id: str,
-        job_id: str,
+        job_ref: JobRef,
         events: Iterable[LiveEvent],
         *,
         report_url: str | None = None,
@@ -194,7 +194,7 @@ class SmartLiveAsyncHook(BaseHook):
             if report_url is not None:
                 await amask_secret(urlsplit(report_url).query)
             operation = operations.report_events(
-                room_id, job_id, report, report_url=report_url, refresh_url=refresh_url
+                job_ref, report, report_url=report_url, refresh_url=refresh_url
             )
             try:
                 report_url = (await self._perform(operation)).live_event_report_url or report_url

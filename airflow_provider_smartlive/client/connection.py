@@ -6,13 +6,16 @@ import json
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 from urllib.parse import SplitResult, quote, urlsplit
 
 from airflow_provider_smartlive.metastudio.addresses import is_host, is_loopback
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
 from airflow_provider_smartlive.metastudio.iam import TokenRequest
 from airflow_provider_smartlive.metastudio.signing import Credentials
+
+if TYPE_CHECKING:
+    from airflow_provider_smartlive.metastudio.ids import JobRef
 
 #: Huawei publishes no deep link into MetaStudio's console, only the way through its overview page.
 DEFAULT_CONSOLE_URL = "https://console.huaweicloud.com/metastudio/"
@@ -144,11 +147,11 @@ class ConnectionProfile:
             headers["X-App-UserId"] = self.app_user_id
         return headers
 
-    def console_link(self, room_id: str, job_id: str) -> str:
+    def console_link(self, job_ref: JobRef) -> str:
         """Return the address of a room in MetaStudio's console."""
         known = {
-            "{room_id}": room_id,
-            "{job_id}": job_id,
+            "{room_id}": job_ref.room_id,
+            "{job_id}": job_ref.job_id,
             "{region}": self.region or "",
             "{project_id}": self.project_id,
         }

@@ -28,6 +28,7 @@ from airflow_provider_smartlive.metastudio.text import printable, request_id
 if TYPE_CHECKING:
     from airflow_provider_smartlive.metastudio.base import Page
     from airflow_provider_smartlive.metastudio.commands import CommandRequest, CommandResponse
+    from airflow_provider_smartlive.metastudio.ids import JobRef
     from airflow_provider_smartlive.metastudio.reports import EventReport, ReportResponse
     from airflow_provider_smartlive.metastudio.rooms import (
         CreateRoomRequest,
@@ -174,29 +175,29 @@ def start_job(room_id: str, request: StartJobRequest | Mapping[str, Any]) -> Ope
     )
 
 
-def show_job(room_id: str, job_id: str) -> Operation[SmartLiveJob]:
+def show_job(job_ref: JobRef) -> Operation[SmartLiveJob]:
     """Ask for one job."""
     return Operation(
         "show_job",
         "GET",
-        _job(room_id, job_id),
+        _job(job_ref),
         lambda answer: SmartLiveJob.from_body(answer.body, request_id=answer.request_id),
         repeatable=True,
-        room_id=room_id,
-        job_id=job_id,
+        room_id=job_ref.room_id,
+        job_id=job_ref.job_id,
     )
 
 
-def stop_job(room_id: str, job_id: str) -> Operation[None]:
+def stop_job(job_ref: JobRef) -> Operation[None]:
     """Ask a job to end. A second request for the same job cannot stop anything else."""
     return Operation(
         "stop_job",
         "POST",
-        f"{_job(room_id, job_id)}/stop",
+        f"{_job(job_ref)}/stop",
         lambda answer: None,
         repeatable=True,
-        room_id=room_id,
-        job_id=job_id,
+        room_id=job_ref.room_id,
+        job_id=job_ref.job_id,
     )
 
 
@@ -216,7 +217,7 @@ def list_jobs(offset: int, filters: AllJobsFilters, limit: int = PAGE_SIZE) -> O
 
 
 def execute_command(
-    room_id: str, job_id: str, command: CommandRequest | Mapping[str, Any]
+    job_ref: JobRef, command: CommandRequest | Mapping[str, Any]
 ) -> Operation[CommandResponse]:
     """Give a command to a running job. Said twice, a text is spoken twice; only a question may be repeated."""
     from airflow_provider_smartlive.metastudio.commands import CommandRequest, CommandResponse
@@ -225,12 +226,12 @@ def execute_command(
     return Operation(
         "execute_command",
         "POST",
-        f"{_job(room_id, job_id)}/command",
+        f"{_job(job_ref)}/command",
         lambda answer: CommandResponse.from_body(answer.body, request_id=answer.request_id),
         request.to_body(),
         repeatable=request.is_question,
-        room_id=room_id,
-        job_id=job_id,
+        room_id=job_ref.room_id,
+        job_id=job_ref.job_id,
     )
 
 
@@ -290,7 +291,7 @@ def live_warnings(room_id: str) -> Operation[LiveWarningInfo]:
 
 
 def report_events(
-    room_id: str, job_id: str, report: EventReport, *, report_url: str | None, refresh_url: bool
+    job_ref: JobRef, report: EventReport, *, report_url: str | None, refresh_url: bool
 ) -> Operation[ReportResponse]:
     """
     Report up to 1000 live events, by the job's pre-signed URL or, without one, signed like the rest.
@@ -301,7 +302,7 @@ def report_events(
 
     if report_url is not None and not report_url.startswith(("https://", "http://")):
         raise ValueError("report_url must be a live_event_report_url of MetaStudio.")
-    target = report_url or f"{_job(room_id, job_id)}/live-event-report"
+    target = report_url or f"{_job(job_ref)}/live-event-report"
     if refresh_url:
         target += f"{'&' if '?' in target else '?'}refresh_url=true"
     return Operation(
@@ -311,8 +312,8 @@ def report_events(
         lambda answer: ReportResponse.from_body(answer.body, request_id=answer.request_id),
         report.to_body(),
         self_authorised=report_url is not None,
-        room_id=room_id,
-        job_id=job_id,
+        room_id=job_ref.room_id,
+        job_id=job_ref.job_id,
         secrets=(report_url,) if report_url else (),
     )
 
@@ -379,8 +380,8 @@ def _jobs(room_id: str) -> str:
     return f"{_room(room_id)}/smart-live-jobs"
 
 
-def _job(room_id: str, job_id: str) -> str:
-    return f"{_jobs(room_id)}/{_segment('job_id', job_id)}"
+def _job(job_ref: JobRef) -> str:
+    return f"{_jobs(job_ref.room_id)}/{_segment('job_id', job_ref.job_id)}"
 
 
 def _segment(name: str, value: str) -> str:

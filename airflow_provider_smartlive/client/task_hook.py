@@ -25,6 +25,7 @@ from airflow_provider_smartlive.provider_info import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
     from airflow_provider_smartlive.metastudio.commands import CommandRequest, CommandResponse
+    from airflow_provider_smartlive.metastudio.ids import JobRef
     from airflow_provider_smartlive.metastudio.reports import LiveEvent
     from airflow_provider_smartlive.metastudio.rooms import CreateRoomRequest, CreateRoomResponse, Room
     from airflow_provider_smartlive.metastudio.start import StartJobRequest
@@ -98,22 +99,23 @@ class SmartLiveTaskHook(BaseHook):
         """
         return self._perform(operations.start_job(room_id, request))
 
-    def show_job(self, room_id: str, job_id: str) -> SmartLiveJob:
+    def show_job(self, job_ref: JobRef) -> SmartLiveJob:
         """
         Return a job as it is now.
 
+        :param job_ref: room and job: ``JobRef(room_id, job_id)``.
         :raises NotFound: if MetaStudio does not know it (any more).
         """
-        return self._perform(operations.show_job(room_id, job_id))
+        return self._perform(operations.show_job(job_ref))
 
-    def stop_job(self, room_id: str, job_id: str) -> None:
+    def stop_job(self, job_ref: JobRef) -> None:
         """
         Ask MetaStudio to end a job. That it has ended shows in :meth:`show_job` only.
 
         :raises Conflict, NotFound: what MetaStudio says about a job that has ended already is not documented;
             these two are the candidates, and are passed on.
         """
-        self._perform(operations.stop_job(room_id, job_id))
+        self._perform(operations.stop_job(job_ref))
 
     def list_room_jobs(self, room_id: str, **filters: Unpack[JobFilters]) -> Iterator[SmartLiveJob]:
         """
@@ -137,14 +139,14 @@ class SmartLiveTaskHook(BaseHook):
             offset = operations.next_offset(offset, page)
 
     def execute_command(
-        self, room_id: str, job_id: str, command: CommandRequest | Mapping[str, Any]
+        self, job_ref: JobRef, command: CommandRequest | Mapping[str, Any]
     ) -> CommandResponse:
         """
         Give a command to a running job, such as something to say.
 
         Only the two commands that ask for something are repeated after a failure.
         """
-        return self._perform(operations.execute_command(room_id, job_id, command))
+        return self._perform(operations.execute_command(job_ref, command))
 
     def list_rooms(self, **filters: Unpack[RoomFilters]) -> Iterator[Room]:
         """Return the rooms, page by page as they are consumed."""
@@ -172,8 +174,7 @@ class SmartLiveTaskHook(BaseHook):
 
     def report_events(
         self,
-        room_id: str,
-        job_id: str,
+        job_ref: JobRef,
         events: Iterable[LiveEvent],
         *,
         report_url: str | None = None,
@@ -195,7 +196,7 @@ class SmartLiveTaskHook(BaseHook):
             if report_url is not None:
                 mask_secret(urlsplit(report_url).query)  # urllib3 logs paths and queries at debug level
             operation = operations.report_events(
-                room_id, job_id, report, report_url=report_url, refresh_url=refresh_url
+                job_ref, report, report_url=report_url, refresh_url=refresh_url
             )
             try:
                 report_url = self._perform(operation).live_event_report_url or report_url

@@ -218,7 +218,7 @@ class JobManager:
 
     def _look_once(self) -> JobSnapshot:
         wait = self.wait
-        return look(self.hook, wait.room_id, wait.job_id, address=wait.address)
+        return look(self.hook, wait.job_ref, address=wait.address)
 
     def _note_over(self, snapshot: JobSnapshot) -> None:
         self._is_over = snapshot.status.is_over
@@ -330,8 +330,7 @@ class JobManager:
         callbacks: JobCallbacks | None = None,
     ) -> dict[str, Any]:
         return summarise(
-            job_id=self.wait.job_id,
-            room_id=self.wait.room_id,
+            self.wait.job_ref,
             outcome=outcome,
             # Whoever asks wants to know whether callbacks arrive, not who looked last.
             woken_by=self.wait.end_source
@@ -367,9 +366,7 @@ class JobManager:
         lag = max(0.0, (shown_by - self.now()).total_seconds())
         wait = self.wait
         try:
-            snapshot = stop_and_confirm(
-                self.hook, wait.room_id, wait.job_id, address=wait.address, grace=grace, lag=lag
-            )
+            snapshot = stop_and_confirm(self.hook, wait.job_ref, address=wait.address, grace=grace, lag=lag)
         except OtherProjectError as error:
             raise SmartLiveJobFailedError(f"{reason}, but the job cannot be stopped. {error}") from None
         self._note_over(snapshot)

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, Self
 
 from airflow_provider_smartlive.decisions import Action, JobStatus, WakeSource, decide
-from airflow_provider_smartlive.metastudio.ids import same_id
+from airflow_provider_smartlive.metastudio.ids import JobRef, same_id
 
 _VERSION = 4
 _TIMES = ("sent_at", "started_at", "deadline", "timeout_at")
@@ -133,6 +133,11 @@ class JobRecord:
     def is_later_than(self, attempt: Attempt) -> bool:
         """Whether a try is the one that is out of date: its task was cleared while its process went on."""
         return self.attempt.clear_number > attempt.clear_number and not self.continues_in(attempt)
+
+    @property
+    def job_name(self) -> str:
+        """Return its job for messages, also while the id is not known."""
+        return str(JobRef(self.room_id, self.job_id or "(id not known)"))
 
     @property
     def is_unsettled(self) -> bool:

@@ -18,24 +18,20 @@ if TYPE_CHECKING:
 def rival_warnings(
     jobs: Iterable[SmartLiveJob],
     *,
-    job_id: str,
     room_id: str,
     outputs: Collection[str] = (),
     secrets: Sequence[str],
 ) -> Iterator[str]:
     """
-    Yield a sentence for each job that gets in the way of a job, with the fix.
+    Yield a sentence for each job that gets in the way of another one, with the fix.
 
-    :param jobs: the active jobs of the connection, as MetaStudio lists them.
-    :param job_id: the job that was started.
-    :param room_id: its room.
+    :param jobs: the active jobs of the connection but that one, as MetaStudio lists them.
+    :param room_id: the room of that one.
     :param outputs: the fingerprints of its RTMP outputs, as its callback URL carries them. A job that carries none,
         because nobody of ours started it, is only compared by its room.
     :param secrets: ``[smartlive] callback_secrets``.
     """
     for other in jobs:
-        if same_id(other.job_id, job_id):
-            continue
         target = target_of(other, secrets)
         who = f"Job {other.job_id} in room {other.room_id} ({_started_by(target)})"
         if target is not None and set(outputs) & set(target.terms.outputs):

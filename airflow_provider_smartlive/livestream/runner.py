@@ -157,7 +157,7 @@ class LivestreamRunner:
         announcement = announce(
             acquired.record, planned_start=wanted.time_limits.due_at, start_info=wait.start_info
         )
-        link = manager.hook.profile().console_link(wait.room_id, wait.job_id)
+        link = manager.hook.profile().console_link(wait.job_ref)
         self.task.publish(announcement, link)
         self.log.info("Job %s in room %s: %s.", wait.job_id, wait.room_id, acquired.origin)
 
@@ -186,13 +186,13 @@ class LivestreamRunner:
         """
         wait = manager.wait
         try:
-            active = list(manager.hook.list_jobs(state=ACTIVE_STATES))
+            jobs = manager.hook.list_jobs(state=ACTIVE_STATES)
+            others = [job for job in jobs if not same_id(job.job_id, wait.job_id)]
         except MetaStudioError as error:
             self.log.info("Not known whether other jobs use the room or the outputs of this one: %s", error)
             return
         found = rival_warnings(
-            active,
-            job_id=wait.job_id,
+            others,
             room_id=wait.room_id,
             outputs=self.acquisition.outputs if self.acquisition else (),
             secrets=settings.callback_secrets(),

@@ -22,6 +22,7 @@ from airflow_provider_smartlive.livestream.ownership import callback_url_of, is_
 from airflow_provider_smartlive.livestream.snapshot import ACTIVE_STATES, JobSnapshot
 from airflow_provider_smartlive.livestream.stop import LOOK_AGAIN_INTERVAL, look, stop_and_confirm
 from airflow_provider_smartlive.metastudio.errors import Conflict, MetaStudioError, Throttled
+from airflow_provider_smartlive.metastudio.ids import JobRef
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger as Logger
@@ -144,7 +145,7 @@ class JobStart:
             return self._search(record) if record.is_unsettled else None
         snapshot = self._look(record, record.job_id)
         if record.is_discarded(record.job_id):
-            self._stop(record, record.job_id, snapshot)
+            self._stop(record, JobRef(record.room_id, record.job_id), snapshot)
             return None
         return self._claim(record, record.job_id, snapshot)
 
@@ -163,14 +164,15 @@ class JobStart:
         self._has_record = True
         self._check_connection(record)
         if record.job_id is not None:
-            self._stop(record, record.job_id, self._look(record, record.job_id))
+            snapshot = self._look(record, record.job_id)
+            self._stop(record, JobRef(record.room_id, record.job_id), snapshot)
             return replace(record.without(record.job_id), is_over=True)
         if not record.is_unsettled:
             return record
         for jobs in self._looks(record):
             if found := [job for job in jobs if self._is_of(record, job)]:
                 for job in found:
-                    self._stop(record, job.job_id, JobSnapshot.of(job))
+                    self._stop(record, JobRef(record.room_id, job.job_id), JobSnapshot.of(job))
                     record = record.without(job.job_id)
                 return replace(record, sent_at=None, is_over=True)
         self._refuse_if_unrecognisable(record, jobs, [job for job in jobs if job.is_active])
@@ -181,12 +183,7 @@ class JobStart:
         if not record.may_run:
             return
         try:
-            check_project(
-                self.hook_of(record.smartlive_conn_id).profile(),
-                record.address,
-                room_id=record.room_id,
-                job_id=record.job_id,
-            )
+            check_project(self.hook_of(record.smartlive_conn_id).profile(), record.address, record.job_name)
         except OtherProjectError as error:
             raise OtherProjectError(
                 f"{error} If nothing runs there any more, delete the task's state `smartlive_job`."
@@ -197,7 +194,7 @@ class JobStart:
         known_until = self._shown_by(record)
         while True:
             hook = self.hook_of(record.smartlive_conn_id)
-            snapshot = look(hook, record.room_id, job_id, address=_address_of(record))
+            snapshot = look(hook, JobRef(record.room_id, job_id), address=_address_of(record))
             if (
                 snapshot.status in (JobStatus.UNKNOWN, JobStatus.REFUSED)
                 and snapshot.error
@@ -281,7 +278,7 @@ class JobStart:
         """Claim one that runs before one that is over; there are two only if MetaStudio made two of one request."""
         jobs = sorted(jobs, key=lambda job: not job.is_active)
         for other in jobs[1:]:
-            self._stop(record, other.job_id, JobSnapshot.of(other))
+            self._stop(record, JobRef(record.room_id, other.job_id), JobSnapshot.of(other))
         return self._claim(record, jobs[0].job_id, JobSnapshot.of(jobs[0]), own_failure=own_failure)
 
     def _claim(
@@ -395,9 +392,8 @@ class JobStart:
                 raise AirflowFailException(
                     f"Job {job.job_id} belongs to a later life of this task: it was cleared while this process ran."
                 )
-            self._stop(
-                replace(planned, room_id=job.room_id or planned.room_id), job.job_id, JobSnapshot.of(job)
-            )
+            job_ref = JobRef(job.room_id or planned.room_id, job.job_id)
+            self._stop(planned, job_ref, JobSnapshot.of(job))
 
     def _remember(
         self,
@@ -412,19 +408,22 @@ class JobStart:
         self.task.save(record)
         return AcquiredJob(record, job_id, started_at, origin, response)
 
-    def _stop(self, record: JobRecord, job_id: str, snapshot: JobSnapshot) -> None:
+    def _stop(self, record: JobRecord, job_ref: JobRef, snapshot: JobSnapshot) -> None:
+        """
+        Stop a job that nobody owns, unless it is over.
+
+        :param record: the record of its start, or of the start that it stands in the way of.
+        """
         if snapshot.status.is_over:
             return
-        self.log.info("Stopping job %s in room %s, which nobody owns any more.", job_id, record.room_id)
+        self.log.info("Stopping %s, which nobody owns any more.", job_ref)
         hook = self.hook_of(record.smartlive_conn_id)
         lag = max(0.0, (self._shown_by(record) - self.now()).total_seconds())
-        stopped = stop_and_confirm(
-            hook, record.room_id, job_id, address=_address_of(record), grace=self.stop_grace, lag=lag
-        )
+        stopped = stop_and_confirm(hook, job_ref, address=_address_of(record), grace=self.stop_grace, lag=lag)
         if not stopped.status.is_over:
             raise AirflowException(
-                f"Job {job_id} of this task is still running in room {record.room_id} although it was told to stop; "
-                "starting another one would stream twice."
+                f"Job {job_ref.job_id} of this task is still running in room {job_ref.room_id} although it was told to "
+                "stop; starting another one would stream twice."
             )
 
 

@@ -19,7 +19,7 @@ from airflow_provider_smartlive.client.project import OtherProjectError, check_p
 from airflow_provider_smartlive.decisions import JobStatus
 from airflow_provider_smartlive.livestream.snapshot import ACTIVE_STATES, JobSnapshot
 from airflow_provider_smartlive.metastudio.errors import Conflict, MetaStudioError, NotFound
-from airflow_provider_smartlive.metastudio.ids import same_id
+from airflow_provider_smartlive.metastudio.ids import JobRef, same_id
 
 if TYPE_CHECKING:
     from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
@@ -44,8 +44,7 @@ T = TypeVar("T")
 class ShowJob:
     """Show the job."""
 
-    room_id: str
-    job_id: str
+    job_ref: JobRef
 
 
 @dataclass(frozen=True)
@@ -64,8 +63,7 @@ class Note:
 class Stop:
     """Stop the job."""
 
-    room_id: str
-    job_id: str
+    job_ref: JobRef
 
 
 @dataclass(frozen=True)
@@ -81,40 +79,39 @@ _Steps: TypeAlias = Generator[_Step, _Answer, T]
 
 
 def look(
-    hook: SmartLiveTaskHook, room_id: str, job_id: str, *, address: str | None, may_lag: bool = False
+    hook: SmartLiveTaskHook, job_ref: JobRef, *, address: str | None, may_lag: bool = False
 ) -> JobSnapshot:
     """
     Ask MetaStudio about a job; an error is part of the answer.
 
-    :param room_id: the room in which the job is looked for first. If it is not there, it is looked for among the
-        active jobs of all rooms: the snapshot's job then names its real room.
+    :param job_ref: the job. If it is not in that room, it is looked for among the active jobs of all rooms: the
+        snapshot's job then names its real room.
     :param address: where the job was started; None if that is not known. Elsewhere nobody is asked
         (``JobStatus.OTHER_PROJECT``).
     :param may_lag: whether MetaStudio may not show the job yet, so that "not found" means "not known".
     """
     try:
-        check_project(hook.profile(), address, room_id=room_id, job_id=job_id)
+        check_project(hook.profile(), address, job_ref)
     except OtherProjectError as error:
         return JobSnapshot(JobStatus.OTHER_PROJECT, error=error)
-    return _drive(hook, _look(room_id, job_id, may_lag=may_lag))
+    return _drive(hook, _look(job_ref, may_lag=may_lag))
 
 
 async def look_async(
-    conn_id: str, room_id: str, job_id: str, *, address: str | None, may_lag: bool = False
+    conn_id: str, job_ref: JobRef, *, address: str | None, may_lag: bool = False
 ) -> JobSnapshot:
     """Do the same as :func:`look` from a trigger, with a hook of its own for a connection."""
     async with _hook(conn_id) as hook:
         try:
-            check_project(await hook.profile(), address, room_id=room_id, job_id=job_id)
+            check_project(await hook.profile(), address, job_ref)
         except OtherProjectError as error:
             return JobSnapshot(JobStatus.OTHER_PROJECT, error=error)
-        return await _drive_async(hook, _look(room_id, job_id, may_lag=may_lag))
+        return await _drive_async(hook, _look(job_ref, may_lag=may_lag))
 
 
 def stop_and_confirm(
     hook: SmartLiveTaskHook,
-    room_id: str,
-    job_id: str,
+    job_ref: JobRef,
     *,
     address: str | None,
     grace: float,
@@ -127,8 +124,7 @@ def stop_and_confirm(
     again.
 
     :param hook: the hook.
-    :param room_id: the room. A job that is not found there is stopped in the room where MetaStudio lists it.
-    :param job_id: the job.
+    :param job_ref: the job. If it is not found in that room, it is stopped in the room where MetaStudio lists it.
     :param address: where the job was started; None if that is not known, or it has just been listed by this hook.
     :param grace: seconds that the job gets to end.
     :param lag: seconds for which MetaStudio may not show the job yet, so that "not found" does not mean "over".
@@ -136,31 +132,30 @@ def stop_and_confirm(
     :raises MetaStudioError: if MetaStudio refuses the stop of an active job.
     :raises OtherProjectError: if the connection leads elsewhere by now.
     """
-    check_project(hook.profile(), address, room_id=room_id, job_id=job_id)
-    return _drive(hook, _stop(room_id, job_id, grace=grace, lag=lag, now=time.monotonic))
+    check_project(hook.profile(), address, job_ref)
+    return _drive(hook, _stop(job_ref, grace=grace, lag=lag, now=time.monotonic))
 
 
 def stop_each(
-    hook: SmartLiveTaskHook, jobs: Iterable[tuple[str, str]], *, grace: float
-) -> Iterator[tuple[str, JobSnapshot]]:
+    hook: SmartLiveTaskHook, jobs: Iterable[JobRef], *, grace: float
+) -> Iterator[tuple[JobRef, JobSnapshot]]:
     """
     Stop jobs one after the other, and yield the last snapshot of each. One whose stop fails saves no other.
 
-    :param jobs: room and job ids, as this hook has listed them.
+    :param jobs: the jobs, as this hook has listed them.
     :param grace: seconds that each job gets to end.
     """
-    for room_id, job_id in jobs:
+    for job_ref in jobs:
         try:
-            yield job_id, stop_and_confirm(hook, room_id, job_id, address=None, grace=grace)
+            yield job_ref, stop_and_confirm(hook, job_ref, address=None, grace=grace)
         except MetaStudioError as error:
-            log.error("Job %s could not be stopped: %s", job_id, error)
-            yield job_id, JobSnapshot.failed(error)
+            log.error("Job %s could not be stopped: %s", job_ref.job_id, error)
+            yield job_ref, JobSnapshot.failed(error)
 
 
 async def stop_and_confirm_async(
     conn_id: str,
-    room_id: str,
-    job_id: str,
+    job_ref: JobRef,
     *,
     address: str | None,
     grace: float = KILL_GRACE,
@@ -171,8 +166,7 @@ async def stop_and_confirm_async(
     Do the same as :func:`stop_and_confirm` from a trigger, with a hook of its own.
 
     :param conn_id: the connection.
-    :param room_id: the room.
-    :param job_id: the job.
+    :param job_ref: the job.
     :param address: where the job was started; None if that is not known.
     :param grace: seconds that the whole may take.
     :param lag: seconds for which MetaStudio may not show the job yet.
@@ -180,8 +174,8 @@ async def stop_and_confirm_async(
     """
     now = asyncio.get_running_loop().time
     async with _hook(conn_id) as hook:
-        check_project(await hook.profile(), address, room_id=room_id, job_id=job_id)
-        return await _drive_async(hook, _stop(room_id, job_id, grace=grace, lag=lag, now=now), note)
+        check_project(await hook.profile(), address, job_ref)
+        return await _drive_async(hook, _stop(job_ref, grace=grace, lag=lag, now=now), note)
 
 
 def _hook(conn_id: str) -> SmartLiveAsyncHook:
@@ -190,12 +184,12 @@ def _hook(conn_id: str) -> SmartLiveAsyncHook:
     return SmartLiveAsyncHook(smartlive_conn_id=conn_id)
 
 
-def _look(room_id: str, job_id: str, *, may_lag: bool) -> _Steps[JobSnapshot]:
-    answer = yield ShowJob(room_id, job_id)
+def _look(job_ref: JobRef, *, may_lag: bool) -> _Steps[JobSnapshot]:
+    answer = yield ShowJob(job_ref)
     if not isinstance(answer, NotFound):
         return _sighting(answer)
     # "Not found" may be a wrong room, or a fault: only what no listing of active jobs has does not run.
-    found = yield Find(job_id)
+    found = yield Find(job_ref.job_id)
     if found is None:
         return JobSnapshot(JobStatus.NOT_FOUND, error=answer).believed(may_lag=may_lag)
     if isinstance(found, NotFound):
@@ -209,11 +203,9 @@ def _sighting(answer: _Answer) -> JobSnapshot:
     return JobSnapshot.of(answer)
 
 
-def _stop(
-    room_id: str, job_id: str, *, grace: float, lag: float, now: Callable[[], float]
-) -> _Steps[JobSnapshot]:
-    began = now()
-    snapshot = yield from _look(room_id, job_id, may_lag=lag > 0)
+def _stop(job_ref: JobRef, *, grace: float, lag: float, now: Callable[[], float]) -> _Steps[JobSnapshot]:
+    began, job_id = now(), job_ref.job_id
+    snapshot = yield from _look(job_ref, may_lag=lag > 0)
     if snapshot.status.is_over:
         log.info("Job %s is over already; MetaStudio says %s.", job_id, snapshot)
         return snapshot
@@ -222,12 +214,12 @@ def _stop(
     accepted = stopped = False
     while True:
         # A listing may have told another room than the one in which the job was thought to be.
-        room_id = (snapshot.job.room_id if snapshot.job else None) or room_id
+        job_ref = replace(job_ref, room_id=(snapshot.job and snapshot.job.room_id) or job_ref.room_id)
         if not accepted:
-            answer = yield Stop(room_id, job_id)
+            answer = yield Stop(job_ref)
             accepted = _is_accepted(answer, job_id)
             stopped = stopped or _may_be_done(answer, ran=snapshot.status is JobStatus.ACTIVE)
-        seen = yield from _look(room_id, job_id, may_lag=now() < began + lag)
+        seen = yield from _look(job_ref, may_lag=now() < began + lag)
         snapshot = replace(seen, stopped=stopped)
         if snapshot.status.is_over or now() >= began + grace:
             break
@@ -285,15 +277,15 @@ def _drive(hook: SmartLiveTaskHook, steps: _Steps[T]) -> T:
         answer = None
         try:
             match step:
-                case ShowJob(room_id, job_id):
-                    answer = hook.show_job(room_id, job_id)
+                case ShowJob(job_ref):
+                    answer = hook.show_job(job_ref)
                 case Find(job_id):
                     jobs = hook.list_jobs(state=ACTIVE_STATES)
                     answer = next((job for job in jobs if same_id(job.job_id, job_id)), None)
                 case Note():
                     pass  # on a worker it is written whether the job runs or not
-                case Stop(room_id, job_id):
-                    hook.stop_job(room_id, job_id)
+                case Stop(job_ref):
+                    hook.stop_job(job_ref)
                 case Pause(seconds):
                     time.sleep(seconds)
         except MetaStudioError as error:
@@ -313,15 +305,15 @@ async def _drive_async(
         answer = None
         try:
             match step:
-                case ShowJob(room_id, job_id):
-                    answer = await hook.show_job(room_id, job_id)
+                case ShowJob(job_ref):
+                    answer = await hook.show_job(job_ref)
                 case Find(job_id):
                     answer = await _find_async(hook, job_id)
                 case Note():
                     if note is not None:
                         await note()
-                case Stop(room_id, job_id):
-                    await hook.stop_job(room_id, job_id)
+                case Stop(job_ref):
+                    await hook.stop_job(job_ref)
                 case Pause(seconds):
                     await asyncio.sleep(seconds)
         except MetaStudioError as error:

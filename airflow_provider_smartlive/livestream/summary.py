@@ -14,6 +14,7 @@ END = "END"
 if TYPE_CHECKING:
     from airflow_provider_smartlive.callbacks.table import JobCallbacks, StreamRow
     from airflow_provider_smartlive.livestream.record import JobRecord
+    from airflow_provider_smartlive.metastudio.ids import JobRef
     from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
 
 
@@ -41,9 +42,8 @@ def announce(record: JobRecord, *, planned_start: datetime, start_info: Mapping[
 
 
 def summarise(
+    job_ref: JobRef,
     *,
-    job_id: str,
-    room_id: str,
     outcome: str,
     woken_by: str | None = None,
     job: SmartLiveJob | None = None,
@@ -54,13 +54,19 @@ def summarise(
     """
     Return the result of a livestream as it goes into the XCom.
 
+    :param job_ref: the job.
     :param outcome: why the wait ended, in a few words.
     :param woken_by: what woke the task: ``callback``, ``reconciliation``, ...
     :param job: MetaStudio's last word.
     :param callbacks: what was called back; the states of a stream are as observed.
     :param is_over: whether the job is over, so that no stream of it can be up, whatever was called back last.
     """
-    summary: dict[str, Any] = {"job_id": job_id, "room_id": room_id, "outcome": outcome, "woken_by": woken_by}
+    summary: dict[str, Any] = {
+        "job_id": job_ref.job_id,
+        "room_id": job_ref.room_id,
+        "outcome": outcome,
+        "woken_by": woken_by,
+    }
     if job is not None:
         summary |= _of_job(job)
     if callbacks is not None:

@@ -16,7 +16,7 @@ from airflow_provider_smartlive.livestream.ownership import active_jobs_of, call
 from airflow_provider_smartlive.livestream.snapshot import ACTIVE_STATES, JobSnapshot
 from airflow_provider_smartlive.livestream.stop import LOOK_AGAIN_INTERVAL, stop_and_confirm
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError
-from airflow_provider_smartlive.metastudio.ids import normalise_id, same_id
+from airflow_provider_smartlive.metastudio.ids import JobRef, normalise_id, same_id
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger as Logger
@@ -76,7 +76,7 @@ class Teardown:
                     "for: pass room_id beside job_id, or name starter_task_id."
                 )
             room_id = job.room_id
-        if self._stop(room_id, job_id).status is JobStatus.NOT_FOUND:
+        if self._stop(JobRef(room_id, job_id)).status is JobStatus.NOT_FOUND:
             raise AirflowFailException(
                 f"MetaStudio knows no job {job_id}, neither in room {room_id} nor among the active jobs of other "
                 "rooms: nothing was stopped. Pass the ids that MetaStudio's console shows, or name starter_task_id."
@@ -92,11 +92,11 @@ class Teardown:
         """
         without_job: set[Starter] = set()
         for starter in starters:
-            job_id, room, address = self._reported(starter)
-            if job_id is None or room is None:
+            job_ref, address = self._reported(starter)
+            if job_ref is None:
                 without_job.add(starter)
-            elif normalise_id(job_id) not in self._jobs:
-                self._stop(room, job_id, address=address)
+            elif normalise_id(job_ref.job_id) not in self._jobs:
+                self._stop(job_ref, address=address)
         # A start leaves a job some time before the task can report it, and MetaStudio may show it later still.
         # Any state may be a mark on a task that ran before.
         may_have_lost = {starter for starter in without_job if starters[starter].is_over}
@@ -138,9 +138,9 @@ class Teardown:
             )
         return list(self._jobs.values())
 
-    def _reported(self, starter: Starter) -> tuple[str | None, str | None, str | None]:
+    def _reported(self, starter: Starter) -> tuple[JobRef | None, str | None]:
         """
-        Return the job that a starter reported, its room, and where it was started.
+        Return the job that a starter reported, and where it was started.
 
         Nothing if Airflow does not say: its callback URL tells, too.
         """
@@ -151,8 +151,8 @@ class Teardown:
         except AirflowRuntimeError as error:
             self._unread.add(starter)
             self.log.warning("Which job the %s has reported cannot be read: %s", starter, error)
-            return None, None, None
-        return job_id, room_id, address
+            return None, None
+        return (JobRef(room_id, job_id) if room_id and job_id else None), address
 
     def _stop_running(self, starters: Iterable[Starter], active: Iterable[SmartLiveJob]) -> set[Starter]:
         """Stop the jobs that carry the callback URL of a starter, and return the starters that have one."""
@@ -164,7 +164,7 @@ class Teardown:
             if target is not None:
                 found.add(by_task_ref[target.task_ref])
             if job.room_id is not None and normalise_id(job.job_id) not in self._jobs:
-                self._stop(job.room_id, job.job_id)
+                self._stop(JobRef(job.room_id, job.job_id))
         return found
 
     def _check_other_deployments(
@@ -231,13 +231,12 @@ class Teardown:
                 f"{', '.join(here)} in room {room_id}, which may be what {names} started without callbacks"
             )
 
-    def _stop(self, room_id: str, job_id: str, *, address: str | None = None) -> JobSnapshot:
-        self._jobs[normalise_id(job_id)] = job_id
+    def _stop(self, job_ref: JobRef, *, address: str | None = None) -> JobSnapshot:
+        self._jobs[normalise_id(job_ref.job_id)] = job_ref.job_id
         try:
             snapshot = stop_and_confirm(
                 self.hook,
-                room_id,
-                job_id,
+                job_ref,
                 address=address,
                 grace=self.grace,
                 lag=self.look_again_window,
@@ -247,12 +246,10 @@ class Teardown:
             return JobSnapshot(JobStatus.OTHER_PROJECT, error=error)
         except MetaStudioError as error:
             # One job whose stop is refused saves no other.
-            self.log.error("Job %s could not be stopped: %s", job_id, error)
+            self.log.error("Job %s could not be stopped: %s", job_ref.job_id, error)
             snapshot = JobSnapshot.failed(error)
         if not snapshot.status.is_over:
-            self._running.append(
-                f"job {job_id} in room {room_id} is still running (MetaStudio says {snapshot})"
-            )
+            self._running.append(f"{job_ref} is still running (MetaStudio says {snapshot})")
         return snapshot
 
     def _active_jobs(self) -> list[SmartLiveJob]:

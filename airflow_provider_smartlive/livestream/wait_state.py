@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 from airflow_provider_smartlive.decisions import WakeSource
+from airflow_provider_smartlive.metastudio.ids import JobRef
 
 if TYPE_CHECKING:
     from airflow_provider_smartlive.callbacks.table import JobCallbacks
@@ -145,6 +146,11 @@ class WaitState:
         for name in _TIMES & known.keys():
             known[name] = datetime.fromisoformat(known[name]) if known[name] else None
         return cls(**known)
+
+    @property
+    def job_ref(self) -> JobRef:
+        """Return the job, and the room in which it was started."""
+        return JobRef(self.room_id, self.job_id)
 
     @property
     def is_ending(self) -> bool:

@@ -3,8 +3,26 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 _ID = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True)
+class JobRef:
+    """
+    A job and the room in which it runs: what MetaStudio's API needs to be asked about it.
+
+    :param room_id: the id of the room, as MetaStudio or a user wrote it.
+    :param job_id: the id of the job, likewise.
+    """
+
+    room_id: str
+    job_id: str
+
+    def __str__(self) -> str:
+        """Return its name, for messages."""
+        return f"job {self.job_id} in room {self.room_id}"
 
 
 def normalise_id(value: str) -> str:

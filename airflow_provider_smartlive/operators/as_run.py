@@ -14,6 +14,7 @@ from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.livestream import arguments
 from airflow_provider_smartlive.livestream.airflow_api import ask
 from airflow_provider_smartlive.livestream.job_operator import JobOperator
+from airflow_provider_smartlive.metastudio.ids import JobRef
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -192,7 +193,9 @@ class SmartLiveAsRunOperator(JobOperator):
         """
         from airflow_provider_smartlive.livestream.stop import look
 
-        found = look(self.hook, announced["room_id"], announced["job_id"], address=announced.get("address"))
+        found = look(
+            self.hook, JobRef(announced["room_id"], announced["job_id"]), address=announced.get("address")
+        )
         ti = context["ti"]
         if not found.is_clear and ti.try_number <= ti.max_tries:
             raise AirflowException(f"Job {announced['job_id']}: MetaStudio gives no clear answer ({found}).")

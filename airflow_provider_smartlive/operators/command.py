@@ -18,6 +18,7 @@ from airflow_provider_smartlive.decisions import WakeSource
 from airflow_provider_smartlive.livestream import arguments
 from airflow_provider_smartlive.livestream.airflow_api import ask
 from airflow_provider_smartlive.livestream.job_operator import JobOperator
+from airflow_provider_smartlive.metastudio.ids import JobRef
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -104,25 +105,23 @@ class SmartLiveCommandOperator(JobOperator):
             request = self._request()
         if self.wait_for_reply:
             self._check_wait()
-        job_id, room_id = self._find(context)
+        job_ref = self._find(context)
         with failing_for_good(unless=lambda: False):
-            check_project(
-                self.hook.profile(), self.find_address(context, job_id), room_id=room_id, job_id=job_id
-            )
-            result = self._send_once(context, room_id, job_id, request)
+            check_project(self.hook.profile(), self.find_address(context, job_ref.job_id), job_ref)
+            result = self._send_once(context, job_ref, request)
         if not self.wait_for_reply:
             return result
         if result["command_id"] is None:
             raise AirflowFailException("MetaStudio took the command without an id: it cannot be waited for.")
         until = utcnow() + self.reply_timeout
         if self.deferrable:
-            self._defer(context, job_id, room_id, result, until)
-        self._wait_here(context, job_id, room_id, result, until)
+            self._defer(context, job_ref, result, until)
+        self._wait_here(context, job_ref, result, until)
         self._note_result(context)
         return result
 
-    def _find(self, context: Context) -> tuple[str, str]:
-        """Return job and room."""
+    def _find(self, context: Context) -> JobRef:
+        """Return the job."""
         starter, job_id = self.find_starter(context), self.job_id
         if job_id is None and starter is not None:
             job_id = self._job_of(starter)
@@ -131,7 +130,7 @@ class SmartLiveCommandOperator(JobOperator):
             raise AirflowFailException(
                 "room_id is missing: pass it beside job_id, or name starter_task_id, which has reported none."
             )
-        return job_id, room_id
+        return JobRef(room_id, job_id)
 
     def _job_of(self, starter: Starter) -> str:
         """
@@ -184,15 +183,14 @@ class SmartLiveCommandOperator(JobOperator):
                 "Waiting for a reply on a worker needs starter_task_id; or wait deferred."
             )
 
-    def _send_once(
-        self, context: Context, room_id: str, job_id: str, request: CommandRequest
-    ) -> dict[str, Any]:
+    def _send_once(self, context: Context, job_ref: JobRef, request: CommandRequest) -> dict[str, Any]:
         """Send the command, unless an earlier try of this task has sent it to this job."""
         from airflow_provider_smartlive.metastudio.errors import MetaStudioError
         from airflow_provider_smartlive.metastudio.ids import normalise_id
 
         if request.is_question:
-            return self._send(room_id, job_id, request)
+            return self._send(job_ref, request)
+        job_id = job_ref.job_id
         store, attempt = context["task_state_store"], self._attempt(context)
         sent: dict[str, Any] = {
             "version": _MEMORY_VERSION,
@@ -210,7 +208,7 @@ class SmartLiveCommandOperator(JobOperator):
         self._announce(context, job_id, request, sent["sending"])
         ask(partial(store.set, STORE_KEY, sent))
         try:
-            result = self._send(room_id, job_id, request)
+            result = self._send(job_ref, request)
         except MetaStudioError as error:
             if _may_have_taken_effect(error):
                 raise AirflowFailException(f"{_UNCLEAR} {error}") from error
@@ -281,9 +279,9 @@ class SmartLiveCommandOperator(JobOperator):
         except RequestError as error:
             raise error.renamed({"params": "command_params"}) from None
 
-    def _send(self, room_id: str, job_id: str, request: CommandRequest) -> dict[str, Any]:
-        response = self.hook.execute_command(room_id, job_id, request)
-        self.log.info("Job %s took command %s as %s.", job_id, self.command, response.command_id)
+    def _send(self, job_ref: JobRef, request: CommandRequest) -> dict[str, Any]:
+        response = self.hook.execute_command(job_ref, request)
+        self.log.info("Job %s took command %s as %s.", job_ref.job_id, self.command, response.command_id)
         result: dict[str, Any] = {"command": self.command, "command_id": response.command_id}
         if self.command not in _SECRET_RESULTS and response.result:
             try:
@@ -292,9 +290,7 @@ class SmartLiveCommandOperator(JobOperator):
                 result["result"] = response.result
         return result
 
-    def _defer(
-        self, context: Context, job_id: str, room_id: str, result: dict[str, Any], until: datetime
-    ) -> NoReturn:
+    def _defer(self, context: Context, job_ref: JobRef, result: dict[str, Any], until: datetime) -> NoReturn:
         from airflow_provider_smartlive.callbacks.table import reply_mark
         from airflow_provider_smartlive.livestream.wait_state import WaitLimits
         from airflow_provider_smartlive.triggers import SmartLiveStreamTrigger
@@ -311,8 +307,8 @@ class SmartLiveCommandOperator(JobOperator):
             trigger=SmartLiveStreamTrigger(
                 smartlive_conn_id=self.smartlive_conn_id,
                 target_state=mark,
-                job_id=job_id,
-                room_id=room_id,
+                job_id=job_ref.job_id,
+                room_id=job_ref.room_id,
                 starter=asdict(starter) if starter else None,
                 limits=limits.dump(),
                 timeout_at=until.astimezone(UTC).isoformat(),
@@ -323,9 +319,7 @@ class SmartLiveCommandOperator(JobOperator):
             timeout=None,
         )
 
-    def _wait_here(
-        self, context: Context, job_id: str, room_id: str, result: dict[str, Any], until: datetime
-    ) -> None:
+    def _wait_here(self, context: Context, job_ref: JobRef, result: dict[str, Any], until: datetime) -> None:
         """Wait on the worker for what would wake a deferred task."""
         from airflow_provider_smartlive.livestream.stop import look
 
@@ -333,6 +327,7 @@ class SmartLiveCommandOperator(JobOperator):
         budget = timedelta(seconds=settings.number("failure_budget"))
         shown_by = utcnow() + timedelta(seconds=settings.number("look_again_window"))
         ask_at, lost_since = utcnow() + interval, None
+        job_id = job_ref.job_id
         address = self.find_address(context, job_id)
         while not self._was_spoken(context, job_id, result["command_id"]):
             now = utcnow()
@@ -340,7 +335,7 @@ class SmartLiveCommandOperator(JobOperator):
                 raise self._unheard(WakeSource.TIMEOUT, result)
             if now >= ask_at:
                 ask_at = now + interval
-                snapshot = look(self.hook, room_id, job_id, address=address, may_lag=now < shown_by)
+                snapshot = look(self.hook, job_ref, address=address, may_lag=now < shown_by)
                 lost_since = lost_since or now if snapshot.is_lost else None
                 if snapshot.status.is_over:
                     if self._was_spoken(context, job_id, result["command_id"]):

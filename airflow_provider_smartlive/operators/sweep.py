@@ -10,6 +10,7 @@ from airflow.sdk import BaseOperator
 
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError
+from airflow_provider_smartlive.metastudio.ids import JobRef
 from airflow_provider_smartlive.provider_info import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
@@ -63,9 +64,11 @@ class SmartLiveSweepOperator(BaseOperator):
         found = list(unwanted(active, secrets=secrets, find_task=_find_task))
         for job, reason in found:
             self.log.warning("Job %s in room %s runs unwanted: %s.", job.job_id, job.room_id, reason)
-        jobs = [] if self.only_report else [(job.room_id, job.job_id) for job, _ in found if job.room_id]
+        jobs = (
+            [] if self.only_report else [JobRef(job.room_id, job.job_id) for job, _ in found if job.room_id]
+        )
         stopped = stop_each(hook, jobs, grace=grace)
-        running = [job_id for job_id, snapshot in stopped if not snapshot.status.is_over]
+        running = [job_ref.job_id for job_ref, snapshot in stopped if not snapshot.status.is_over]
         if running:
             raise SmartLiveJobFailedError(
                 f"These jobs were told to stop and still run: {', '.join(running)}."

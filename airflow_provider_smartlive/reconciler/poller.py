@@ -21,7 +21,7 @@ from airflow_provider_smartlive.metastudio.errors import (
     Throttled,
     UnexpectedResponse,
 )
-from airflow_provider_smartlive.metastudio.ids import normalise_id
+from airflow_provider_smartlive.metastudio.ids import JobRef, normalise_id
 from airflow_provider_smartlive.reconciler.clock import loop_time
 from airflow_provider_smartlive.reconciler.requests import REQUEST_INTERVAL, Requests
 from airflow_provider_smartlive.reconciler.watch import Watch, WatchQueue
@@ -117,8 +117,8 @@ class Reconciler:
             self._early = random.random()  # noqa: S311 - as above
             due = list(self._due)
             try:
-                if len(due) == 1 and due[0].room_id is not None:
-                    await self._show(due[0], due[0].room_id, again=self._unlisted, unless=JobStatus.NOT_FOUND)
+                if len(due) == 1 and (job_ref := due[0].job_ref) is not None:
+                    await self._show(due[0], job_ref, again=self._unlisted, unless=JobStatus.NOT_FOUND)
                 # A job that is not found may be in another room: the list tells.
                 if self._due:
                     await self._list_active()
@@ -215,10 +215,11 @@ class Reconciler:
         if pause > 0:
             await asyncio.sleep(min(pause, BATCH_WINDOW))
         else:
-            await self._show(watch, watch.room_id or "", again=self._single)
+            job_ref = watch.job_ref or JobRef("", watch.job_id)
+            await self._show(watch, job_ref, again=self._single)
 
     async def _show(
-        self, watch: Watch, room_id: str, *, again: WatchQueue, unless: JobStatus | None = None
+        self, watch: Watch, job_ref: JobRef, *, again: WatchQueue, unless: JobStatus | None = None
     ) -> None:
         """
         Ask once for one job and tell about it.
@@ -227,7 +228,7 @@ class Reconciler:
         :param unless: what nobody is told.
         """
         try:
-            job = await self._requests.attempt(lambda hook: hook.show_job(room_id, watch.job_id))
+            job = await self._requests.attempt(lambda hook: hook.show_job(job_ref))
             snapshot = JobSnapshot.of(job)
         except (AuthenticationError, Throttled):
             raise

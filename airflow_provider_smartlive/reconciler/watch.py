@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_smartlive.decisions import JobStatus
 from airflow_provider_smartlive.livestream.snapshot import JobSnapshot
+from airflow_provider_smartlive.metastudio.ids import JobRef
 from airflow_provider_smartlive.reconciler.clock import loop_time
 
 if TYPE_CHECKING:
@@ -49,6 +50,11 @@ class Watch:
     _sightings: asyncio.Queue[JobSnapshot] = field(default_factory=lambda: asyncio.Queue(maxsize=1))
     _last: JobSnapshot | None = None
     _heard_at: float | None = None
+
+    @property
+    def job_ref(self) -> JobRef | None:
+        """The job with its room; None while that is not known."""
+        return None if self.room_id is None else JobRef(self.room_id, self.job_id)
 
     @property
     def seconds(self) -> float:

@@ -172,8 +172,7 @@ class SmartLiveJobTrigger(BaseTrigger):
         wait = self.wait
         return await look_async(
             wait.smartlive_conn_id,
-            wait.room_id,
-            wait.job_id,
+            wait.job_ref,
             address=wait.address,
             may_lag=self._lag_left() > 0,
         )
@@ -334,8 +333,7 @@ class SmartLiveJobTrigger(BaseTrigger):
                 async with _stop_slot():
                     snapshot = await stop_and_confirm_async(
                         wait.smartlive_conn_id,
-                        wait.room_id,
-                        wait.job_id,
+                        wait.job_ref,
                         address=wait.address,
                         grace=limits.stop_grace,
                         lag=self._lag_left(),
@@ -418,7 +416,7 @@ class SmartLiveJobTrigger(BaseTrigger):
         wait = self.wait
         try:
             await stop_and_confirm_async(
-                wait.smartlive_conn_id, wait.room_id, job_id, address=wait.address, lag=self._lag_left()
+                wait.smartlive_conn_id, wait.job_ref, address=wait.address, lag=self._lag_left()
             )
         except OtherProjectError as error:
             self.log.error("Job %s is not stopped although its task is over: %s", job_id, error)

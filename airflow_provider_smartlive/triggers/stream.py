@@ -257,14 +257,15 @@ class SmartLiveStreamTrigger(BaseTrigger):
 
     async def _checked(self, watch: Watch, snapshot: JobSnapshot) -> JobSnapshot:
         """Look once more for a job that was not found: in a wrong room or project, that is no end."""
-        if snapshot.status is not JobStatus.NOT_FOUND or watch.room_id is None:
+        job_ref = watch.job_ref
+        if snapshot.status is not JobStatus.NOT_FOUND or job_ref is None:
             return snapshot
         from airflow_provider_smartlive.livestream.stop import look_async
 
         starter = self._starter
         try:
             address = await starter.address_async(watch.job_id) if starter else None
-            snapshot = await look_async(self.smartlive_conn_id, watch.room_id, watch.job_id, address=address)
+            snapshot = await look_async(self.smartlive_conn_id, job_ref, address=address)
         except Exception as error:  # such as a connection that cannot be read at the moment
             return JobSnapshot(JobStatus.UNKNOWN, error=error)
         if snapshot.status is JobStatus.OTHER_PROJECT:

@@ -11,6 +11,7 @@ from datetime import datetime
 from itertools import chain
 from typing import Any
 
+from airflow_provider_smartlive.metastudio.ids import JobRef
 from dev.airflow_api import patiently
 from dev.bench import jobs
 from dev.bench.stack import BenchStack
@@ -118,7 +119,7 @@ class Poll(Wait):
         """Start a job and a run that waits for it."""
         room_id, client = str(uuid.uuid4()), self.stack.sandbox_client
         job_id, rule_id = jobs.start(client, room_id), jobs.hide(client, room_id)
-        run_id = self.stack.begin(self.dag_id, path=client.job_path(room_id, job_id))
+        run_id = self.stack.begin(self.dag_id, path=client.job_path(JobRef(room_id, job_id)))
         self.run_ids.append(run_id)
         self._jobs[run_id] = (job_id, rule_id)
 

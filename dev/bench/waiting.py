@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 
 from airflow_provider_smartlive.livestream.wait_state import WaitLimits, WaitState
+from airflow_provider_smartlive.metastudio.ids import JobRef
 from airflow_provider_smartlive.triggers import SmartLiveJobTrigger
 from dev.bench import idle_trigger, jobs
 from dev.bench.stack import BenchStack
@@ -95,7 +96,7 @@ def _http(stack: BenchStack, room_id: str) -> tuple[str, dict[str, Any]]:
 
     job_id = jobs.start(stack.sandbox_client, room_id)
     trigger = HttpSensorTrigger(
-        endpoint=stack.sandbox_client.job_path(room_id, job_id),
+        endpoint=stack.sandbox_client.job_path(JobRef(room_id, job_id)),
         http_conn_id="bench_http",
         headers={"X-Auth-Token": stack.token},
         poke_interval=INTERVAL,

@@ -17,7 +17,7 @@ from airflow_provider_smartlive.callbacks.task_ref import TaskRef
 from airflow_provider_smartlive.callbacks.url import CallbackTarget, JobTerms, issue
 from airflow_provider_smartlive.cli.airflow_core import CommandHook
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
-from airflow_provider_smartlive.metastudio.ids import normalise_id
+from airflow_provider_smartlive.metastudio.ids import JobRef, normalise_id
 from airflow_provider_smartlive.sandbox.testing import LocalSandbox
 from tests.support.database import Database
 
@@ -92,7 +92,7 @@ class Studio:
                 "key": issued.key,
             }
         job_id = self.hook.start_job(room_id, request).job_id
-        while self.hook.show_job(room_id, job_id).state == "WAITING":
+        while self.hook.show_job(JobRef(room_id, job_id)).state == "WAITING":
             self.sandbox.step(1)
         return job_id
 

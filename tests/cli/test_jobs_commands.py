@@ -14,6 +14,7 @@ from airflow_provider_smartlive.callbacks.task_ref import TaskRef
 from airflow_provider_smartlive.cli import commands
 from airflow_provider_smartlive.cli.jobs import NO_EVENT
 from airflow_provider_smartlive.cli.watch import watch
+from airflow_provider_smartlive.metastudio.ids import JobRef
 from tests.cli.command_line import EVENING, Run, Studio
 
 Answer = Callable[[str | type[BaseException]], list[str]]
@@ -136,7 +137,7 @@ def test_nothing_runs(studio: Studio, run: Run) -> None:
 
 def test_jobs_that_are_over_when_asked_for(studio: Studio, run: Run) -> None:
     job = studio.start("shoes")
-    studio.hook.stop_job("shoes", job)
+    studio.hook.stop_job(JobRef("shoes", job))
     assert job not in run("jobs", "list").out
     assert job in run("jobs", "list", "--room", "shoes", "--ended").out
 
@@ -153,7 +154,7 @@ def test_the_brake_needs_no_secret(
     assert row["TASK"] == "-"
     assert ("callback_secrets cannot be used" in listed.err) == bool(secrets)
     assert run("jobs", "stop", "--all", "--yes").code == 0
-    assert studio.hook.show_job("shoes", job).is_final
+    assert studio.hook.show_job(JobRef("shoes", job)).is_final
 
 
 # --- what comes from outside
@@ -208,7 +209,7 @@ def ticks(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Callable[[], None]]]
 
 def test_a_watch_shows_what_changes(studio: Studio, run: Run, ticks: list[Callable[[], None]]) -> None:
     job = studio.start("shoes")
-    ticks.append(lambda: studio.hook.stop_job("shoes", job))
+    ticks.append(lambda: studio.hook.stop_job(JobRef("shoes", job)))
     watched = run("jobs", "list", "--watch")
     assert watched.code == 0
     first, second = watched.out.split("every 5 s; Ctrl-C ends")[1:]
@@ -315,7 +316,7 @@ def test_without_a_yes_nothing_is_stopped(studio: Studio, run: Run, answer: Answ
     done = run("jobs", "stop", "--all")
     assert (done.code, done.err) == (1, "Nothing was stopped.\n")
     assert asked == ["Stop 1 job (1 of them not started by this deployment)? [y/N] "]
-    assert studio.hook.show_job("shoes", job).is_active
+    assert studio.hook.show_job(JobRef("shoes", job)).is_active
 
 
 def test_nobody_answers(studio: Studio, run: Run, answer: Answer) -> None:
@@ -328,7 +329,7 @@ def test_ctrl_c_at_the_question(studio: Studio, run: Run, answer: Answer) -> Non
     job = studio.start("shoes")
     answer(KeyboardInterrupt)
     assert run("jobs", "stop", "--all").code == 1
-    assert studio.hook.show_job("shoes", job).is_active
+    assert studio.hook.show_job(JobRef("shoes", job)).is_active
 
 
 def test_one_job_of_a_room(studio: Studio, run: Run) -> None:
@@ -336,12 +337,12 @@ def test_one_job_of_a_room(studio: Studio, run: Run) -> None:
     done = run("jobs", "stop", "--room", "shoes", "--job", jobs[0], "--yes")
     assert done.code == 0
     assert done.out.splitlines()[-1] == f"Job {jobs[0]} in room shoes is stopped, MetaStudio says SUCCEED"
-    assert studio.hook.show_job("hats", jobs[1]).is_active
+    assert studio.hook.show_job(JobRef("hats", jobs[1])).is_active
 
 
 def test_a_job_that_is_over(studio: Studio, run: Run) -> None:
     job = studio.start("shoes")
-    studio.hook.stop_job("shoes", job)
+    studio.hook.stop_job(JobRef("shoes", job))
     done = run("jobs", "stop", "--room", "shoes", "--job", job, "--yes")
     assert done.out == f"Job {job} is over already (SUCCEED): there is nothing to stop.\n"
 
@@ -371,7 +372,7 @@ def test_a_job_that_does_not_end_lets_no_other_stream_on(
     assert done.code == 1
     assert f"Job {stuck} in room shoes STILL RUNS after 0 s: PROCESSING" in done.out
     assert done.err.startswith(f"Still running: {stuck}. Run the command again")
-    assert studio.hook.show_job("hats", other).is_final
+    assert studio.hook.show_job(JobRef("hats", other)).is_final
 
 
 def test_a_broken_option_does_not_hold_the_brake(
@@ -380,7 +381,7 @@ def test_a_broken_option_does_not_hold_the_brake(
     job = studio.start("shoes")
     monkeypatch.setenv("AIRFLOW__SMARTLIVE__STOP_GRACE", "soon")
     assert run("jobs", "stop", "--all", "--yes").code == 0
-    assert studio.hook.show_job("shoes", job).is_final
+    assert studio.hook.show_job(JobRef("shoes", job)).is_final
 
 
 def test_all_stops_are_sent_before_the_first_is_confirmed(studio: Studio, run: Run) -> None:
@@ -406,7 +407,7 @@ def test_a_dry_sweep_says_what_and_why(studio: Studio, run: Run) -> None:
     assert done.code == 0
     (row,) = cells(done.out)
     assert (row["JOB"], row["WHY"]) == (job, "its task instance is gone")
-    assert studio.hook.show_job("shoes", job).is_active
+    assert studio.hook.show_job(JobRef("shoes", job)).is_active
 
 
 def test_a_sweep_stops_it(studio: Studio, run: Run) -> None:
@@ -414,8 +415,8 @@ def test_a_sweep_stops_it(studio: Studio, run: Run) -> None:
     done = run("sweep")
     assert done.code == 0
     assert f"Job {job} in room shoes is stopped" in done.out
-    assert studio.hook.show_job("shoes", job).is_final
-    assert studio.hook.show_job("hats", stranger).is_active
+    assert studio.hook.show_job(JobRef("shoes", job)).is_final
+    assert studio.hook.show_job(JobRef("hats", stranger)).is_active
 
 
 @pytest.mark.parametrize(("argv", "stopped"), [([], True), (["--dry-run"], None)])

@@ -15,6 +15,7 @@ from airflow_provider_smartlive.client.connection import (
     StaticToken,
 )
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
+from airflow_provider_smartlive.metastudio.ids import JobRef
 from airflow_provider_smartlive.metastudio.signing import Credentials
 
 SECRETS = {
@@ -57,7 +58,7 @@ def test_all_fields():
         console_url="https://console.example.com/#/rooms/{room_id}?region={region}&p={project_id}",
     )
     link = "https://console.example.com/#/rooms/a%2Fb?region=cn-north-4&p=fake-project"
-    assert profile.console_link("a/b", "job-1") == link
+    assert profile.console_link(JobRef("a/b", "job-1")) == link
 
 
 def test_what_the_form_leaves_empty_counts_as_not_given():

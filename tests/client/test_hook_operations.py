@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from airflow_provider_smartlive.metastudio.errors import Conflict, NotFound, ServerError, UnexpectedResponse
+from airflow_provider_smartlive.metastudio.ids import JobRef
 from airflow_provider_smartlive.metastudio.jobs import JobState
 from airflow_provider_smartlive.metastudio.reports import LiveEvent
 from airflow_provider_smartlive.metastudio.start import StartJobRequest
@@ -44,7 +45,7 @@ def test_an_invalid_start_is_not_sent_and_repeats_no_value(server, driver):
 
 def test_show(server, driver):
     server.will(answer(200, {"job_id": "job-1", "state": "PROCESSING", "stream_duration": 1.5}))
-    job = driver("show_job", "room-1", "job-1")
+    job = driver("show_job", JobRef("room-1", "job-1"))
     assert (job.state, job.stream_duration) == (JobState.PROCESSING, 1.5)
     assert server.requests[0].target == f"{JOBS_OF_ROOM}/job-1"
 
@@ -53,7 +54,7 @@ def test_show(server, driver):
 def test_stop_of_a_finished_job_passes_on_what_metastudio_says(server, driver, code, kind):
     server.will(answer(400, {"error_code": code, "error_msg": "over"}))
     with pytest.raises(kind):
-        driver("stop_job", "room-1", "job-1")
+        driver("stop_job", JobRef("room-1", "job-1"))
     assert server.requests[0].target == f"{JOBS_OF_ROOM}/job-1/stop"
 
 
@@ -126,7 +127,7 @@ COMMAND = {"command": "INSERT_PLAY_SCRIPT", "params": {"text_config": {"text": "
 
 def test_command(server, driver):
     server.will(answer(200, {"command_id": "command-1", "command": "INSERT_PLAY_SCRIPT"}))
-    assert driver("execute_command", "room-1", "job-1", COMMAND).command_id == "command-1"
+    assert driver("execute_command", JobRef("room-1", "job-1"), COMMAND).command_id == "command-1"
     assert server.requests[0].target == f"{JOBS_OF_ROOM}/job-1/command"
     assert server.requests[0].json == COMMAND
 
@@ -134,13 +135,13 @@ def test_command(server, driver):
 def test_a_command_is_not_given_twice(server, driver):
     server.will(answer(500, b""))
     with pytest.raises(ServerError):
-        driver("execute_command", "room-1", "job-1", COMMAND)
+        driver("execute_command", JobRef("room-1", "job-1"), COMMAND)
     assert len(server.requests) == 1
 
 
 def test_a_command_that_only_asks_is_repeated(server, driver):
     server.will(answer(500, b""), answer(200, {"result": "{}"}))
-    driver("execute_command", "room-1", "job-1", {"command": "GET_CURRENT_PLAYING_SCRIPTS"})
+    driver("execute_command", JobRef("room-1", "job-1"), {"command": "GET_CURRENT_PLAYING_SCRIPTS"})
     assert len(server.requests) == 2
 
 
@@ -187,7 +188,7 @@ def _events(count: int) -> list[LiveEvent]:
 
 def test_live_events_are_sent_a_thousand_at_a_time(server, driver):
     server.will(*[answer(200, {})] * 3)
-    assert driver("report_events", "room-1", "job-1", _events(2001)) is None
+    assert driver("report_events", JobRef("room-1", "job-1"), _events(2001)) is None
     sent = [request.json for request in server.requests]
     assert [(report["total"], len(report["events"])) for report in sent] == [
         (1000, 1000),
@@ -199,7 +200,7 @@ def test_live_events_are_sent_a_thousand_at_a_time(server, driver):
 
 
 def test_no_live_events_are_no_request(server, driver):
-    driver("report_events", "room-1", "job-1", [])
+    driver("report_events", JobRef("room-1", "job-1"), [])
     assert not server.requests
 
 
@@ -207,7 +208,9 @@ def test_live_events_by_the_presigned_url_carry_no_other_authorisation(server, d
     url = f"{server.url}/report?auth_key=fake%2Bauth,key&expires_time=1"
     renewed = f"{server.url}/report?auth_key=fake-new-auth-key&expires_time=2"
     server.will(answer(200, {"live_event_report_url": renewed}), answer(200, {}))
-    newest = driver("report_events", "room-1", "job-1", _events(1001), report_url=url, refresh_url=True)
+    newest = driver(
+        "report_events", JobRef("room-1", "job-1"), _events(1001), report_url=url, refresh_url=True
+    )
     assert newest == renewed
     assert [request.target for request in server.requests] == [
         "/report?auth_key=fake%2Bauth,key&expires_time=1&refresh_url=true",
@@ -220,12 +223,12 @@ def test_live_events_by_the_presigned_url_carry_no_other_authorisation(server, d
 def test_live_events_are_not_sent_twice_and_the_error_says_how_many_went_out(server, driver):
     server.will(answer(200, {}), answer(500, {"error_code": "MSS.00000004", "error_msg": "Internal Error"}))
     with pytest.raises(ServerError) as caught:
-        driver("report_events", "room-1", "job-1", _events(1500))
+        driver("report_events", JobRef("room-1", "job-1"), _events(1500))
     assert caught.value.__notes__ == ["1000 live events were reported before."]
     assert len(server.requests) == 2
 
 
 def test_a_report_url_that_is_none(driver):
     with pytest.raises(ValueError, match="report_url") as caught:
-        driver("report_events", "room-1", "job-1", _events(1), report_url="fake-secret")
+        driver("report_events", JobRef("room-1", "job-1"), _events(1), report_url="fake-secret")
     assert "fake-secret" not in str(caught.value)

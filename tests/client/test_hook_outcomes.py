@@ -19,6 +19,7 @@ from airflow_provider_smartlive.metastudio.errors import (
     Throttled,
     UnexpectedResponse,
 )
+from airflow_provider_smartlive.metastudio.ids import JobRef
 from airflow_provider_smartlive.metastudio.reports import LiveEvent
 from tests.client.hook_connection import CONN_ID
 from tests.client.recording_server import answer, hang_up, reset, truncated
@@ -107,19 +108,19 @@ def test_a_start_that_surely_was_not_sent_is_not_open(driver, connect):
 @pytest.mark.parametrize(("operation", "then"), [("show_job", answer(200, JOB)), ("stop_job", answer(200))])
 def test_what_does_no_harm_is_repeated(server, driver, first, operation, then):
     server.will(first(server), then)
-    driver(operation, "room-1", "job-1")
+    driver(operation, JobRef("room-1", "job-1"))
     assert len(server.requests) == 2
 
 
 def test_a_repetition_comes_after_a_pause(server, driver):
     server.will(FAILURE, FAILURE, answer(200, JOB))
-    driver("show_job", "room-1", "job-1")
+    driver("show_job", JobRef("room-1", "job-1"))
     assert [0 <= pause <= longest for pause, longest in zip(driver.pauses, (1, 2), strict=True)] == [True] * 2
 
 
 def test_every_attempt_has_its_own_signature(server, driver):
     server.will(FAILURE, answer(200, JOB))
-    driver("show_job", "room-1", "job-1")
+    driver("show_job", JobRef("room-1", "job-1"))
     assert all(request.accepted_by_us() for request in server.requests)
 
 
@@ -127,20 +128,20 @@ def test_attempts_are_bounded_by_the_setting(server, driver, monkeypatch):
     monkeypatch.setenv("AIRFLOW__SMARTLIVE__REQUEST_ATTEMPTS", "2")
     server.will(*[FAILURE] * 5)
     with pytest.raises(ServerError):
-        driver("show_job", "room-1", "job-1")
+        driver("show_job", JobRef("room-1", "job-1"))
     assert len(server.requests) == 2
 
 
 def test_retry_after_is_waited_for(server, driver):
     server.will(answer(503, b"", Retry_After="7"), answer(200, JOB))
-    driver("show_job", "room-1", "job-1")
+    driver("show_job", JobRef("room-1", "job-1"))
     assert 7 <= driver.pauses[0] <= 8
 
 
 def test_a_long_retry_after_is_reported_instead(server, driver):
     server.will(answer(429, b"", Retry_After="3600"))
     with pytest.raises(Throttled) as caught:
-        driver("show_job", "room-1", "job-1")
+        driver("show_job", JobRef("room-1", "job-1"))
     assert caught.value.retry_after == 3600
     assert driver.pauses == []
 
@@ -148,14 +149,14 @@ def test_a_long_retry_after_is_reported_instead(server, driver):
 def test_a_redirect_is_not_followed(server, driver):
     server.will(answer(307, Location=f"{server.url}/elsewhere"))
     with pytest.raises(UnexpectedResponse, match="redirect"):
-        driver("show_job", "room-1", "job-1")
+        driver("show_job", JobRef("room-1", "job-1"))
     assert len(server.requests) == 1
 
 
 def test_an_answer_that_is_no_job_names_the_field_and_no_value(server, driver):
     server.will(answer(200, {"job_id": 17, "live_event_report_url": {"fake": "fake-report-secret"}}))
     with pytest.raises(UnexpectedResponse, match="job_id: string_type") as caught:
-        driver("show_job", "room-1", "job-1")
+        driver("show_job", JobRef("room-1", "job-1"))
     assert "fake-report-secret" not in str(caught.value)
     assert caught.value.__cause__ is None
 
@@ -163,7 +164,7 @@ def test_an_answer_that_is_no_job_names_the_field_and_no_value(server, driver):
 def test_a_name_that_does_not_resolve(driver, connect):
     connect(host="https://metastudio.invalid")
     with pytest.raises(Unreachable, match=r"metastudio\.invalid") as caught:
-        driver("show_job", "room-1", "job-1")
+        driver("show_job", JobRef("room-1", "job-1"))
     assert caught.value.failure is TransportFailure.NAME
     assert caught.value.is_transient
 
@@ -180,20 +181,20 @@ def test_an_untrusted_certificate(tls_server, driver, connect):
 def test_a_certificate_of_the_ca_bundle(tls_server, driver, connect, certificate):
     connect(host=tls_server.url, extra={"ca_bundle": str(certificate)})
     tls_server.will(answer(200, JOB))
-    assert driver("show_job", "room-1", "job-1").job_id == "job-1"
+    assert driver("show_job", JobRef("room-1", "job-1")).job_id == "job-1"
 
 
 def test_a_certificate_of_the_environment(tls_server, driver, connect, certificate, monkeypatch):
     connect(host=tls_server.url)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
     tls_server.will(answer(200, JOB))
-    assert driver("show_job", "room-1", "job-1").job_id == "job-1"
+    assert driver("show_job", JobRef("room-1", "job-1")).job_id == "job-1"
 
 
 def test_a_ca_bundle_that_is_not_there(driver, connect):
     connect(host="https://127.0.0.1:1", extra={"ca_bundle": "/nowhere/fake.pem"})
     with pytest.raises(InvalidConnectionError, match="ca_bundle"):
-        driver("show_job", "room-1", "job-1")
+        driver("show_job", JobRef("room-1", "job-1"))
 
 
 def test_tls_with_a_server_that_speaks_none(driver, connect):
@@ -241,7 +242,7 @@ def test_the_proxy_of_the_environment_is_used(server, driver, connect, monkeypat
     monkeypatch.delenv("no_proxy", raising=False)
     server.will(*[answer(407)] * 4)
     with pytest.raises(Unreachable):
-        driver("show_job", "room-1", "job-1")
+        driver("show_job", JobRef("room-1", "job-1"))
     assert server.requests[0].target == "metastudio.example.com:443"
 
 
@@ -250,22 +251,26 @@ def test_the_proxy_of_the_connection_wins(server, driver, connect, monkeypatch):
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
     server.will(*[answer(407)] * 4)
     with pytest.raises(Unreachable):
-        driver("show_job", "room-1", "job-1")
+        driver("show_job", JobRef("room-1", "job-1"))
     assert server.requests[0].method == "CONNECT"
 
 
 PLACES = {
     "start_job": (["room-1", {}], "room-1", None),
-    "show_job": (["room-1", "job-1"], "room-1", "job-1"),
-    "stop_job": (["room-1", "job-1"], "room-1", "job-1"),
+    "show_job": ([JobRef("room-1", "job-1")], "room-1", "job-1"),
+    "stop_job": ([JobRef("room-1", "job-1")], "room-1", "job-1"),
     "list_room_jobs": (["room-1"], "room-1", None),
     "list_jobs": ([], None, None),
-    "execute_command": (["room-1", "job-1", {"command": "GET_CURRENT_PLAYING_SCRIPTS"}], "room-1", "job-1"),
+    "execute_command": (
+        [JobRef("room-1", "job-1"), {"command": "GET_CURRENT_PLAYING_SCRIPTS"}],
+        "room-1",
+        "job-1",
+    ),
     "list_rooms": ([], None, None),
     "show_room": (["room-1"], "room-1", None),
     "create_room": ([{"room_name": "x", "room_type": "NORMAL"}], None, None),
     "live_warnings": (["room-1"], "room-1", None),
-    "report_events": (["room-1", "job-1", [LiveEvent(timestamp=1)]], "room-1", "job-1"),
+    "report_events": ([JobRef("room-1", "job-1"), [LiveEvent(timestamp=1)]], "room-1", "job-1"),
 }
 
 

@@ -10,6 +10,7 @@ import pytest
 from airflow.sdk.log import redact
 
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError
+from airflow_provider_smartlive.metastudio.ids import JobRef
 from airflow_provider_smartlive.metastudio.reports import LiveEvent
 from tests.client.hook_connection import CONN_ID
 from tests.client.recording_server import ACCESS_KEY, SECRET_KEY, answer, hang_up
@@ -149,11 +150,11 @@ def test_an_iam_password_and_its_token(server, driver, connect):
         refused,
     )
     with pytest.raises(MetaStudioError) as unknown:
-        driver("show_job", "room-1", "job-1")
+        driver("show_job", JobRef("room-1", "job-1"))
     assert "fake-iam-password" not in str(unknown.value)
     assert unknown.value.operation == "obtain_token"
     with pytest.raises(MetaStudioError) as caught:
-        driver("show_job", "room-1", "job-1")
+        driver("show_job", JobRef("room-1", "job-1"))
     assert caught.value.error_msg == "no ***, no ***"
 
 
@@ -162,7 +163,7 @@ def test_a_report_by_presigned_url(server, driver, everything, outcome):
     server.will(outcome)
     url = f"{server.url}/report?auth_key={REPORT_KEY}"
     with pytest.raises(MetaStudioError) as caught:
-        driver("report_events", "room-1", "job-1", [LiveEvent(timestamp=1)], report_url=url)
+        driver("report_events", JobRef("room-1", "job-1"), [LiveEvent(timestamp=1)], report_url=url)
     assert REPORT_KEY not in "".join(traceback.format_exception(caught.value))
     # urllib3 writes paths and queries into its debug log, which only Airflow's masker can clean.
     assert REPORT_KEY not in redact(everything())
@@ -172,7 +173,7 @@ def test_an_unreachable_presigned_url(driver, everything):
     """HTTP libraries write the whole URL into their own exceptions."""
     url = f"http://127.0.0.1:1/report?auth_key={REPORT_KEY}"
     with pytest.raises(MetaStudioError) as caught:
-        driver("report_events", "room-1", "job-1", [LiveEvent(timestamp=1)], report_url=url)
+        driver("report_events", JobRef("room-1", "job-1"), [LiveEvent(timestamp=1)], report_url=url)
     told = "".join(traceback.format_exception(caught.value)) + everything()
     assert "127.0.0.1:1" in told
     assert REPORT_KEY not in told

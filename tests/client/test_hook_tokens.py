@@ -10,6 +10,7 @@ import pytest
 
 from airflow_provider_smartlive.client.flow import StartOutcomeUnknown
 from airflow_provider_smartlive.metastudio.errors import AuthenticationError, ServerError, UnexpectedResponse
+from airflow_provider_smartlive.metastudio.ids import JobRef
 from tests.client.recording_server import answer
 
 FAR_OFF = "2099-01-01T00:00:00.000000Z"
@@ -30,8 +31,8 @@ def _token(value: str, expires_at: str = FAR_OFF):
 
 def test_the_token_is_fetched_once(server, driver):
     server.will(_token("fake-token-1"), JOB, JOB)
-    driver("show_job", "room-1", "job-1")
-    driver("show_job", "room-1", "job-1")
+    driver("show_job", JobRef("room-1", "job-1"))
+    driver("show_job", JobRef("room-1", "job-1"))
     login, *shows = server.requests
     assert login.headers["content-type"] == "application/json;charset=utf8"
     assert login.target == "/v3/auth/tokens?nocatalog=true"
@@ -43,21 +44,21 @@ def test_the_token_is_fetched_once(server, driver):
 def test_a_token_about_to_expire_is_not_used_again(server, driver):
     soon = (datetime.now(UTC) + timedelta(minutes=5)).isoformat()
     server.will(_token("fake-token-1", soon), JOB, _token("fake-token-2"), JOB)
-    driver("show_job", "room-1", "job-1")
-    driver("show_job", "room-1", "job-1")
+    driver("show_job", JobRef("room-1", "job-1"))
+    driver("show_job", JobRef("room-1", "job-1"))
     assert server.requests[3].headers["x-auth-token"] == "fake-token-2"
 
 
 def test_an_expired_token_is_renewed_once(server, driver):
     server.will(_token("fake-token-1"), EXPIRED, _token("fake-token-2"), JOB)
-    assert driver("show_job", "room-1", "job-1").job_id == "job-1"
+    assert driver("show_job", JobRef("room-1", "job-1")).job_id == "job-1"
     assert driver.pauses == []
 
 
 def test_a_renewed_token_that_is_refused_too_is_an_error(server, driver):
     server.will(_token("fake-token-1"), EXPIRED, _token("fake-token-2"), EXPIRED)
     with pytest.raises(AuthenticationError):
-        driver("show_job", "room-1", "job-1")
+        driver("show_job", JobRef("room-1", "job-1"))
     assert len(server.requests) == 4
 
 
@@ -82,7 +83,7 @@ def test_a_wrong_password(server, driver):
     body = {"error": {"code": 401, "message": "The username or password is wrong.", "title": "Unauthorized"}}
     server.will(answer(401, body))
     with pytest.raises(AuthenticationError, match="wrong"):
-        driver("show_job", "room-1", "job-1")
+        driver("show_job", JobRef("room-1", "job-1"))
     assert len(server.requests) == 1
 
 

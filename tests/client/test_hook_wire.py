@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from airflow_provider_smartlive.client import operations
+from airflow_provider_smartlive.metastudio.ids import JobRef
 from airflow_provider_smartlive.metastudio.signing import SignatureError
 from tests.client.hook_connection import PROJECT_ID
 from tests.client.recording_server import SECRET_KEY, answer
@@ -50,7 +51,7 @@ def test_query(server, driver, text):
 @pytest.mark.parametrize("text", AWKWARD)
 def test_path(server, driver, text):
     server.will(answer(200, JOB))
-    driver("show_job", text, "job-1")
+    driver("show_job", JobRef(text, "job-1"))
     (request,) = server.requests
     segments = urlsplit(request.target).path.split("/")
     assert unquote(segments[4]) == text
@@ -84,7 +85,7 @@ def test_body(server, driver):
 
 def test_no_body(server, driver):
     server.will(answer(200))
-    driver("stop_job", "room-1", "job-1")
+    driver("stop_job", JobRef("room-1", "job-1"))
     (request,) = server.requests
     assert (request.method, request.body) == ("POST", b"")
     assert request.headers["content-length"] == "0"
@@ -95,7 +96,7 @@ def test_no_body(server, driver):
 def test_headers_of_the_page(server, driver, connect):
     connect(extra={"app_user_id": "user-7", "security_token": "fake-security-token"})
     server.will(answer(200, JOB))
-    driver("show_job", "room-1", "job-1")
+    driver("show_job", JobRef("room-1", "job-1"))
     (request,) = server.requests
     expected = {
         "x-project-id": PROJECT_ID,
@@ -111,7 +112,7 @@ def test_headers_of_the_page(server, driver, connect):
 def test_static_token(server, driver, connect):
     connect(login=None, password=None, extra={"auth": "token", "auth_token": "fake-user-token"})
     server.will(answer(200, JOB))
-    driver("show_job", "room-1", "job-1")
+    driver("show_job", JobRef("room-1", "job-1"))
     (request,) = server.requests
     assert request.headers["x-auth-token"] == "fake-user-token"
     assert not {"authorization", "x-sdk-date"} & request.headers.keys()
@@ -120,7 +121,7 @@ def test_static_token(server, driver, connect):
 def test_extras_do_not_become_headers(server, driver, connect):
     connect(extra={"X-Own": "fake-header", "verify": False, "region": "cn-north-4"})
     server.will(answer(200, JOB))
-    driver("show_job", "room-1", "job-1")
+    driver("show_job", JobRef("room-1", "job-1"))
     (request,) = server.requests
     assert not {"x-own", "verify", "region", "project_id"} & request.headers.keys()
 
@@ -131,14 +132,14 @@ def test_netrc_does_not_replace_the_signature(server, driver, monkeypatch, tmp_p
     netrc.chmod(0o600)
     monkeypatch.setenv("NETRC", str(netrc))
     server.will(answer(200, JOB))
-    driver("show_job", "room-1", "job-1")
+    driver("show_job", JobRef("room-1", "job-1"))
     assert server.requests[0].accepted_by_us()
 
 
 def test_a_path_prefix_of_the_endpoint_is_kept(server, driver, connect):
     connect(host=f"{server.url}/gateway/")
     server.will(answer(200, JOB))
-    driver("show_job", "room-1", "job-1")
+    driver("show_job", JobRef("room-1", "job-1"))
     (request,) = server.requests
     assert request.target.startswith(f"/gateway/v1/{PROJECT_ID}/")
     assert request.accepted_by_huawei()
@@ -147,9 +148,9 @@ def test_a_path_prefix_of_the_endpoint_is_kept(server, driver, connect):
 @pytest.mark.parametrize("room_id", ["", "x" * 65, ".", ".."])
 def test_ids_that_no_url_can_carry_are_refused(server, driver, room_id):
     with pytest.raises(ValueError, match=r"^room_id is .* 1 to 64"):
-        driver("show_job", room_id, "job-1")
+        driver("show_job", JobRef(room_id, "job-1"))
     with pytest.raises(ValueError, match=r"^job_id is .* 1 to 64"):
-        driver("stop_job", "room-1", room_id)
+        driver("stop_job", JobRef("room-1", room_id))
     assert not server.requests
 
 
@@ -157,7 +158,7 @@ def test_the_verifiers_can_fail(server, driver, connect):
     """Negative control: another secret, or one changed byte, is seen by both."""
     connect(password=SECRET_KEY + "-not")
     server.will(answer(200, JOB))
-    driver("show_job", "room-1", "job-1")
+    driver("show_job", JobRef("room-1", "job-1"))
     with pytest.raises(SignatureError):
         server.requests[0].accepted_by_us()
     assert not server.requests[0].accepted_by_huawei()
@@ -194,7 +195,7 @@ ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=64)
 @settings(max_examples=500, deadline=None)
 @given(room_id=ANY_TEXT.filter(lambda text: text not in ("", ".", "..")), room_name=ANY_TEXT)
 def test_neither_library_re_encodes_what_was_signed(room_id, room_name):
-    path = operations.show_job(room_id, room_id).target
+    path = operations.show_job(JobRef(room_id, room_id)).target
     query = operations.list_jobs(0, {"room_name": room_name}).target
     for target in (path, query):
         url = f"https://metastudio.example.com/v1/{PROJECT_ID}{target}"

@@ -30,6 +30,7 @@ from airflow_provider_smartlive.metastudio.errors import (
     ServerError,
     UnexpectedResponse,
 )
+from airflow_provider_smartlive.metastudio.ids import JobRef
 from tests.client.hook_connection import CONN_ID, PROJECT_ID
 from tests.client.recording_server import answer
 
@@ -179,10 +180,10 @@ def test_answers(server, driver, name):
     written, expected = ANSWERS[name]
     server.will(*[says(written)] * 2)  # aiohttp sends a GET again whose connection breaks before an answer
     if expected == JOB_ID:
-        assert driver("show_job", "room-1", "job-1").job_id == JOB_ID
+        assert driver("show_job", JobRef("room-1", "job-1")).job_id == JOB_ID
         return
     with pytest.raises(MetaStudioError) as caught:
-        driver("show_job", "room-1", "job-1")
+        driver("show_job", JobRef("room-1", "job-1"))
     if isinstance(expected, TransportFailure):
         assert isinstance(caught.value, Unreachable)
         assert caught.value.failure is expected
@@ -208,7 +209,7 @@ def test_a_start_is_open_unless_the_answer_refuses_it(server, driver, name):
 @pytest.mark.parametrize("status", [b"200 OK", b"204 No Content"])
 def test_a_stop_needs_no_body(server, driver, status):
     server.will(says(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\nContent-Encoding: gzip\r\n\r\n"))
-    driver("stop_job", "room-1", "job-1")
+    driver("stop_job", JobRef("room-1", "job-1"))
 
 
 # --- time ---------------------------------------------------------------------------------------------------------
@@ -243,7 +244,7 @@ def test_a_request_has_an_end_however_slow_its_answer(server, driver, name):
     server.will(DRIPS[name])
     began = time.monotonic()
     with pytest.raises(Unreachable) as caught:
-        driver("show_job", "room-1", "job-1")
+        driver("show_job", JobRef("room-1", "job-1"))
     assert caught.value.failure is TransportFailure.TIMEOUT
     assert 0.9 < time.monotonic() - began < 3  # [smartlive] request_timeout is 1
 
@@ -310,7 +311,7 @@ def test_an_answer_is_bounded(server, driver, monkeypatch, name):
     server.will(LARGE[name])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(Unreachable) as caught:
-        driver("show_job", "room-1", "job-1")
+        driver("show_job", JobRef("room-1", "job-1"))
     assert caught.value.failure is TransportFailure.TOO_LARGE
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 * 1024  # KiB
 
@@ -318,7 +319,7 @@ def test_an_answer_is_bounded(server, driver, monkeypatch, name):
 def test_a_large_answer_is_read(server, driver, monkeypatch):
     monkeypatch.setenv("AIRFLOW__SMARTLIVE__REQUEST_TIMEOUT", "20")
     server.will(says(http(b" " * (MAX_BODY - len(JOB)) + JOB)))
-    assert driver("show_job", "room-1", "job-1").job_id == JOB_ID
+    assert driver("show_job", JobRef("room-1", "job-1")).job_id == JOB_ID
 
 
 @pytest.mark.parametrize("operation", ["list_jobs", "list_rooms", "list_room_jobs"])
@@ -343,7 +344,7 @@ def test_a_token_may_be_long(server, driver, connect):
         answer(201, {"token": {"expires_at": "2099-01-01T00:00:00.000000Z"}}, X_Subject_Token=token),
         says(http(JOB)),
     )
-    assert driver("show_job", "room-1", "job-1").job_id == JOB_ID
+    assert driver("show_job", JobRef("room-1", "job-1")).job_id == JOB_ID
     assert server.requests[1].headers["x-auth-token"] == token
 
 
@@ -359,7 +360,7 @@ def test_a_proxy_of_the_environment(server, driver, connect, monkeypatch, variab
     monkeypatch.setenv(variable, f"{scheme}u%40x:p%3Aw@127.0.0.1:{server.port}")
     server.will(answer(407))
     with pytest.raises(Unreachable) as caught:
-        driver("show_job", "room-1", "job-1")
+        driver("show_job", JobRef("room-1", "job-1"))
     assert caught.value.failure is TransportFailure.PROXY
     assert server.requests[0].target == PROXIED
     assert server.requests[0].headers["proxy-authorization"] == "Basic dUB4OnA6dw=="  # u@x:p:w
@@ -371,7 +372,7 @@ def test_a_proxy_for_plain_http(server, driver, connect, monkeypatch, variable):
     connect(host="http://127.0.0.1:1")
     monkeypatch.setenv(variable, server.url)
     server.will(says(http(JOB)))
-    assert driver("show_job", "room-1", "job-1").job_id == JOB_ID
+    assert driver("show_job", JobRef("room-1", "job-1")).job_id == JOB_ID
     assert server.requests[0].target.startswith(f"http://127.0.0.1:1/v1/{PROJECT_ID}/")
 
 
@@ -381,7 +382,7 @@ def test_no_proxy(server, driver, monkeypatch, variable, value):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv(variable, value)
     server.will(says(http(JOB)))
-    assert driver("show_job", "room-1", "job-1").job_id == JOB_ID
+    assert driver("show_job", JobRef("room-1", "job-1")).job_id == JOB_ID
 
 
 @pytest.mark.parametrize(
@@ -390,7 +391,7 @@ def test_no_proxy(server, driver, monkeypatch, variable, value):
 )
 def test_a_proxy_that_is_none(server, driver, monkeypatch, value):
     monkeypatch.setenv("HTTP_PROXY", value)
-    for operation, arguments in (("show_job", ["room-1", "job-1"]), ("start_job", ["room-1", {}])):
+    for operation, arguments in (("show_job", [JobRef("room-1", "job-1")]), ("start_job", ["room-1", {}])):
         with pytest.raises(NetworkSetupError, match="HTTPS_PROXY"):
             driver(operation, *arguments)
     assert not server.requests
@@ -428,14 +429,14 @@ def folder(certificate: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_certificates_of_a_file(tls_server, driver, trust, certificate, source):
     trust(source, str(certificate))
     tls_server.will(says(http(JOB)))
-    assert driver("show_job", "room-1", "job-1").job_id == JOB_ID
+    assert driver("show_job", JobRef("room-1", "job-1")).job_id == JOB_ID
 
 
 @pytest.mark.parametrize("source", [*CA_SOURCES, "SSL_CERT_DIR"])
 def test_certificates_of_a_folder(tls_server, driver, trust, folder, source):
     trust(source, str(folder))
     tls_server.will(says(http(JOB)))
-    assert driver("show_job", "room-1", "job-1").job_id == JOB_ID
+    assert driver("show_job", JobRef("room-1", "job-1")).job_id == JOB_ID
 
 
 @pytest.mark.parametrize("source", CA_SOURCES)
@@ -445,7 +446,7 @@ def test_certificates_that_are_none(tls_server, driver, trust, tmp_path, source,
     if content is not None:
         path.write_bytes(content)
     trust(source, str(path))
-    for operation, arguments in (("show_job", ["room-1", "job-1"]), ("start_job", ["room-1", {}])):
+    for operation, arguments in (("show_job", [JobRef("room-1", "job-1")]), ("start_job", ["room-1", {}])):
         with pytest.raises(NetworkSetupError, match=source):
             driver(operation, *arguments)
     assert not tls_server.requests
@@ -459,14 +460,14 @@ def test_the_connection_s_certificates_replace_those_of_the_environment(
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere.pem")
     trust("ca_bundle", DEFAULT_CA_BUNDLE_PATH)
     with pytest.raises(Unreachable) as caught:
-        driver("show_job", "room-1", "job-1")
+        driver("show_job", JobRef("room-1", "job-1"))
     assert caught.value.failure is TransportFailure.TLS
 
 
 def test_plain_http_needs_no_certificates(server, driver, monkeypatch):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere.pem")
     server.will(says(http(JOB)))
-    assert driver("show_job", "room-1", "job-1").job_id == JOB_ID
+    assert driver("show_job", JobRef("room-1", "job-1")).job_id == JOB_ID
 
 
 def test_a_machine_that_is_set_up_wrong_is_an_error_of_both_kinds():
@@ -486,7 +487,7 @@ def test_a_machine_that_is_set_up_wrong_is_an_error_of_both_kinds():
 def test_a_host_that_is_none_is_refused_by_name(driver, connect, host):
     connect(host=f"https://{host}")
     with pytest.raises(InvalidConnectionError, match="host must be an address"):
-        driver("show_job", "room-1", "job-1")
+        driver("show_job", JobRef("room-1", "job-1"))
 
 
 @pytest.mark.parametrize(

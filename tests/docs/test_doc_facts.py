@@ -27,6 +27,7 @@ from airflow_provider_smartlive.livestream.manager import JobManager
 from airflow_provider_smartlive.livestream.summary import summarise
 from airflow_provider_smartlive.livestream.wait_state import WaitState
 from airflow_provider_smartlive.metastudio import errors
+from airflow_provider_smartlive.metastudio.ids import JobRef
 from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
 from airflow_provider_smartlive.sensors import STREAM_STATES
 
@@ -150,7 +151,7 @@ def a_summary() -> dict[str, Any]:
         label="rtmp://push.example.com/***", fingerprint="f" * 12, state="END", first_at=NOW, last_at=NOW
     )
     callbacks = JobCallbacks(job_id="1" * 32, first_at=NOW, last_at=NOW, streams=[stream])
-    return summarise(job_id="1", room_id="2", outcome="", job=job, callbacks=callbacks, settled_at="")
+    return summarise(JobRef("2", "1"), outcome="", job=job, callbacks=callbacks, settled_at="")
 
 
 def test_the_page_names_every_key_of_a_result() -> None:

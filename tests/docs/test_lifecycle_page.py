@@ -16,6 +16,7 @@ from airflow_provider_smartlive.callbacks.task_status import TaskStatus, timeout
 from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError, SmartLiveTimeoutError
 from airflow_provider_smartlive.livestream.stop import stop_and_confirm
 from airflow_provider_smartlive.livestream.sweep import unwanted
+from airflow_provider_smartlive.metastudio.ids import JobRef
 from airflow_provider_smartlive.operators import StopSmartLiveJobOperator
 from tests.support.fake_airflow import TASK, FakeTaskInstance, a_context
 from tests.support.fake_metastudio import ROOM, After, Crash
@@ -81,7 +82,7 @@ class Life(StartSimulation):
         )
         hook: Any = self.metastudio
         for job, _ in list(found):
-            stop_and_confirm(hook, str(job.room_id), job.job_id, address=None, grace=60)
+            stop_and_confirm(hook, JobRef(str(job.room_id), job.job_id), address=None, grace=60)
 
     def stops(self) -> Any:
         """Run the task that stops the livestream."""

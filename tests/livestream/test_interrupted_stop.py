@@ -10,6 +10,7 @@ import pytest
 
 from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError, SmartLiveTimeoutError
 from airflow_provider_smartlive.metastudio.errors import Conflict
+from airflow_provider_smartlive.metastudio.ids import JobRef
 from tests.support.fake_metastudio import Crash, unreachable
 from tests.support.simulation import LIVE, StartSimulation
 
@@ -34,9 +35,9 @@ def stops(
     """Let the first stop take effect at once, whatever MetaStudio calls the end, and let something happen then."""
     stop_job: Callable[..., None] = show.metastudio.stop_job
 
-    def stop(room_id: str, job_id: str) -> None:
+    def stop(job_ref: JobRef) -> None:
         monkeypatch.setattr(show.metastudio, "stop_job", stop_job)
-        stop_job(room_id, job_id)
+        stop_job(job_ref)
         show.job.state, show.job.stopping = state, False
         then()
 

@@ -23,6 +23,7 @@ from airflow_provider_smartlive.livestream.manager import JobManager
 from airflow_provider_smartlive.livestream.record import JobRecord
 from airflow_provider_smartlive.livestream.wait_state import WaitLimits, WaitState
 from airflow_provider_smartlive.metastudio.errors import AuthenticationError
+from airflow_provider_smartlive.metastudio.ids import JobRef
 from tests.support.fake_airflow import api_error
 from tests.support.fake_callbacks import STREAM_KEY, called_back
 from tests.support.fake_metastudio import ROOM, Crash, FakeJob, FakeMetaStudio, unreachable
@@ -354,9 +355,9 @@ def test_a_job_that_ends_before_the_stop_arrives_is_no_error(
 ) -> None:
     stop_job = FakeMetaStudio.stop_job
 
-    def overtaken(metastudio: FakeMetaStudio, room_id: str, job_id: str) -> None:
+    def overtaken(metastudio: FakeMetaStudio, job_ref: JobRef) -> None:
         stage.job.state = "SUCCEED"
-        stop_job(metastudio, room_id, job_id)
+        stop_job(metastudio, job_ref)
 
     monkeypatch.setattr(FakeMetaStudio, "stop_job", overtaken)
     assert stage.check(WakeSource.DEADLINE) is not None

@@ -20,6 +20,7 @@ from airflow_provider_smartlive.livestream.stop import (
     stop_and_confirm,
     stop_and_confirm_async,
 )
+from airflow_provider_smartlive.metastudio.ids import JobRef
 from airflow_provider_smartlive.retries import SmartLiveRetryPolicy
 from tests.support.fake_airflow import DAG, RUN, TASK, FakeSupervisor, FakeTaskInstance
 from tests.support.fake_metastudio import ROOM, Crash, FakeAsyncHook, FakeMetaStudio
@@ -75,9 +76,9 @@ def test_nobody_is_asked_there(
 ) -> None:
     job_id = metastudio.jobs[0].job_id
     seen = (
-        run(clock, look_async("one", ROOM, job_id, address=address))
+        run(clock, look_async("one", JobRef(ROOM, job_id), address=address))
         if is_async
-        else look(metastudio, ROOM, job_id, address=address)
+        else look(metastudio, JobRef(ROOM, job_id), address=address)
     )
     assert seen.status is JobStatus.OTHER_PROJECT
     assert not seen.is_clear
@@ -92,9 +93,9 @@ def test_nothing_is_stopped_there(
 
     def stop() -> None:
         if is_async:
-            run(clock, stop_and_confirm_async("one", ROOM, job_id, address=address))
+            run(clock, stop_and_confirm_async("one", JobRef(ROOM, job_id), address=address))
         else:
-            stop_and_confirm(metastudio, ROOM, job_id, address=address, grace=60)
+            stop_and_confirm(metastudio, JobRef(ROOM, job_id), address=address, grace=60)
 
     with pytest.raises(OtherProjectError, match=TELLING):
         stop()
@@ -103,7 +104,7 @@ def test_nothing_is_stopped_there(
 
 def test_a_retry_may_find_it_mended(address: str, metastudio: FakeMetaStudio) -> None:
     with pytest.raises(OtherProjectError) as refused:
-        stop_and_confirm(metastudio, ROOM, "a", address=address, grace=60)
+        stop_and_confirm(metastudio, JobRef(ROOM, "a"), address=address, grace=60)
     assert SmartLiveRetryPolicy().evaluate(refused.value, 1, 3).action.value == "default"
 
 

@@ -15,6 +15,7 @@ from airflow_provider_smartlive.livestream.stop import (
     stop_and_confirm_async,
 )
 from airflow_provider_smartlive.metastudio.errors import Conflict, PermissionDenied, Throttled
+from airflow_provider_smartlive.metastudio.ids import JobRef
 from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
 from tests.support.fake_metastudio import ROOM, FakeAsyncHook, FakeMetaStudio, not_found, unreachable
 from tests.support.virtual_time import Clock, run
@@ -29,10 +30,10 @@ def stop(
     """Both ways to stop, which must do the same."""
 
     def on_a_worker(job_id: str, grace: float = 60.0, lag: float = 0.0, address: Any = None) -> JobSnapshot:
-        return stop_and_confirm(metastudio, ROOM, job_id, address=address, grace=grace, lag=lag)
+        return stop_and_confirm(metastudio, JobRef(ROOM, job_id), address=address, grace=grace, lag=lag)
 
     def in_a_trigger(job_id: str, grace: float = 60.0, lag: float = 0.0, address: Any = None) -> JobSnapshot:
-        stopping = stop_and_confirm_async("one", ROOM, job_id, address=address, grace=grace, lag=lag)
+        stopping = stop_and_confirm_async("one", JobRef(ROOM, job_id), address=address, grace=grace, lag=lag)
         return run(clock, stopping)
 
     monkeypatch.setattr(

@@ -10,6 +10,7 @@ from airflow.sdk.serde import deserialize, serialize
 
 from airflow_provider_smartlive.decisions import WakeSource
 from airflow_provider_smartlive.livestream.summary import summarise
+from airflow_provider_smartlive.metastudio.ids import JobRef
 from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
 from tests.support.fake_callbacks import STREAM_KEY, called_back
 from tests.support.fake_metastudio import ROOM
@@ -38,7 +39,7 @@ def a_job(**more: Any) -> SmartLiveJob:
 
 
 def a_summary(**more: Any) -> dict[str, Any]:
-    return summarise(job_id=JOB, room_id=ROOM, outcome="the job succeeded", **more)
+    return summarise(JobRef(ROOM, JOB), outcome="the job succeeded", **more)
 
 
 def test_of_a_job_that_was_seen() -> None:

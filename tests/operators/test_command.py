@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -50,6 +50,7 @@ from airflow_provider_smartlive.metastudio.errors import (
     UnexpectedResponse,
 )
 from airflow_provider_smartlive.metastudio.events import CallbackEvent
+from airflow_provider_smartlive.metastudio.ids import JobRef
 from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
 from airflow_provider_smartlive.operators import SmartLiveCommandOperator
 from airflow_provider_smartlive.operators import command as module
@@ -234,8 +235,8 @@ def test_an_exchange_of_outputs_is_announced_to_the_receiver_in_every_try(
 
 
 def test_an_exchange_of_outputs_that_is_refused_is_taken_back(airflow: FakeAirflow, job: str) -> None:
-    SmartLiveHook().stop_job(ROOM, job)
-    wait_until(lambda: SmartLiveHook().show_job(ROOM, job).is_final)
+    SmartLiveHook().stop_job(JobRef(ROOM, job))
+    wait_until(lambda: SmartLiveHook().show_job(JobRef(ROOM, job)).is_final)
     with pytest.raises(Conflict):
         operator(command="REFRESH_OUTPUT_URL", command_params=NEW_OUTPUT, job_id=job).execute(airflow.context)
 
@@ -248,8 +249,8 @@ def test_other_commands_announce_nothing(airflow: FakeAirflow, job: str) -> None
 
 
 def test_a_job_that_is_over_takes_no_command(airflow: FakeAirflow, job: str) -> None:
-    SmartLiveHook().stop_job(ROOM, job)
-    wait_until(lambda: SmartLiveHook().show_job(ROOM, job).is_final)
+    SmartLiveHook().stop_job(JobRef(ROOM, job))
+    wait_until(lambda: SmartLiveHook().show_job(JobRef(ROOM, job)).is_final)
     with pytest.raises(Conflict):
         operator(job_id=job).execute(airflow.context)
     assert airflow.store == {}
@@ -386,19 +387,19 @@ class FakeHook:
             conn_id="smartlive_default", base_url="https://elsewhere.example.com/v1/project"
         )
 
-    def show_job(self, room_id: str, job_id: str) -> SmartLiveJob:
+    def show_job(self, job_ref: JobRef) -> SmartLiveJob:
         if isinstance(self.status, MetaStudioError):
             raise self.status
-        return SmartLiveJob.model_validate({"job_id": job_id, "room_id": room_id, "state": self.status})
+        return SmartLiveJob.model_validate({**asdict(job_ref), "state": self.status})
 
     def list_jobs(self, **filters: Any) -> Iterator[SmartLiveJob]:
         return iter(())
 
-    def execute_command(self, room_id: str, job_id: str, request: Any) -> Any:
+    def execute_command(self, job_ref: JobRef, request: Any) -> Any:
         self.on_command()
         self.sent += 1
         self.requests.append(request)
-        self.job_ids.append(job_id)
+        self.job_ids.append(job_ref.job_id)
         answer = self.answers.pop(0) if self.answers else None
         if isinstance(answer, BaseException):
             raise answer

@@ -16,6 +16,7 @@ from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
 from airflow_provider_smartlive.livestream.current_task import STORE_KEY
 from airflow_provider_smartlive.livestream.record import Attempt, JobRecord
 from airflow_provider_smartlive.metastudio.errors import InvalidRequest
+from airflow_provider_smartlive.metastudio.ids import JobRef
 from airflow_provider_smartlive.operators import StartSmartLiveJobOperator
 from airflow_provider_smartlive.sandbox.config import Config
 from airflow_provider_smartlive.sandbox.testing import LocalSandbox, quick_config
@@ -161,7 +162,7 @@ def test_while_an_earlier_try_may_have_a_job_the_task_is_retried(
     context["ti"].max_tries = 2
     context["task_state_store"].set(STORE_KEY, record.dump())
 
-    def show_job(self: SmartLiveTaskHook, room_id: str, job_id: str) -> None:
+    def show_job(self: SmartLiveTaskHook, job_ref: JobRef) -> None:
         raise InvalidRequest("Invalid parameter", error_code="MSS.00000003")
 
     monkeypatch.setattr(SmartLiveTaskHook, "show_job", show_job)

@@ -26,6 +26,7 @@ from airflow_provider_smartlive.exceptions import (
 )
 from airflow_provider_smartlive.livestream.start import AmbiguousStartError
 from airflow_provider_smartlive.metastudio.errors import AuthenticationError, QuotaExceeded
+from airflow_provider_smartlive.metastudio.ids import JobRef
 from airflow_provider_smartlive.operators import StartSmartLiveJobOperator
 from tests.support.fake_airflow import TASK, api_error
 from tests.support.fake_callbacks import STREAM_KEY
@@ -619,11 +620,11 @@ class TestBeingKilled:
         settle = type(show.metastudio).show_job
         killed: list[bool] = []
 
-        def killed_meanwhile(metastudio: FakeMetaStudio, room_id: str, job_id: str) -> Any:
+        def killed_meanwhile(metastudio: FakeMetaStudio, job_ref: JobRef) -> Any:
             if not killed:
                 killed.append(True)
                 show.process.on_kill()
-            return settle(metastudio, room_id, job_id)
+            return settle(metastudio, job_ref)
 
         show.metastudio.show_job = killed_meanwhile.__get__(show.metastudio)
         show.go_live()

@@ -18,6 +18,7 @@ from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError
 from airflow_provider_smartlive.livestream.starter import Starter
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
 from airflow_provider_smartlive.metastudio.errors import AuthenticationError, PermissionDenied
+from airflow_provider_smartlive.metastudio.ids import JobRef
 from airflow_provider_smartlive.metastudio.start import StartJobRequest
 from airflow_provider_smartlive.operators import SmartLiveSweepOperator
 from tests.support.fake_airflow import DAG, RUN, TASK, FakeSupervisor, a_context, api_error
@@ -101,10 +102,10 @@ def test_one_job_whose_stop_is_refused_does_not_save_the_others(
     other, refused = started(metastudio, task_id="gone"), started(metastudio, task_id="gone")
     stop_job = metastudio.stop_job
 
-    def refusing(room_id: str, job_id: str) -> None:
-        if job_id == refused.job_id:
+    def refusing(job_ref: JobRef) -> None:
+        if job_ref.job_id == refused.job_id:
             raise PermissionDenied("not yours", http_status=403, error_code="MSS.403")
-        stop_job(room_id, job_id)
+        stop_job(job_ref)
 
     monkeypatch.setattr(metastudio, "stop_job", refusing)
     with pytest.raises(SmartLiveJobFailedError, match=refused.job_id):

@@ -18,6 +18,7 @@ from airflow.sdk.exceptions import TaskDeferred
 from airflow.sdk.serde import deserialize, serialize
 
 from airflow_provider_smartlive.callbacks.messages import ResumeEvent
+from airflow_provider_smartlive.metastudio.ids import JobRef
 from airflow_provider_smartlive.operators import StartSmartLiveJobOperator
 from tests.support.fake_airflow import TASK, a_context
 from tests.support.fake_metastudio import ROOM
@@ -59,10 +60,10 @@ class Deferred:
     def _kill_at_the_next_look(self, process: StartSmartLiveJobOperator) -> None:
         metastudio = self.stage.metastudio
 
-        def look(room_id: str, job_id: str) -> Any:
+        def look(job_ref: JobRef) -> Any:
             del metastudio.show_job
             process.on_kill()
-            return metastudio.show_job(room_id, job_id)
+            return metastudio.show_job(job_ref)
 
         metastudio.show_job = look
 

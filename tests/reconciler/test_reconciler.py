@@ -33,6 +33,7 @@ from airflow_provider_smartlive.metastudio.errors import (
     Throttled,
     UnexpectedResponse,
 )
+from airflow_provider_smartlive.metastudio.ids import JobRef
 from airflow_provider_smartlive.reconciler import poller as poller_module
 from airflow_provider_smartlive.reconciler.poller import JITTER, WORTH_A_PAGE
 from airflow_provider_smartlive.reconciler.registry import watching
@@ -456,7 +457,7 @@ class HangingTransport:
                 int(filters.get("offset", 0)), state=filters.get("state", "")
             )
         else:
-            answer = metastudio.show_job(ROOM, path)
+            answer = metastudio.show_job(JobRef(ROOM, path))
         return HttpResponse(200, {}, answer.model_dump_json().encode())
 
     async def close(self) -> None:

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any, Self
 
 from airflow_provider_smartlive.metastudio.errors import Conflict, MetaStudioError, NotFound
-from airflow_provider_smartlive.metastudio.ids import same_id
+from airflow_provider_smartlive.metastudio.ids import JobRef, same_id
 from airflow_provider_smartlive.metastudio.jobs import JobList, SmartLiveJob, StartJobResponse
 from airflow_provider_smartlive.metastudio.start import StartJobRequest
 from tests.support.virtual_time import Clock
@@ -125,7 +125,7 @@ class FakeMetaStudio:
             base_url=f"{self.endpoint}/v1/fake-project",
             callback_base_url=None,
             callback_auth_type=None,
-            console_link=lambda room_id, job_id: f"https://console.example.com/{room_id}/{job_id}",
+            console_link=lambda job_ref: f"https://console.example.com/{job_ref.room_id}/{job_ref.job_id}",
         )
 
     def reload(self) -> bool:
@@ -151,20 +151,20 @@ class FakeMetaStudio:
             {"job_id": self._spelt(job.job_id), "live_warning_info": warnings, "request_id": "fake-request"}
         )
 
-    def show_job(self, room_id: str, job_id: str) -> SmartLiveJob:
+    def show_job(self, job_ref: JobRef) -> SmartLiveJob:
         self._count("show")
         self._meet(self.show_outcomes)
-        job = self._found(room_id, job_id)
+        job = self._found(job_ref)
         if job.stopping and job.looks_until_stopped is not None:
             if job.looks_until_stopped == 0:
                 job.state = "SUCCEED"
             job.looks_until_stopped -= 1
         return self._answer(job)
 
-    def stop_job(self, room_id: str, job_id: str) -> None:
+    def stop_job(self, job_ref: JobRef) -> None:
         self._count("stop")
         self._meet(self.stop_outcomes)
-        job = self._found(room_id, job_id)
+        job = self._found(job_ref)
         if not job.is_active:
             raise Conflict("a finished job cannot be changed", http_status=400, error_code="MSS.20010066")
         self.stopped.append(job.job_id)
@@ -221,8 +221,8 @@ class FakeMetaStudio:
         """The jobs of the project to which the connection leads."""
         return [job for job in self.jobs if job.endpoint == self.endpoint]
 
-    def _found(self, room_id: str, job_id: str) -> FakeJob:
-        job = next((job for job in self._of(room_id) if same_id(job.job_id, job_id)), None)
+    def _found(self, job_ref: JobRef) -> FakeJob:
+        job = next((job for job in self._of(job_ref.room_id) if same_id(job.job_id, job_ref.job_id)), None)
         if job is None:
             raise not_found()
         return job
@@ -284,13 +284,13 @@ class FakeAsyncHook:
         before, self.endpoint = self.endpoint, self.metastudio.endpoint
         return self.metastudio.reload() or before != self.endpoint
 
-    async def show_job(self, room_id: str, job_id: str) -> SmartLiveJob:
+    async def show_job(self, job_ref: JobRef) -> SmartLiveJob:
         with self._there():
-            return self.metastudio.show_job(room_id, job_id)
+            return self.metastudio.show_job(job_ref)
 
-    async def stop_job(self, room_id: str, job_id: str) -> None:
+    async def stop_job(self, job_ref: JobRef) -> None:
         with self._there():
-            self.metastudio.stop_job(room_id, job_id)
+            self.metastudio.stop_job(job_ref)
 
     async def list_jobs_page(self, offset: int, **filters: Any) -> JobList:
         with self._there():

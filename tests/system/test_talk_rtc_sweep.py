@@ -15,6 +15,7 @@ from airflow_provider_smartlive.callbacks.task_ref import TaskRef
 from airflow_provider_smartlive.callbacks.url import CallbackTarget, issue
 from airflow_provider_smartlive.hooks import SmartLiveHook
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
+from airflow_provider_smartlive.metastudio.ids import JobRef
 from dev.full_stack import FullStack
 from dev.stack import AirflowStack
 
@@ -91,9 +92,9 @@ def test_a_job_of_a_run_that_is_gone_is_swept_up(
 
     swept = airflow_stack.api.xcom("smartlive_sweep", run_id, "sweep", "return_value")
     assert [job["job_id"] for job in swept] == [orphan]
-    assert hook.show_job("room-of-an-orphan", orphan).is_final
-    assert hook.show_job("room-of-a-stranger", stranger).is_active
-    hook.stop_job("room-of-a-stranger", stranger)
+    assert hook.show_job(JobRef("room-of-an-orphan", orphan)).is_final
+    assert hook.show_job(JobRef("room-of-a-stranger", stranger)).is_active
+    hook.stop_job(JobRef("room-of-a-stranger", stranger))
 
 
 def test_a_test_event_reaches_the_receiver(airflow_stack: AirflowStack) -> None:

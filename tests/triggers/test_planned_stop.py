@@ -13,6 +13,7 @@ from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
 from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError, SmartLiveTimeoutError
 from airflow_provider_smartlive.livestream.current_task import STORE_KEY
+from airflow_provider_smartlive.metastudio.ids import JobRef
 from tests.support.fake_metastudio import Crash, not_found, unreachable
 from tests.support.simulation import LIVE, StartSimulation
 
@@ -24,8 +25,8 @@ def stopping(
     """A stop that is confirmed before its END is called back, or after it: the END then resumes a deferred task."""
     stop_job: Callable[..., None] = show.metastudio.stop_job
 
-    def stop(room_id: str, job_id: str) -> None:
-        stop_job(room_id, job_id)
+    def stop(job_ref: JobRef) -> None:
+        stop_job(job_ref)
         if request.param == "END first":
             show.calls_back("END")()
 
@@ -152,8 +153,8 @@ class TestARetryAfterTheStop:
     def test_on_a_worker_too(self, show: StartSimulation, state: str) -> None:
         stop_job: Callable[..., None] = show.metastudio.stop_job
 
-        def stop(room_id: str, job_id: str) -> None:
-            stop_job(room_id, job_id)
+        def stop(job_ref: JobRef) -> None:
+            stop_job(job_ref)
             raise Crash
 
         show.deferrable = False

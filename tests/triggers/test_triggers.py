@@ -25,6 +25,7 @@ from airflow_provider_smartlive.livestream.snapshot import REFUSED_PAUSE
 from airflow_provider_smartlive.livestream.wait_state import WaitLimits, WaitState
 from airflow_provider_smartlive.metastudio.errors import AuthenticationError, PermissionDenied
 from airflow_provider_smartlive.metastudio.events import CallbackEvent
+from airflow_provider_smartlive.metastudio.ids import JobRef
 from airflow_provider_smartlive.reconciler.watch import OVERDUE
 from airflow_provider_smartlive.triggers import SmartLiveJobTrigger, SmartLiveStreamTrigger
 from airflow_provider_smartlive.triggers.job import SILENT_INTERVAL, STOPS_AT_ONCE
@@ -375,9 +376,9 @@ class TestJobTriggerStopsByItself:
         seen: list[Any] = []
         stop_job = world.metastudio.stop_job
 
-        def stop(room_id: str, job_id: str) -> None:
-            seen.append(world.supervisor.xcom(stop_key("timeout", job_id)))
-            stop_job(room_id, job_id)
+        def stop(job_ref: JobRef) -> None:
+            seen.append(world.supervisor.xcom(stop_key("timeout", job_ref.job_id)))
+            stop_job(job_ref)
 
         monkeypatch.setattr(world.metastudio, "stop_job", stop)
         self.fire(world, job_trigger(world, timeout_at=NOON + timedelta(hours=1)))
@@ -558,10 +559,10 @@ class TestNotFound:
         """Let MetaStudio answer 404 for the job in its room."""
         show_job = world.metastudio.show_job
 
-        def show(room_id: str, job_id: str) -> Any:
-            if room_id == ROOM:
+        def show(job_ref: JobRef) -> Any:
+            if job_ref.room_id == ROOM:
                 raise not_found()
-            return show_job(room_id, job_id)
+            return show_job(job_ref)
 
         monkeypatch.setattr(world.metastudio, "show_job", show)
 
