@@ -114,7 +114,7 @@ $(READY): pyproject.toml uv.lock | $(UV)
 
 # The same versions as in .venv, and the peers: they must not be in the way of the tests.
 .bench/.ready: pyproject.toml uv.lock | $(UV)
-	UV_PROJECT_ENVIRONMENT=.bench/venv $(UV) sync --locked
+	UV_PROJECT_ENVIRONMENT=.bench/venv $(UV) sync --locked --group bench
 	$(UV) pip install --python .bench/venv/bin/python airflow-provider-inbound-webhooks==0.2.0 dag-factory==1.1.0
 	@touch $@
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dev.bench import scaling, svg
+from dev.bench import plots, scaling
 from dev.bench.figures import median, percentile
 from dev.bench.tables import table
 from dev.bench.targets import beyond_idle, judge
@@ -34,10 +34,9 @@ def write(results: dict[str, Any], folder: Path) -> str:
     text = "\n\n".join(parts) + "\n"
     (folder / "benchmarks.md").write_text(text)
     if "latency" in results:
-        (folder / "benchmarks-latency.svg").write_text(_latency_picture(results["latency"]))
+        _draw_latency(results["latency"], folder / "benchmarks-latency.svg")
     if "waiting" in results:
-        for name, picture in _waiting_pictures(results["waiting"]).items():
-            (folder / f"benchmarks-{name}.svg").write_text(picture)
+        _draw_waiting(results["waiting"], folder)
     if all(part in results for part in ("waiting", "ingestion", "rooms")):
         scaling.write(results, folder)
     return text
@@ -92,9 +91,9 @@ def _latency(results: dict[str, Any]) -> str:
     )
 
 
-def _latency_picture(latency: dict[str, Any]) -> str:
+def _draw_latency(latency: dict[str, Any], path: Path) -> None:
     rows = {name: times["finished"] for name, times in latency.items() if "finished" in times}
-    return svg.dots("From END to task finished", rows, ours=("operator", "sensor"), unit="s")
+    plots.draw_dots(path, "From END to task finished", rows, ours=("operator", "sensor"), unit="s")
 
 
 def _waiting(results: dict[str, Any]) -> str:
@@ -129,21 +128,20 @@ def _waiting(results: dict[str, Any]) -> str:
     )
 
 
-def _waiting_pictures(waiting: list[dict[str, Any]]) -> dict[str, str]:
+def _draw_waiting(waiting: list[dict[str, Any]], folder: Path) -> None:
     kinds = [kind for kind in NAMES if any(price["kind"] == kind for price in waiting)]
     pictures: dict[str, tuple[str, tuple[str, ...]]] = {
         "waiting": ("Processor time of Airflow, beyond an idle one", ()),
         "triggers": ("Processor time of triggerer and API server, beyond an idle Airflow", ("scheduler",)),
     }
-    return {
-        name: svg.lines(
+    for name, (title, without) in pictures.items():
+        plots.draw_lines(
+            folder / f"benchmarks-{name}.svg",
             title,
             {NAMES[kind]: beyond_idle(waiting, kind, without=without) for kind in kinds},
             ours=NAMES["smartlive"],
             labels=("waiting streams", "CPU seconds in an hour"),
         )
-        for name, (title, without) in pictures.items()
-    }
 
 
 def _ingestion(results: dict[str, Any]) -> str:

@@ -47,6 +47,7 @@ def main() -> int:
             uncaught = (
                 [] if arguments.only or not arguments.controls else negative_controls.check(stack, tell)
             )
+            restarts = stack.supervisor.restarts
     except KeyboardInterrupt:
         print("\nInterrupted; everything is stopped.", file=sys.stderr)
         return 130
@@ -55,6 +56,8 @@ def main() -> int:
         return 2
     print(f"\n{table(results, violations)}\n")
     print("\n".join(uncaught) or "Every negative control that was run was caught.")
+    for name, count in restarts.items():
+        print(f"Airflow's {name} ended by itself and was started again: {count}")
     print(f"seed {arguments.seed}, {time.monotonic() - began:.0f} s. One run again: ONLY=number.")
     return 1 if violations or uncaught else 0
 

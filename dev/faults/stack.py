@@ -26,6 +26,7 @@ from dev.airflow_api import patiently
 from dev.faults.injections import Injections
 from dev.faults.records import Job, Records
 from dev.faults.schedule import DAG_IDS, Callbacks, JobOutcome, Listing, Run, StartFault, Target
+from dev.faults.supervisor import Supervisor
 from dev.full_stack import FullStack, wait_for_address
 from dev.postgres import DATABASE, Postgres
 from dev.process import Program, free_port, wait_until
@@ -172,6 +173,7 @@ class FaultStack:
                 self.airflow.api.call("POST", "/pools", json={"name": name, "slots": SLOTS})
             for dag_id in DAG_IDS:
                 self.airflow.wait_for_dag(dag_id)
+            self.supervisor = exits.enter_context(Supervisor(self.airflow.programs, self.hands))
             self._exits = exits.pop_all()
         return self
 
