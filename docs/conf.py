@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from pygments.lexers.special import TextLexer
 from sphinx.application import Sphinx
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "airflow_provider_smartlive"
 REPOSITORY = "https://github.com/airflow-provider-smartlive/airflow-provider-smartlive/blob/main"
+PICTURES = "https://raw.githubusercontent.com/airflow-provider-smartlive/airflow-provider-smartlive/main"
 
 #: What authors of DAGs and of their tests import; the rest of the package may change at any time.
 PUBLIC = ("campaigns", "exceptions", "hooks", "operators", "retries", "sensors", "testing", "triggers")
@@ -44,9 +44,11 @@ html_title = f"{project} {release}"
 html_show_copyright = False
 
 
-def link_to_repository(app: Sphinx, page: str, source: list[str]) -> None:
-    """Let links to code and folders lead to the repository, where they can be read."""
+def lead_links(app: Sphinx, page: str, source: list[str]) -> None:
+    """Let links to pages lead to pages of the site, and those to code and folders to the repository."""
     folder = ROOT / Path(page).parent
+    if page == "README":  # its links are absolute, for PyPI
+        source[0] = re.sub(rf"{REPOSITORY}/(?=\S+\.md\b)|{PICTURES}/", "", source[0])
 
     def target(match: re.Match[str]) -> str:
         path = (folder / match["path"]).resolve()
@@ -59,6 +61,4 @@ def link_to_repository(app: Sphinx, page: str, source: list[str]) -> None:
 
 def setup(app: Sphinx) -> None:
     """Register what is said above."""
-    app.connect("source-read", link_to_repository)
-    # GitHub draws these; here they are text.
-    app.add_lexer("mermaid", TextLexer)
+    app.connect("source-read", lead_links)

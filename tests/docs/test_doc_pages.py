@@ -20,9 +20,17 @@ LINKING = [
 
 #: Pages whose Python is either quoted or run here; the others have tests of their own beside what they describe.
 WITH_CODE = [
-    DOCS / name
-    for name in ("operators.md", "rtc.md", "architecture.md", "campaigns.md", "troubleshooting.md")
+    ROOT / "README.md",
+    *(
+        DOCS / name
+        for name in ("operators.md", "rtc.md", "architecture.md", "campaigns.md", "troubleshooting.md")
+    ),
 ]
+
+#: Where GitHub shows files of the repository: as pages, and as they are.
+ON_GITHUB = re.compile(
+    r"https://(?:github\.com|raw\.githubusercontent\.com)/airflow-provider-smartlive/airflow-provider-smartlive/(?:blob/)?main/"
+)
 
 _FENCE = re.compile(r"(?:<!-- quote: (?P<file>\S+) -->\n)?```(?:python|yaml)\n(?P<code>.*?)```", re.DOTALL)
 
@@ -41,9 +49,21 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+def links_of(page: Path) -> list[tuple[str, str]]:
+    """Return where a page links to: in its text, or at its end, where a name stands for the URL."""
+    return re.findall(r"\]\(([^)\s]+)\)|^\[[\w-]+\]: (\S+)$", without_code(page), re.MULTILINE)
+
+
 def links() -> list[tuple[Path, str]]:
-    found = [(page, link) for page in LINKING for link in re.findall(r"\]\(([^)\s]+)\)", without_code(page))]
-    return [(page, link) for page, link in found if not link.startswith(("http://", "https://"))]
+    """Return the links that lead into the repository; absolute ones as seen from its root."""
+    found: list[tuple[Path, str]] = []
+    for page in LINKING:
+        for link in map("".join, links_of(page)):
+            if ON_GITHUB.match(link):
+                found.append((ROOT / "README.md", ON_GITHUB.sub("", link)))
+            elif not link.startswith(("http://", "https://")):
+                found.append((page, link))
+    return found
 
 
 @pytest.mark.parametrize(("page", "link"), links(), ids=lambda value: str(value).rpartition("/")[2])
@@ -53,6 +73,30 @@ def test_a_link_leads_somewhere(page: Path, link: str) -> None:
     assert target.exists()
     if anchor:
         assert anchor in anchors(target)
+
+
+def test_every_link_of_the_readme_works_on_pypi() -> None:
+    links = list(map("".join, links_of(ROOT / "README.md")))
+    assert len(links) > 20
+    assert [link for link in links if not link.startswith("https://")] == []
+
+
+def test_every_name_of_a_link_is_defined_once() -> None:
+    text = without_code(ROOT / "README.md")
+    used = re.findall(r"\]\[([\w-]+)\]", text)
+    assert sorted(set(used)) == sorted(re.findall(r"^\[([\w-]+)\]: ", text, re.MULTILINE))
+
+
+def test_every_picture_is_on_a_page() -> None:
+    pictures = {path for folder in (DOCS, DOCS / "images") for path in folder.glob("*.*g")}
+    shown = {(page.parent / link.partition("#")[0]).resolve() for page, link in links()}
+    # Each picture of the board has a dark one beside it, for those who look at the folder.
+    assert {path for path in pictures if not path.stem.endswith("-dark")} <= shown
+
+
+@pytest.mark.parametrize("page", LINKING, ids=name)
+def test_a_page_needs_no_program_to_draw_its_pictures(page: Path) -> None:
+    assert "```mermaid" not in page.read_text()
 
 
 def test_the_index_knows_every_page() -> None:

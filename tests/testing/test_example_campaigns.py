@@ -33,6 +33,7 @@ def _outputs(smartlive_connection: str, monkeypatch: pytest.MonkeyPatch) -> None
         "smartlive_output_3",
         "channel_shoes",
         "channel_hats",
+        "our_channel",
     ):
         url = f"rtmp://push.example.com/live/{name}"
         monkeypatch.setenv(
@@ -99,3 +100,12 @@ def test_a_show_across_midnight_ends_on_the_next_day(
     ends = datetime.fromisoformat(job["planned_end"]).astimezone(dag.timezone)
     assert (ends.hour, ends.minute) == (1, 0)
     assert ends.date() - before.date() == timedelta(days=1)
+
+
+def test_the_dag_of_the_readme_goes_live_and_reports(
+    smartlive_sandbox: LocalSandbox, smartlive_run_dag: RunDag, capfd: pytest.CaptureFixture[str]
+) -> None:
+    smartlive_sandbox.add_room("shoes", seconds=100)
+    run = smartlive_run_dag(load("docs/examples/nightly_show.py")["dag"])
+    assert run.state == "success"
+    assert f"the job succeeded {run.result('go_live')['stream_duration']}" in capfd.readouterr().out
