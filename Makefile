@@ -16,7 +16,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_COMPILE_BYTECODE := 1
 
 # WORKERS=2: two processes of pytest; while one waits for livestreams, the other one computes.
-PARALLEL := $(if $(WORKERS),-n $(WORKERS) --dist loadgroup --no-loadscope-reorder)
+PARALLEL := $(if $(WORKERS),-n $(WORKERS) --no-loadscope-reorder)
 
 .PHONY: help install demo up test test-fast bench bench-parsing faults matrix upgrade lint board-lint package sbom audit workflow-lint docs mutate tools format clean
 
