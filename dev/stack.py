@@ -60,6 +60,7 @@ class AirflowStack:
         parallelism: int = 4,
     ) -> None:
         self.home = home.resolve()
+        self.dags_folder = dags_folder.resolve()
         self.base_url = f"http://127.0.0.1:{free_port()}"
         self.connections = dict(connections or {})
         self.callback_secret = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
@@ -70,7 +71,7 @@ class AirflowStack:
         self._python = Path(sys.executable)
         self._settings = {
             "core": {
-                "dags_folder": str(dags_folder.resolve()),
+                "dags_folder": str(self.dags_folder),
                 "executor": executor,
                 "parallelism": str(parallelism),
                 "load_examples": "False",

@@ -6,19 +6,25 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 from dev.full_stack import PROJECT
 from tests.support.scheduler import FIRST, SHARED, SYSTEM, group
 
 MODULES = {path.name: path.read_text() for path in (PROJECT / SYSTEM).glob("test_*.py")}
 
 
-def test_every_module_that_uses_the_stage_is_in_its_group() -> None:
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [("stage", "stage: FullStack|airflow_stack: AirflowStack"), ("open_stage", "open_stage: FullStack")],
+)
+def test_every_module_that_shares_an_airflow_is_in_its_group(name: str, arguments: str) -> None:
     users = {
-        name
-        for name, text in MODULES.items()
-        if re.search(r"\b(stage: FullStack|airflow_stack: AirflowStack)", text) and "def stage(" not in text
+        module
+        for module, text in MODULES.items()
+        if re.search(rf"\b({arguments})", text) and f"def {name}(" not in text
     }
-    assert users == set(SHARED["stage"])
+    assert users == set(SHARED[name])
 
 
 def test_what_comes_first_is_there() -> None:
