@@ -50,8 +50,12 @@ os.environ.update(
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Give every worker of xdist whole modules, and all those together that share a started Airflow."""
+    from xdist.workermanage import NodeManager
+
     from tests.support.scheduler import GroupScheduling
 
+    # Seconds for workers that are interrupted: they have Airflows to stop, and would leave them behind.
+    NodeManager.EXIT_TIMEOUT = 60
     return GroupScheduling(config, log)
 
 

@@ -57,7 +57,8 @@ RETRY_PATIENCE = 120.0
 #: Seconds until a start that waits for its answer has run into ``execution_timeout``.
 START_PATIENCE = 60.0
 
-LOOK = 0.7
+#: Seconds between two looks at a run; there are up to ten at a time.
+LOOK = 1.5
 
 _FINISHED = ("success", "failed", "skipped")
 

@@ -1,4 +1,4 @@
-"""`make test WORKERS=n`: what shares a started Airflow is run by one worker."""
+"""The processes of `make test`: what shares a started Airflow is run by one worker."""
 
 from __future__ import annotations
 
