@@ -15,8 +15,10 @@ export UV_PYTHON_DOWNLOADS := never
 # Compiled once here, instead of by every start of every Airflow process.
 export UV_COMPILE_BYTECODE := 1
 
-# WORKERS=2: two processes of pytest; while one waits for livestreams, the other one computes.
-PARALLEL := $(if $(WORKERS),-n $(WORKERS) --dist loadgroup --no-loadscope-reorder)
+# Processes of pytest. Much of the tests' time is waiting for livestreams: one more than two cores keeps both busy.
+# WORKERS=0 runs the tests in the first process, for a debugger or for a few of them.
+WORKERS ?= 3
+PARALLEL := -n $(WORKERS) --no-loadscope-reorder
 
 .PHONY: help install demo up test test-fast bench bench-parsing faults matrix upgrade lint board-lint package sbom audit workflow-lint docs mutate tools format clean
 
@@ -32,7 +34,7 @@ demo: $(READY) ## One livestream from DAG to END on this machine. CAMPAIGN=file:
 up: $(READY) ## The same, then three rooms go live, and all stays until Ctrl-C: see the board.
 	@$(RUN)python -m dev.demo --stay
 
-test: $(READY) ## All tests. ARGS="..." goes to pytest; WORKERS=2: in two processes.
+test: $(READY) ## All tests. ARGS="..." goes to pytest; WORKERS=0: in one process.
 	$(RUN)python -m pytest $(PARALLEL) $(ARGS)
 
 test-fast: $(READY) ## The tests that start no processes.

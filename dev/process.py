@@ -196,7 +196,12 @@ def marked_processes(markers: set[str] | None = None) -> list[psutil.Process]:
 
 
 def wait_until(
-    condition: Callable[[], bool], what: str, *, timeout: float, needs: Iterable[Program] = ()
+    condition: Callable[[], bool],
+    what: str,
+    *,
+    timeout: float,
+    needs: Iterable[Program] = (),
+    every: float = POLL_SECONDS,
 ) -> None:
     """
     Wait until a condition holds.
@@ -204,6 +209,7 @@ def wait_until(
     :param what: what is waited for, for the error.
     :param timeout: seconds to wait.
     :param needs: programs without which there is nothing to wait for.
+    :param every: seconds between two looks.
     :raises ProgramError: if the time is over, or one of the needed programs ended.
     """
     needs = list(needs)
@@ -215,7 +221,7 @@ def wait_until(
         if time.monotonic() > deadline:
             tails = "\n".join(f"--- {program.log}\n{program.log_tail()}" for program in needs)
             raise ProgramError(f"No {what} within {timeout:.0f} s.\n{tails}")
-        time.sleep(POLL_SECONDS)
+        time.sleep(every)
 
 
 def free_port() -> int:

@@ -10,6 +10,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -46,27 +47,23 @@ os.environ.update(
 )
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give every worker of xdist whole modules, and all those together that share a started Airflow."""
+    from xdist.workermanage import NodeManager
+
+    from tests.support.scheduler import GroupScheduling
+
+    # Seconds for workers that are interrupted: they have Airflows to stop, and would leave them behind.
+    NodeManager.EXIT_TIMEOUT = 60
+    return GroupScheduling(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """
-    Say which tests one worker of xdist has to run, and begin with what takes longest.
+    """Begin with what waits longest, so that what only computes is run meanwhile, by another worker."""
+    from tests.support.scheduler import rank
 
-    A module goes to one worker, for its fixtures, and all that share a started Airflow do.
-    """
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_stack(item) or str(item.path)))
-    ranks = {"fault_stack": 0, "stage": 1, "": 3}
-    items.sort(key=lambda item: ranks[_stack(item) or ""] if not _is_alone(item) else 2)
-
-
-def _stack(item: pytest.Item) -> str | None:
-    """Return the fixture by which a test shares an Airflow with others."""
-    names = getattr(item, "fixturenames", ()) if item.path.parent.name == "system" else ()
-    return next((name for name in ("fault_stack", "stage") if name in names), None)
-
-
-def _is_alone(item: pytest.Item) -> bool:
-    """Tell whether a test starts processes of its own."""
-    return item.get_closest_marker("processes") is not None and _stack(item) is None
+    items.sort(key=rank)
 
 
 @pytest.fixture(autouse=True)

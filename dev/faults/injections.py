@@ -7,6 +7,7 @@ The harness writes them as files; ``inject/sitecustomize.py``, inside of the pro
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -54,9 +55,16 @@ class Injections:
         """Let a process that waits go on."""
         (self.folder / f"{run_id}.go").touch()
 
-    def take_away(self, *parts: Without) -> None:
-        """Take parts of the provider away, and give all others back."""
+    def take_away(self, parts: Mapping[str, Collection[Without]]) -> None:
+        """
+        Take parts of the provider away from some runs, and give all others back.
+
+        :param parts: the parts, by the id of a DAG run or of a room.
+        """
         switch = self.folder / "without"
-        switch.unlink(missing_ok=True)
         if parts:
-            switch.write_text("\n".join(parts))
+            draft = switch.with_suffix(".draft")
+            draft.write_text(json.dumps({key: list(of_key) for key, of_key in parts.items()}))
+            draft.rename(switch)
+        else:
+            switch.unlink(missing_ok=True)

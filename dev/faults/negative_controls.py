@@ -109,21 +109,13 @@ CONTROLS = (
 )
 
 
-#: Which of them are run at once, because no run of one needs what another takes away.
-ROUNDS = tuple(
-    tuple(control for control in CONTROLS if control.without in parts)
-    for parts in (
-        ("lookup",),
-        ("kill",),
-        ("reconciliation",),
-        (
-            "the job's own room",
-            "the look for other lives",
-            "the trigger's stop",
-            "the stop after a time-out",
-        ),
-        ("the total time-out", "the bounds of a locked row"),
-    )
+#: What is taken away from a process that works for all runs: no run of another control may need it meanwhile.
+_FROM_ALL = ("the total time-out", "the bounds of a locked row")
+
+#: Those that are run at once.
+ROUNDS = (
+    tuple(control for control in CONTROLS if control.without not in _FROM_ALL),
+    tuple(control for control in CONTROLS if control.without in _FROM_ALL),
 )
 
 
@@ -144,11 +136,17 @@ def report(
     stack: FaultStack, controls: Sequence[Control], tell: Callable[[str], None]
 ) -> dict[Without, set[Broken]]:
     """Run some controls at once and return the promises whose breach was reported, by what was taken away."""
-    rooms = {run.number: f"00000000-0000-4000-8000-{run.number:012d}" for c in controls for run in c.runs}
-    runs = [replace(run, room_id=rooms[run.number]) for control in controls for run in control.runs]
-    runner = Runner(stack, tell, without=[control.without for control in controls], end_patience=PATIENCE)
+    without: dict[str, list[Without]] = {}
+    runs = []
+    for control in controls:
+        for planned in control.runs:
+            run = replace(planned, room_id=f"00000000-0000-4000-8000-{planned.number:012d}")
+            runs.append(run)
+            for key in (run.run_id, run.room_id, run.other_room_id):
+                without.setdefault(key, []).append(control.without)
+    runner = Runner(stack, tell, without=without, end_patience=PATIENCE)
     violations = [violation for run_result in runner.run_round(runs) for violation in judge(run_result)]
-    stack.injections.take_away()
+    stack.injections.take_away({})
     return {
         control.without: {
             violation.kind

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from airflow_provider_smartlive.callbacks.task_ref import TaskRef
 from airflow_provider_smartlive.callbacks.url import CallbackTarget, open_url
-from airflow_provider_smartlive.metastudio.ids import normalise_id, same_id
+from airflow_provider_smartlive.metastudio.ids import normalise_id
 from dev.sandbox_client import SandboxClient
 
 _OVER = ("SUCCEED", "FAILED", "BLOCKED")
@@ -59,6 +59,7 @@ class Records:
     def __init__(self, sandbox: SandboxClient, secrets: Sequence[str]) -> None:
         self._sandbox = sandbox
         self._secrets = secrets
+        self._targets: dict[str, CallbackTarget | None] = {}
 
     def jobs(self, *room_ids: str) -> list[Job]:
         """Return the jobs of some rooms, the oldest first."""
@@ -74,25 +75,30 @@ class Records:
         ]
 
     def _jobs_of(self, room_id: str) -> list[Job]:
-        listed = [job for job in self._sandbox.list_jobs() if same_id(job["room_id"], room_id)]
-        targets = {normalise_id(job["job_id"]): self._route(job) for job in listed}
         jobs: dict[str, Job] = {}
-        for entry in self._sandbox.ledger(room=room_id, kind="job"):
-            key, at = normalise_id(entry["job_id"]), datetime.fromisoformat(entry["at"])
-            job = jobs.setdefault(key, Job(entry["job_id"], room_id, targets.get(key), at))
-            job.state = entry["state"]
-            if job.over_at is None and (job.state in _OVER or entry["why"] == "vanished"):
-                job.over_at = at
-        for entry in self._sandbox.ledger(room=room_id, kind="link"):
-            job, at = jobs[normalise_id(entry["job_id"])], datetime.fromisoformat(entry["at"])
-            if entry["state"] == "CONNECTED":
-                job.connected_at = job.connected_at or at
-            elif entry["state"] == "END":
-                job.ended_at = at
-        for entry in self._sandbox.ledger(room=room_id, kind="request"):
-            if entry["operation"] == "stop" and normalise_id(entry["job_id"]) in jobs:
-                jobs[normalise_id(entry["job_id"])].stops.append(datetime.fromisoformat(entry["at"]))
+        for entry in self._sandbox.ledger(room=room_id):
+            key, at = normalise_id(entry.get("job_id") or ""), datetime.fromisoformat(entry["at"])
+            if entry["kind"] == "job":
+                job = jobs.setdefault(key, Job(entry["job_id"], room_id, None, at))
+                job.state = entry["state"]
+                if job.over_at is None and (job.state in _OVER or entry["why"] == "vanished"):
+                    job.over_at = at
+            elif entry["kind"] == "link" and entry["state"] == "CONNECTED":
+                jobs[key].connected_at = jobs[key].connected_at or at
+            elif entry["kind"] == "link" and entry["state"] == "END":
+                jobs[key].ended_at = at
+            elif entry["kind"] == "request" and entry["operation"] == "stop" and key in jobs:
+                jobs[key].stops.append(at)
+        self._learn_targets(jobs.keys())
+        for key, job in jobs.items():
+            job.target = self._targets.get(key)
         return list(jobs.values())
+
+    def _learn_targets(self, wanted: Set[str]) -> None:
+        """Read the callback URLs of jobs from the listing, once for each: it has all jobs, and none changes its own."""
+        if wanted - self._targets.keys():
+            for job in self._sandbox.list_jobs():
+                self._targets[normalise_id(job["job_id"])] = self._route(job)
 
     def _route(self, job: dict[str, Any]) -> CallbackTarget | None:
         url = (job.get("live_event_callback_config") or {}).get("live_event_type_callback_url")

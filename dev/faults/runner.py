@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -57,7 +57,8 @@ RETRY_PATIENCE = 120.0
 #: Seconds until a start that waits for its answer has run into ``execution_timeout``.
 START_PATIENCE = 60.0
 
-LOOK = 0.7
+#: Seconds between two looks at a run; there are up to ten at a time.
+LOOK = 1.5
 
 _FINISHED = ("success", "failed", "skipped")
 
@@ -71,10 +72,12 @@ class FinishedRun:
     A run that is over, before its records are read.
 
     :param is_hit: whether its case was hit.
+    :param at: when it was over, by :func:`time.monotonic`.
     """
 
     run: Run
     is_hit: bool = False
+    at: float = field(default_factory=time.monotonic)
 
 
 class Runner:
@@ -83,7 +86,7 @@ class Runner:
 
     :param stack: the stack.
     :param tell: is called with what happens, a line each time.
-    :param without: what is taken away from the provider (a negative control).
+    :param without: what is taken away from the provider (negative controls), by the id of a DAG run or of a room.
     :param end_patience: seconds from the point of a run to its end.
     """
 
@@ -92,25 +95,25 @@ class Runner:
         stack: FaultStack,
         tell: Callable[[str], None],
         *,
-        without: Sequence[Without] = (),
+        without: Mapping[str, Sequence[Without]] | None = None,
         end_patience: float = END_PATIENCE,
     ) -> None:
         self.stack = stack
         self._end_patience = end_patience
         self._tell = tell
-        self._without = without
+        self._without = without or {}
         self._given_up = threading.Event()
 
     def run_round(self, runs: Sequence[Run]) -> list[RunResult]:
         """Run some livestreams together and return what became of them."""
-        self.stack.injections.take_away(*self._without)
+        self.stack.injections.take_away(self._without)
         with ThreadPoolExecutor(len(runs)) as threads:
             try:
                 finished = list(threads.map(self._run_one, runs))
             except BaseException:  # such as Ctrl-C: do not wait for what will never be counted
                 self._given_up.set()
                 raise
-        swept = self._wait_for_stops(runs)
+        swept = self._wait_for_stops(finished)
         results = [self._run_result(each, swept) for each in finished]
         self.stack.tidy_up()
         return results
@@ -126,19 +129,19 @@ class Runner:
             self.stack.injections.release(run.run_id)
             act.api.close()
 
-    def _wait_for_stops(self, runs: Sequence[Run]) -> tuple[str, ...]:
-        """Give every kill its time; then the backstop comes."""
-        deadline = time.monotonic() + KILL_BOUND
-        while (left := self._running(runs)) and time.monotonic() < deadline:
+    def _wait_for_stops(self, finished: Sequence[FinishedRun]) -> tuple[str, ...]:
+        """Give every kill its time, from the end of its run on; then the backstop comes."""
+        while any(time.monotonic() < each.at + KILL_BOUND and self._running(each.run) for each in finished):
             time.sleep(LOOK)
+        left = [job for each in finished for job in self._running(each.run)]
         if not left or self._without:
             return ()
         self._tell(f"  sweep: {len(left)} job(s) run on; {self.stack.sweep().strip().splitlines()[-1:]}")
-        still = {job.job_id for job in self._running(runs)}
+        still = {job.job_id for each in finished for job in self._running(each.run)}
         return tuple(job.job_id for job in left if job.job_id not in still)
 
-    def _running(self, runs: Sequence[Run]) -> list[Job]:
-        return [job for run in runs for job in self.stack.jobs(run) if job.is_active]
+    def _running(self, run: Run) -> list[Job]:
+        return [job for job in self.stack.jobs(run) if job.is_active]
 
     def _run_result(self, finished: FinishedRun, swept: tuple[str, ...]) -> RunResult:
         run, api = finished.run, self.stack.airflow.api
@@ -240,14 +243,17 @@ class _Act:
             self._wait_until(lambda: self.stack.is_without_workers(run), NOTICE)
             in_time = any(job.is_active for job in self._jobs())
             if run.case.target is Target.MARKED_RESUMED:
-                in_time &= self._wait_until(
-                    lambda: self._state() == "scheduled", PLANNED_SECONDS + LATE_BOUND
-                )
+                in_time &= self._wait_until(lambda: self._state() == "scheduled", self._seconds_until_late())
                 patiently(self._use)
             self._wait_until(
-                lambda: not any(job.is_active for job in self._jobs()), PLANNED_SECONDS + LATE_BOUND
+                lambda: not any(job.is_active for job in self._jobs()), self._seconds_until_late()
             )
         return in_time
+
+    def _seconds_until_late(self) -> float:
+        """Return how many seconds are left in which the planned stop may come, and one in which it is late."""
+        began = min(job.accepted_at for job in self._jobs())
+        return PLANNED_SECONDS + LATE_BOUND + 1 - (datetime.now(UTC) - began).total_seconds()
 
     def _lock_row(self) -> bool:
         """Let END come while the task instance's row is locked, and then the END of another task's stream."""

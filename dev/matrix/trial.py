@@ -29,6 +29,9 @@ SHORT = (
 #: Tests that start processes ask one environment what the others answer, too: the browser, the wheel, PostgreSQL.
 FAST = ("-m", "not processes")
 
+#: Processes of pytest, each of which is given whole modules.
+WORKERS = ("-n", "2", "--no-loadscope-reorder")
+
 #: Seconds for the tests and for the livestream; both take far less.
 TESTS_TIMEOUT, LIVESTREAM_TIMEOUT = 3600.0, 400.0
 
@@ -89,7 +92,8 @@ def _tests(python: Path, folder: Path, *, short: bool) -> tuple[str, bool, list[
     chosen = SHORT if short else ()
     # What an interrupted run of another cell has learnt is no business of this one.
     quiet = ("-q", "-p", "no:cacheprovider", "--junitxml", str(report))
-    program = _run("tests", folder, TESTS_TIMEOUT, python, "-m", "pytest", *chosen, *FAST, *quiet)
+    command = (python, "-m", "pytest", *chosen, *FAST, *WORKERS, *quiet)
+    program = _run("tests", folder, TESTS_TIMEOUT, *command)
     name = "short" if short else "fast suite"
     if not report.exists():
         return f"{name}: no result", False, [program.log_tail()]

@@ -46,22 +46,20 @@ def plan(number: int, target: Target, point: Point, **faults: Any) -> Run:
 
 
 ROUNDS = {
-    "killed around the start": (
+    "killed around the start, and begun anew somewhere else": (
         plan(801, Target.TASK, Point.AFTER_ACCEPT, listing=Listing.LAG),
         plan(802, Target.WORKER, Point.BEFORE_STORE, callbacks=Callbacks.DUPLICATED),
         plan(803, Target.TASK, Point.BEFORE_DEFER, start=StartFault.TIMEOUT_AFTER, show_seconds=20.0),
         plan(804, Target.MARK_FAILED, Point.AFTER_STORE, show_seconds=ENDLESS),
+        plan(809, Target.MOVED, Point.AFTER_STORE, show_seconds=20.0),
+        plan(810, Target.CLEAR_MOVED, Point.STREAMING),
+        plan(811, Target.TRIGGERED_AGAIN, Point.STREAMING),
     ),
     "killed on the air": (
         plan(805, Target.TRIGGERER, Point.STREAMING, callbacks=Callbacks.END_DROPPED),
         plan(806, Target.SANDBOX, Point.STREAMING, callbacks=Callbacks.REORDERED),
         plan(807, Target.CLEAR, Point.STREAMING),
         plan(808, Target.DELETE, Point.STREAMING, callbacks=Callbacks.DROPPED),
-    ),
-    "begun anew, somewhere else": (
-        plan(809, Target.MOVED, Point.AFTER_STORE, show_seconds=20.0),
-        plan(810, Target.CLEAR_MOVED, Point.STREAMING),
-        plan(811, Target.TRIGGERED_AGAIN, Point.STREAMING),
     ),
     "nobody to stop it": (
         plan(812, Target.PAUSED, Point.STREAMING),

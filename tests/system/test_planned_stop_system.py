@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 import uuid
 from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
 
 import pytest
 
@@ -51,41 +50,36 @@ with DAG("planned", schedule=None, params={{"stop_at": ""}}):
 """
 
 #: Seconds until the planned end: enough for a start and a deferral on a busy machine.
-AHEAD = 45
+AHEAD = 60
 
 
-def test_a_planned_end_needs_neither_a_worker_nor_a_dag(tmp_path: Path) -> None:
-    folder = tmp_path / "dags"
-    folder.mkdir()
-    file = folder / "planned.py"
+def test_a_planned_end_needs_neither_a_worker_nor_a_dag(open_stage: FullStack) -> None:
+    airflow = open_stage.airflow
+    open_stage.sandbox_client.add_rooms({"room_id": ROOM, "name": "Show", "seconds": 600})
+    file = airflow.dags_folder / "planned.py"
     file.write_text(DAGS)
-    show = ("--room", f"{ROOM}=Show:600", "--picture", "small", "--link", "simulated")
-    with FullStack(
-        tmp_path / "stage", sandbox_arguments=show, airflow_options={"dags_folder": folder}
-    ) as stage:
-        airflow = stage.airflow
-        airflow.wait_for_dag("planned")
-        airflow.wait_for_dag("bystander")
-        stop_at = datetime.now(UTC) + timedelta(seconds=AHEAD)
-        local = stop_at.astimezone(timezone(timedelta(hours=8)))
-        run_id = airflow.run_dag("planned", conf={"stop_at": local.isoformat()})
-        airflow.wait_for_task("planned", run_id, "go_live", {"deferred"}, AHEAD - 5)
-        bystander = airflow.run_dag("bystander")
-        job_id = airflow.api.xcom("planned", run_id, "go_live", "job_id")
+    airflow.wait_for_dag("planned")
+    airflow.wait_for_dag("bystander")
+    stop_at = datetime.now(UTC) + timedelta(seconds=AHEAD)
+    local = stop_at.astimezone(timezone(timedelta(hours=8)))
+    run_id = airflow.run_dag("planned", conf={"stop_at": local.isoformat()})
+    airflow.wait_for_task("planned", run_id, "go_live", {"deferred"}, AHEAD - 5)
+    bystander = airflow.run_dag("bystander")
+    job_id = airflow.api.xcom("planned", run_id, "go_live", "job_id")
 
-        airflow.api.call("PATCH", "/dags/planned", json={"is_paused": True})
-        file.unlink()
+    airflow.api.call("PATCH", "/dags/planned", json={"is_paused": True})
+    file.unlink()
 
-        def states() -> dict[str, str]:
-            return {job["job_id"]: job["state"] for job in stage.sandbox_client.jobs()}
+    def states() -> dict[str, str]:
+        return {job["job_id"]: job["state"] for job in open_stage.sandbox_client.jobs()}
 
-        time.sleep(max(0.0, (stop_at - datetime.now(UTC)).total_seconds() - 5))
-        assert states()[job_id] in ("WAITING", "PROCESSING"), "not before its time"
-        over = ("SUCCEED", "FAILED")
-        wait_until(lambda: states()[job_id] in over, "the planned end of the job", timeout=30)
-        assert airflow.api.task_instance("planned", run_id, "go_live")["state"] in ("deferred", "scheduled")
-        wait_until(
-            lambda: airflow.api.task_instance("bystander", bystander, "waits")["state"] != "deferred",
-            "the end of the other trigger",
-            timeout=30,
-        )
+    time.sleep(max(0.0, (stop_at - datetime.now(UTC)).total_seconds() - 5))
+    assert states()[job_id] in ("WAITING", "PROCESSING"), "not before its time"
+    over = ("SUCCEED", "FAILED")
+    wait_until(lambda: states()[job_id] in over, "the planned end of the job", timeout=30)
+    assert airflow.api.task_instance("planned", run_id, "go_live")["state"] in ("deferred", "scheduled")
+    wait_until(
+        lambda: airflow.api.task_instance("bystander", bystander, "waits")["state"] != "deferred",
+        "the end of the other trigger",
+        timeout=30,
+    )

@@ -52,12 +52,31 @@ def reach(point: str) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def lacks(part: str) -> bool:
-    """Tell whether a part of the provider is taken away (a negative control)."""
+def lacks(part: str, key: str | None = None) -> bool:
+    """
+    Tell whether a part of the provider is taken away from a run (a negative control).
+
+    :param key: the id of the DAG run or of its room; None for the run whose task this process runs.
+    """
+    return part in _without().get(_plain(key or _run_id or ""), ())
+
+
+def lacks_anywhere(part: str) -> bool:
+    """Tell whether a part is taken away from any run: what works for all of them does not know for which."""
+    return any(part in parts for parts in _without().values())
+
+
+def _without() -> dict[str, list[str]]:
     try:
-        return part in (FOLDER / "without").read_text().splitlines()
+        content = (FOLDER / "without").read_text()
     except FileNotFoundError:
-        return False
+        return {}
+    return {_plain(key): parts for key, parts in json.loads(content).items()}
+
+
+def _plain(key: str) -> str:
+    """MetaStudio may spell the id of a room in another way than the harness."""
+    return key.replace("-", "").lower()
 
 
 def _hold(until: Path) -> None:
@@ -181,14 +200,16 @@ def _start_operator(module: ModuleType) -> None:
 def _triggers(module: ModuleType) -> None:
     def make_on_kill(original: Callable[..., Any]) -> Callable[..., Any]:
         async def on_kill(self: Any) -> None:
-            if not (lacks("kill") or lacks("the look for other lives")):
+            room_id = self.wait.room_id
+            if not (lacks("kill", room_id) or lacks("the look for other lives", room_id)):
                 await original(self)
 
         return on_kill
 
     def make_stop(original: Callable[..., Any]) -> Callable[..., Any]:
         async def stop(self: Any, source: Any) -> Any:
-            return False if lacks("the trigger's stop") else await original(self, source)
+            is_lacking = lacks("the trigger's stop", self.wait.room_id)
+            return False if is_lacking else await original(self, source)
 
         return stop
 
@@ -198,7 +219,11 @@ def _triggers(module: ModuleType) -> None:
 
 def _reconciler(module: ModuleType) -> None:
     def make_tell(original: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda self, snapshot: None if lacks("reconciliation") else original(self, snapshot)
+        def tell(self: Any, snapshot: Any) -> None:
+            if not lacks("reconciliation", self.room_id):
+                original(self, snapshot)
+
+        return tell
 
     _wrap(module.Watch, "tell", make_tell)
 
@@ -206,7 +231,7 @@ def _reconciler(module: ModuleType) -> None:
 def _async_transport(module: ModuleType) -> None:
     def make_timeout(original: Callable[..., Any]) -> Callable[..., Any]:
         def timeout(*args: Any, **kwargs: Any) -> Any:
-            if lacks("the total time-out") and kwargs.get("total") is not None:
+            if lacks_anywhere("the total time-out") and kwargs.get("total") is not None:
                 kwargs |= {"sock_read": kwargs["total"], "total": None}
             return original(*args, **kwargs)
 
@@ -218,7 +243,9 @@ def _async_transport(module: ModuleType) -> None:
 def _rows(module: ModuleType) -> None:
     def make_locking(original: Callable[..., Any]) -> Callable[..., Any]:
         # For any other database than PostgreSQL the statement has no bound of its own.
-        return lambda dialect: original("another" if lacks("the bounds of a locked row") else dialect)
+        return lambda dialect: original(
+            "another" if lacks_anywhere("the bounds of a locked row") else dialect
+        )
 
     _wrap(module, "_locking", make_locking)
 
@@ -227,7 +254,9 @@ def _limits(module: ModuleType) -> None:
     def make_run(original: Callable[..., Any]) -> Callable[..., Any]:
         async def run(self: Any, key: Any, work: Any) -> Any:
             # A key of its own for each event: none waits for another one of its task, but all for the row.
-            return await original(self, object() if lacks("the bounds of a locked row") else key, work)
+            return await original(
+                self, object() if lacks_anywhere("the bounds of a locked row") else key, work
+            )
 
         return run
 

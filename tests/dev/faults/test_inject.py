@@ -90,14 +90,32 @@ def test_a_held_process_goes_on_when_it_is_released(tmp_path: Path) -> None:
     assert injections.is_obeyed("faults__001")
 
 
-def test_what_was_taken_away_is_given_back(tmp_path: Path) -> None:
+def test_a_part_is_taken_away_from_some_runs_and_given_back(tmp_path: Path) -> None:
     injections = Injections(tmp_path)
-    code = "import sitecustomize; print(sitecustomize.lacks('kill'))"
-    injections.take_away("kill")
-    assert run(code, **{Injections.VARIABLE: str(tmp_path)}).stdout == "True\n"
-    injections.take_away("lookup", "kill")
-    assert run(code, **{Injections.VARIABLE: str(tmp_path)}).stdout == "True\n"
-    injections.take_away("lookup")
-    assert run(code, **{Injections.VARIABLE: str(tmp_path)}).stdout == "False\n"
-    injections.take_away()
-    assert run(code, **{Injections.VARIABLE: str(tmp_path)}).stdout == "False\n"
+    room = "00000000-0000-4000-8000-00000000000A"
+
+    def lacking(part: str) -> str:
+        questions = (
+            f"lacks({part!r}, 'faults__001')",
+            f"lacks({part!r}, {room.replace('-', '').lower()!r})",
+            f"lacks({part!r}, 'faults__002')",
+            f"lacks({part!r})",
+            f"lacks_anywhere({part!r})",
+        )
+        code = f"from sitecustomize import *; print(*[int(said) for said in ({', '.join(questions)})])"
+        return run(code, **{Injections.VARIABLE: str(tmp_path)}).stdout.strip()
+
+    injections.take_away({"faults__001": ["kill"], room: ["kill"], "faults__002": ["lookup"]})
+    assert (lacking("kill"), lacking("lookup")) == ("1 1 0 0 1", "0 0 1 0 1")
+    injections.take_away({"faults__001": ["lookup"]})
+    assert (lacking("kill"), lacking("lookup")) == ("0 0 0 0 0", "1 0 0 0 1")
+    injections.take_away({})
+    assert lacking("lookup") == "0 0 0 0 0"
+
+
+def test_a_task_lacks_what_is_taken_away_from_its_run(tmp_path: Path) -> None:
+    injections = Injections(tmp_path)
+    injections.take_away({"faults__001": ["kill"]})
+    code = "import sitecustomize; sitecustomize._run_id = {!r}; print(sitecustomize.lacks('kill'))"
+    for run_id, said in (("faults__001", "True"), ("faults__002", "False")):
+        assert run(code.format(run_id), **{Injections.VARIABLE: str(tmp_path)}).stdout.strip() == said
