@@ -101,7 +101,7 @@ class TaskStatus:
     :param job_id: the job that it says it has, if it says so.
     :param generation: the life that its callback table belongs to, if there is one that can be read.
     :param was_cleared: whether it is known to have been cleared while it waited for the end of its job, and waits for
-        a worker now (:func:`was_cleared_while_waiting`).
+        a worker now (:func:`was_cleared_while_waiting`). No task can read that of another one, only a command.
     :param timeout_at: when the ``execution_timeout`` of the try is over that waits (:func:`timeout_while_waiting`).
     """
 

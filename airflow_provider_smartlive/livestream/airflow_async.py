@@ -14,6 +14,7 @@ from airflow.triggers.base import BaseTrigger
 from airflow_provider_smartlive.callbacks.messages import ResumeEvent
 from airflow_provider_smartlive.callbacks.task_ref import TaskRef
 from airflow_provider_smartlive.livestream import own_xcoms
+from airflow_provider_smartlive.livestream.starter import Starter
 
 #: Most seconds between two tries to reach Airflow.
 LONGEST_PAUSE = 60.0
@@ -34,9 +35,8 @@ async def task_state_async(task: TaskRef) -> str | None:
     """Return the state of a task. Airflow can be asked synchronously only, which a thread does."""
     from asgiref.sync import sync_to_async
 
-    from airflow_provider_smartlive.livestream.current_task import task_state
-
-    return await sync_to_async(task_state)(task)
+    listed = await sync_to_async(Starter.of(task).listed)()
+    return listed.state if listed is not None else None
 
 
 async def push(trigger: BaseTrigger, key: str, wake: ResumeEvent) -> None:

@@ -84,8 +84,7 @@ class CurrentTask:
     @property
     def task_ref(self) -> TaskRef:
         """Name the task instance."""
-        ti = self._ti
-        return TaskRef.of(ti)
+        return TaskRef.of(self._ti)
 
     @property
     def attempt(self) -> Attempt:
@@ -217,7 +216,7 @@ class CurrentTask:
 
     def callbacks(self, job_id: str) -> JobCallbacks | None:
         """Return what was called back about a job; None if nothing was, in this try."""
-        return self._ask(lambda: Starter(**vars(self.task_ref)).callbacks(job_id))
+        return self._ask(lambda: Starter.of(self._ti).callbacks(job_id))
 
     def why_stopped(self, job_id: str, sources: Iterable[WakeSource]) -> WakeSource | None:
         """
@@ -294,11 +293,6 @@ class CurrentTask:
         return ask(action, sleep=self._sleep, pauses=pauses)
 
 
-def task_state(task: TaskRef) -> str | None:
-    """Return the state of a task instance; None if it has none, or is gone."""
-    return _state_of(_listed(task))
-
-
 def own_facts(task: TaskRef) -> TaskStatus | None:
     """
     Return how a task instance stands; None if it is gone.
@@ -307,12 +301,11 @@ def own_facts(task: TaskRef) -> TaskStatus | None:
     """
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
-    listed = _listed(task)
-    if not listed:
+    listed = Starter.of(task).listed()
+    if listed is None:
         return None
-    state = _state_of(listed)
-    if state is not None:
-        return TaskStatus(state, run_goes_on=True)
+    if listed.state is not None:
+        return TaskStatus(listed.state, run_goes_on=True)
     try:
         run_state = RuntimeTaskInstance.get_dagrun_state(task.dag_id, task.run_id)
     except AirflowRuntimeError as error:
@@ -325,20 +318,3 @@ def own_facts(task: TaskRef) -> TaskStatus | None:
 
 def _will_run(task: TaskStatus | None) -> bool:
     return task is not None and task.run_goes_on
-
-
-def _state_of(listed: dict[str, Any]) -> str | None:
-    state = next(iter(listed.values()), None)
-    return str(getattr(state, "value", state)) if state is not None else None
-
-
-def _listed(task: TaskRef) -> dict[str, Any]:
-    """Return what Airflow lists of a task instance: its state, be it None; nothing if it is gone."""
-    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
-
-    mapped: dict[str, Any] = {"map_index": task.map_index} if task.map_index >= 0 else {}
-    states = RuntimeTaskInstance.get_task_states(
-        dag_id=task.dag_id, task_ids=[task.task_id], run_ids=[task.run_id], **mapped
-    )
-    name = f"{task.task_id}_{task.map_index}" if mapped else task.task_id
-    return {key: state for key, state in states.get(task.run_id, {}).items() if key == name}

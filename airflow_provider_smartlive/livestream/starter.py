@@ -17,7 +17,6 @@ from airflow_provider_smartlive.callbacks.task_status import (
     is_over,
     timeout_while_waiting,
     waits_for_a_worker,
-    was_cleared_while_waiting,
 )
 from airflow_provider_smartlive.livestream import own_xcoms
 from airflow_provider_smartlive.metastudio.ids import same_id
@@ -105,9 +104,13 @@ class Starter(TaskRef):
 
     def status(self) -> StarterStatus:
         """Return how it stands, on a worker."""
+        return self.listed() or self._absent()
+
+    def listed(self) -> StarterStatus | None:
+        """Return how it stands, on a worker; None if Airflow knows no such task instance, for whatever reason."""
         found = self._states(self.map_index)
         key = f"{self.task_id}_{self.map_index}" if self.map_index >= 0 else self.task_id
-        return StarterStatus(found[key]) if key in found else self._absent()
+        return StarterStatus(found[key]) if key in found else None
 
     async def status_async(self) -> StarterStatus:
         """Return how it stands, in a trigger. Airflow can be asked synchronously only, which a thread does."""
@@ -200,57 +203,16 @@ class Starter(TaskRef):
         """Return the room of its job, on a worker."""
         return _text(self._pull(ROOM_ID_KEY))
 
-    def was_cleared_while_waiting(self, state: str | None) -> bool:
-        """
-        Tell, on a worker, whether it was cleared while it waited for the end of its job.
-
-        Airflow tells the number of a try only of the last task instance before a logical date. In a run without a
-        logical date that is another one, unless no other run of the DAG has the task in this state.
-
-        :param state: its state; Airflow is asked for more only if it waits for a worker.
-        :raises AirflowRuntimeError: if Airflow cannot tell at the moment.
-        """
-        if not waits_for_a_worker(state):
-            return False
-        run, task = self._run_and_task(state)
-        if task is None:
-            return False
-        return was_cleared_while_waiting(
-            state,
-            self._pull(JOB_KEY),
-            try_number=task.try_number,
-            clear_number=run.clear_number or 0,
-            last_try_ended=task.end_date is not None,
-        )
-
     def goes_on(self, state: str | None) -> bool:
         """
         Tell, on a worker, whether it waits for one itself to go on with its announced job, not to begin another try.
 
-        A triggerer cannot read what Airflow answers.
-
-        Airflow tells the number of a try of the last task instance in a state. If that is one of another run, it is
-        not known, and the answer is no.
-
-        :param state: its state; Airflow is asked for more only if it waits for a worker.
+        :param state: its state; Airflow is asked for the number of the try only if it waits for a worker and has
+            announced a job. If that is not known, the answer is no.
+        :raises AirflowRuntimeError: if Airflow cannot tell at the moment.
         """
-        from airflow.sdk import TaskInstanceState
-        from airflow.sdk.execution_time import task_runner
-        from airflow.sdk.execution_time.comms import GetPreviousTI
-
         said_try = _try_number(self._pull(JOB_KEY)) if waits_for_a_worker(state) else None
-        if said_try is None:
-            return False
-        comms: Any = task_runner.SUPERVISOR_COMMS
-        task = comms.send(
-            GetPreviousTI(
-                dag_id=self.dag_id,
-                task_id=self.task_id,
-                map_index=self.map_index,
-                state=TaskInstanceState(state),
-            )
-        ).task_instance
-        return task is not None and task.run_id == self.run_id and task.try_number == said_try
+        return said_try is not None and self._current_try(state) == said_try
 
     async def may_go_on_async(self, state: str | None) -> bool:
         """Tell, in a trigger, whether :meth:`goes_on` has to be asked."""
@@ -261,18 +223,23 @@ class Starter(TaskRef):
         Return, on a worker, when the ``execution_timeout`` of its try is over, if it waits.
 
         :param state: its state; Airflow is asked for the number of the try only if it waits for a worker and has such a
-            limit, with the reservation of :meth:`was_cleared_while_waiting`.
+            limit. If that is not known, nor is the limit.
         :raises AirflowRuntimeError: if Airflow cannot tell at the moment.
         """
         announced = self._pull(JOB_KEY)
         timeout_at = timeout_while_waiting(state, announced)
         if timeout_at is None or not waits_for_a_worker(state):
             return timeout_at
-        _, task = self._run_and_task(state)
-        return timeout_while_waiting(state, announced, try_number=task.try_number) if task else None
+        number = self._current_try(state)
+        return None if number is None else timeout_while_waiting(state, announced, try_number=number)
 
-    def _run_and_task(self, state: str | None) -> tuple[Any, Any]:
-        """Return its run and what Airflow tells of its task instance, None if it tells of another one."""
+    def _current_try(self, state: str | None) -> int | None:
+        """
+        Return the number of its try, on a worker: a triggerer cannot read what Airflow answers.
+
+        Airflow tells it only of the last task instance before a logical date. In a run without a logical date that is
+        another one, and the number not known, unless no other run of the DAG has the task in this state.
+        """
         from airflow.sdk import TaskInstanceState
         from airflow.sdk.execution_time import task_runner
         from airflow.sdk.execution_time.comms import GetDagRun, GetPreviousTI
@@ -289,7 +256,7 @@ class Starter(TaskRef):
                 state=None if later else TaskInstanceState(state),
             )
         ).task_instance
-        return run, task if task is not None and task.run_id == self.run_id else None
+        return task.try_number if task is not None and task.run_id == self.run_id else None
 
     def generation(self) -> str | None:
         """Return which life of it its callback table belongs to, on a worker; None if there is no table."""

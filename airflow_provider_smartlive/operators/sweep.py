@@ -90,11 +90,10 @@ def _find_task(task_ref: TaskRef) -> TaskStatus | None:
     task = own_facts(task_ref)
     if task is None:
         return None
-    starter = Starter(**vars(task_ref))
+    starter = Starter.of(task_ref)
     return replace(
         task,
         job_id=starter.job_id(),
         generation=starter.generation(),
-        was_cleared=starter.was_cleared_while_waiting(task.state),
         timeout_at=starter.timeout_while_waiting(task.state),
     )

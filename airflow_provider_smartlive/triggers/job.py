@@ -195,7 +195,7 @@ class SmartLiveJobTrigger(BaseTrigger):
         return callbacks is not None and callbacks.ended()
 
     async def _read_callbacks(self) -> JobCallbacks | None:
-        callbacks = await Starter(**vars(task_ref_of(self))).callbacks_async(self.wait.job_id)
+        callbacks = await Starter.of(task_ref_of(self)).callbacks_async(self.wait.job_id)
         self._heard = self._heard or callbacks is not None
         for at, label, state in state_changes(callbacks, after=self._logged_until):
             self.log.info("RTMP %s: %s at %s.", label, state, at.isoformat())

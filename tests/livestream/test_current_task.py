@@ -17,9 +17,9 @@ from airflow.utils.types import DagRunType
 from airflow_provider_smartlive.callbacks.messages import XCOM_TABLE_KEY
 from airflow_provider_smartlive.callbacks.task_ref import TaskRef
 from airflow_provider_smartlive.callbacks.task_status import TaskStatus
-from airflow_provider_smartlive.livestream.current_task import CurrentTask, own_facts, task_state
+from airflow_provider_smartlive.livestream.current_task import CurrentTask, own_facts
 from airflow_provider_smartlive.livestream.record import Attempt, JobRecord
-from airflow_provider_smartlive.livestream.starter import Starter
+from airflow_provider_smartlive.livestream.starter import Starter, StarterStatus
 from tests.support.fake_airflow import DAG, RUN, TASK, FakeSupervisor, a_context, api_error
 from tests.support.fake_callbacks import called_back
 from tests.support.fake_metastudio import ROOM
@@ -291,9 +291,9 @@ def test_a_record_travels_as_text(supervisor: FakeSupervisor) -> None:
 
 def test_the_state_of_a_mapped_task_instance_has_its_own_key(supervisor: FakeSupervisor) -> None:
     supervisor.states = {TASK: "failed", f"{TASK}_3": "deferred"}
-    assert task_state(TaskRef(DAG, RUN, TASK, 3)) == "deferred"
+    assert Starter(DAG, RUN, TASK, 3).listed() == StarterStatus("deferred")
     assert supervisor.messages[-1].map_index == 3
-    assert task_state(TaskRef(DAG, RUN, TASK)) == "failed"
+    assert Starter(DAG, RUN, TASK).listed() == StarterStatus("failed")
     assert supervisor.messages[-1].map_index is None
 
 

@@ -167,42 +167,19 @@ def test_a_wrong_key_fails_for_good(metastudio: FakeMetaStudio, supervisor: Fake
         sweep(supervisor)
 
 
-# -- cleared while it waited, in a full pool
+# -- waiting for a worker, in a full pool
 
 
-@pytest.mark.parametrize(
-    ("said", "task", "clear_number", "is_stopped"),
-    [
-        ({"try_number": 1, "clear_number": 0}, {"try_number": 2}, 1, True),
-        ({"try_number": 1, "clear_number": 0}, {"try_number": 1}, 1, False),
-        ({"try_number": 1, "clear_number": 0}, {"try_number": 2}, 0, False),
-        ({"try_number": 1, "clear_number": 0}, {"try_number": 2, "end_date": NOON}, 1, False),
-        (None, {"try_number": 2}, 1, False),
-    ],
-    ids=["cleared", "resumed", "reset", "retried", "unknown"],
-)
-@pytest.mark.parametrize("logical_date", [NOON, None])
 @pytest.mark.parametrize("state", ["scheduled", "queued"])
 def test_a_task_that_was_cleared_and_waits_for_a_worker(
-    metastudio: FakeMetaStudio,
-    supervisor: FakeSupervisor,
-    said: dict[str, int] | None,
-    task: dict[str, Any],
-    clear_number: int,
-    is_stopped: bool,
-    logical_date: datetime | None,
-    state: str,
+    metastudio: FakeMetaStudio, supervisor: FakeSupervisor, state: str
 ) -> None:
-    """Its job streams on until the new try runs, for nobody."""
+    """It looks like one that was resumed, or that tries again: Airflow tells no task more. The command knows it."""
     job = started(metastudio, task_id=TASK)
     supervisor.states = {TASK: state}
-    supervisor.xcoms[TASK, -1, "smartlive_job"] = said
-    supervisor.run = {"logical_date": logical_date, "clear_number": clear_number}
-    supervisor.task = {"state": state, "logical_date": logical_date} | task
-    assert [found["reason"] for found in sweep(supervisor)] == (
-        ["its task was cleared and lives on without it"] if is_stopped else []
-    )
-    assert metastudio.running == ([] if is_stopped else [job.job_id])
+    supervisor.xcoms[TASK, -1, "smartlive_job"] = {"try_number": 1, "clear_number": 0}
+    assert sweep(supervisor) == []
+    assert metastudio.running == [job.job_id]
 
 
 @pytest.mark.parametrize(
@@ -247,18 +224,21 @@ def test_a_task_whose_execution_timeout_is_long_over(
     ],
 )
 def test_another_run_says_nothing_of_a_task(supervisor: FakeSupervisor, task: dict[str, Any]) -> None:
-    supervisor.xcoms[TASK, -1, "smartlive_job"] = {"try_number": 1, "clear_number": 0}
-    supervisor.run = {"logical_date": task["logical_date"] and NOON, "clear_number": 1}
-    supervisor.task = {"try_number": 2, "run_id": "another"} | task
-    assert not Starter(DAG, RUN, TASK).was_cleared_while_waiting("scheduled")
+    supervisor.xcoms[TASK, -1, "smartlive_job"] = {"try_number": 1, "timeout_at": NOON.isoformat()}
+    supervisor.run = {"logical_date": task["logical_date"] and NOON}
+    supervisor.task = {"try_number": 1, "run_id": "another"} | task
+    assert not Starter(DAG, RUN, TASK).goes_on("scheduled")
+    assert Starter(DAG, RUN, TASK).timeout_while_waiting("scheduled") is None
 
 
 @pytest.mark.parametrize("state", [None, "running", "deferred", "up_for_retry", "success", "failed"])
 def test_airflow_is_asked_for_more_only_of_tasks_that_wait_for_a_worker(
     supervisor: FakeSupervisor, state: str | None
 ) -> None:
-    assert not Starter(DAG, RUN, TASK).was_cleared_while_waiting(state)
-    assert supervisor.messages == []
+    supervisor.xcoms[TASK, -1, "smartlive_job"] = {"try_number": 1, "timeout_at": NOON.isoformat()}
+    assert not Starter(DAG, RUN, TASK).goes_on(state)
+    assert Starter(DAG, RUN, TASK).timeout_while_waiting(state) == (NOON if state == "deferred" else None)
+    assert {type(message) for message in supervisor.messages} <= {comms.GetXCom}
 
 
 def test_while_airflow_cannot_tell_the_job_goes_on(
@@ -266,6 +246,7 @@ def test_while_airflow_cannot_tell_the_job_goes_on(
 ) -> None:
     job = started(metastudio, task_id=TASK)
     supervisor.states = {TASK: "scheduled"}
+    supervisor.xcoms[TASK, -1, "smartlive_job"] = {"try_number": 1, "timeout_at": NOON.isoformat()}
 
     def fail(message: Any) -> None:
         if isinstance(message, comms.GetDagRun):

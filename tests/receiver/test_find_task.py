@@ -108,18 +108,18 @@ def test_a_task_that_is_gone(database: Any) -> None:
 
 
 @pytest.mark.parametrize("logical_date", [datetime(2026, 1, 1, tzinfo=UTC), None])
-@pytest.mark.parametrize(("try_number", "was_cleared"), [(2, True), (1, False)])
+@pytest.mark.parametrize(("try_number", "goes_on"), [(2, False), (1, True)])
 def test_airflow_tells_a_worker_the_try_of_another_task(
     database: Any,
     monkeypatch: pytest.MonkeyPatch,
     logical_date: datetime | None,
     try_number: int,
-    was_cleared: bool,
+    goes_on: bool,
 ) -> None:
     """Asked of Airflow's own route: its "previous" task instance is the task's own, just before a later date."""
     task = database.task(state="scheduled")
     with database.sessions() as session:
-        ours = {"logical_date": logical_date, "clear_number": 1}
+        ours = {"logical_date": logical_date}
         session.execute(update(DagRun).where(DagRun.run_id == task.run_id).values(**ours))
         session.execute(
             update(TaskInstance).where(TaskInstance.run_id == task.run_id).values(try_number=try_number)
@@ -134,7 +134,7 @@ def test_airflow_tells_a_worker_the_try_of_another_task(
             case comms.GetDagRun():
                 return comms.DagRunResult.model_construct(**ours)
             case comms.GetXCom():
-                return comms.XComResult(key=message.key, value={"try_number": 1, "clear_number": 0})
+                return comms.XComResult(key=message.key, value={"try_number": 1})
             case comms.GetPreviousTI():
                 asked = message.model_dump(exclude={"type"})
                 with database.sessions() as session:
@@ -144,7 +144,7 @@ def test_airflow_tells_a_worker_the_try_of_another_task(
 
     supervisor = SimpleNamespace(send=send)
     monkeypatch.setattr("airflow.sdk.execution_time.task_runner.SUPERVISOR_COMMS", supervisor, raising=False)
-    assert Starter(**vars(task)).was_cleared_while_waiting("scheduled") is was_cleared
+    assert Starter.of(task).goes_on("scheduled") is goes_on
 
 
 def test_a_trigger_is_not_told() -> None:

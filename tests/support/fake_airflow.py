@@ -45,7 +45,7 @@ class FakeSupervisor:
     run_state: str = "running"
     on_message: Callable[[Any], None] = lambda message: None
     #: The run and its task as Airflow describes them to a worker; their other fields do not matter here.
-    run: dict[str, Any] = field(default_factory=dict)
+    run: dict[str, Any] = field(default_factory=lambda: {"logical_date": None})
     task: dict[str, Any] = field(default_factory=dict)
 
     #: Whether a trigger asks: its process reads fewer kinds of answers than that of a task.
