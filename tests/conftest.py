@@ -9,11 +9,14 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
+
+from tests.support.left_behind import RUN, end_processes_of_run
 
 # On a busy machine one example may take any time; what is slow by itself runs into the test's own limit.
 settings.register_profile("unhurried", deadline=None)
@@ -50,13 +53,21 @@ os.environ.update(
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Give every worker of xdist whole modules, and all those together that share a started Airflow."""
-    from xdist.workermanage import NodeManager
-
     from tests.support.scheduler import GroupScheduling
 
-    # Seconds for workers that are interrupted: they have Airflows to stop, and would leave them behind.
-    NodeManager.EXIT_TIMEOUT = 60
     return GroupScheduling(config, log)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Mark all processes that come of this one, so that they are known if a worker leaves them behind."""
+    if not hasattr(config, "workerinput"):
+        os.environ[RUN] = uuid.uuid4().hex
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End what workers left behind: xdist gives one that is interrupted 15 s, one that crashes none."""
+    if config.pluginmanager.hasplugin("dsession"):
+        end_processes_of_run()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -94,7 +94,7 @@ class RunResult:
 def judge(run_result: RunResult) -> list[Violation]:
     """Return every promise that a run has broken."""
     found = [
-        *((Broken.DUPLICATE, text) for text in [*_duplicates(run_result.jobs), *_started_again(run_result)]),
+        *((Broken.DUPLICATE, text) for text in [*duplicates(run_result.jobs), *_started_again(run_result)]),
         *((Broken.ORPHAN, text) for text in _orphans(run_result)),
         *((Broken.LOST, text) for text in _lost(run_result)),
         *((Broken.LATE, text) for text in _late(run_result)),
@@ -112,7 +112,7 @@ def starts(results: Iterable[RunResult]) -> dict[str, int]:
     return {"livestreams": len({life for life in lives if life}), "starts": len(lives)}
 
 
-def _duplicates(jobs: Sequence[Job]) -> list[str]:
+def duplicates(jobs: Sequence[Job]) -> list[str]:
     """One after the other is right where the first was stopped, or failed, or belongs to an older life."""
     found = []
     for number, (earlier, later) in enumerate(pairwise(jobs), start=2):

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from dev.airflow_api import AirflowApi, patiently
-from dev.faults.count import LATE_BOUND, SENSOR, STARTER, RunResult
+from dev.faults.count import LATE_BOUND, SENSOR, STARTER, RunResult, duplicates
 from dev.faults.injections import Without
 from dev.faults.records import Job
 from dev.faults.schedule import PLANNED_SECONDS, Point, Run, Target
@@ -69,14 +69,16 @@ _OVER = (*_FINISHED, "gone")
 @dataclass
 class FinishedRun:
     """
-    A run that is over, before its records are read.
+    A run that was played, before its records are read.
 
     :param is_hit: whether its case was hit.
-    :param at: when it was over, by :func:`time.monotonic`.
+    :param is_over: whether its tasks are over; else nobody waits for it any more.
+    :param at: when that was, by :func:`time.monotonic`.
     """
 
     run: Run
     is_hit: bool = False
+    is_over: bool = False
     at: float = field(default_factory=time.monotonic)
 
 
@@ -87,7 +89,8 @@ class Runner:
     :param stack: the stack.
     :param tell: is called with what happens, a line each time.
     :param without: what is taken away from the provider (negative controls), by the id of a DAG run or of a room.
-    :param end_patience: seconds from the point of a run to its end.
+    :param end_patience: seconds from the point of a run to its end, by the number of the run; else
+        :data:`END_PATIENCE`.
     """
 
     def __init__(
@@ -96,10 +99,10 @@ class Runner:
         tell: Callable[[str], None],
         *,
         without: Mapping[str, Sequence[Without]] | None = None,
-        end_patience: float = END_PATIENCE,
+        end_patience: Mapping[int, float] | None = None,
     ) -> None:
         self.stack = stack
-        self._end_patience = end_patience
+        self._end_patience = end_patience or {}
         self._tell = tell
         self._without = without or {}
         self._given_up = threading.Event()
@@ -121,7 +124,9 @@ class Runner:
     def _run_one(self, run: Run) -> FinishedRun:
         act = _Act(self.stack, run, self._given_up)
         try:
-            return FinishedRun(run, act.run_to_its_end(self._end_patience))
+            is_hit = act.run_to_its_point()
+            is_over = act.wait_for_its_end(self._end_patience.get(run.number, END_PATIENCE))
+            return FinishedRun(run, is_hit, is_over)
         except (ProgramError, httpx.HTTPError) as error:
             self._tell(f"#{run.number}: the harness failed: {error}")
             return FinishedRun(run)
@@ -131,7 +136,8 @@ class Runner:
 
     def _wait_for_stops(self, finished: Sequence[FinishedRun]) -> tuple[str, ...]:
         """Give every kill its time, from the end of its run on; then the backstop comes."""
-        while any(time.monotonic() < each.at + KILL_BOUND and self._running(each.run) for each in finished):
+        over = [each for each in finished if each.is_over]
+        while any(time.monotonic() < each.at + KILL_BOUND and self._running(each.run) for each in over):
             time.sleep(LOOK)
         left = [job for each in finished for job in self._running(each.run)]
         if not left or self._without:
@@ -163,17 +169,24 @@ class _Act:
         self._given_up = given_up
         self.api = AirflowApi(stack.airflow.base_url)
 
-    def run_to_its_end(self, end_patience: float) -> bool:
-        """Run to the end; tell whether the case was hit."""
+    def run_to_its_point(self) -> bool:
+        """Run to the point of the case; tell whether it was hit."""
         run = self.run
         self.stack.set_up(run)
         if injection := self._injection():
             self.stack.injections.give(run.run_id, run.case.point, injection)
         patiently(self._trigger)
         self._wait_until(lambda: self._is_there() or self._is_finished(), POINT_PATIENCE)
-        is_hit = self._is_there() and self._hit()
-        self._wait_until(self._is_over, end_patience)
-        return is_hit
+        return self._is_there() and self._hit()
+
+    def wait_for_its_end(self, patience: float) -> bool:
+        """
+        Wait until the tasks are over, or a promise is broken that no more time would mend; tell whether they are over.
+
+        :param patience: seconds.
+        """
+        self._wait_until(lambda: bool(duplicates(self._jobs())) or self._is_over(), patience)
+        return self._is_over()
 
     def _injection(self) -> Any:
         target, point = self.run.case.target, self.run.case.point

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from dev.full_stack import PROJECT
+from tests.support.left_behind import RUN, end_processes_of_run
 from tests.support.scheduler import FIRST, SHARED, SYSTEM, group
 
 MODULES = {path.name: path.read_text() for path in (PROJECT / SYSTEM).glob("test_*.py")}
@@ -51,3 +52,21 @@ def test_a_module_is_run_by_one_worker() -> None:
     ran = set(re.findall(r"\[(gw\d)\].* PASSED (tests/\S+?)::", done.stdout))
     assert sorted(module for _, module in ran) == sorted(files), "each by one worker"
     assert len({worker for worker, _ in ran}) == 2
+
+
+def test_what_a_worker_leaves_behind_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(RUN, "a run of this test")
+    sleeper = (sys.executable, "-c", "import time; print(flush=True); time.sleep(600)")
+    orphan = subprocess.Popen(sleeper, stdout=subprocess.PIPE, start_new_session=True)
+    monkeypatch.setenv(RUN, "another run")
+    stranger = subprocess.Popen(sleeper, stdout=subprocess.PIPE)
+    monkeypatch.setenv(RUN, "a run of this test")
+    with orphan, stranger:
+        assert orphan.stdout is not None
+        orphan.stdout.readline()
+        try:
+            assert end_processes_of_run() == [orphan.pid]
+            assert orphan.poll() is not None
+            assert stranger.poll() is None
+        finally:
+            stranger.kill()
