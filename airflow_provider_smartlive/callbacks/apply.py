@@ -48,9 +48,9 @@ MAX_SWITCHES = 10
 MAX_UNRECOGNISED = 10
 MAX_DIGESTS = 32
 MAX_REFRESHES = 8
-MAX_TEXT = 80
+MAX_TABLE_TEXT = 80
 MAX_LABEL = 120
-MAX_NAME = 64
+MAX_TABLE_NAME = 64
 MAX_NUMBER = 12
 MAX_BYTES = 16 * 1024
 
@@ -355,14 +355,14 @@ def _latest(items: list[_T], item: _T, bound: int) -> list[_T]:
     return [*items[1 - bound :], item] if len(items) >= bound else [*items, item]
 
 
-def _name(value: str, bound: int = MAX_NAME) -> str:
+def _name(value: str, bound: int = MAX_TABLE_NAME) -> str:
     """Cut what should be a plain word to size, and keep out what is not visible ASCII."""
     return _NOT_VISIBLE_ASCII.sub("?", value[:bound])
 
 
 def _text(value: str) -> str:
     """Cut a text for people to size, and keep out control characters (PostgreSQL refuses NUL in JSON)."""
-    return "".join(char if char.isprintable() else "?" for char in value[:MAX_TEXT])
+    return "".join(char if char.isprintable() else "?" for char in value[:MAX_TABLE_TEXT])
 
 
 def _fits(table: CallbackTable) -> bool:

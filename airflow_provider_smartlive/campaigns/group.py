@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 LONGEST_WAIT = timedelta(days=7)
 
 #: On top of the planned length, for sensors: the livestream itself ends first.
-MARGIN = timedelta(hours=1)
+WAIT_MARGIN = timedelta(hours=1)
 
 COMMAND_RETRY_DELAY = timedelta(seconds=20)
 
@@ -204,7 +204,7 @@ def livestream(
         **start_arguments,
     )
     length = times.length if times is not None else max_duration
-    longest = LONGEST_WAIT if length is None else length + MARGIN
+    longest = LONGEST_WAIT if length is None else length + WAIT_MARGIN
     stops = if_not_connected == "stop"
     group.connected = _connected(group, "connected", connected_within if stops else longest, starter)
     in_time = group.connected if stops else _connected(group, "connected_in_time", connected_within, starter)

@@ -52,7 +52,7 @@ from airflow_provider_smartlive.provider_info import DEFAULT_CONN_ID
 VERSION = 1
 
 #: The longest livestream that MetaStudio takes (``max_live_duration``).
-LONGEST = timedelta(hours=168)
+LONGEST_SHOW = timedelta(hours=168)
 
 _SUBJECT = re.compile(r"^(Input|String|List|Dictionary|Value|Tuple) should ")
 
@@ -233,7 +233,7 @@ class Show(Defaults):
                 ("stop",),
                 "is missing. Write the time of day at which the show is stopped, or max_duration.",
             )
-        if self.max_duration is not None and not timedelta(0) < self.max_duration <= LONGEST:
+        if self.max_duration is not None and not timedelta(0) < self.max_duration <= LONGEST_SHOW:
             yield ("max_duration",), "has to be more than 0 and at most 168 hours."
         if self.check_before > timedelta(hours=12):
             yield ("check_before",), "has to be at most 12 hours."

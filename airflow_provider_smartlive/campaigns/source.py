@@ -17,10 +17,10 @@ import yaml
 from airflow_provider_smartlive.campaigns.problems import CampaignError, Place, Problem, SourceFile, dotted
 
 #: Characters of a file: some thousand shows.
-MAX_LENGTH = 1_000_000
+MAX_FILE_LENGTH = 1_000_000
 
 #: How deep fields may stand in each other; the request presets are the deepest.
-MAX_DEPTH = 20
+MAX_FIELD_DEPTH = 20
 
 _STRING = "tag:yaml.org,2002:str"
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]*)")
@@ -56,8 +56,8 @@ def parse(text: str, name: str) -> SourceFile:
     :param name: how errors name it.
     :raises CampaignError: if it is no YAML with a mapping at its top.
     """
-    if len(text) > MAX_LENGTH:
-        raise CampaignError([Problem(name, 1, "", f"is longer than {MAX_LENGTH} characters.")])
+    if len(text) > MAX_FILE_LENGTH:
+        raise CampaignError([Problem(name, 1, "", f"is longer than {MAX_FILE_LENGTH} characters.")])
     try:
         documents = list(yaml.compose_all(text, Loader=_Loader))
     except yaml.MarkedYAMLError as error:
@@ -97,8 +97,8 @@ class _Reader:
             self._refuse(line, place, "is an alias (*name). Write it out, or put it into defaults.")
             return None
         self._seen.add(id(node))
-        if len(place) > MAX_DEPTH:
-            self._refuse(line, place, f"stands more than {MAX_DEPTH} levels deep.")
+        if len(place) > MAX_FIELD_DEPTH:
+            self._refuse(line, place, f"stands more than {MAX_FIELD_DEPTH} levels deep.")
             return None
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, place)

@@ -8,7 +8,7 @@ from airflow_provider_smartlive.client.connection import IamLogin
 from airflow_provider_smartlive.metastudio.iam import Token
 
 #: How long before its end a token is no longer used: it must not expire on the way.
-MARGIN = timedelta(minutes=10)
+RENEWAL_MARGIN = timedelta(minutes=10)
 
 
 class TokenCache:
@@ -24,7 +24,7 @@ class TokenCache:
     def get(self, login: IamLogin, now: datetime) -> Token | None:
         """Return a token that is still good."""
         token = self._tokens.get(login)
-        return token if token and now < token.expires_at - MARGIN else None
+        return token if token and now < token.expires_at - RENEWAL_MARGIN else None
 
     def put(self, login: IamLogin, token: Token) -> None:
         """Keep a new token."""

@@ -16,7 +16,7 @@ from datetime import time as time_of_day
 from typing import Any
 
 #: The longest duration that is taken: a century. What is longer leads to points in time that Python does not know.
-LONGEST = timedelta(days=36525)
+LONGEST_DURATION = timedelta(days=36525)
 
 #: Characters of an id that MetaStudio takes.
 MAX_ID_LENGTH = 64
@@ -111,8 +111,10 @@ def duration(name: str, value: object, *, minimum: timedelta | None = None) -> t
     if seconds < least or (minimum is None and seconds == 0):
         bound = f"at least {least:g} s" if minimum is not None else "more than 0 s"
         raise ArgumentError(name, f"is {_shown(value)}: it has to be {bound}", _SECONDS_FIX)
-    if seconds > LONGEST.total_seconds():
-        raise ArgumentError(name, f"is {_shown(value)}: longer than {LONGEST.days} days", _SECONDS_FIX)
+    if seconds > LONGEST_DURATION.total_seconds():
+        raise ArgumentError(
+            name, f"is {_shown(value)}: longer than {LONGEST_DURATION.days} days", _SECONDS_FIX
+        )
     return timedelta(seconds=seconds)
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SCHEMES = ("rtmp", "rtmps")
 
 #: What MetaStudio's schema takes, for a URL and for a key.
-MAX_LENGTH = 1024
+MAX_OUTPUT_LENGTH = 1024
 
 #: Names of parameters with which platforms sign a URL (``txSecret``, ``wsSecret``, ``auth_key``, ...).
 _SECRET_NAME = re.compile(r"secret|sign|key|token|auth|pass", re.IGNORECASE)
@@ -102,8 +102,8 @@ def _is_rtmp(url: str) -> bool:
 
 
 def _problem(value: str) -> str | None:
-    if len(value) > MAX_LENGTH:
-        return f"is longer than {MAX_LENGTH} characters"
+    if len(value) > MAX_OUTPUT_LENGTH:
+        return f"is longer than {MAX_OUTPUT_LENGTH} characters"
     if any(char.isspace() or not char.isprintable() for char in value):
         return "holds a blank, a line break or a control character. Paste it again"
     return None

@@ -56,7 +56,7 @@ POLL_INTERVAL = 5.0
 _NO_REASON_TO_STOP = (WakeSource.CALLBACK, WakeSource.FIRST_READ, WakeSource.RECONCILIATION)
 
 #: Warnings about other jobs that a result holds.
-MAX_RIVALS = 5
+MAX_RIVAL_WARNINGS = 5
 
 
 class LivestreamRunner:
@@ -197,7 +197,7 @@ class LivestreamRunner:
             outputs=self.acquisition.outputs if self.acquisition else (),
             secrets=settings.callback_secrets(),
         )
-        warnings = [*wait.start_info["warnings"], *islice(found, MAX_RIVALS)]
+        warnings = [*wait.start_info["warnings"], *islice(found, MAX_RIVAL_WARNINGS)]
         manager.wait = replace(wait, start_info={**wait.start_info, "warnings": warnings})
 
     def _judge_livestream(self, manager: JobManager, wanted: StartArguments) -> None:

@@ -29,7 +29,7 @@ from pydantic import (
 from airflow_provider_smartlive.metastudio.base import COMMON, LenientModel, OpenEnum, storable
 
 #: How deeply an event may be nested. The documented ones need 2 levels.
-MAX_DEPTH = 16
+MAX_EVENT_DEPTH = 16
 
 #: Ids have 1 to 64 characters in MetaStudio's schema.
 EventId = Annotated[str, StringConstraints(min_length=1, max_length=64)]
@@ -241,7 +241,7 @@ def _json_object(raw: bytes, name: str) -> dict[str, Any]:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise MalformedEvent(f"{name} is not UTF-8") from None
-    if _depth(text) > MAX_DEPTH:
+    if _depth(text) > MAX_EVENT_DEPTH:
         raise MalformedEvent(f"{name} is nested too deeply")
     try:
         value = json.loads(text, object_pairs_hook=_without_repeats, strict=False)

@@ -42,8 +42,8 @@ STORE_KEY = "smartlive_command"
 
 _UNCLEAR = "Whether the command took effect is not known, so it is not sent again."
 
-#: Seconds between two looks into the callback table of a task that waits on a worker.
-POLL_INTERVAL = 2.0
+#: Seconds between two looks into the callback table of a task that waits on a worker for a reply, which comes soon.
+REPLY_POLL_INTERVAL = 2.0
 
 
 class SmartLiveCommandOperator(JobOperator):
@@ -148,7 +148,7 @@ class SmartLiveCommandOperator(JobOperator):
                 return job_id
             if not status.is_running or ask(starter.job_id) is None:
                 break
-            time.sleep(POLL_INTERVAL)
+            time.sleep(REPLY_POLL_INTERVAL)
         text = f"There is no job to talk to: the {starter} is {status}"
         if status.is_over:
             raise AirflowFailException(f"{text} and has none.")
@@ -343,7 +343,7 @@ class SmartLiveCommandOperator(JobOperator):
                     raise self._unheard(WakeSource.RECONCILIATION, result)
                 if lost_since is not None and now - lost_since >= budget:
                     raise self._unheard(WakeSource.BUDGET_OVER, result)
-            time.sleep(POLL_INTERVAL)
+            time.sleep(REPLY_POLL_INTERVAL)
 
     def _was_spoken(self, context: Context, job_id: str, command_id: str) -> bool:
         from airflow_provider_smartlive.callbacks.table import reply_mark

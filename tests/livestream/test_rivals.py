@@ -9,7 +9,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_smartlive.callbacks.task_ref import TaskRef
 from airflow_provider_smartlive.callbacks.url import CallbackTarget, issue
-from airflow_provider_smartlive.livestream.runner import MAX_RIVALS
+from airflow_provider_smartlive.livestream.runner import MAX_RIVAL_WARNINGS
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
 from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
 from airflow_provider_smartlive.metastudio.start import StartJobRequest
@@ -111,6 +111,6 @@ def test_a_listing_that_fails_costs_only_the_warning(
 
 
 def test_many_of_them_do_not_fill_the_result(show: StartSimulation) -> None:
-    for _ in range(2 * MAX_RIVALS):
+    for _ in range(2 * MAX_RIVAL_WARNINGS):
         show.metastudio.add(room_id=ROOM)
-    assert len(warnings(show)) == MAX_RIVALS
+    assert len(warnings(show)) == MAX_RIVAL_WARNINGS

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_smartlive.metastudio.events import (
-    MAX_DEPTH,
+    MAX_EVENT_DEPTH,
     CallbackEvent,
     EventType,
     LiveProgress,
@@ -170,7 +170,7 @@ def test_secrets_are_not_shown() -> None:
         assert "fake" not in shown
 
 
-DEEP = "[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1)
+DEEP = "[" * (MAX_EVENT_DEPTH + 1) + "]" * (MAX_EVENT_DEPTH + 1)
 
 
 @pytest.mark.parametrize(

@@ -314,7 +314,7 @@ def heard_job(
 def test_a_worker_waits_until_the_speech_was_spoken(
     monkeypatch: pytest.MonkeyPatch, airflow: FakeAirflow, heard_job: str
 ) -> None:
-    monkeypatch.setattr(module, "POLL_INTERVAL", 0.02)
+    monkeypatch.setattr(module, "REPLY_POLL_INTERVAL", 0.02)
     saying = operator(
         job_id=None, room_id=None, starter_task_id="go_live", wait_for_reply=True, deferrable=False
     )
@@ -689,7 +689,7 @@ def test_a_worker_gives_up_as_a_trigger_does(
     )
     with pytest.raises(AirflowFailException, match=text):
         saying.execute(airflow.context)
-    assert least <= sum(pauses) <= most + 60 + module.POLL_INTERVAL
+    assert least <= sum(pauses) <= most + 60 + module.REPLY_POLL_INTERVAL
 
 
 @pytest.mark.parametrize("timeout", ["soon", 0, -1, True, "{{ x }}"])
@@ -737,7 +737,7 @@ def test_the_job_of_a_starter_that_runs_counts_when_it_is_surely_its_own(
     airflow.states["go_live"] = "running"
     talk().execute(airflow.context)
     assert metastudio.sent == 1
-    assert OWN_XCOMS_AFTER <= sum(pauses) <= OWN_XCOMS_AFTER + module.POLL_INTERVAL
+    assert OWN_XCOMS_AFTER <= sum(pauses) <= OWN_XCOMS_AFTER + module.REPLY_POLL_INTERVAL
 
 
 def test_the_job_of_its_life_before_is_not_talked_to(

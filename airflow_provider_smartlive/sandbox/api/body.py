@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from starlette.requests import Request
 
 #: Nested deeper than this is no request of the API, but an attack on the recursion limit.
-MAX_DEPTH = 32
+MAX_JSON_DEPTH = 32
 
 
 class RequestTooLargeError(Exception):
@@ -34,13 +34,13 @@ def parse_json(body: bytes) -> Any:
     """
     Parse JSON as the standard has it: without NaN and Infinity.
 
-    :raises ValueError: if it is none, is nested deeper than :data:`MAX_DEPTH`, or has text that is no Unicode.
+    :raises ValueError: if it is none, is nested deeper than :data:`MAX_JSON_DEPTH`, or has text that is no Unicode.
     """
     try:
         content = json.loads(body, parse_constant=_no_constant)
     except RecursionError:
-        raise ValueError(f"the JSON is nested deeper than {MAX_DEPTH} levels") from None
-    _check(content, MAX_DEPTH)
+        raise ValueError(f"the JSON is nested deeper than {MAX_JSON_DEPTH} levels") from None
+    _check(content, MAX_JSON_DEPTH)
     return content
 
 
@@ -53,6 +53,6 @@ def _check(value: Any, levels: int) -> None:
         value.encode()  # half of a surrogate pair can be escaped in JSON, but not be written anywhere
     elif isinstance(value, list | dict):
         if not levels:
-            raise ValueError(f"the JSON is nested deeper than {MAX_DEPTH} levels")
+            raise ValueError(f"the JSON is nested deeper than {MAX_JSON_DEPTH} levels")
         for inner in [*value, *value.values()] if isinstance(value, dict) else value:
             _check(inner, levels - 1)

@@ -34,7 +34,7 @@ from airflow_provider_smartlive.sandbox.model.run import JobRun
 from airflow_provider_smartlive.sandbox.model.script import read_script
 
 #: Show seconds of inserted audio: nobody decodes the file here.
-_AUDIO_SECONDS = 5.0
+_INSERTED_AUDIO_SECONDS = 5.0
 
 #: What a handler of a command returns: the result, as JSON text in the answer.
 Result = dict[str, Any] | None
@@ -118,7 +118,7 @@ async def _say(call: ApiCall, run: JobRun, command_id: str, params: Any) -> Resu
 
 async def _sound(call: ApiCall, run: JobRun, command_id: str, params: Any) -> Result:
     audio = PlayAudio.model_validate(params or {})
-    _insert(run, command_id, Command.INSERT_PLAY_AUDIO, audio, _AUDIO_SECONDS, default="APPEND")
+    _insert(run, command_id, Command.INSERT_PLAY_AUDIO, audio, _INSERTED_AUDIO_SECONDS, default="APPEND")
     return None
 
 

@@ -37,7 +37,7 @@ _MOST_ENTRIES = 10_000
 _LAST_ENTRY = 2**63 - 1
 
 #: A scenario with hundreds of rooms is well below (bytes).
-_LARGEST_BODY = 4 * 1024 * 1024
+_LARGEST_CONTROL_BODY = 4 * 1024 * 1024
 
 
 class ClockChange(BaseModel):
@@ -333,9 +333,9 @@ async def refuse(request: Request, error: Exception) -> Response:
 
 async def _json(request: Request) -> Any:
     try:
-        return parse_json(await read_body(request, limit=_LARGEST_BODY) or b"{}")
+        return parse_json(await read_body(request, limit=_LARGEST_CONTROL_BODY) or b"{}")
     except RequestTooLargeError:
-        raise HTTPException(413, f"the body is larger than {_LARGEST_BODY} bytes") from None
+        raise HTTPException(413, f"the body is larger than {_LARGEST_CONTROL_BODY} bytes") from None
     except ValueError:
         raise HTTPException(400, "the body is not JSON") from None
 

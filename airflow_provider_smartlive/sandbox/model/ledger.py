@@ -10,7 +10,7 @@ from typing import Any
 from airflow_provider_smartlive.sandbox.model.store import StateStore
 
 #: Longest text of a fact (characters): what strangers send to unknown paths is kept, too.
-MAX_TEXT = 256
+MAX_FACT = 256
 
 
 class Kind(StrEnum):
@@ -75,7 +75,7 @@ class Ledger:
 
 
 def _cut(value: Any) -> Any:
-    """Return a value whose text is not longer than :data:`MAX_TEXT`."""
-    if isinstance(value, str) and len(value) > MAX_TEXT:
-        return f"{value[: MAX_TEXT - 3]}..."
+    """Return a value whose text is not longer than :data:`MAX_FACT`."""
+    if isinstance(value, str) and len(value) > MAX_FACT:
+        return f"{value[: MAX_FACT - 3]}..."
     return value

@@ -9,7 +9,7 @@ from typing import TypeAlias
 Value: TypeAlias = "bool | float | str | list[Value] | dict[str, Value] | None"
 
 #: Nested deeper than this is no RTMP command but an attack on the recursion limit.
-MAX_DEPTH = 8
+MAX_AMF_DEPTH = 8
 
 _NUMBER, _BOOLEAN, _STRING, _OBJECT = 0x00, 0x01, 0x02, 0x03
 _NULL, _UNDEFINED, _ECMA_ARRAY, _OBJECT_END, _STRICT_ARRAY = 0x05, 0x06, 0x08, 0x09, 0x0A
@@ -78,8 +78,8 @@ class _AmfReader:
         return self._at >= len(self._data)
 
     def value(self, depth: int) -> Value:
-        if depth > MAX_DEPTH:
-            raise AmfError(f"AMF0 values are nested deeper than {MAX_DEPTH} levels")
+        if depth > MAX_AMF_DEPTH:
+            raise AmfError(f"AMF0 values are nested deeper than {MAX_AMF_DEPTH} levels")
         kind = self._take(1)[0]
         if kind == _NUMBER:
             return self._number()

@@ -16,7 +16,7 @@ from airflow_provider_smartlive.sandbox.rtmp.chunks import Message, MessageType
 log = logging.getLogger(__name__)
 
 #: Streams remembered; beyond that the one admitted first among those that are over is forgotten.
-MAX_STREAMS = 1000
+MAX_STREAM_STATS = 1000
 
 
 class ServerEvent(StrEnum):
@@ -153,7 +153,7 @@ class StreamRegister:
             return False
 
     def _forget(self) -> None:
-        if len(self._stats) > MAX_STREAMS:
+        if len(self._stats) > MAX_STREAM_STATS:
             over = next((stream for stream, stats in self._stats.items() if not stats.live), None)
             if over is not None:
                 del self._stats[over]

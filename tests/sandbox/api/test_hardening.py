@@ -14,7 +14,7 @@ import pytest
 from airflow_provider_smartlive.sandbox.api.body import parse_json
 from airflow_provider_smartlive.sandbox.clock import MAX_RATE, MAX_SECONDS, Clock
 from airflow_provider_smartlive.sandbox.config import Config
-from airflow_provider_smartlive.sandbox.model.ledger import MAX_TEXT
+from airflow_provider_smartlive.sandbox.model.ledger import MAX_FACT
 from airflow_provider_smartlive.sandbox.testing import LocalSandbox, quick_config
 from tests.sandbox.signed_client import SignedClient
 
@@ -201,8 +201,8 @@ def test_what_strangers_send_is_cut_in_the_ledger(client: SignedClient, path: st
     before = len(client.sandbox.ledger())
     client.http.get(path, headers={"X-App-UserId": "y" * 10_000})
     (entry,) = client.sandbox.ledger()[before:]
-    assert all(len(text) <= MAX_TEXT for text in entry.values() if isinstance(text, str))
-    assert len(json.dumps(entry)) < 4 * MAX_TEXT
+    assert all(len(text) <= MAX_FACT for text in entry.values() if isinstance(text, str))
+    assert len(json.dumps(entry)) < 4 * MAX_FACT
 
 
 @pytest.mark.parametrize("host", ["[", "a b", "\x80"])

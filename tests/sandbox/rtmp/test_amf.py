@@ -17,7 +17,7 @@ VALUES = st.recursive(
         st.lists(inner, max_size=4), st.dictionaries(TEXT.filter(bool), inner, max_size=4)
     ),
     max_leaves=8,
-).filter(lambda value: _depth(value) < amf.MAX_DEPTH)
+).filter(lambda value: _depth(value) < amf.MAX_AMF_DEPTH)
 
 
 def _depth(value: object) -> int:

@@ -378,7 +378,7 @@ async def test_too_many_connections_are_closed(server: RtmpServer, monkeypatch: 
 
 
 async def test_old_streams_are_forgotten(server: RtmpServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rtmp_register, "MAX_STREAMS", 2)
+    monkeypatch.setattr(rtmp_register, "MAX_STREAM_STATS", 2)
     lasting = await connect(server)
     for number in range(3):
         (await connect(server, f"live/fake-{number}")).close()
