@@ -44,11 +44,13 @@ class Control:
     :param without: what is taken away.
     :param breaks: the promise that breaks then.
     :param runs: in which it shows.
+    :param also: what is taken away as well, because it would keep the same promise.
     """
 
     without: Without
     breaks: Broken
     runs: tuple[Run, ...]
+    also: tuple[Without, ...] = ()
 
 
 CONTROLS = (
@@ -77,6 +79,7 @@ CONTROLS = (
         "the job's own room",
         Broken.DUPLICATE,
         (_run(906, Target.MOVED, Point.AFTER_ACCEPT, show_seconds=ENDLESS),),
+        also=("the look for other lives",),
     ),
     Control(
         "the look for other lives",
@@ -143,7 +146,7 @@ def report(
             run = replace(planned, room_id=f"00000000-0000-4000-8000-{planned.number:012d}")
             runs.append(run)
             for key in (run.run_id, run.room_id, run.other_room_id):
-                without.setdefault(key, []).append(control.without)
+                without.setdefault(key, []).extend((control.without, *control.also))
     # A second job comes when it comes; that something does not come is found out by waiting.
     waiting = [control for control in controls if control.breaks is not Broken.DUPLICATE]
     patience = {run.number: PATIENCE for control in waiting for run in control.runs}
