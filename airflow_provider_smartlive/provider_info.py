@@ -50,7 +50,7 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [_modules("operators")],
         "sensors": [_modules("sensors")],
         "hooks": [_modules("hooks")],
-        "triggers": [_modules("triggers.job", "triggers.stream")],
+        "triggers": [_modules("triggers.event", "triggers.job", "triggers.stream")],
         "connection-types": [CONNECTION_TYPE],
         "cli": ["airflow_provider_smartlive.cli.definition.get_commands"],
         "extra-links": ["airflow_provider_smartlive.links.SmartLiveRoomLink"],

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING
 
-from airflow_provider_smartlive.client.operations import MAX_ENTRIES, PAGE_SIZE, AllJobsFilters, next_offset
+from airflow_provider_smartlive.client.operations import PAGE_SIZE, AllJobsFilters
 from airflow_provider_smartlive.decisions import JobStatus
 from airflow_provider_smartlive.livestream.snapshot import ACTIVE_STATES, FINAL_STATES, JobSnapshot
 from airflow_provider_smartlive.metastudio.errors import (
@@ -23,12 +23,12 @@ from airflow_provider_smartlive.metastudio.errors import (
 )
 from airflow_provider_smartlive.metastudio.ids import JobRef, normalise_id
 from airflow_provider_smartlive.reconciler.clock import loop_time
-from airflow_provider_smartlive.reconciler.requests import REQUEST_INTERVAL, Requests
+from airflow_provider_smartlive.reconciler.requests import REQUEST_INTERVAL, Requests, hook_for
 from airflow_provider_smartlive.reconciler.watch import Watch, WatchQueue
 
 if TYPE_CHECKING:
     from airflow_provider_smartlive.hooks import SmartLiveAsyncHook
-    from airflow_provider_smartlive.metastudio.jobs import JobList, SmartLiveJob
+    from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class Reconciler:
         make_hook: Callable[[str], SmartLiveAsyncHook] | None = None,
     ) -> None:
         self.conn_id = conn_id
-        self._requests = Requests(conn_id, make_hook or _hook)
+        self._requests = Requests(conn_id, make_hook or hook_for)
         self._watches: dict[Watch, None] = {}
         self._by_job: dict[str, list[Watch]] = {}
         self._due, self._unlisted, self._single, self._roomless = (WatchQueue() for _ in range(4))
@@ -153,7 +153,7 @@ class Reconciler:
     async def _list_active(self) -> None:
         began, listed = loop_time(), set[Watch]()
         try:
-            async for jobs in self._pages(_NEWEST_FIRST | {"state": ACTIVE_STATES}):
+            async for jobs in self._requests.pages(_NEWEST_FIRST | {"state": ACTIVE_STATES}):
                 # It tells about every active job: those that were not due yet need not ask for themselves.
                 listed |= await self._tell_about(jobs)
             self._took = loop_time() - began
@@ -194,7 +194,7 @@ class Reconciler:
         if len(created) == len(watches):
             filters["create_since"] = min(created)
         try:
-            async for jobs in self._pages(filters, most=len(watches) // WORTH_A_PAGE):
+            async for jobs in self._requests.pages(filters, most=len(watches) // WORTH_A_PAGE):
                 await self._tell_about(jobs)
                 if not any(watch in self._unlisted for watch in watches):
                     return
@@ -254,7 +254,7 @@ class Reconciler:
             await self._roomless.filled()
             watches = list(self._roomless)
             try:
-                async for jobs in self._pages(_NEWEST_FIRST):
+                async for jobs in self._requests.pages(_NEWEST_FIRST):
                     await self._tell_about(jobs)
                     if not any(watch in self._roomless for watch in watches):
                         break
@@ -268,25 +268,6 @@ class Reconciler:
                 await self._failed(error, [watch for watch in watches if watch in self._roomless])
 
     # -- asking and telling
-
-    async def _pages(
-        self, filters: AllJobsFilters, most: int = MAX_ENTRIES // PAGE_SIZE
-    ) -> AsyncIterator[list[SmartLiveJob]]:
-        offset: int | None = 0
-        seen: set[str] = set()
-        for _ in range(most):
-            if offset is None:
-                return
-            page = await self._page(offset, filters)
-            found = {job.job_id for job in page.smart_live_jobs}
-            if found and found <= seen:
-                return  # whatever count says: it begins anew
-            seen |= found
-            yield page.smart_live_jobs
-            offset = next_offset(offset, page)
-
-    async def _page(self, offset: int, filters: AllJobsFilters) -> JobList:
-        return await self._requests.send(lambda hook: hook.list_jobs_page(offset, **filters))
 
     async def _failed(self, error: Exception, watches: Iterable[Watch]) -> None:
         """
@@ -341,10 +322,3 @@ class Reconciler:
 async def _breathe(number: int) -> None:
     if number % NOTIFY_BATCH == 0:
         await asyncio.sleep(0)
-
-
-def _hook(conn_id: str) -> SmartLiveAsyncHook:
-    from airflow_provider_smartlive.hooks import SmartLiveAsyncHook
-
-    # Attempts are turns: none of them may keep others waiting for all of them.
-    return SmartLiveAsyncHook(smartlive_conn_id=conn_id, attempts=1)

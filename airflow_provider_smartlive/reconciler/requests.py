@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from math import inf
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.client.flow import backoff, may_be_asked_again
+from airflow_provider_smartlive.client.operations import MAX_ENTRIES, PAGE_SIZE, AllJobsFilters, next_offset
 from airflow_provider_smartlive.livestream.snapshot import REFUSED_PAUSE
 from airflow_provider_smartlive.metastudio.errors import (
     AuthenticationError,
@@ -23,6 +24,7 @@ from airflow_provider_smartlive.reconciler.clock import loop_time
 
 if TYPE_CHECKING:
     from airflow_provider_smartlive.hooks import SmartLiveAsyncHook
+    from airflow_provider_smartlive.metastudio.jobs import JobList, SmartLiveJob
 
 T = TypeVar("T")
 
@@ -92,6 +94,32 @@ class Requests:
                     raise
             await asyncio.sleep(pause)
 
+    async def pages(
+        self, filters: AllJobsFilters, most: int = MAX_ENTRIES // PAGE_SIZE
+    ) -> AsyncIterator[list[SmartLiveJob]]:
+        """
+        Yield the jobs of all rooms page by page; each page waits for its turn.
+
+        :param filters: of the listing, and its order.
+        :param most: how many pages at most.
+        :raises MetaStudioError: as :meth:`send`.
+        """
+        offset: int | None = 0
+        seen: set[str] = set()
+        for _ in range(most):
+            if offset is None:
+                return
+            page = await self._page(offset, filters)
+            found = {job.job_id for job in page.smart_live_jobs}
+            if found and found <= seen:
+                return  # whatever count says: it begins anew
+            seen |= found
+            yield page.smart_live_jobs
+            offset = next_offset(offset, page)
+
+    async def _page(self, offset: int, filters: AllJobsFilters) -> JobList:
+        return await self.send(lambda hook: hook.list_jobs_page(offset, **filters))
+
     def pause_after(self, error: MetaStudioError, attempt: int) -> float | None:
         """
         Return the seconds to leave to others before the next attempt; None if the error counts.
@@ -157,3 +185,10 @@ class Requests:
         seconds = min(seconds, REFUSED_PAUSE)
         self.silent_until = loop_time() + seconds
         log.warning("Connection %s: MetaStudio is not asked for %.0f s: %s", self.conn_id, seconds, reason)
+
+
+def hook_for(conn_id: str) -> SmartLiveAsyncHook:
+    """Return the hook of a poller. It sends a request once: attempts are turns, and keep nobody waiting for all."""
+    from airflow_provider_smartlive.hooks import SmartLiveAsyncHook
+
+    return SmartLiveAsyncHook(smartlive_conn_id=conn_id, attempts=1)

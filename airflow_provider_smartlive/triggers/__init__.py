@@ -6,7 +6,8 @@ behind that: they read the callback table once, shortly after they start, ask Me
 shared reconciler, and stop the job when its time is over or the task is killed.
 """
 
+from airflow_provider_smartlive.triggers.event import SmartLiveEventTrigger
 from airflow_provider_smartlive.triggers.job import SmartLiveJobTrigger
 from airflow_provider_smartlive.triggers.stream import SmartLiveStreamTrigger
 
-__all__ = ["SmartLiveJobTrigger", "SmartLiveStreamTrigger"]
+__all__ = ["SmartLiveEventTrigger", "SmartLiveJobTrigger", "SmartLiveStreamTrigger"]

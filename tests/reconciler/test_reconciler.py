@@ -117,7 +117,7 @@ async def settled() -> None:
 @pytest.fixture
 def poller(clock: Clock, metastudio: FakeMetaStudio, monkeypatch: pytest.MonkeyPatch) -> Poller:
     poller = Poller(clock, metastudio)
-    monkeypatch.setattr(poller_module, "_hook", poller.make_hook)
+    monkeypatch.setattr(poller_module, "hook_for", poller.make_hook)
     without_jitter(monkeypatch)
     return poller
 
@@ -794,7 +794,7 @@ def test_a_connection_that_cannot_be_read_is_tried_again(
                 raise ValueError("the connection has no project_id")
             return poller.make_hook(conn_id)
 
-        monkeypatch.setattr(poller_module, "_hook", make_hook)
+        monkeypatch.setattr(poller_module, "hook_for", make_hook)
         seen = poller.wait(poller.metastudio.add())
         await asyncio.sleep(2 * INTERVAL + 1)
         assert [status for _, status in seen] == [JobStatus.UNKNOWN, JobStatus.ACTIVE]
@@ -962,7 +962,7 @@ def test_the_poller_does_not_inherit_the_log_context_of_whoever_started_it(
         return poller.make_hook(conn_id)
 
     async def main() -> None:
-        monkeypatch.setattr(poller_module, "_hook", make_hook)
+        monkeypatch.setattr(poller_module, "hook_for", make_hook)
         trigger.set("the first trigger")
         poller.wait(poller.metastudio.add())
         await asyncio.sleep(INTERVAL + 1)

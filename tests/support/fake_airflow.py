@@ -39,6 +39,8 @@ class FakeSupervisor:
 
     xcoms: dict[tuple[str, int, str], Any] = field(default_factory=dict)
     store: dict[str, Any] = field(default_factory=dict)
+    #: The state store of assets, by the name of the asset and the key.
+    asset_store: dict[tuple[str, str], Any] = field(default_factory=dict)
     states: dict[str, str | None] = field(default_factory=lambda: {TASK: "running"})
     faults: list[BaseException | None] = field(default_factory=list)
     messages: list[Any] = field(default_factory=list)
@@ -85,6 +87,12 @@ class FakeSupervisor:
                 self.store[message.key] = message.value
             case comms.DeleteTaskStateStore():
                 self.store.pop(message.key, None)
+            case comms.GetAssetStateStoreByName():
+                if (message.name, message.key) in self.asset_store:
+                    return comms.AssetStateStoreResult(value=self.asset_store[message.name, message.key])
+                return comms.ErrorResponse(error=ErrorType.ASSET_STORE_NOT_FOUND)
+            case comms.SetAssetStateStoreByName():
+                self.asset_store[message.name, message.key] = message.value
             case comms.MaskSecret():
                 return None
             case _:
