@@ -42,6 +42,8 @@ suppress_warnings = [
 html_theme = "furo"
 html_title = f"{project} {release}"
 html_show_copyright = False
+html_static_path = ["site.css"]
+html_css_files = ["site.css"]
 
 
 def lead_links(app: Sphinx, page: str, source: list[str]) -> None:

@@ -10,7 +10,10 @@ EVENINGS = CronTriggerTimetable("0 20 * * *", timezone="Asia/Shanghai")
 
 with DAG("nightly_show", schedule=EVENINGS, catchup=False, doc_md=__doc__) as dag:
     go_live = StartSmartLiveJobOperator(
-        task_id="go_live", room_id="shoes", output_conn_ids="our_channel", max_duration=timedelta(hours=3)
+        task_id="go_live",
+        room_id="shoes",
+        output_conn_ids="our_channel",
+        max_duration=timedelta(hours=3),
     )
 
     @task

@@ -33,7 +33,7 @@ def test_the_examples_are_good_connections():
 
 
 def test_both_hooks_have_the_operations_of_the_page():
-    (listed,) = re.findall(r"same\noperations: (.*?)\.\n", PAGE, re.DOTALL)
+    (listed,) = re.findall(r"Both have (.*?)\.\n", PAGE, re.DOTALL)
     operations = set(re.findall(r"`(\w+)`", listed))
     assert operations
     own = {name for name in vars(SmartLiveAsyncHook) if not name.startswith("_")}

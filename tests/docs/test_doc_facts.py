@@ -201,13 +201,16 @@ def test_the_page_names_every_state_of_a_stream() -> None:
     assert sorted(named) == sorted(STREAM_STATES)
 
 
+# --- cli.md
+
+
 def test_the_page_names_every_command() -> None:
     (group,) = get_commands()
     commands = []
     for command in group.subcommands:
         inner = getattr(command, "subcommands", None)
         commands += [f"{command.name} {sub.name}" for sub in inner] if inner else [command.name]
-    rows = table(page("operators.md"), "command")
+    rows = table(page("cli.md"), "command")
     named = [re.match(r"airflow smartlive ([a-z -]+?)(?= [^a-z]|$)", in_code(row[0])[0]) for row in rows]
     assert sorted(match[1] for match in named if match) == sorted(commands)
 
