@@ -36,7 +36,7 @@ from airflow_provider_smartlive.callbacks.messages import (
 )
 from airflow_provider_smartlive.callbacks.table import CallbackTable, reply_mark
 from airflow_provider_smartlive.callbacks.task_ref import TaskRef
-from airflow_provider_smartlive.client.flow import TransportFailure, Unreachable
+from airflow_provider_smartlive.client.errors import TransportFailure, Unreachable
 from airflow_provider_smartlive.hooks import SmartLiveHook
 from airflow_provider_smartlive.livestream.starter import OWN_XCOMS_AFTER
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
