@@ -23,6 +23,7 @@ from airflow_provider_smartlive.livestream.airflow_api import ask
 from airflow_provider_smartlive.livestream.job_operator import JobOperator
 from airflow_provider_smartlive.livestream.own_xcoms import announce_refresh, withdraw_refresh
 from airflow_provider_smartlive.livestream.record import Attempt
+from airflow_provider_smartlive.livestream.registration import register
 from airflow_provider_smartlive.livestream.stop import look
 from airflow_provider_smartlive.livestream.wait_state import WaitLimits
 from airflow_provider_smartlive.metastudio.commands import Command, CommandRequest
@@ -285,8 +286,8 @@ class CommandRunner:
             look_again_window=settings.number("look_again_window"),
         )
         mark = reply_mark(result["command_id"])
-        self.operator.register(self.context, mark, needs_worker=True)
         starter = self.operator.find_starter(self.context)
+        register(self.context["ti"], starter, self.operator.job_id, mark, needs_worker=True)
         return {
             "smartlive_conn_id": self.operator.smartlive_conn_id,
             "target_state": mark,
