@@ -19,14 +19,8 @@ from airflow_provider_smartlive.client.async_hook import SmartLiveAsyncHook
 from airflow_provider_smartlive.client.body import ACCEPT_ENCODING
 from airflow_provider_smartlive.client.connection import InvalidConnectionError
 from airflow_provider_smartlive.client.diagnosis import explain
-from airflow_provider_smartlive.client.flow import (
-    USER_AGENT,
-    StartOutcomeUnknown,
-    TransportFailure,
-    Unreachable,
-    refusal,
-    utc_now,
-)
+from airflow_provider_smartlive.client.errors import StartOutcomeUnknown, TransportFailure, Unreachable
+from airflow_provider_smartlive.client.flow import USER_AGENT, refusal, utc_now
 from airflow_provider_smartlive.client.operations import HttpResponse
 from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
 from airflow_provider_smartlive.client.transport import RequestsAuth, respond

@@ -21,19 +21,9 @@ class SmartLivePlugin(AirflowPlugin):
         A property, because Airflow imports every plugin in every process: workers, the triggerer and the scheduler
         never read it, and so never pay for FastAPI and the database layer.
         """
-        import structlog
+        from airflow_provider_smartlive.receiver.mount import receiver_app
 
-        from airflow_provider_smartlive.callbacks.url import MOUNT_PATH
-        from airflow_provider_smartlive.receiver.app import create_app
-        from airflow_provider_smartlive.receiver.support import problems
-
-        for problem in problems():
-            # Said at start, not by the answer to the first callback.
-            structlog.get_logger(__name__).error(
-                "smartlive: callbacks are not supported here", problem=problem
-            )
-        receiver = {"name": "smartlive callbacks", "app": create_app(), "url_prefix": MOUNT_PATH}
-        return [receiver, *self._board_app()]
+        return [receiver_app(), *self._board_apps()]
 
     @property
     def fastapi_root_middlewares(self) -> list[dict[str, Any]]:  # type: ignore[override]  # as above
@@ -45,18 +35,13 @@ class SmartLivePlugin(AirflowPlugin):
     @cached_property
     def react_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]  # declared as a plain attribute
         """Return the page and the tab of the board; nothing if ``[smartlive] board`` is off."""
-        from airflow_provider_smartlive import settings
-
-        if not settings.usable_flag("board"):
-            return []
         from airflow_provider_smartlive.board.declaration import react_apps
 
         return react_apps()
 
-    def _board_app(self) -> list[dict[str, Any]]:
+    def _board_apps(self) -> list[dict[str, Any]]:
         if not self.react_apps:
             return []
-        from airflow_provider_smartlive.board.app import create_app
-        from airflow_provider_smartlive.board.bundle import MOUNT_PATH
+        from airflow_provider_smartlive.board.app import board_app
 
-        return [{"name": "smartlive board", "app": create_app(), "url_prefix": MOUNT_PATH}]
+        return [board_app()]

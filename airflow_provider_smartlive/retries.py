@@ -11,6 +11,7 @@ from airflow.sdk import RetryDecision, RetryPolicy
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_smartlive.client.connection import InvalidConnectionError
+from airflow_provider_smartlive.client.errors import StartOutcomeUnknown
 from airflow_provider_smartlive.client.project import OtherProjectError
 from airflow_provider_smartlive.metastudio.errors import (
     AuthenticationError,
@@ -64,9 +65,6 @@ class SmartLiveRetryPolicy(RetryPolicy):
         context: Context | None = None,
     ) -> RetryDecision:
         """Return what Airflow does about a failure."""
-        # A DAG file needs the policy, but none of the operations.
-        from airflow_provider_smartlive.client.flow import StartOutcomeUnknown
-
         match exception:
             case Throttled():
                 return RetryDecision.retry(self._patience(exception), "MetaStudio throttles this account.")

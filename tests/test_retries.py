@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from airflow_provider_smartlive.callbacks.url import CallbackUrlError
 from airflow_provider_smartlive.client.connection import InvalidConnectionError
-from airflow_provider_smartlive.client.flow import StartOutcomeUnknown, Unreachable
+from airflow_provider_smartlive.client.errors import StartOutcomeUnknown, Unreachable
 from airflow_provider_smartlive.client.network import NetworkSetupError
 from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError
 from airflow_provider_smartlive.metastudio.errors import (

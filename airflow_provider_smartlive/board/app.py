@@ -7,12 +7,14 @@ REST API with the session of whoever looks.
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from airflow_provider_smartlive.board.bundle import Bundle, load_bundle
+from airflow_provider_smartlive.board.bundle import MOUNT_PATH, Bundle, load_bundle
 
 _HEADERS = {
     # The URL has the hash of the content: it never changes under the same URL.
@@ -37,3 +39,8 @@ def create_app(bundle: Bundle | None = None) -> Starlette:
         return Response(content, media_type="text/javascript", headers=_HEADERS)
 
     return Starlette(routes=[Route("/{digest}/{name}", module, methods=["GET"])])
+
+
+def board_app() -> dict[str, Any]:
+    """Return the app and its path, as Airflow's API server mounts it."""
+    return {"name": "smartlive board", "app": create_app(), "url_prefix": MOUNT_PATH}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
+from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.board.bundle import load_bundle
 
 #: The names that Airflow shows, and under which the bundle's components stand in the browser's global scope.
@@ -13,7 +14,13 @@ TAB_NAME = "Livestream"
 
 
 def react_apps() -> list[dict[str, Any]]:
-    """Return the page in the navigation and the tab of a task instance: two components of one bundle."""
+    """
+    Return the page in the navigation and the tab of a task instance: two components of one bundle.
+
+    Nothing if ``[smartlive] board`` is off.
+    """
+    if not settings.usable_flag("board"):
+        return []
     shared = {"bundle_url": load_bundle().url, "icon": _icon("#7288a8"), "icon_dark_mode": _icon("#aebdd4")}
     return [
         {

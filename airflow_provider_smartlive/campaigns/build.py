@@ -7,6 +7,7 @@ from typing import Any
 
 from airflow.sdk import DAG, CronTriggerTimetable, MultipleCronTriggerTimetable, Param
 from airflow.sdk.definitions.param import ParamsDict
+from pendulum import instance
 
 from airflow_provider_smartlive.campaigns.group import Livestream, livestream
 from airflow_provider_smartlive.campaigns.model import Campaign, Notifier, Show
@@ -106,7 +107,6 @@ def _timetable(campaign: Campaign, times: list[ShowTimes]) -> Any:
         return MultipleCronTriggerTimetable(*crons, timezone=campaign.timezone)
     # The core's: what the Task SDK's own writes into the database, Airflow 3.3 cannot read back.
     from airflow.timetables.events import EventsTimetable
-    from pendulum import instance
 
     runs = sorted({run_at for of_show in times for run_at in of_show.run_times()})
     return EventsTimetable([instance(run_at) for run_at in runs], description=f"{len(runs)} dates")

@@ -46,6 +46,7 @@ from airflow_provider_smartlive.campaigns.problems import (
 )
 from airflow_provider_smartlive.campaigns.times import ShowTimes, exists, read_cron
 from airflow_provider_smartlive.metastudio.ids import normalise_id
+from airflow_provider_smartlive.metastudio.validation import RequestError
 from airflow_provider_smartlive.provider_info import DEFAULT_CONN_ID
 
 #: The version of the file format that this release reads.
@@ -284,7 +285,6 @@ class Show(Defaults):
             return
         # These models cost more to import than the rest of a file to read.
         from airflow_provider_smartlive.metastudio.start import StartJobRequest
-        from airflow_provider_smartlive.metastudio.validation import RequestError
 
         try:
             StartJobRequest.read(self.presets)
@@ -300,7 +300,6 @@ class Show(Defaults):
             yield (*place, "params"), "is for command. Leave it out beside say."
             return
         from airflow_provider_smartlive.metastudio.commands import Command, CommandRequest
-        from airflow_provider_smartlive.metastudio.validation import RequestError
 
         known = [known.value for known in Command]
         if command.command is not None and command.command not in known:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_smartlive.campaigns.model import VERSION, Campaign, Defaults
+from airflow_provider_smartlive.metastudio.start import StartJobRequest
 
 #: Where it is in the wheel. ``python -m airflow_provider_smartlive.campaigns.schema`` writes it.
 PATH = Path(__file__).with_name(f"campaign-v{VERSION}.schema.json")
@@ -17,8 +18,6 @@ _ONE_OR_MORE = ("outputs", "notify", "tags")
 
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of a campaign file."""
-    from airflow_provider_smartlive.metastudio.start import StartJobRequest
-
     found = Campaign.model_json_schema()
     request = StartJobRequest.model_json_schema()
     definitions = found["$defs"] | request.pop("$defs", {})

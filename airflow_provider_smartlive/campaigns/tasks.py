@@ -16,7 +16,7 @@ from airflow_provider_smartlive.operators import SmartLiveCommandOperator, StopS
 from airflow_provider_smartlive.provider_info import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
-    from airflow.sdk import Connection, Context
+    from airflow.sdk import Context
 
     from airflow_provider_smartlive.campaigns.checks import Finding, Preroll
     from airflow_provider_smartlive.campaigns.notify import Notification
@@ -162,29 +162,9 @@ class PrerollCheckOperator(BaseOperator):
         return airing
 
     def _preroll(self, context: Context, start: datetime) -> Preroll:
-        from airflow_provider_smartlive.callbacks.task_ref import TaskRef
-        from airflow_provider_smartlive.campaigns.checks import Preroll
-        from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
-        from airflow_provider_smartlive.livestream import arguments
-        from airflow_provider_smartlive.retries import failing_for_good
+        from airflow_provider_smartlive.campaigns.preroll import read_preroll
 
-        ti = context["ti"]
-        with failing_for_good(unless=lambda: False):
-            room_id = arguments.ident("room_id", self.room_id)
-            if room_id is None:
-                raise arguments.ArgumentError("room_id", "is None", "Pass an id.")
-            return Preroll(
-                hook=SmartLiveTaskHook(smartlive_conn_id=self.smartlive_conn_id),
-                room_id=room_id,
-                output_conn_ids=arguments.conn_ids("output_conn_ids", self.output_conn_ids),
-                interaction_conn_id=arguments.conn_id("interaction_conn_id", self.interaction_conn_id),
-                quota=self.quota,
-                start=start,
-                own=TaskRef(
-                    ti.dag_id, ti.run_id, self.starter_task_id, -1 if ti.map_index is None else ti.map_index
-                ),
-                find_connection=_find_connection,
-            )
+        return read_preroll(self, context["ti"], start)
 
     def _look_again(self, context: Context, preroll: Preroll) -> None:
         """Look once more at what may have changed since the check: who else is in the room or on the output."""
@@ -290,9 +270,3 @@ class NotConnectedOperator(StopSmartLiveJobOperator):
             return []
         jobs = super().execute(context)
         raise AirflowFailException(f"Stopped {', '.join(jobs) or 'nothing'}: {text}.")
-
-
-def _find_connection(conn_id: str, argument: str) -> Connection:
-    from airflow_provider_smartlive.client.lookup import find_connection
-
-    return find_connection(conn_id, argument=argument)

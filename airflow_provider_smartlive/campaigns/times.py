@@ -14,6 +14,8 @@ from functools import cached_property, lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from croniter import CroniterBadCronError, CroniterBadDateError, croniter
+
 #: How far clocks are put forward or back at most, with room to spare.
 _SHIFT = timedelta(hours=3)
 
@@ -128,8 +130,6 @@ class ShowTimes:
         """Yield the airings whose runs begin in a time, and perhaps some around it."""
         if not self.crons:
             return
-        from croniter import croniter
-
         # One more day, because the length of a day is not always the same.
         first, last = (at.astimezone(self.zone).replace(tzinfo=None) for at in (begin - _SHIFT, end + _SHIFT))
         for days, begins, start in self._cron_times:
@@ -169,8 +169,6 @@ def read_cron(text: str) -> tuple[tuple[tuple[int, int], ...] | None, str]:
     :return: its times of day, hour first, and its three last fields. None for the times if minute and hour are ``*``.
     :raises ValueError: if it is none, if it never comes, or if its times are not single ones.
     """
-    from croniter import CroniterBadCronError, CroniterBadDateError, croniter
-
     fields = text.split()
     if len(fields) != 5:
         raise ValueError(

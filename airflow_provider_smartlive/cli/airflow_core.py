@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airflow import plugins_manager
 from airflow.cli.utils import redirect_stdout_log_handlers_to_stderr
 from airflow.configuration import ensure_secrets_loaded
 from airflow.jobs.job import Job, JobState
@@ -21,6 +22,7 @@ from airflow.models.pool import Pool
 from airflow.models.xcom import XCOM_RETURN_KEY, XComModel
 from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.exceptions import AirflowNotFoundException
+from airflow.sdk.execution_time import xcom
 from airflow.sdk.execution_time.comms import XComResult
 from airflow.utils.session import create_session
 from sqlalchemy import select, tuple_
@@ -187,18 +189,15 @@ def live_triggerers() -> list[str]:
 
 def xcom_backend() -> str | None:
     """Return the name of the class by which tasks write and read XComs; None for Airflow's own."""
-    from airflow.sdk.execution_time.xcom import XCom
-
-    return None if XCom is BaseXCom else f"{XCom.__module__}.{XCom.__qualname__}"
+    backend = xcom.XCom
+    return None if backend is BaseXCom else f"{backend.__module__}.{backend.__qualname__}"
 
 
 def reads_plain_xcoms() -> bool:
     """Tell whether that class reads what stands in the database as the receiver writes it: past the backend."""
-    from airflow.sdk.execution_time.xcom import XCom
-
     plain = {"source": CALLBACK, "state": "END"}
     try:
-        return bool(XCom.deserialize_value(XComResult(key=XCOM_RETURN_KEY, value=plain)) == plain)
+        return bool(xcom.XCom.deserialize_value(XComResult(key=XCOM_RETURN_KEY, value=plain)) == plain)
     except Exception:
         return False
 
@@ -209,14 +208,10 @@ def mounted_paths() -> dict[str, str]:
 
     Airflow asks the plugins for them, and ours then makes its receiver.
     """
-    from airflow import plugins_manager
-
     apps, _ = plugins_manager.get_fastapi_plugins()
     return {str(app.get("url_prefix")): str(app.get("name")) for app in apps}
 
 
 def plugin_errors() -> dict[str, str]:
     """Return which plugins Airflow could not load, and why."""
-    from airflow import plugins_manager
-
     return plugins_manager.get_import_errors()

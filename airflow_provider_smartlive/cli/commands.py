@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.callbacks.url import MIN_SECRET_LENGTH
+from airflow_provider_smartlive.callbacks.url import generate_secret as new_secret
 from airflow_provider_smartlive.cli.airflow_core import CommandHook, DatabaseError
 from airflow_provider_smartlive.cli.errors import EXPECTED, command, describe, fail
 from airflow_provider_smartlive.cli.jobs import ListedJob, jobs_table, listed
@@ -16,8 +17,10 @@ from airflow_provider_smartlive.cli.output import note, one_line, plural, say, s
 from airflow_provider_smartlive.cli.watch import watch
 from airflow_provider_smartlive.livestream.snapshot import ACTIVE_STATES
 from airflow_provider_smartlive.livestream.stop import stop_each
+from airflow_provider_smartlive.livestream.sweep import unwanted
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError
 from airflow_provider_smartlive.metastudio.ids import JobRef
+from airflow_provider_smartlive.receiver.store import find_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,9 +40,7 @@ UNWANTED = ("room", "name", "state", "on_air", "why", "task", "job")
 @command
 def generate_secret(args: Namespace) -> None:
     """Print a new callback secret."""
-    from airflow_provider_smartlive.callbacks.url import generate_secret as generate
-
-    say(generate())
+    say(new_secret())
 
 
 @command
@@ -125,9 +126,6 @@ def _unwanted(
     running: Sequence[SmartLiveJob], secrets: Sequence[str]
 ) -> tuple[dict[str, str], DatabaseError | None]:
     """Return the jobs that no task wants, with the reason, and why not all tasks could be looked up."""
-    from airflow_provider_smartlive.livestream.sweep import unwanted
-    from airflow_provider_smartlive.receiver.store import find_task
-
     problems: list[DatabaseError] = []
 
     def find(task_ref: TaskRef) -> TaskStatus | None:

@@ -99,7 +99,59 @@ def _command(name: str, function: str, help_: str, *args: Arg) -> ActionCommand:
 
 def get_commands() -> list[CLICommand]:
     """Return the commands, for Airflow's command line."""
-    jobs = GroupCommand(
+    return [
+        GroupCommand(
+            name="smartlive",
+            help="Livestreams on MetaStudio",
+            subcommands=(
+                _command(
+                    "check",
+                    "check.check",
+                    "Check what a livestream needs: versions, database, settings, connection, callbacks, triggerer",
+                    _CONN_ID,
+                    _CHECK_JSON,
+                ),
+                _command(
+                    "generate-secret",
+                    "commands.generate_secret",
+                    "Print a new secret for [smartlive] callback_secrets",
+                ),
+                _jobs(),
+                _campaign(),
+                _command(
+                    "as-run",
+                    "as_run.as_run",
+                    "Print the as-run log: what was planned, what went out, and how sure that is",
+                    _LOG,
+                    _SINCE,
+                    _LOG_JSON,
+                    _LOG_CSV,
+                ),
+                _command(
+                    "sweep",
+                    "commands.sweep",
+                    "Stop jobs that a task of this deployment started and that no task wants any more",
+                    _CONN_ID,
+                    _DRY_RUN,
+                    _JSON,
+                ),
+                _command(
+                    "send-test-event",
+                    "callback_check.send_test_event",
+                    "Send a harmless signed event to the callback receiver, and say what comes of it",
+                    _DAG_ID,
+                    _RUN_ID,
+                    _TASK_ID,
+                    _MAP_INDEX,
+                    _CONN_ID,
+                ),
+            ),
+        )
+    ]
+
+
+def _jobs() -> GroupCommand:
+    return GroupCommand(
         name="jobs",
         help="Look at livestream jobs and stop them: the emergency brake",
         subcommands=(
@@ -126,7 +178,10 @@ def get_commands() -> list[CLICommand]:
             ),
         ),
     )
-    campaign = GroupCommand(
+
+
+def _campaign() -> GroupCommand:
+    return GroupCommand(
         name="campaign",
         help="Campaign files: what goes live when",
         subcommands=(
@@ -159,52 +214,3 @@ def get_commands() -> list[CLICommand]:
             _command("schema", "campaign.print_schema", "Print the JSON Schema of campaign files", _PATH),
         ),
     )
-    return [
-        GroupCommand(
-            name="smartlive",
-            help="Livestreams on MetaStudio",
-            subcommands=(
-                _command(
-                    "check",
-                    "check.check",
-                    "Check what a livestream needs: versions, database, settings, connection, callbacks, triggerer",
-                    _CONN_ID,
-                    _CHECK_JSON,
-                ),
-                _command(
-                    "generate-secret",
-                    "commands.generate_secret",
-                    "Print a new secret for [smartlive] callback_secrets",
-                ),
-                jobs,
-                campaign,
-                _command(
-                    "as-run",
-                    "as_run.as_run",
-                    "Print the as-run log: what was planned, what went out, and how sure that is",
-                    _LOG,
-                    _SINCE,
-                    _LOG_JSON,
-                    _LOG_CSV,
-                ),
-                _command(
-                    "sweep",
-                    "commands.sweep",
-                    "Stop jobs that a task of this deployment started and that no task wants any more",
-                    _CONN_ID,
-                    _DRY_RUN,
-                    _JSON,
-                ),
-                _command(
-                    "send-test-event",
-                    "callback_check.send_test_event",
-                    "Send a harmless signed event to the callback receiver, and say what comes of it",
-                    _DAG_ID,
-                    _RUN_ID,
-                    _TASK_ID,
-                    _MAP_INDEX,
-                    _CONN_ID,
-                ),
-            ),
-        )
-    ]

@@ -13,7 +13,8 @@ from yarl import URL
 
 from airflow_provider_smartlive.client.body import Body, BodyUnreadableError, ResponseTooLargeError
 from airflow_provider_smartlive.client.connection import ConnectionProfile
-from airflow_provider_smartlive.client.flow import OutgoingRequest, TransportFailure
+from airflow_provider_smartlive.client.errors import TransportFailure
+from airflow_provider_smartlive.client.flow import OutgoingRequest
 from airflow_provider_smartlive.client.network import proxy_of, tls_context
 from airflow_provider_smartlive.client.operations import HttpResponse
 from airflow_provider_smartlive.client.transport import CHUNK, MAX_HEADER, MAX_HEADERS, connect_timeout

@@ -13,7 +13,6 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
@@ -21,8 +20,9 @@ from pydantic import ValidationError
 
 from airflow_provider_smartlive import __version__
 from airflow_provider_smartlive.client import operations
-from airflow_provider_smartlive.client.body import ACCEPT_ENCODING, MAX_BODY
+from airflow_provider_smartlive.client.body import ACCEPT_ENCODING
 from airflow_provider_smartlive.client.connection import ConnectionProfile, IamLogin, StaticToken
+from airflow_provider_smartlive.client.errors import StartOutcomeUnknown, TransportFailure, Unreachable
 from airflow_provider_smartlive.client.operations import HttpResponse, Operation
 from airflow_provider_smartlive.client.tokens import TokenCache
 from airflow_provider_smartlive.metastudio import errors, signing
@@ -46,29 +46,6 @@ LONGEST_RETRY_AFTER = 60.0
 CLOCK_REMARK = timedelta(minutes=5)
 
 Authorise: TypeAlias = Callable[[str, str, Mapping[str, str], bytes], dict[str, str]]
-
-
-class TransportFailure(Enum):
-    """Why no complete answer came; ``sent`` tells whether MetaStudio may have received the request."""
-
-    NAME = (False, "the name of {peer} cannot be resolved. Check host or region, and the DNS of this machine")
-    CONNECT = (
-        False,
-        "no connection to {peer}. Check host and port, and whether a proxy or firewall is in between",
-    )
-    TLS = (False, "no trusted TLS connection to {peer}. If a company proxy re-signs traffic, set ca_bundle")
-    PROXY = (False, "the proxy does not lead to {peer}. Check proxy, its user name and password")
-    ADDRESS = (False, "no request can be made for {peer}. Check host, and the other fields of the connection")
-    TIMEOUT = (True, "{peer} did not answer in time ([smartlive] request_timeout)")
-    LOST = (True, "the connection to {peer} broke before the answer was complete")
-    TOO_LARGE = (
-        True,
-        f"{{peer}} answers with more than {MAX_BODY >> 20} MiB, which is not MetaStudio. Check host and proxy",
-    )
-
-    def __init__(self, sent: bool, text: str) -> None:
-        self.sent = sent
-        self.text = text
 
 
 #: An untrusted certificate does not become trusted by asking again, nor does the address change.
@@ -100,33 +77,6 @@ class OutgoingRequest:
 
 #: The steps of a request flow: yields what to send next, and is sent what came of it.
 Steps: TypeAlias = Generator[OutgoingRequest, HttpResponse | TransportFailure, T]
-
-
-class Unreachable(errors.MetaStudioError):
-    """
-    No complete answer came from MetaStudio.
-
-    :ivar trouble: what happened, and whether the request may have been received.
-    """
-
-    def __init__(
-        self, error_msg: str, *, failure: TransportFailure = TransportFailure.LOST, **details: Any
-    ) -> None:
-        super().__init__(error_msg, **details)
-        self.failure = failure
-
-    @property
-    def is_transient(self) -> bool:
-        """Always: networks recover."""
-        return True
-
-
-class StartOutcomeUnknown(errors.MetaStudioError):
-    """
-    A start request may or may not have started a job, as its answer is missing, broken or a server error.
-
-    Sending it again could start, and bill, a second stream: look for the job first.
-    """
 
 
 def utc_now() -> datetime:

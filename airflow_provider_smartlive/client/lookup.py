@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
+from airflow.sdk import Connection
+from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 from airflow_provider_smartlive.client.connection import MissingConnectionError
-
-if TYPE_CHECKING:
-    from airflow.sdk import Connection
 
 
 def find_connection(conn_id: object, *, argument: str) -> Connection:
@@ -22,8 +20,6 @@ def find_connection(conn_id: object, *, argument: str) -> Connection:
     :param argument: the argument that names it, such as ``output_conn_ids``.
     :raises MissingConnectionError: if there is none; as a ``ValueError``, it spares a task its retries.
     """
-    from airflow.sdk import Connection
-
     with naming(conn_id, argument=argument):
         connection: Connection = Connection.get(str(conn_id))
     return connection
@@ -61,8 +57,6 @@ def naming(conn_id: object, *, argument: str) -> Iterator[None]:
 
 def of_teams() -> str:
     """Return what else may keep a connection from being found in multi-team mode; nothing in other deployments."""
-    from airflow.sdk.configuration import conf
-
     if not conf.getboolean("core", "multi_team", fallback=False):
         return ""
     return " In multi-team mode triggers and commands find only connections that belong to no team."

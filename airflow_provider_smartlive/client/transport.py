@@ -21,7 +21,8 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionErr
 
 from airflow_provider_smartlive.client.body import Body, BodyUnreadableError, ResponseTooLargeError
 from airflow_provider_smartlive.client.connection import ConnectionProfile
-from airflow_provider_smartlive.client.flow import Authorise, OutgoingRequest, TransportFailure
+from airflow_provider_smartlive.client.errors import TransportFailure
+from airflow_provider_smartlive.client.flow import Authorise, OutgoingRequest
 from airflow_provider_smartlive.client.network import proxy_of, tls_context
 from airflow_provider_smartlive.client.operations import HttpResponse
 

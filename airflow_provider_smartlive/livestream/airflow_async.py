@@ -8,13 +8,15 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
 
+from airflow.sdk.bases.xcom import BaseXCom
+from airflow.sdk.execution_time import xcom
 from airflow.sdk.timezone import utcnow
 from airflow.triggers.base import BaseTrigger
 
 from airflow_provider_smartlive.callbacks.messages import ResumeEvent
 from airflow_provider_smartlive.callbacks.task_ref import TaskRef
 from airflow_provider_smartlive.livestream import own_xcoms
-from airflow_provider_smartlive.livestream.starter import Starter
+from airflow_provider_smartlive.livestream.starter import Starter, StarterStatus
 
 #: Most seconds between two tries to reach Airflow.
 LONGEST_PAUSE = 60.0
@@ -33,10 +35,20 @@ def task_ref_of(trigger: BaseTrigger) -> TaskRef:
 
 async def task_state_async(task: TaskRef) -> str | None:
     """Return the state of a task. Airflow can be asked synchronously only, which a thread does."""
+    listed = await _in_thread(Starter.of(task).listed)
+    return listed.state if listed is not None else None
+
+
+async def starter_status(starter: Starter) -> StarterStatus:
+    """Return how a starter stands, likewise."""
+    return await _in_thread(starter.status)
+
+
+async def _in_thread(action: Callable[[], T]) -> T:
+    # A task that defers imports the triggers, and never waits in one.
     from asgiref.sync import sync_to_async
 
-    listed = await sync_to_async(Starter.of(task).listed)()
-    return listed.state if listed is not None else None
+    return await sync_to_async(action)()
 
 
 async def push(trigger: BaseTrigger, key: str, wake: ResumeEvent) -> None:
@@ -46,17 +58,13 @@ async def push(trigger: BaseTrigger, key: str, wake: ResumeEvent) -> None:
 
 async def withdraw(trigger: BaseTrigger, key: str) -> None:
     """Delete an XCom of the task that waits. The SDK can do so synchronously only, which a thread does."""
-    from asgiref.sync import sync_to_async
-
-    await sync_to_async(partial(own_xcoms.delete, task_ref_of(trigger), key))()
+    await _in_thread(partial(own_xcoms.delete, task_ref_of(trigger), key))
 
 
 async def push_result(trigger: BaseTrigger, wake: ResumeEvent) -> None:
     """Write the task's result: the event's own ``xcoms`` would be written in a transaction of their own."""
-    from airflow.sdk.execution_time.xcom import XCom
-
     # Whoever pulls a result does so by the deployment's XCom backend.
-    await XCom.aset(XCom.XCOM_RETURN_KEY, wake.dump(), **vars(task_ref_of(trigger)))
+    await xcom.XCom.aset(BaseXCom.XCOM_RETURN_KEY, wake.dump(), **vars(task_ref_of(trigger)))
 
 
 async def retry_api(trigger: BaseTrigger, action: Callable[[], Awaitable[T]], *, budget: float) -> T:

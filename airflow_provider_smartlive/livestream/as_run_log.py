@@ -14,12 +14,11 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_smartlive.livestream.as_run import COLUMNS, AsRunRow
-
-if TYPE_CHECKING:
-    from airflow.sdk import ObjectStoragePath
 
 #: What a spreadsheet would take for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -35,8 +34,6 @@ def open_folder(path: str) -> ObjectStoragePath:
     :param path: such as ``s3://aws_default@bucket/as-run`` or ``file:///var/as-run``.
     :raises ValueError: if it is no such path.
     """
-    from airflow.sdk import ObjectStoragePath
-
     if "://" not in path:
         raise ValueError(
             f"The path of the as-run log is {path!r}. Write it with its scheme, such as file:///var/as-run or "

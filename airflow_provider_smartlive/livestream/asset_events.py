@@ -11,6 +11,28 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
+#: What the asset events of a task say of its livestream.
+_ASSET_EXTRA = (
+    "job_id",
+    "room_id",
+    "outcome",
+    "woken_by",
+    "origin",
+    "started_at",
+    "settled_at",
+    "state",
+    "start_time",
+    "end_time",
+    "duration",
+    "stream_duration",
+)
+
+
+def asset_extra(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of a result that goes into asset events: it stays small, and has no lists."""
+    return {"version": 1} | {name: summary.get(name) for name in _ASSET_EXTRA}
+
+
 def describe(
     context: Context, outlets: Sequence[Any], extra: Mapping[str, Any], *, room_id: str | None
 ) -> None:

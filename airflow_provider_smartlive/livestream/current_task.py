@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from airflow.sdk.definitions.retry_policy import RetryAction
 from airflow.sdk.exceptions import AirflowFailException, AirflowRuntimeError
+from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
 from airflow_provider_smartlive.callbacks.messages import (
     JOB_ID_KEY,
@@ -299,8 +300,6 @@ def own_facts(task: TaskRef) -> TaskStatus | None:
 
     Its run is asked for only if that matters: for a task without a state.
     """
-    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
-
     listed = Starter.of(task).listed()
     if listed is None:
         return None

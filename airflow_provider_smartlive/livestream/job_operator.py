@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from airflow_provider_smartlive.livestream import arguments
 from airflow_provider_smartlive.livestream.airflow_api import ask
 from airflow_provider_smartlive.provider_info import DEFAULT_CONN_ID
 
@@ -76,8 +77,6 @@ class JobOperator(BaseOperator):
 
         :raises ValueError: if one of them is wrong, the job is named in no way, or there is no such connection.
         """
-        from airflow_provider_smartlive.livestream import arguments
-
         self.job_id = arguments.ident("job_id", self.job_id)
         self.room_id = arguments.ident("room_id", self.room_id)
         self.starter_task_id = arguments.airflow_id("starter_task_id", self.starter_task_id)
@@ -118,17 +117,3 @@ class JobOperator(BaseOperator):
         """Return where the job was started, so that it is not asked for elsewhere; None if nobody has said it."""
         starter = self.find_starter(context)
         return ask(partial(starter.address, job_id)) if starter else None
-
-    def register(self, context: Context, target_state: str, *, needs_worker: bool) -> None:
-        """Ask the receiver to wake this task; before it is deferred, so that no callback finds it missing."""
-        from airflow_provider_smartlive.callbacks.messages import (
-            WaiterRegistration,
-            starter_waiter_key,
-            waiter_key,
-        )
-        from airflow_provider_smartlive.livestream import own_xcoms
-
-        starter = self.find_starter(context)
-        key = starter_waiter_key(starter.task_ref) if starter else waiter_key(self.job_id or "")
-        waiter = WaiterRegistration(job_id=self.job_id, target_state=target_state, needs_worker=needs_worker)
-        ask(partial(own_xcoms.push, context["ti"], key, waiter.dump()))

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from airflow.sdk.exceptions import (
     AirflowFailException,
@@ -28,11 +28,14 @@ from airflow_provider_smartlive.exceptions import (
     SmartLiveKilledError,
     SmartLiveTimeoutError,
 )
+from airflow_provider_smartlive.livestream import arguments
+from airflow_provider_smartlive.livestream.current_task import CurrentTask
 from airflow_provider_smartlive.livestream.manager import JobManager
 from airflow_provider_smartlive.livestream.record import JobRecord
 from airflow_provider_smartlive.livestream.rivals import rival_warnings
 from airflow_provider_smartlive.livestream.snapshot import ACTIVE_STATES
 from airflow_provider_smartlive.livestream.start import AcquiredJob, AmbiguousStartError, Origin
+from airflow_provider_smartlive.livestream.start_arguments import StartArguments
 from airflow_provider_smartlive.livestream.summary import announce
 from airflow_provider_smartlive.livestream.wait_state import StoredByOtherRelease, WaitLimits, WaitState
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError
@@ -40,12 +43,11 @@ from airflow_provider_smartlive.metastudio.ids import same_id
 from airflow_provider_smartlive.retries import failing_for_good
 
 if TYPE_CHECKING:
+    from airflow.sdk import Context
     from structlog.typing import FilteringBoundLogger as Logger
 
     from airflow_provider_smartlive.livestream.acquisition import Acquisition
-    from airflow_provider_smartlive.livestream.current_task import CurrentTask
     from airflow_provider_smartlive.livestream.kill import KillHandler
-    from airflow_provider_smartlive.livestream.start_arguments import StartArguments
 
 T = TypeVar("T")
 
@@ -94,6 +96,41 @@ class LivestreamRunner:
         self.acquisition: Acquisition | None = None
         #: Decides for the job, as soon as there is one.
         self.manager: JobManager | None = None
+
+    @classmethod
+    def of(
+        cls,
+        operator: Any,
+        context: Context,
+        *,
+        resumed: bool,
+        kill: KillHandler,
+        defer: Callable[[WaitState, WaitLimits], NoReturn] | None,
+    ) -> Self:
+        """
+        Return what runs the livestream of an operator.
+
+        :param operator: a :class:`~airflow_provider_smartlive.operators.StartSmartLiveJobOperator`.
+        :param context: the context of its task.
+        :param resumed: whether the task goes on after a deferral.
+        :param kill: tells when the task is to end.
+        :param defer: hands the wait to a trigger; None: waits on the worker.
+        """
+        task = CurrentTask(
+            context,
+            retries=operator.retries or 0,
+            retry_policy=operator.retry_policy,
+            resumed=resumed,
+            sleep=kill.sleep,
+        )
+        return cls(
+            task,
+            read=lambda: StartArguments.read(operator, task),
+            kill=kill,
+            defer=defer,
+            secrets=lambda: _secrets_of(operator.output_conn_ids),
+            log=operator.log,
+        )
 
     # -- from the first line of the task
 
@@ -421,6 +458,15 @@ class LivestreamRunner:
                 action()  # execution_timeout comes once, be it in the middle of this
         except Exception as error:
             self.log.error("While the task was failing: %s", error)
+
+
+def _secrets_of(output_conn_ids: object) -> list[str]:
+    """Return what the connections of outputs keep secret."""
+    # Only a task that fails asks for them.
+    from airflow_provider_smartlive.livestream import request
+
+    conn_ids = arguments.conn_ids("output_conn_ids", output_conn_ids)
+    return [secret for output in request.rtmp_outputs(conn_ids) for secret in output.secrets]
 
 
 def _reason(error: Exception) -> str:

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
+from airflow_provider_smartlive.client.errors import StartOutcomeUnknown
+from airflow_provider_smartlive.client.flow import backoff, may_be_sent_again
 from airflow_provider_smartlive.client.project import OtherProjectError, check_project
 from airflow_provider_smartlive.decisions import JobStatus
 from airflow_provider_smartlive.livestream.ownership import callback_url_of, is_unreadable, target_of
@@ -323,8 +325,6 @@ class JobStart:
         :raises AmbiguousStartError: if a start may have been received and that cannot be found out.
         :raises MetaStudioError: if MetaStudio refuses.
         """
-        from airflow_provider_smartlive.client.flow import StartOutcomeUnknown
-
         hook = self.hook_of(planned.smartlive_conn_id)
         self._stop_others(hook, planned)
         for send in range(1, SENDS + 1):
@@ -372,8 +372,6 @@ class JobStart:
 
         :param send: which one it was, counted from 1.
         """
-        from airflow_provider_smartlive.client.flow import backoff, may_be_sent_again
-
         if send >= SENDS or not may_be_sent_again(error):
             raise error
         asked = error.retry_after if isinstance(error, Throttled) else None

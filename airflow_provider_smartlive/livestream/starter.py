@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow.sdk import TaskInstanceState
+from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.comms import GetDagRun, GetPreviousTI
+
 from airflow_provider_smartlive.callbacks.messages import JOB_ID_KEY, JOB_KEY, ROOM_ID_KEY, XCOM_TABLE_KEY
 from airflow_provider_smartlive.callbacks.table import CallbackTable, JobCallbacks
 from airflow_provider_smartlive.callbacks.task_ref import TaskRef
@@ -111,12 +115,6 @@ class Starter(TaskRef):
         found = self._states(self.map_index)
         key = f"{self.task_id}_{self.map_index}" if self.map_index >= 0 else self.task_id
         return StarterStatus(found[key]) if key in found else None
-
-    async def status_async(self) -> StarterStatus:
-        """Return how it stands, in a trigger. Airflow can be asked synchronously only, which a thread does."""
-        from asgiref.sync import sync_to_async
-
-        return await sync_to_async(self.status)()
 
     def instances(self) -> dict[Starter, StarterStatus]:
         """Return itself, or its mapped instances if it is named as a whole although it is mapped, with their status."""
@@ -240,10 +238,6 @@ class Starter(TaskRef):
         Airflow tells it only of the last task instance before a logical date. In a run without a logical date that is
         another one, and the number not known, unless no other run of the DAG has the task in this state.
         """
-        from airflow.sdk import TaskInstanceState
-        from airflow.sdk.execution_time import task_runner
-        from airflow.sdk.execution_time.comms import GetDagRun, GetPreviousTI
-
         comms: Any = task_runner.SUPERVISOR_COMMS
         run = comms.send(GetDagRun(dag_id=self.dag_id, run_id=self.run_id))
         later = run.logical_date and run.logical_date + timedelta(microseconds=1)
@@ -308,9 +302,7 @@ class Starter(TaskRef):
 
 
 def _ask_for_states(**which: Any) -> dict[str, dict[str, Any]]:
-    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
-
-    states: dict[str, dict[str, Any]] = RuntimeTaskInstance.get_task_states(**which)
+    states: dict[str, dict[str, Any]] = task_runner.RuntimeTaskInstance.get_task_states(**which)
     return states
 
 

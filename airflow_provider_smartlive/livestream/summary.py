@@ -76,28 +76,6 @@ def summarise(
     return summary | more
 
 
-#: What the asset events of a task say of its livestream.
-_ASSET_EXTRA = (
-    "job_id",
-    "room_id",
-    "outcome",
-    "woken_by",
-    "origin",
-    "started_at",
-    "settled_at",
-    "state",
-    "start_time",
-    "end_time",
-    "duration",
-    "stream_duration",
-)
-
-
-def asset_extra(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the part of a result that goes into asset events: it stays small, and has no lists."""
-    return {"version": 1} | {name: summary.get(name) for name in _ASSET_EXTRA}
-
-
 def _of_job(job: SmartLiveJob) -> dict[str, Any]:
     log = job.live_job_log
     return {

@@ -8,22 +8,72 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowRuntimeError
 
+from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.client.project import OtherProjectError
 from airflow_provider_smartlive.decisions import JobStatus
 from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError
 from airflow_provider_smartlive.livestream.airflow_api import ask
+from airflow_provider_smartlive.livestream.job_operator import JobOperator
 from airflow_provider_smartlive.livestream.ownership import active_jobs_of, callback_url_of, target_of
 from airflow_provider_smartlive.livestream.snapshot import ACTIVE_STATES, JobSnapshot
 from airflow_provider_smartlive.livestream.stop import LOOK_AGAIN_INTERVAL, stop_and_confirm
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError
 from airflow_provider_smartlive.metastudio.ids import JobRef, normalise_id, same_id
+from airflow_provider_smartlive.retries import failing_for_good
 
 if TYPE_CHECKING:
+    from airflow.sdk import Context
     from structlog.typing import FilteringBoundLogger as Logger
 
     from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
     from airflow_provider_smartlive.livestream.starter import Starter, StarterStatus
     from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
+
+
+def tear_down(operator: JobOperator, context: Context, *, grace: float | None) -> list[str]:
+    """
+    Stop the jobs that a task names.
+
+    :param operator: the task.
+    :param context: its context.
+    :param grace: seconds that each job gets to end; None: ``[smartlive] stop_grace``.
+    :return: the ids of the jobs that are over now.
+    :raises AirflowFailException: if an argument is wrong, or the task, its run or the job is not there.
+    :raises SmartLiveJobFailedError: if something may still run.
+    """
+    with failing_for_good(unless=lambda: False):
+        operator.read_job_arguments()
+        starters = _starters(operator, context)
+        teardown = Teardown(
+            operator.hook,
+            grace=settings.number("stop_grace") if grace is None else grace,
+            look_again_window=settings.number("look_again_window"),
+            secrets=settings.callback_secrets(),
+            deployment=settings.deployment(),
+            log=operator.log,
+        )
+    with failing_for_good(unless=lambda: teardown.leaves_running):
+        if starters:
+            teardown.stop_started(starters, room_id=operator.room_id)
+        if operator.job_id is not None:
+            teardown.stop_named(operator.job_id, operator.room_id)
+    return teardown.finish()
+
+
+def _starters(operator: JobOperator, context: Context) -> dict[Starter, StarterStatus]:
+    """Return the task instances whose jobs are to be stopped, and how they stand."""
+    starter = operator.find_starter(context)
+    if starter is None:
+        return {}
+    found = ask(starter.instances)
+    for status in found.values():
+        if status.problem is not None:
+            raise ValueError(status.problem)
+        if status.run_is_missing:
+            raise ValueError(
+                f"The {starter} is not there: there is no such run. Pass another starter_run_id."
+            )
+    return found
 
 
 class Teardown:

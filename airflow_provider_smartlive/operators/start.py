@@ -11,13 +11,13 @@ from airflow.sdk import BaseOperator
 
 from airflow_provider_smartlive.decisions import may_end_with_task
 from airflow_provider_smartlive.links import SmartLiveRoomLink
+from airflow_provider_smartlive.livestream.kill import KillHandler
 from airflow_provider_smartlive.provider_info import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
 
-    from airflow_provider_smartlive.livestream.kill import KillHandler
     from airflow_provider_smartlive.livestream.runner import LivestreamRunner
     from airflow_provider_smartlive.livestream.wait_state import WaitLimits, WaitState
 
@@ -231,14 +231,9 @@ class StartSmartLiveJobOperator(BaseOperator):
         return self._lineage(told | {"job_id": manager.wait.job_id} if manager is not None else told)
 
     def _lineage(self, told: dict[str, Any]) -> OperatorLineage:
-        from airflow_provider_smartlive.livestream import arguments, request
         from airflow_provider_smartlive.livestream.lineage import lineage
 
-        try:
-            rtmp_outputs = request.rtmp_outputs(arguments.conn_ids("output_conn_ids", self.output_conn_ids))
-        except ValueError:
-            rtmp_outputs = []  # the task itself says what is wrong with its outputs
-        return lineage([output.label for output in rtmp_outputs], told)
+        return lineage(self.output_conn_ids, told)
 
     def on_kill(self) -> None:
         """Stop the job if the task was ended from outside; a process that only lost its task leaves it alone."""
@@ -246,43 +241,20 @@ class StartSmartLiveJobOperator(BaseOperator):
             self._kill.request(at_once=self._runner is not None and self._runner.manager is not None)
 
     def _run(self, context: Context, *, resumed: bool = False) -> LivestreamRunner:
-        from airflow_provider_smartlive.livestream.current_task import CurrentTask
         from airflow_provider_smartlive.livestream.runner import LivestreamRunner
-        from airflow_provider_smartlive.livestream.start_arguments import StartArguments
 
-        task = CurrentTask(
-            context,
-            retries=self.retries or 0,
-            retry_policy=self.retry_policy,
-            resumed=resumed,
-            sleep=self._kill.sleep,
-        )
-        self._runner = LivestreamRunner(
-            task,
-            read=lambda: StartArguments.read(self, task),
-            kill=self._kill,
-            defer=self._defer if self.deferrable else None,
-            secrets=self._secrets,
-            log=self.log,
-        )
+        defer = self._defer if self.deferrable else None
+        self._runner = LivestreamRunner.of(self, context, resumed=resumed, kill=self._kill, defer=defer)
         return self._runner
 
     def _told(self, context: Context, result: dict[str, Any]) -> dict[str, Any]:
         """Tell the result to whatever waits for the outlets, and return it."""
         self._result = result
         if self.outlets:
-            from airflow_provider_smartlive.livestream.asset_events import describe
-            from airflow_provider_smartlive.livestream.summary import asset_extra
+            from airflow_provider_smartlive.livestream.asset_events import asset_extra, describe
 
             describe(context, self.outlets, asset_extra(result), room_id=result["room_id"])
         return result
-
-    def _secrets(self) -> list[str]:
-        """Return what the outputs' connections keep secret."""
-        from airflow_provider_smartlive.livestream import arguments, request
-
-        conn_ids = arguments.conn_ids("output_conn_ids", self.output_conn_ids)
-        return [secret for output in request.rtmp_outputs(conn_ids) for secret in output.secrets]
 
     def _defer(self, wait: WaitState, limits: WaitLimits) -> NoReturn:
         from airflow_provider_smartlive.triggers import SmartLiveJobTrigger
@@ -299,6 +271,4 @@ class StartSmartLiveJobOperator(BaseOperator):
 
     @cached_property
     def _kill(self) -> KillHandler:
-        from airflow_provider_smartlive.livestream.kill import KillHandler
-
         return KillHandler(lambda identified: self._runner.handle_kill(identified) if self._runner else None)

@@ -5,14 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.livestream import arguments
 from airflow_provider_smartlive.livestream.job_operator import JobOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-    from airflow_provider_smartlive.livestream.starter import Starter, StarterStatus
 
 
 class StopSmartLiveJobOperator(JobOperator):
@@ -50,40 +47,6 @@ class StopSmartLiveJobOperator(JobOperator):
         :raises SmartLiveJobFailedError: if a job is still running after ``stop_grace``, or the starter goes on without
             a job.
         """
-        from airflow_provider_smartlive.livestream.teardown import Teardown
-        from airflow_provider_smartlive.retries import failing_for_good
+        from airflow_provider_smartlive.livestream.teardown import tear_down
 
-        with failing_for_good(unless=lambda: False):
-            self.read_job_arguments()
-            starters = self._starters(context)
-            teardown = Teardown(
-                self.hook,
-                grace=settings.number("stop_grace") if self.stop_grace is None else self.stop_grace,
-                look_again_window=settings.number("look_again_window"),
-                secrets=settings.callback_secrets(),
-                deployment=settings.deployment(),
-                log=self.log,
-            )
-        with failing_for_good(unless=lambda: teardown.leaves_running):
-            if starters:
-                teardown.stop_started(starters, room_id=self.room_id)
-            if self.job_id is not None:
-                teardown.stop_named(self.job_id, self.room_id)
-        return teardown.finish()
-
-    def _starters(self, context: Context) -> dict[Starter, StarterStatus]:
-        """Return the task instances whose jobs are to be stopped, and how they stand."""
-        from airflow_provider_smartlive.livestream.airflow_api import ask
-
-        starter = self.find_starter(context)
-        if starter is None:
-            return {}
-        found = ask(starter.instances)
-        for status in found.values():
-            if status.problem is not None:
-                raise ValueError(status.problem)
-            if status.run_is_missing:
-                raise ValueError(
-                    f"The {starter} is not there: there is no such run. Pass another starter_run_id."
-                )
-        return found
+        return tear_down(self, context, grace=self.stop_grace)

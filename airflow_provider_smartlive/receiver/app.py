@@ -19,12 +19,13 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from airflow_provider_smartlive.callbacks.apply import event_digest
 from airflow_provider_smartlive.callbacks.url import CALLBACK_PATH
 from airflow_provider_smartlive.metastudio.events import CallbackEvent, EventType, MalformedEvent
+from airflow_provider_smartlive.receiver.answers import NO_STORE, answer, refusal
 from airflow_provider_smartlive.receiver.hidden_paths import HiddenPath
 from airflow_provider_smartlive.receiver.keyring import Keyring, SecretsUnavailable
 from airflow_provider_smartlive.receiver.limits import RateLimit, Turns
@@ -60,11 +61,6 @@ _REFUSED_TYPES = ("multipart/form-data", "application/x-www-form-urlencoded")
 
 #: What senders write who do not compress.
 _PLAIN_ENCODINGS = ("", "identity", "utf-8", "utf8")
-
-_NO_STORE = {"Cache-Control": "no-store"}
-
-#: Whom we refuse may still be sending: without this the server would hold the connection for as long as that lasts.
-_NO_STORE_AND_CLOSE = {**_NO_STORE, "Connection": "close"}
 
 
 class _Problem(Exception):  # noqa: N818 - an answer, not a failure of ours
@@ -125,10 +121,10 @@ class Receiver:
             return await self._take(request, verified)
         except _Problem as problem:
             self._telemetry.rejected(problem.reason, task_ref)
-            return _answer(problem.status, {"error": problem.detail}, problem.retry_after)
+            return answer(problem.status, {"error": problem.detail}, problem.retry_after)
         except Gone:
             self._telemetry.rejected("gone", task_ref)
-            return _answer(410, {"error": "the task instance is gone, or was cleared"})
+            return answer(410, {"error": "the task instance is gone, or was cleared"})
         except Unavailable as error:
             self._telemetry.failed("unavailable", task_ref, error)
         except UnsupportedDatabase as error:
@@ -171,7 +167,7 @@ class Receiver:
         receipt = await self._commit(verified, record)
         known = event.event_type if isinstance(event.event_type, EventType) else "unknown"
         self._report(receipt, known, verified)
-        return _answer(200, {"result": receipt.outcome.kind.value})
+        return answer(200, {"result": receipt.outcome.kind.value})
 
     def _check_rate(self, verified: VerifiedRequest) -> None:
         target = verified.opened.target
@@ -197,7 +193,7 @@ def create_app(receiver: Receiver | None = None) -> Starlette:
     Return the app that the plugin mounts at ``/smartlive`` in the API server.
 
     ``POST /callbacks/{token}`` takes events, ``GET /health`` says that the app is there. Everything else, and every
-    request that is not let in, gets the one answer of :func:`refusal`.
+    request that is not let in, gets the one answer of :func:`~.answers.refusal`.
 
     :param receiver: For tests.
     """
@@ -214,13 +210,8 @@ def create_app(receiver: Receiver | None = None) -> Starlette:
     return app
 
 
-def refusal() -> Response:
-    """Return the one answer that strangers get, whatever the reason."""
-    return _answer(404, {"error": "not found"})
-
-
 def _not_stored() -> Response:
-    return _answer(503, {"error": "not stored, try again"}, RETRY_AFTER)
+    return answer(503, {"error": "not stored, try again"}, RETRY_AFTER)
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
@@ -228,14 +219,7 @@ async def _refuse(request: Request, error: Exception) -> Response:
 
 
 async def _health(request: Request) -> Response:
-    return PlainTextResponse("ok", headers=_NO_STORE)
-
-
-def _answer(status: int, content: dict[str, str], retry_after: int | None = None) -> Response:
-    headers = _NO_STORE if status == 200 else _NO_STORE_AND_CLOSE
-    if retry_after is not None:
-        headers = {**headers, "Retry-After": str(retry_after)}
-    return JSONResponse(content, status, headers)
+    return PlainTextResponse("ok", headers=NO_STORE)
 
 
 def _check_type(request: Request) -> None:

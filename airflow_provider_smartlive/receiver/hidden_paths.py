@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from airflow_provider_smartlive.callbacks.url import CALLBACK_PATH, MOUNT_PATH
+from airflow_provider_smartlive.receiver.answers import refusal
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -66,8 +67,6 @@ class NearMiss:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse a request that just misses the receiver, and pass all others on."""
         if scope["type"] == "http" and _is_near_miss(scope):
-            from airflow_provider_smartlive.receiver.app import refusal
-
             # Airflow's access log may stand outside of us.
             scope["path"], scope["query_string"] = "/***", b""
             await refusal()(scope, receive, send)

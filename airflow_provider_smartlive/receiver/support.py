@@ -6,8 +6,11 @@ from collections.abc import Callable
 from functools import partial
 from importlib.metadata import requires, version
 
+from airflow import settings
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+
+from airflow_provider_smartlive.receiver.shapes import UnsupportedDatabase, check_dialect, shape
 
 PACKAGE = "airflow-provider-smartlive"
 
@@ -30,10 +33,6 @@ def is_airflow_supported() -> bool:
 
 def problems() -> list[str]:
     """Return what keeps callbacks from being supported here, each with its fix. Reads no table."""
-    from airflow import settings
-
-    from airflow_provider_smartlive.receiver.shapes import check_dialect, shape
-
     if is_airflow_supported():
         found = _refused(shape)
     else:
@@ -47,8 +46,6 @@ def problems() -> list[str]:
 
 def _refused(check: Callable[[], object]) -> list[str]:
     """Return what a check says that refuses; nothing if it does not."""
-    from airflow_provider_smartlive.receiver.shapes import UnsupportedDatabase
-
     try:
         check()
     except UnsupportedDatabase as error:

@@ -16,6 +16,7 @@ from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
 from airflow_provider_smartlive.decisions import JobStatus
 from airflow_provider_smartlive.livestream.snapshot import ACTIVE_STATES, FINAL_STATES, JobSnapshot
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError
+from airflow_provider_smartlive.metastudio.ids import JobRef
 from airflow_provider_smartlive.reconciler.requests import Requests, hook_for
 
 if TYPE_CHECKING:
@@ -59,21 +60,20 @@ class JobListing:
     address: str
     active: Sequence[SmartLiveJob]
     finished: Sequence[SmartLiveJob]
-    show: Callable[[str, str], Awaitable[JobSnapshot]]
+    show: Callable[[JobRef], Awaitable[JobSnapshot]]
     _saves: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 
-    async def show_each(self, jobs: Iterable[tuple[str, str]]) -> dict[str, JobSnapshot]:
+    async def show_each(self, jobs: Iterable[JobRef]) -> dict[str, JobSnapshot]:
         """
         Look at jobs that are in neither list, as far as the time allows.
 
-        :param jobs: id and room of each.
         :return: what was seen of each, by its id; one that no time was left for is not in it.
         """
         seen: dict[str, JobSnapshot] = {}
         with suppress(TimeoutError):
             async with asyncio.timeout(SHOW_BUDGET):
-                for job_id, room_id in jobs:
-                    seen[job_id] = await self.show(room_id, job_id)
+                for job in jobs:
+                    seen[job.job_id] = await self.show(job)
         return seen
 
     def when_stored(self, save: Callable[[], Awaitable[None]]) -> None:
@@ -162,19 +162,19 @@ class JobFeed(SharedStreamProducer):
             )
         return found
 
-    async def _show(self, room_id: str, job_id: str) -> JobSnapshot:
+    async def _show(self, job: JobRef) -> JobSnapshot:
         try:
             address = await self._address()
-            snapshot = await self._ask(room_id, job_id)
+            snapshot = await self._ask(job)
             if await self._address() != address:
                 raise RuntimeError(_OTHER_PROJECT)
         except Exception as error:  # such as a connection that cannot be read now
             return JobSnapshot(JobStatus.UNKNOWN, error=error)
         return snapshot
 
-    async def _ask(self, room_id: str, job_id: str) -> JobSnapshot:
+    async def _ask(self, job: JobRef) -> JobSnapshot:
         try:
-            return JobSnapshot.of(await self._requests.send(lambda hook: hook.show_job(room_id, job_id)))
+            return JobSnapshot.of(await self._requests.send(lambda hook: hook.show_job(job)))
         except MetaStudioError as error:
             return JobSnapshot.failed(error)
 

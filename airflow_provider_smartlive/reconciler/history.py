@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from airflow_provider_smartlive.callbacks.url import is_callback_url
 from airflow_provider_smartlive.decisions import JobStatus
 from airflow_provider_smartlive.livestream.ownership import callback_url_of
-from airflow_provider_smartlive.metastudio.ids import normalise_id, same_id
+from airflow_provider_smartlive.metastudio.ids import JobRef, normalise_id, same_id
 from airflow_provider_smartlive.metastudio.jobs import JobState
 from airflow_provider_smartlive.reconciler.feed import OVERLAP, JobListing, changed_at
 
@@ -46,10 +46,10 @@ class JobHistory:
             pass
         return history
 
-    def missing(self, listing: JobListing) -> list[tuple[str, str]]:
-        """Return id and room of the jobs that went on and are in neither list: they have to be looked at singly."""
+    def missing(self, listing: JobListing) -> list[JobRef]:
+        """Return the jobs that went on and are in neither list: they have to be looked at singly."""
         listed = {normalise_id(job.job_id) for job in (*listing.active, *listing.finished)}
-        return [(job_id, room_id) for job_id, room_id in self.live.items() if job_id not in listed]
+        return [JobRef(room_id, job_id) for job_id, room_id in self.live.items() if job_id not in listed]
 
     def update(
         self, listing: JobListing, shown: dict[str, JobSnapshot], room_id: str | None

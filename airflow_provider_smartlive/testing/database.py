@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from airflow import settings as airflow_settings
+from airflow.utils.db import initdb
 
 #: Its variables are set while it runs, so types do not tell what they hold.
 settings: Any = airflow_settings
@@ -29,8 +30,6 @@ _GLOBALS = (
 
 def create(folder: Path) -> None:
     """Make the database in a folder; takes seconds."""
-    from airflow.utils.db import initdb
-
     with connected(folder):
         initdb()
 

@@ -48,10 +48,10 @@ def smartlive_connection(smartlive_sandbox: LocalSandbox, monkeypatch: pytest.Mo
 @pytest.fixture(scope="session")
 def smartlive_metadata(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a metadata database, once for all tests."""
-    from airflow_provider_smartlive.testing import database
+    from airflow_provider_smartlive.testing.database import create
 
     folder = tmp_path_factory.mktemp("smartlive-metadata")
-    database.create(folder)
+    create(folder)
     return folder
 
 
@@ -62,8 +62,7 @@ def smartlive_run_dag(smartlive_metadata: Path) -> Iterator[RunDag]:
 
     Meanwhile this process has a metadata database of its own, and takes callbacks at 127.0.0.1.
     """
-    from airflow_provider_smartlive.testing import database, receiver
-    from airflow_provider_smartlive.testing.run import run_dag
+    from airflow_provider_smartlive.testing import run
 
-    with database.connected(smartlive_metadata), receiver.receiving():
-        yield run_dag
+    with run.ready(smartlive_metadata):
+        yield run.run_dag

@@ -33,6 +33,8 @@ from airflow.utils.types import DagRunTriggeredByType, DagRunType
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from airflow_provider_smartlive.testing.database import connected
+from airflow_provider_smartlive.testing.receiver import receiving
 from airflow_provider_smartlive.testing.triggerer import Triggerer
 
 if TYPE_CHECKING:
@@ -77,6 +79,17 @@ class FinishedRun:
     def xcom(self, task: str, key: str) -> Any:
         """Return what a task pushed under a key; None if it pushed nothing."""
         return self.xcoms.get(task, {}).get(key)
+
+
+@contextmanager
+def ready(metadata: Path) -> Iterator[None]:
+    """
+    Let this process run DAGs: with the metadata database in a folder, and a receiver of callbacks.
+
+    :param metadata: the folder.
+    """
+    with connected(metadata), receiving():
+        yield
 
 
 def run_dag(dag: DAG, *, conf: Mapping[str, Any] | None = None, timeout: float = TIMEOUT) -> FinishedRun:

@@ -19,6 +19,7 @@ from airflow_provider_smartlive.livestream.airflow_async import (
     LONGEST_PAUSE,
     push_result,
     retry_api,
+    starter_status,
 )
 from airflow_provider_smartlive.livestream.end_check import EndCheck
 from airflow_provider_smartlive.livestream.snapshot import JobSnapshot
@@ -144,7 +145,9 @@ class SmartLiveStreamTrigger(BaseTrigger):
         state: str | None = None
         since = utcnow()
         while True:
-            status = await retry_api(self, starter.status_async, budget=self._limits.failure_budget)
+            status = await retry_api(
+                self, partial(starter_status, starter), budget=self._limits.failure_budget
+            )
             if status.problem is not None:
                 return None
             self._is_known = self._is_known or not (status.has_own_xcoms or status.is_running)
@@ -318,7 +321,7 @@ class SmartLiveStreamTrigger(BaseTrigger):
         starter = self._starter
         if starter is None or self.job_id is not None:
             return wake
-        status = await retry_api(self, starter.status_async, budget=self._limits.failure_budget)
+        status = await retry_api(self, partial(starter_status, starter), budget=self._limits.failure_budget)
         ask_on_worker = partial(starter.may_go_on_async, status.state)
         if await retry_api(self, ask_on_worker, budget=self._limits.failure_budget):
             return self._wake(WakeSource.RECONCILIATION)

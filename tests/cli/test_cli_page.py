@@ -41,7 +41,7 @@ class Evening:
         self.names: dict[str, str] = {}
         tables: dict[TaskRef, CallbackTable] = {}
         monkeypatch.setattr(jobs, "callback_tables", lambda task_refs: tables)
-        monkeypatch.setattr("airflow_provider_smartlive.receiver.store.find_task", lambda task_ref: None)
+        monkeypatch.setattr("airflow_provider_smartlive.cli.commands.find_task", lambda task_ref: None)
         states = {
             "shoes": ("CONNECTING", "CONNECTED"),
             "hats": ("CONNECTED", "RECONNECTING", "CONNECTED", "RECONNECTING"),

@@ -94,7 +94,7 @@ def test_airflows_database_is_away(studio: Studio, run: Run, monkeypatch: pytest
     assert job in listed.out
     assert listed.err == "Airflow's database cannot be read (OperationalError): links are not shown.\n"
 
-    monkeypatch.setattr("airflow_provider_smartlive.receiver.store.find_task", away)
+    monkeypatch.setattr("airflow_provider_smartlive.cli.commands.find_task", away)
     text = one_line(run("sweep"))
     assert "metadata database cannot be read (OperationalError)" in text
     assert "sql_alchemy_conn" in text

@@ -9,7 +9,7 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 
 from airflow_provider_smartlive.client.async_hook import SmartLiveAsyncHook
 from airflow_provider_smartlive.client.connection import InvalidConnectionError
-from airflow_provider_smartlive.client.flow import Unreachable
+from airflow_provider_smartlive.client.errors import Unreachable
 from airflow_provider_smartlive.metastudio.errors import ServerError
 from airflow_provider_smartlive.metastudio.ids import JobRef
 from tests.client.hook_connection import CONN_ID

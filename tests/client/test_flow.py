@@ -8,14 +8,8 @@ from datetime import UTC, datetime
 import pytest
 
 from airflow_provider_smartlive.client.connection import ConnectionProfile
-from airflow_provider_smartlive.client.flow import (
-    LONGEST_BACKOFF,
-    OutgoingRequest,
-    RequestFlow,
-    StartOutcomeUnknown,
-    TransportFailure,
-    Unreachable,
-)
+from airflow_provider_smartlive.client.errors import StartOutcomeUnknown, TransportFailure, Unreachable
+from airflow_provider_smartlive.client.flow import LONGEST_BACKOFF, OutgoingRequest, RequestFlow
 from airflow_provider_smartlive.client.operations import HttpResponse, Operation
 from airflow_provider_smartlive.client.tokens import TokenCache
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError, ServerError, Throttled

@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 
 from airflow_provider_smartlive.client.connection import InvalidConnectionError
-from airflow_provider_smartlive.client.flow import StartOutcomeUnknown, TransportFailure, Unreachable
+from airflow_provider_smartlive.client.errors import StartOutcomeUnknown, TransportFailure, Unreachable
 from airflow_provider_smartlive.metastudio.errors import (
     AuthenticationError,
     Conflict,

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from airflow_provider_smartlive.client.flow import StartOutcomeUnknown
+from airflow_provider_smartlive.client.errors import StartOutcomeUnknown
 from airflow_provider_smartlive.metastudio.errors import AuthenticationError, ServerError, UnexpectedResponse
 from airflow_provider_smartlive.metastudio.ids import JobRef
 from tests.client.recording_server import answer

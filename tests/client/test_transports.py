@@ -21,7 +21,7 @@ import pytest
 
 from airflow_provider_smartlive.client.body import MAX_BODY
 from airflow_provider_smartlive.client.connection import InvalidConnectionError
-from airflow_provider_smartlive.client.flow import StartOutcomeUnknown, TransportFailure, Unreachable
+from airflow_provider_smartlive.client.errors import StartOutcomeUnknown, TransportFailure, Unreachable
 from airflow_provider_smartlive.client.network import NetworkSetupError
 from airflow_provider_smartlive.metastudio.errors import (
     InvalidRequest,

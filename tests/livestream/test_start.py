@@ -14,7 +14,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 from airflow_provider_smartlive.callbacks.task_ref import TaskRef
 from airflow_provider_smartlive.callbacks.url import CallbackTarget, issue
 from airflow_provider_smartlive.client.connection import InvalidConnectionError
-from airflow_provider_smartlive.client.flow import TransportFailure, Unreachable
+from airflow_provider_smartlive.client.errors import TransportFailure, Unreachable
 from airflow_provider_smartlive.livestream import request
 from airflow_provider_smartlive.livestream.record import JobRecord
 from airflow_provider_smartlive.livestream.start import AcquiredJob, AmbiguousStartError, JobStart, Origin

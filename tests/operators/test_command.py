@@ -36,8 +36,9 @@ from airflow_provider_smartlive.callbacks.messages import (
 )
 from airflow_provider_smartlive.callbacks.table import CallbackTable, reply_mark
 from airflow_provider_smartlive.callbacks.task_ref import TaskRef
-from airflow_provider_smartlive.client.flow import TransportFailure, Unreachable
+from airflow_provider_smartlive.client.errors import TransportFailure, Unreachable
 from airflow_provider_smartlive.hooks import SmartLiveHook
+from airflow_provider_smartlive.livestream import command as module
 from airflow_provider_smartlive.livestream.starter import OWN_XCOMS_AFTER
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
 from airflow_provider_smartlive.metastudio.errors import (
@@ -53,7 +54,6 @@ from airflow_provider_smartlive.metastudio.events import CallbackEvent
 from airflow_provider_smartlive.metastudio.ids import JobRef
 from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
 from airflow_provider_smartlive.operators import SmartLiveCommandOperator
-from airflow_provider_smartlive.operators import command as module
 from airflow_provider_smartlive.sandbox.testing import LocalSandbox
 
 ROOM = "24bad716-87b1-45e5-8912-6102f7693265"

@@ -48,7 +48,7 @@ def tasks(monkeypatch: pytest.MonkeyPatch) -> dict[str, TaskStatus | None]:
     """What Airflow knows, by task id."""
     tasks: dict[str, TaskStatus | None] = {}
     monkeypatch.setattr(
-        "airflow_provider_smartlive.operators.sweep._find_task", lambda task_ref: tasks[task_ref.task_id]
+        "airflow_provider_smartlive.livestream.sweeper._find_task", lambda task_ref: tasks[task_ref.task_id]
     )
     monkeypatch.setenv("AIRFLOW__SMARTLIVE__STOP_GRACE", "0")
     return tasks

@@ -20,7 +20,8 @@ import pytest
 from airflow.sdk import Connection
 
 from airflow_provider_smartlive.client import async_hook
-from airflow_provider_smartlive.client.flow import OutgoingRequest, TransportFailure
+from airflow_provider_smartlive.client.errors import TransportFailure
+from airflow_provider_smartlive.client.flow import OutgoingRequest
 from airflow_provider_smartlive.client.operations import HttpResponse
 from airflow_provider_smartlive.decisions import JobStatus
 from airflow_provider_smartlive.livestream.snapshot import REFUSED_PAUSE, JobSnapshot

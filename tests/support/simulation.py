@@ -218,7 +218,7 @@ def set_up(stage: Simulation, monkeypatch: pytest.MonkeyPatch) -> Simulation:
     package = "airflow_provider_smartlive"
     for module in (
         "livestream.runner",
-        "sensors",
+        "livestream.stream_wait",
         "triggers.job",
         "triggers.stream",
         "livestream.airflow_async",
