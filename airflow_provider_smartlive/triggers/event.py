@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Hashable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
@@ -113,10 +113,9 @@ class SmartLiveEventTrigger(BaseEventTrigger):
                         yield TriggerEvent({**event, "smartlive_conn_id": self.smartlive_conn_id})
             listing.when_stored(partial(self._save, history.dump()))
 
-    async def run(self) -> AsyncIterator[TriggerEvent]:
+    def run(self) -> NoReturn:
         """Refuse: only the triggerer, which shares the poll, can run it."""
         raise RuntimeError("SmartLiveEventTrigger is for AssetWatcher only: no task can wait for it.")
-        yield  # what makes it a generator
 
     @property
     def _key(self) -> str:
