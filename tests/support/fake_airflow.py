@@ -49,6 +49,8 @@ class FakeSupervisor:
     #: The run and its task as Airflow describes them to a worker; their other fields do not matter here.
     run: dict[str, Any] = field(default_factory=lambda: {"logical_date": None})
     task: dict[str, Any] = field(default_factory=dict)
+    #: Finds the task instance of the last run before a logical date, instead of by ``task``.
+    task_before: Callable[[comms.GetPreviousTI], Any] | None = None
 
     #: Whether a trigger asks: its process reads fewer kinds of answers than that of a task.
     of_trigger: bool = False
@@ -78,7 +80,8 @@ class FakeSupervisor:
             case comms.GetDagRun():
                 return comms.DagRunResult.model_construct(**self.run)
             case comms.GetPreviousTI():
-                return comms.PreviousTIResult(task_instance=self._task_before(message))
+                find = self.task_before or self._task_before
+                return comms.PreviousTIResult(task_instance=find(message))
             case comms.GetTaskStateStore():
                 if message.key in self.store:
                     return comms.TaskStateStoreResult(value=self.store[message.key])
@@ -93,6 +96,9 @@ class FakeSupervisor:
                 return comms.ErrorResponse(error=ErrorType.ASSET_STORE_NOT_FOUND)
             case comms.SetAssetStateStoreByName():
                 self.asset_store[message.name, message.key] = message.value
+            case comms.GetConnection():
+                # Those of a test stand in the environment, where the SDK looks first.
+                return comms.ErrorResponse(error=ErrorType.CONNECTION_NOT_FOUND)
             case comms.MaskSecret():
                 return None
             case _:
