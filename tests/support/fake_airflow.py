@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ import pytest
 from airflow.jobs.triggerer_job_runner import ToTriggerRunner
 from airflow.sdk._shared.state import TaskScope
 from airflow.sdk.api.datamodels._generated import PreviousTIResponse
+from airflow.sdk.bases.operator import BaseOperator, ExecutorSafeguard
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time import comms
 from airflow.sdk.execution_time.context import OutletEventAccessors, TaskStateStoreAccessor
@@ -191,6 +193,16 @@ class FakeTaskInstance:
             task_id=self.task_id,
             map_index=-1 if self.map_index is None else self.map_index,
         )
+
+
+@contextmanager
+def running(process: BaseOperator) -> Iterator[None]:
+    """Let a task's code be called as Airflow's task runner calls it."""
+    before = ExecutorSafeguard.tracker.set(process)
+    try:
+        yield
+    finally:
+        ExecutorSafeguard.tracker.reset(before)
 
 
 def a_context(
