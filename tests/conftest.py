@@ -86,7 +86,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     Begin with what waits longest, so that what only computes is run meanwhile, by another worker.
 
-    Tests that start processes run in the order of the files: what they share (an Airflow and its database, a browser) is
+    Tests that start processes run in the order of the files: what they share (an Airflow, its database, a browser) is
     started once and used by one after the other, and a failure that takes half an hour has to come about again.
     """
     from tests.support.scheduler import rank

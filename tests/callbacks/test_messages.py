@@ -98,9 +98,8 @@ def test_freshness_ends_after_its_time():
 def test_tasks_of_this_provider_are_known_by_their_triggers():
     from airflow_provider_smartlive import triggers
 
-    names = [name for name in vars(triggers) if name.endswith("Trigger") and name != "BaseTrigger"]
-    assert len(names) == 2
-    assert all(is_ours(f"{triggers.__name__}.{name}") for name in names)
+    assert triggers.__all__
+    assert all(is_ours(f"{triggers.__name__}.{name}") for name in triggers.__all__)
     assert not is_ours("airflow.providers.standard.triggers.temporal.DateTimeTrigger")
     assert not is_ours("airflow_provider_smartlive_of_somebody_else.triggers.SmartLiveJobTrigger")
 
