@@ -6,10 +6,12 @@ Tests that need a database ask for one; tests that start real processes give the
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 import tempfile
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -70,28 +72,55 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         end_processes_of_run()
 
 
+#: The place of a test in the order of the files.
+_PLACE = pytest.StashKey[int]()
+_places = itertools.count()
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Note the order of the files, before pytest-randomly shuffles it."""
+    item.stash[_PLACE] = next(_places)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what waits longest, so that what only computes is run meanwhile, by another worker."""
+    """
+    Begin with what waits longest, so that what only computes is run meanwhile, by another worker.
+
+    Tests that start processes run in the order of the files: what they share (an Airflow, its database, a browser) is
+    started once and used by one after the other, and a failure that takes half an hour has to come about again.
+    """
     from tests.support.scheduler import rank
 
-    items.sort(key=rank)
+    def place(item: pytest.Item) -> int:
+        return item.stash[_PLACE] if item.get_closest_marker("processes") else 0
+
+    items.sort(key=lambda item: (rank(item), place(item)))
 
 
 @pytest.fixture(autouse=True)
-def _fresh_settings() -> None:
+def _fresh_process() -> Iterator[None]:
     """
-    Let no test see the callback secrets of another, nor be taken for a task of another, whose connections it would get.
+    Leave the process to the next test as if it were the first, whatever the order.
 
-    Pure tests do not pay for importing Airflow here.
+    What is kept for a whole process is forgotten: callback secrets, IAM tokens, and what Airflow masks: that grows, and
+    would turn words of another test into asterisks. A test that leaves a supervisor behind fails: the next one would be
+    taken for its task, whose connections it would get. Pure tests do not pay for importing Airflow here.
     """
-    if runner := sys.modules.get("airflow.sdk.execution_time.task_runner"):
-        vars(runner).pop("SUPERVISOR_COMMS", None)
+    yield
     if settings := sys.modules.get("airflow_provider_smartlive.settings"):
         settings.forget_secrets()
+    if tokens := sys.modules.get("airflow_provider_smartlive.client.tokens"):
+        tokens.TOKENS._tokens.clear()
+    for package in ("airflow", "airflow.sdk"):
+        if masker := sys.modules.get(f"{package}._shared.secrets_masker"):
+            masker.reset_secrets_masker()
+    if runner := sys.modules.get("airflow.sdk.execution_time.task_runner"):
+        left = vars(runner).pop("SUPERVISOR_COMMS", None)
+        assert left is None, "the test has left its supervisor behind"
 
 
 @pytest.fixture
-def plain_settings(monkeypatch: pytest.MonkeyPatch, _fresh_settings: None) -> None:
+def plain_settings(monkeypatch: pytest.MonkeyPatch, _fresh_process: None) -> None:
     """Restore the settings above: a receiver that runs for the whole session has its own secret, address and delay."""
     monkeypatch.setenv("AIRFLOW__SMARTLIVE__CALLBACK_SECRETS", FAKE_CALLBACK_SECRET)
     monkeypatch.setenv("AIRFLOW__SMARTLIVE__CALLBACK_BASE_URL", "https://airflow.example.com")

@@ -9,7 +9,6 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,6 +25,7 @@ from dev.bench.jobs import latest_request, start
 from dev.full_stack import wait_for_address
 from dev.process import Program
 from dev.sandbox_client import SandboxClient
+from tests.support.fake_airflow import FakeSupervisor, FakeTaskInstance
 
 STREAMS = 1000
 
@@ -129,7 +129,7 @@ def make_trigger(sandbox: SandboxClient, room_id: str) -> Any:
         "smartlive_default", room_id, start(sandbox, room_id), expected_outputs=1, started_at=utcnow()
     )
     trigger: Any = SmartLiveJobTrigger(wait=wait.dump(), limits=WaitLimits(interval=INTERVAL).dump())
-    trigger.task_instance = SimpleNamespace(dag_id="dag", run_id="run", task_id=room_id, map_index=-1)
+    trigger.task_instance = FakeTaskInstance(FakeSupervisor(), task_id=room_id)
     return trigger
 
 

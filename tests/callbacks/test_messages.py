@@ -1,10 +1,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 
 import pytest
-from airflow.sdk.bases.xcom import BaseXCom
 
 from airflow_provider_smartlive.callbacks.messages import (
     CALLBACK,
@@ -24,6 +22,7 @@ from airflow_provider_smartlive.livestream.own_xcoms import (
     announce_refresh,
     withdraw_refresh,
 )
+from tests.support.fake_airflow import DAG, RUN, FakeTaskInstance
 
 AT = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
 
@@ -99,24 +98,18 @@ def test_freshness_ends_after_its_time():
 def test_tasks_of_this_provider_are_known_by_their_triggers():
     from airflow_provider_smartlive import triggers
 
-    names = [name for name in vars(triggers) if name.endswith("Trigger") and name != "BaseTrigger"]
-    assert len(names) == 2
-    assert all(is_ours(f"{triggers.__name__}.{name}") for name in names)
+    assert triggers.__all__
+    assert all(is_ours(f"{triggers.__name__}.{name}") for name in triggers.__all__)
     assert not is_ours("airflow.providers.standard.triggers.temporal.DateTimeTrigger")
     assert not is_ours("airflow_provider_smartlive_of_somebody_else.triggers.SmartLiveJobTrigger")
 
 
-def test_an_exchange_of_outputs_is_announced_on_the_tasks_own_instance(monkeypatch):
-    pushed = {}
-
-    def set_(key, value, **names):
-        assert names == vars(ti)
-        pushed[key] = value
-
-    monkeypatch.setattr(BaseXCom, "set", set_)
-    ti = SimpleNamespace(dag_id="nightly", run_id="run", task_id="say", map_index=-1)
+def test_an_exchange_of_outputs_is_announced_on_the_tasks_own_instance(supervisor):
+    ti = FakeTaskInstance(supervisor, task_id="say")
+    place = ("say", -1, refresh_key("26f065244f75"))
     announce_refresh(ti, "26F06524-4f75", "a sending")
 
-    assert pushed == {refresh_key("26f065244f75"): OutputRefresh(sending="a sending").dump()}
+    assert supervisor.xcoms == {place: OutputRefresh(sending="a sending").dump()}
     withdraw_refresh(ti, "26f065244f75", "a sending")
-    assert pushed == {refresh_key("26f065244f75"): OutputRefresh(sending="a sending", refused=True).dump()}
+    assert supervisor.xcoms == {place: OutputRefresh(sending="a sending", refused=True).dump()}
+    assert {(sent.dag_id, sent.run_id) for sent in supervisor.messages} == {(DAG, RUN)}

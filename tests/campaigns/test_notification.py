@@ -6,16 +6,16 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from airflow_provider_smartlive.campaigns.notify import BY_CONNECTION_TYPE, Notification, Recipient
 from tests.campaigns.told import MESSAGES, listen
+from tests.support.fake_airflow import FakeSupervisor, FakeTaskInstance
 
 CONTEXT: Any = {
-    "ti": SimpleNamespace(dag_id="spring", run_id="r1", task_id="tea.go_live"),
+    "ti": FakeTaskInstance(FakeSupervisor(), dag_id="spring", run_id="r1", task_id="tea.go_live"),
     "exception": ValueError("no light"),
 }
 WHY = "spring, show tea: tea.go_live failed: no light (run r1)"

@@ -24,6 +24,10 @@ from airflow_provider_smartlive.livestream import callback_check
 from airflow_provider_smartlive.livestream.callback_check import Diagnosis
 from airflow_provider_smartlive.sandbox.testing import LocalSandbox
 from tests.campaigns.told import MESSAGES, listen
+from tests.support.fake_airflow import FakeSupervisor, a_context
+from tests.support.virtual_time import Clock
+
+pytestmark = pytest.mark.usefixtures("supervisor")
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 TIMES = ShowTimes(
@@ -36,22 +40,12 @@ RUN_AT = datetime(2026, 11, 30, 18, 50, tzinfo=SHANGHAI).astimezone(UTC)
 START, STOP = RUN_AT + timedelta(minutes=10), RUN_AT + timedelta(hours=3, minutes=10)
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = RUN_AT + timedelta(seconds=5)
-        self.slept = 0.0
-
-    def sleep(self, seconds: float) -> None:
-        self.slept += seconds
-        self.now += timedelta(seconds=seconds)
-
-
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
+    clock = Clock(RUN_AT + timedelta(seconds=5))
     for module in (tasks, waiting):
-        monkeypatch.setattr(module, "utcnow", lambda: clock.now)
-    monkeypatch.setattr(waiting.time, "sleep", clock.sleep)
+        monkeypatch.setattr(module, "utcnow", clock)
+    monkeypatch.setattr(waiting, "time", SimpleNamespace(sleep=clock.sleep))
     return clock
 
 
@@ -69,19 +63,9 @@ def _told() -> Iterator[None]:
     MESSAGES.clear()
 
 
-class Store(dict[str, Any]):
-    def set(self, key: str, value: Any) -> None:
-        self[key] = value
-
-
 def context(kind: str = "scheduled", run_at: datetime = RUN_AT, **params: Any) -> Any:
-    ti = SimpleNamespace(dag_id="spring", run_id="r", task_id="tea.check", map_index=-1)
-    return {
-        "ti": ti,
-        "dag_run": SimpleNamespace(run_type=kind, run_after=run_at),
-        "params": params,
-        "task_state_store": Store(),
-    }
+    names = {"dag_id": "spring", "run_id": "r", "task_id": "tea.check"}
+    return a_context(FakeSupervisor(), run_type=kind, run_after=run_at, **names) | {"params": params}
 
 
 def check(**changes: Any) -> PrerollCheckOperator:
@@ -135,13 +119,15 @@ def test_it_is_too_late(clock: Clock, late: timedelta, window: timedelta | None,
 
 
 @pytest.mark.usefixtures("channels", "callbacks")
-def test_it_checks_waits_for_the_start_and_looks_again(clock: Clock, smartlive_sandbox: LocalSandbox) -> None:
+def test_it_checks_waits_for_the_start_and_looks_again(
+    clock: Clock, supervisor: FakeSupervisor, smartlive_sandbox: LocalSandbox
+) -> None:
     smartlive_sandbox.add_room("shoes", seconds=1000)
     operator, given = check(), context()
     with pytest.raises(TaskDeferred) as deferred:
         execute(operator, given)
     assert deferred.value.trigger.moment == START
-    assert given["task_state_store"] == {}
+    assert supervisor.store == {}
     clock.now = START
     result = operator.execute_complete(given, None, **deferred.value.kwargs)
     assert result == {
@@ -160,11 +146,11 @@ def test_a_run_by_hand_plays_at_once_and_as_long_as_planned(
     clock: Clock, smartlive_sandbox: LocalSandbox
 ) -> None:
     smartlive_sandbox.add_room("shoes", seconds=1000)
-    clock.now = datetime(2026, 12, 2, 3, tzinfo=UTC)
-    result = execute(check(), context("manual", run_at=clock.now, shows=["tea"]))
-    assert result["planned_start"] == clock.now.isoformat()
-    assert result["planned_end"] == (clock.now + timedelta(hours=3)).isoformat()
-    assert clock.slept == 0
+    clock.now = now = datetime(2026, 12, 2, 3, tzinfo=UTC)
+    result = execute(check(), context("manual", run_at=now, shows=["tea"]))
+    assert result["planned_start"] == now.isoformat()
+    assert result["planned_end"] == (now + timedelta(hours=3)).isoformat()
+    assert clock.now == now
 
 
 @pytest.mark.usefixtures("channels", "callbacks")
@@ -174,7 +160,7 @@ def test_a_start_that_is_near_is_waited_for_without_a_deferral(
     smartlive_sandbox.add_room("shoes", seconds=1000)
     clock.now = START - timedelta(seconds=10)
     assert execute(check(), context())["planned_start"] == START.isoformat()
-    assert clock.slept == 10
+    assert clock.now == START
 
 
 @pytest.mark.usefixtures("channels", "callbacks")

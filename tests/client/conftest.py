@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from airflow_provider_smartlive.client.network import CA_VARIABLES
-from tests.client.hook_connection import CONN_ID, PROJECT_ID, Connect
+from tests.client.hook_connection import CONN_ID, PROJECT_ID, REQUEST_TIMEOUT, Connect
 from tests.client.recording_server import ACCESS_KEY, SECRET_KEY, RecordingServer, recording_server
 
 PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
@@ -71,8 +71,8 @@ def connect(monkeypatch: pytest.MonkeyPatch, server: RecordingServer) -> Connect
     """Define the connection; what is given replaces its fields, ``extra`` is merged."""
     for name in (*PROXY_VARIABLES, *map(str.lower, PROXY_VARIABLES), *CA_VARIABLES):
         monkeypatch.delenv(name, raising=False)
-    # No test waits for a real time-out longer than this.
-    monkeypatch.setenv("AIRFLOW__SMARTLIVE__REQUEST_TIMEOUT", "1")
+    # However busy the machine is: what a test means to be too late asks for `short_timeout`.
+    monkeypatch.setenv(REQUEST_TIMEOUT, "60")
 
     def define(extra: dict[str, Any] | None = None, **fields: Any) -> None:
         connection = {
@@ -87,6 +87,12 @@ def connect(monkeypatch: pytest.MonkeyPatch, server: RecordingServer) -> Connect
 
     define()
     return define
+
+
+@pytest.fixture
+def short_timeout(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a request time out after a second."""
+    monkeypatch.setenv(REQUEST_TIMEOUT, "1")
 
 
 @pytest.fixture(params=[SyncDriver, AsyncDriver], ids=["requests", "aiohttp"])

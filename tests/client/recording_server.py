@@ -125,7 +125,7 @@ class RecordingServer:
 
     def stall(self, connection: socket.socket) -> None:
         """Read the request and say nothing until the test is over."""
-        self.stalled.wait(10)
+        self.stalled.wait(60)
 
     def close(self) -> None:
         self.stalled.set()
@@ -144,7 +144,7 @@ class RecordingServer:
 
     def _talk(self, connection: socket.socket) -> None:
         with connection, suppress(OSError):
-            connection.settimeout(5)
+            connection.settimeout(60)
             if self._context:
                 connection = self._context.wrap_socket(connection, server_side=True)
             request = _read_request(connection)

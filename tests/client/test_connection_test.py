@@ -81,7 +81,8 @@ def test_unknown_name(connect):
     assert _test()[1].startswith("the name of metastudio.invalid cannot be resolved")
 
 
-def test_no_answer(server, connect):
+@pytest.mark.usefixtures("short_timeout")
+def test_no_answer(server):
     server.will(server.stall)
     assert "did not answer in time" in _test()[1]
 

@@ -21,7 +21,7 @@ from airflow_provider_smartlive.metastudio.errors import (
 )
 from airflow_provider_smartlive.metastudio.ids import JobRef
 from airflow_provider_smartlive.metastudio.reports import LiveEvent
-from tests.client.hook_connection import CONN_ID
+from tests.client.hook_connection import CONN_ID, REQUEST_TIMEOUT
 from tests.client.recording_server import answer, hang_up, reset, truncated
 
 JOB = {"job_id": "job-1", "state": "PROCESSING"}
@@ -50,7 +50,9 @@ OPEN_OUTCOMES = {
 
 
 @pytest.mark.parametrize("outcome", OPEN_OUTCOMES)
-def test_a_start_with_an_open_outcome_is_sent_once(server, driver, outcome):
+def test_a_start_with_an_open_outcome_is_sent_once(server, driver, monkeypatch, outcome):
+    if OPEN_OUTCOMES[outcome] is _stall:
+        monkeypatch.setenv(REQUEST_TIMEOUT, "1")
     server.will(OPEN_OUTCOMES[outcome](server), STARTED)
     with pytest.raises(StartOutcomeUnknown) as caught:
         driver("start_job", "room-1", REQUEST)
@@ -106,7 +108,9 @@ def test_a_start_that_surely_was_not_sent_is_not_open(driver, connect):
 
 @pytest.mark.parametrize("first", [_stall, lambda s: hang_up, lambda s: reset, lambda s: FAILURE])
 @pytest.mark.parametrize(("operation", "then"), [("show_job", answer(200, JOB)), ("stop_job", answer(200))])
-def test_what_does_no_harm_is_repeated(server, driver, first, operation, then):
+def test_what_does_no_harm_is_repeated(server, driver, monkeypatch, first, operation, then):
+    if first is _stall:
+        monkeypatch.setenv(REQUEST_TIMEOUT, "1")
     server.will(first(server), then)
     driver(operation, JobRef("room-1", "job-1"))
     assert len(server.requests) == 2

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 import structlog
 from airflow.sdk.exceptions import AirflowRuntimeError
+from airflow.sdk.execution_time.comms import SetTaskStateStore
 from structlog.testing import capture_logs
 
+from airflow_provider_smartlive.callbacks.messages import XCOM_TABLE_KEY, stop_key
 from airflow_provider_smartlive.callbacks.table import CallbackTable
 from airflow_provider_smartlive.decisions import Verdict, WakeSource
 from airflow_provider_smartlive.exceptions import (
@@ -24,10 +26,10 @@ from airflow_provider_smartlive.livestream.record import JobRecord
 from airflow_provider_smartlive.livestream.wait_state import WaitLimits, WaitState
 from airflow_provider_smartlive.metastudio.errors import AuthenticationError
 from airflow_provider_smartlive.metastudio.ids import JobRef
-from tests.support.fake_airflow import api_error
+from tests.support.current_task import FIRST, a_current_task
+from tests.support.fake_airflow import TASK, FakeSupervisor, api_error
 from tests.support.fake_callbacks import STREAM_KEY, called_back
 from tests.support.fake_metastudio import ROOM, Crash, FakeJob, FakeMetaStudio, unreachable
-from tests.support.fake_task import FIRST, FakeTask
 from tests.support.virtual_time import NOON, Clock
 
 LIVE = ("CONNECTING", "CONNECTED")
@@ -39,11 +41,12 @@ REFUSED = AuthenticationError("wrong signature", http_status=401, error_code="AP
 class ManagedJob:
     """One running job and its manager."""
 
-    def __init__(self, clock: Clock, metastudio: FakeMetaStudio) -> None:
+    def __init__(self, clock: Clock, metastudio: FakeMetaStudio, supervisor: FakeSupervisor) -> None:
         self.clock = clock
+        self.supervisor = supervisor
         self.metastudio = metastudio
         self.job: FakeJob = metastudio.add()
-        self.task = FakeTask()
+        self.task = a_current_task(supervisor, clock)
         self.task.save(
             JobRecord("0", FIRST, CONN_ID, ROOM, sent_at=NOON, job_id=self.job.job_id, started_at=NOON)
         )
@@ -59,7 +62,13 @@ class ManagedJob:
         )
 
     def calls_back(self, *states: str, **more: Any) -> None:
-        self.task.called_back = called_back(self.job.job_id, *states, **more).job(self.job.job_id)
+        self.has_table(called_back(self.job.job_id, *states, **more))
+
+    def has_table(self, table: CallbackTable) -> None:
+        self.supervisor.xcoms[TASK, -1, XCOM_TABLE_KEY] = table.dump()
+
+    def is_killed(self) -> None:
+        self.supervisor.states[TASK] = "failed"
 
     def check(self, source: WakeSource) -> dict[str, Any] | None:
         """Wake the owner as another process would: with nothing but what travelled through the database."""
@@ -73,8 +82,8 @@ class ManagedJob:
 
 
 @pytest.fixture
-def stage(clock: Clock, metastudio: FakeMetaStudio) -> ManagedJob:
-    return ManagedJob(clock, metastudio)
+def stage(clock: Clock, metastudio: FakeMetaStudio, supervisor: FakeSupervisor) -> ManagedJob:
+    return ManagedJob(clock, metastudio, supervisor)
 
 
 def test_an_action_that_it_does_not_know_is_no_success(
@@ -255,7 +264,7 @@ def test_the_end_of_one_of_two_outputs_is_not_the_end(stage: ManagedJob) -> None
 
 def test_the_end_of_another_job_is_not_ours(stage: ManagedJob) -> None:
     table = called_back("00000000000000000000000000000bad", *LIVE, "END")
-    stage.task.called_back = table.job(stage.job.job_id)
+    stage.has_table(table)
     assert not stage.manager.has_ended(stage.manager.callbacks())
     assert stage.check(WakeSource.CALLBACK) is None
     assert stage.manager.wait.grace_until is None
@@ -290,10 +299,11 @@ def test_so_is_the_stop_of_a_job_that_does_not_finish(stage: ManagedJob) -> None
 
 @pytest.mark.parametrize("source", [WakeSource.DEADLINE, WakeSource.TIMEOUT])
 def test_a_note_that_airflow_does_not_take_costs_no_stop(stage: ManagedJob, source: WakeSource) -> None:
-    def refuse(record: JobRecord) -> None:
-        raise api_error()
+    def refuse(message: Any) -> None:
+        if isinstance(message, SetTaskStateStore):
+            raise api_error()
 
-    stage.task.before_save = refuse
+    stage.supervisor.on_message = refuse
     with pytest.raises(AirflowRuntimeError):
         stage.check(source)
     assert stage.metastudio.running == []
@@ -302,8 +312,10 @@ def test_a_note_that_airflow_does_not_take_costs_no_stop(stage: ManagedJob, sour
 def test_the_note_of_an_interruption_is_withdrawn_if_the_stream_has_come_back(stage: ManagedJob) -> None:
     stage.options["disconnect_limit"] = 60
     stage.calls_back(*LIVE)
+    note = (TASK, -1, stop_key(WakeSource.DISCONNECTED, stage.job.job_id))
+    stage.supervisor.xcoms[note] = NOON.isoformat()
     assert stage.check(WakeSource.DISCONNECTED) is None
-    assert stage.task.withdrawn == [(stage.job.job_id, WakeSource.DISCONNECTED)]
+    assert note not in stage.supervisor.xcoms
 
 
 def test_an_execution_timeout_stops_and_fails(stage: ManagedJob) -> None:
@@ -467,7 +479,7 @@ def test_credentials_that_stay_refused_fail_the_task_for_good(stage: ManagedJob)
 
 
 def test_a_kill_stops_the_job_and_forswears_it_first(stage: ManagedJob) -> None:
-    stage.task.killed = True
+    stage.is_killed()
     identified: list[int] = []
     stage.manager.handle_kill(lambda: identified.append(stage.metastudio.asked["stop"]))
     assert identified == [0], "told before the stop, which takes a while"
@@ -483,7 +495,7 @@ def test_a_process_that_only_lost_its_task_leaves_the_job_alone(stage: ManagedJo
 
 def test_a_kill_after_the_end_stops_nothing(stage: ManagedJob) -> None:
     stage.job.state = "SUCCEED"
-    stage.task.killed = True
+    stage.is_killed()
     stage.manager.handle_kill(lambda: None)
     assert stage.metastudio.asked["stop"] == 0
 
@@ -552,5 +564,5 @@ def test_the_next_moment_is_the_earliest() -> None:
 
 
 def test_an_empty_table_is_no_end(stage: ManagedJob) -> None:
-    stage.task.called_back = CallbackTable().job(stage.job.job_id)
+    stage.has_table(CallbackTable())
     assert not stage.manager.has_ended(stage.manager.callbacks())

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import structlog
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+from airflow.sdk.execution_time.comms import SetTaskStateStore
 
 from airflow_provider_smartlive.callbacks.task_ref import TaskRef
 from airflow_provider_smartlive.callbacks.url import CallbackTarget, issue
 from airflow_provider_smartlive.client.connection import InvalidConnectionError
 from airflow_provider_smartlive.client.errors import TransportFailure, Unreachable
 from airflow_provider_smartlive.livestream import request
+from airflow_provider_smartlive.livestream.current_task import STORE_KEY, CurrentTask
 from airflow_provider_smartlive.livestream.record import JobRecord
 from airflow_provider_smartlive.livestream.start import AcquiredJob, AmbiguousStartError, JobStart, Origin
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
@@ -26,8 +28,9 @@ from airflow_provider_smartlive.metastudio.errors import (
     Throttled,
 )
 from airflow_provider_smartlive.metastudio.start import StartJobRequest
+from tests.support.current_task import FIRST, TASK_REF, a_current_task
+from tests.support.fake_airflow import FakeSupervisor
 from tests.support.fake_metastudio import ROOM, After, Crash, FakeMetaStudio, ambiguous, unreachable
-from tests.support.fake_task import FIRST, TASK_REF, FakeTask
 from tests.support.virtual_time import NOON, Clock
 
 OTHER_ROOM = "24bad716-87b1-45e5-8912-00000000000b"
@@ -48,7 +51,7 @@ class Task:
 
     metastudio: FakeMetaStudio
     clock: Clock
-    store: dict[str, Any] = field(default_factory=dict)
+    supervisor: FakeSupervisor
 
     def run(
         self,
@@ -65,7 +68,8 @@ class Task:
         **fields: Any,
     ) -> AcquiredJob:
         """Run the task's code up to the point where it has its job, as the runner does."""
-        task = FakeTask(store=self.store, before_save=_crash_at(crash_at_save))
+        task = self.current
+        self.supervisor.on_message = _crash_at(crash_at_save)
         start = JobStart(
             lambda conn_id: self.metastudio,
             task=task,
@@ -96,8 +100,17 @@ class Task:
         return start.send(planned, built, may_send=may_send, deadline=lambda at: None)
 
     @property
+    def current(self) -> CurrentTask:
+        """Return it as a new process sees it."""
+        return a_current_task(self.supervisor, self.clock)
+
+    @property
+    def store(self) -> dict[str, Any]:
+        return self.supervisor.store
+
+    @property
     def record(self) -> JobRecord | None:
-        return JobRecord.load(self.store.get("record"))
+        return self.current.record()
 
 
 def a_request(
@@ -113,16 +126,16 @@ def a_request(
 def _crash_at(number: int | None) -> Any:
     saves = iter(range(1, 100))
 
-    def before_save(record: JobRecord) -> None:
-        if next(saves) == number:
+    def on_message(message: Any) -> None:
+        if isinstance(message, SetTaskStateStore) and next(saves) == number:
             raise Crash
 
-    return before_save
+    return on_message
 
 
 @pytest.fixture
-def task(metastudio: FakeMetaStudio, clock: Clock) -> Task:
-    return Task(metastudio, clock)
+def task(metastudio: FakeMetaStudio, clock: Clock, supervisor: FakeSupervisor) -> Task:
+    return Task(metastudio, clock, supervisor)
 
 
 def test_a_first_try_starts_one_job(task: Task) -> None:
@@ -257,7 +270,7 @@ def test_a_job_that_vanished_is_started_anew(task: Task) -> None:
 @pytest.mark.parametrize("state", ["PROCESSING", "SUCCEED"])
 def test_a_job_that_we_stopped_is_nobodys_result(task: Task, state: str) -> None:
     first = task.run()
-    FakeTask(store=task.store).mark_stopped(first.job_id)
+    task.current.mark_stopped(first.job_id)
     task.metastudio.jobs[0].state = state
     again = task.run()
     assert again.origin is Origin.STARTED
@@ -268,9 +281,9 @@ def test_a_job_that_we_stopped_is_nobodys_result(task: Task, state: str) -> None
 
 def test_a_job_that_we_stopped_is_known_after_another_start_too(task: Task) -> None:
     first = task.run()
-    FakeTask(store=task.store).mark_stopped(first.job_id)
+    task.current.mark_stopped(first.job_id)
     second = task.run()
-    task.store["record"]["job_id"] = None
+    task.store[STORE_KEY]["job_id"] = None
     assert task.run().job_id == second.job_id
 
 
@@ -375,7 +388,7 @@ def test_the_job_is_asked_for_over_the_connection_that_started_it(task: Task) ->
     hooks = {"smartlive_default": task.metastudio, "another": other_account}
     start = JobStart(
         hooks.__getitem__,
-        task=FakeTask(store=task.store),
+        task=task.current,
         secrets=(OLD_SECRET,),
         deployment=HERE,
         look_again_window=WINDOW,
@@ -400,7 +413,7 @@ def test_a_job_that_metastudio_does_not_show_yet_is_waited_for(task: Task) -> No
 
 def test_a_later_life_is_left_alone_by_a_process_of_an_earlier_one(task: Task) -> None:
     task.run(generation=5)
-    task.store["record"] = a_record(3).dump()
+    task.store[STORE_KEY] = a_record(3).dump()
     with pytest.raises(AirflowFailException, match="later life"):
         task.run(generation=4)
     assert len(task.metastudio.running) == 1
@@ -478,7 +491,7 @@ def test_an_id_in_another_spelling_is_the_same_job(task: Task) -> None:
     task.metastudio.dashes = True
     again = task.run()
     assert again.origin is Origin.ADOPTED
-    FakeTask(store=task.store).mark_stopped(first.job_id.upper())
+    task.current.mark_stopped(first.job_id.upper())
     assert task.run().origin is Origin.STARTED
     assert task.metastudio.stopped == [first.job_id]
 
@@ -655,7 +668,7 @@ def test_single_job_in_room_is_believed_for_that_room_and_request_only(
 def test_a_show_that_metastudio_has_forgotten_is_not_started_again(task: Task) -> None:
     first = task.run()
     assert task.record is not None
-    task.store["record"] = replace(task.record, ended=True).dump()
+    task.store[STORE_KEY] = replace(task.record, ended=True).dump()
     task.metastudio.jobs.clear()
     task.clock.sleep(60)
     again = task.run()
@@ -675,7 +688,7 @@ def test_without_a_record_jobs_in_other_rooms_are_stopped_too(task: Task) -> Non
 def test_a_job_that_metastudio_does_not_show_yet_is_stopped_all_the_same(task: Task, generation: int) -> None:
     first = task.run()
     if generation == 0:
-        FakeTask(store=task.store).mark_stopped(first.job_id)
+        task.current.mark_stopped(first.job_id)
     task.metastudio.show_outcomes = [NotFound("job not found", http_status=404) for _ in range(4)]
     task.metastudio.listing_lag = timedelta(seconds=WINDOW)
     again = task.run(generation=generation)
@@ -779,7 +792,7 @@ def test_one_that_leads_back_finds_its_job(task: Task) -> None:
 def test_a_job_that_is_over_or_was_never_sent_holds_no_connection(task: Task) -> None:
     old = "https://elsewhere.example.com/v1/fake-project"
     for record in (a_record(address=old), a_record(address=old, sent_at=NOON, job_id="a" * 32, is_over=True)):
-        task.store["record"] = record.dump()
+        task.store[STORE_KEY] = record.dump()
         assert task.run(1).origin is Origin.STARTED
 
 
@@ -843,7 +856,7 @@ def test_it_may_become_too_late_while_an_unknown_outcome_is_looked_for(task: Tas
 
 
 def test_nothing_is_started_beside_what_another_release_has_written(task: Task) -> None:
-    task.store["record"] = {"version": 99, "what": "ever"}
+    task.store[STORE_KEY] = {"version": 99, "what": "ever"}
     with pytest.raises(ValueError, match="another release"):
         task.run()
     assert task.metastudio.jobs == []

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -15,15 +14,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.exceptions import (
     AirflowException,
     AirflowFailException,
-    AirflowRuntimeError,
-    ErrorType,
     TaskDeferred,
 )
-from airflow.sdk.execution_time.comms import ErrorResponse
 
 from airflow_provider_smartlive.callbacks.apply import apply_event
 from airflow_provider_smartlive.callbacks.messages import (
@@ -46,95 +41,73 @@ from airflow_provider_smartlive.metastudio.errors import (
     Conflict,
     InvalidRequest,
     MetaStudioError,
-    NotFound,
     ServerError,
     UnexpectedResponse,
 )
 from airflow_provider_smartlive.metastudio.events import CallbackEvent
 from airflow_provider_smartlive.metastudio.ids import JobRef
-from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
 from airflow_provider_smartlive.operators import SmartLiveCommandOperator
 from airflow_provider_smartlive.sandbox.testing import LocalSandbox
+from tests.support.fake_airflow import DAG, RUN, TASK, FakeSupervisor, a_context, api_error
+from tests.support.fake_metastudio import ROOM, FakeMetaStudio, command_answer
+from tests.support.virtual_time import Clock, run
 
-ROOM = "24bad716-87b1-45e5-8912-6102f7693265"
-JOB = "26f06524-4f75-4b3a-a853-b649a21aaf66"
+#: The first two jobs of the MetaStudio in memory.
+JOB = "00000000-0000-0000-0000-000000000001"
+OTHER_JOB = "00000000-0000-0000-0000-000000000002"
 SPEECH = {"text_config": {"text": "A warm welcome to everybody who has just joined."}}
-STARTER = TaskRef("nightly", "run", "go_live")
+STARTER = TaskRef(DAG, RUN, TASK)
+SAY = "say"
 
 
 @dataclass
-class FakeAirflow:
-    """
-    One try of a task, and the XComs of its DAG run.
+class CommandTask:
+    """The task that sends the command, beside the one that starts the job."""
 
-    :param store: the task state store, which outlives a try and a clear.
-    :param states: of the tasks of the run.
-    """
-
-    xcoms: dict[tuple[str, str], Any] = field(default_factory=dict)
-    store: dict[str, Any] = field(default_factory=dict)
-    states: dict[str, str | None] = field(default_factory=lambda: {"go_live": "deferred"})
+    supervisor: FakeSupervisor
     max_tries: int = 0
     clear_number: int = 0
-    #: What the next questions to Airflow meet; None lets one through.
-    faults: list[BaseException | None] = field(default_factory=list)
-    #: Called with the seconds that somebody has slept.
-    passes: Callable[[float], object] = lambda seconds: None
-
-    def meet_fault(self) -> None:
-        if self.faults and (fault := self.faults.pop(0)) is not None:
-            raise fault
-
-    def _or_fault(self, action: Callable[..., Any]) -> Callable[..., Any]:
-        def asked(*arguments: Any, **named: Any) -> Any:
-            self.meet_fault()
-            return action(*arguments, **named)
-
-        return asked
 
     @property
     def context(self) -> Any:
-        ti = SimpleNamespace(
-            dag_id="nightly",
-            run_id="run",
-            task_id="say",
-            map_index=-1,
-            max_tries=self.max_tries,
+        return a_context(
+            self.supervisor, task_id=SAY, max_tries=self.max_tries, clear_number=self.clear_number
         )
-        store = SimpleNamespace(
-            get=self._or_fault(self.store.get),
-            set=self._or_fault(self.store.__setitem__),
-            delete=self._or_fault(lambda key: self.store.pop(key, None)),
-        )
-        run = SimpleNamespace(clear_number=self.clear_number)
-        return {"ti": ti, "task_state_store": store, "dag_run": run}
 
-    def has_job(self, job_id: str) -> None:
+    @property
+    def store(self) -> dict[str, Any]:
+        return self.supervisor.store
+
+    @property
+    def xcoms(self) -> dict[str, Any]:
+        """Return what the task has pushed, by key."""
+        return {key: value for (task_id, _, key), value in self.supervisor.xcoms.items() if task_id == SAY}
+
+    def begins_a_try(self) -> None:
+        """Let Airflow delete the XComs of the try before."""
+        self.supervisor.clear_xcoms(SAY)
+
+    def starter_has(self, job_id: str) -> None:
         """Let the starter have a job."""
-        self.xcoms |= {("go_live", "job_id"): job_id, ("go_live", "room_id"): ROOM}
+        self.supervisor.xcoms |= {(TASK, -1, "job_id"): job_id, (TASK, -1, "room_id"): ROOM}
+
+    def starter_is(self, state: str | None) -> None:
+        self.supervisor.states[TASK] = state
 
 
 @pytest.fixture
-def airflow(monkeypatch: pytest.MonkeyPatch) -> FakeAirflow:
-    airflow = FakeAirflow()
+def airflow(supervisor: FakeSupervisor) -> CommandTask:
+    task = CommandTask(supervisor)
+    task.starter_is("deferred")
+    return task
 
-    def get_one(*, key: str, dag_id: str, run_id: str, task_id: str, map_index: int) -> Any:
-        assert (dag_id, run_id, map_index) == ("nightly", "run", -1)
-        airflow.meet_fault()
-        return airflow.xcoms.get((task_id, key))
 
-    def set_(key: str, value: Any, *, task_id: str, **names: Any) -> None:
-        assert names == {"dag_id": "nightly", "run_id": "run", "map_index": -1}
-        airflow.meet_fault()
-        airflow.xcoms[task_id, key] = value
-
-    monkeypatch.setattr(BaseXCom, "get_one", get_one)
-    monkeypatch.setattr(BaseXCom, "set", set_)
-    monkeypatch.setattr(
-        "airflow_provider_smartlive.livestream.starter._ask_for_states",
-        airflow._or_fault(lambda **_: {"run": airflow.states}),
-    )
-    return airflow
+@pytest.fixture
+def studio(hooked: FakeMetaStudio) -> FakeMetaStudio:
+    """A MetaStudio in memory with two livestreams."""
+    hooked.add()
+    hooked.add()
+    return hooked
 
 
 def operator(**arguments: Any) -> SmartLiveCommandOperator:
@@ -145,7 +118,7 @@ def operator(**arguments: Any) -> SmartLiveCommandOperator:
         "room_id": ROOM,
         **arguments,
     }
-    return SmartLiveCommandOperator(task_id="say", **arguments)
+    return SmartLiveCommandOperator(task_id=SAY, **arguments)
 
 
 # --- against the sandbox
@@ -187,7 +160,7 @@ def wait_until(happened: Any) -> None:
     ],
 )
 def test_metastudio_takes_the_command(
-    airflow: FakeAirflow, smartlive_sandbox: LocalSandbox, job: str, command: str, params: dict[str, Any]
+    airflow: CommandTask, smartlive_sandbox: LocalSandbox, job: str, command: str, params: dict[str, Any]
 ) -> None:
     result = operator(command=command, command_params=params, job_id=job).execute(airflow.context)
     assert result["command"] == command
@@ -200,19 +173,19 @@ def commands(sandbox: LocalSandbox) -> list[str]:
     return [entry["command"] for entry in sandbox.ledger(kind="job") if entry.get("why") == "command"]
 
 
-def test_an_answer_is_decoded(airflow: FakeAirflow, job: str) -> None:
+def test_an_answer_is_decoded(airflow: CommandTask, job: str) -> None:
     asking = operator(command="GET_CURRENT_PLAYING_SCRIPTS", command_params=None, job_id=job)
     assert "scene_scripts" in asking.execute(airflow.context)["result"]
 
 
-def test_an_answer_with_stream_keys_stays_out_of_the_result(airflow: FakeAirflow, job: str) -> None:
+def test_an_answer_with_stream_keys_stays_out_of_the_result(airflow: CommandTask, job: str) -> None:
     asking = operator(command="GET_LIVE_JOB_CONFIG_INFO", command_params=None, job_id=job)
     assert set(asking.execute(airflow.context)) == {"command", "command_id"}
 
 
-def test_the_starter_names_the_job(airflow: FakeAirflow, smartlive_sandbox: LocalSandbox, job: str) -> None:
-    airflow.has_job(job)
-    operator(job_id=None, room_id=None, starter_task_id="go_live").execute(airflow.context)
+def test_the_starter_names_the_job(airflow: CommandTask, smartlive_sandbox: LocalSandbox, job: str) -> None:
+    airflow.starter_has(job)
+    operator(job_id=None, room_id=None, starter_task_id=TASK).execute(airflow.context)
     assert commands(smartlive_sandbox) == ["INSERT_PLAY_SCRIPT"]
 
 
@@ -220,35 +193,37 @@ NEW_OUTPUT = {"output_urls": ["rtmp://push.example.com/live/new"]}
 
 
 def test_an_exchange_of_outputs_is_announced_to_the_receiver_in_every_try(
-    airflow: FakeAirflow, job: str
+    airflow: CommandTask, job: str
 ) -> None:
     refreshing = operator(command="REFRESH_OUTPUT_URL", command_params=NEW_OUTPUT, job_id=job)
     refreshing.execute(airflow.context)
-    announced = airflow.xcoms.pop(("say", refresh_key(job)))  # Airflow deletes it when the next try begins
+    announced = airflow.xcoms[refresh_key(job)]
+    airflow.begins_a_try()
     refreshing.execute(airflow.context)
-    again = airflow.xcoms.pop(("say", refresh_key(job)))
+    again = airflow.xcoms[refresh_key(job)]
+    airflow.begins_a_try()
     airflow.store.clear()
     refreshing.execute(airflow.context)
 
     assert OutputRefresh.load(announced) == OutputRefresh.load(again)
-    assert OutputRefresh.load(airflow.xcoms["say", refresh_key(job)]) != OutputRefresh.load(announced)
+    assert OutputRefresh.load(airflow.xcoms[refresh_key(job)]) != OutputRefresh.load(announced)
 
 
-def test_an_exchange_of_outputs_that_is_refused_is_taken_back(airflow: FakeAirflow, job: str) -> None:
+def test_an_exchange_of_outputs_that_is_refused_is_taken_back(airflow: CommandTask, job: str) -> None:
     SmartLiveHook().stop_job(JobRef(ROOM, job))
     wait_until(lambda: SmartLiveHook().show_job(JobRef(ROOM, job)).is_final)
     with pytest.raises(Conflict):
         operator(command="REFRESH_OUTPUT_URL", command_params=NEW_OUTPUT, job_id=job).execute(airflow.context)
 
-    assert airflow.xcoms["say", refresh_key(job)]["refused"]
+    assert airflow.xcoms[refresh_key(job)]["refused"]
 
 
-def test_other_commands_announce_nothing(airflow: FakeAirflow, job: str) -> None:
+def test_other_commands_announce_nothing(airflow: CommandTask, job: str) -> None:
     operator(job_id=job).execute(airflow.context)
     assert airflow.xcoms == {}
 
 
-def test_a_job_that_is_over_takes_no_command(airflow: FakeAirflow, job: str) -> None:
+def test_a_job_that_is_over_takes_no_command(airflow: CommandTask, job: str) -> None:
     SmartLiveHook().stop_job(JobRef(ROOM, job))
     wait_until(lambda: SmartLiveHook().show_job(JobRef(ROOM, job)).is_final)
     with pytest.raises(Conflict):
@@ -260,20 +235,20 @@ def test_a_job_that_is_over_takes_no_command(airflow: FakeAirflow, job: str) -> 
 class Listener:
     """Takes callbacks as the receiver does, into the callback table of the starter."""
 
-    airflow: FakeAirflow
+    supervisor: FakeSupervisor
     url: str = ""
 
     def take(self, body: bytes) -> None:
-        table = CallbackTable.load(self.airflow.xcoms.get(("go_live", XCOM_TABLE_KEY)))
+        table = CallbackTable.load(self.supervisor.xcom(XCOM_TABLE_KEY))
         table, _ = apply_event(
             table, CallbackEvent.parse(body), at=datetime.now(UTC), fingerprint_key=b"fake"
         )
-        self.airflow.xcoms["go_live", XCOM_TABLE_KEY] = json.loads(json.dumps(table.dump()))
+        self.supervisor.xcoms[TASK, -1, XCOM_TABLE_KEY] = json.loads(json.dumps(table.dump()))
 
 
 @pytest.fixture
-def listener(airflow: FakeAirflow) -> Iterator[Listener]:
-    listener = Listener(airflow)
+def listener(supervisor: FakeSupervisor) -> Iterator[Listener]:
+    listener = Listener(supervisor)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -294,7 +269,7 @@ def listener(airflow: FakeAirflow) -> Iterator[Listener]:
 
 @pytest.fixture
 def heard_job(
-    airflow: FakeAirflow, smartlive_sandbox: LocalSandbox, smartlive_connection: str, listener: Listener
+    airflow: CommandTask, smartlive_sandbox: LocalSandbox, smartlive_connection: str, listener: Listener
 ) -> str:
     """A livestream that runs for long and calls back when a reply was spoken."""
     smartlive_sandbox.add_room(ROOM, seconds=3600)
@@ -307,19 +282,17 @@ def heard_job(
     job_id = hook.start_job(ROOM, {"live_event_callback_config": callback}).job_id
     smartlive_sandbox.step(2)
     wait_until(lambda: "PROCESSING" in smartlive_sandbox.states(job_id))
-    airflow.has_job(job_id)
+    airflow.starter_has(job_id)
     return job_id
 
 
 def test_a_worker_waits_until_the_speech_was_spoken(
-    monkeypatch: pytest.MonkeyPatch, airflow: FakeAirflow, heard_job: str
+    monkeypatch: pytest.MonkeyPatch, airflow: CommandTask, heard_job: str
 ) -> None:
     monkeypatch.setattr(module, "REPLY_POLL_INTERVAL", 0.02)
-    saying = operator(
-        job_id=None, room_id=None, starter_task_id="go_live", wait_for_reply=True, deferrable=False
-    )
+    saying = operator(job_id=None, room_id=None, starter_task_id=TASK, wait_for_reply=True, deferrable=False)
     result = saying.execute(airflow.context)
-    table = CallbackTable.load(airflow.xcoms["go_live", XCOM_TABLE_KEY])
+    table = CallbackTable.load(airflow.supervisor.xcom(XCOM_TABLE_KEY))
     callbacks = table.job(heard_job)
     assert callbacks is not None
     assert callbacks.has_reached(reply_mark(result["command_id"]))
@@ -343,11 +316,11 @@ def test_a_worker_waits_until_the_speech_was_spoken(
     ],
 )
 def test_what_cannot_work_is_refused_for_good(
-    airflow: FakeAirflow, metastudio: FakeHook, arguments: dict[str, Any], text: str
+    airflow: CommandTask, studio: FakeMetaStudio, arguments: dict[str, Any], text: str
 ) -> None:
     with pytest.raises(AirflowFailException, match=text):
         operator(**arguments).execute(airflow.context)
-    assert metastudio.sent == 0
+    assert studio.asked["command"] == 0
 
 
 @pytest.mark.parametrize(
@@ -359,64 +332,15 @@ def test_what_cannot_work_is_refused_for_good(
     ids=lambda error: type(error).__name__,
 )
 def test_what_metastudio_will_refuse_again_is_not_sent_again(
-    airflow: FakeAirflow, metastudio: FakeHook, error: MetaStudioError
+    airflow: CommandTask, studio: FakeMetaStudio, error: MetaStudioError
 ) -> None:
-    metastudio.answers = [error]
+    studio.command_outcomes = [error]
     with pytest.raises(AirflowFailException, match="A retry would meet the same"):
         operator().execute(airflow.context)
     assert airflow.store == {}
 
 
 # --- sent once
-
-
-@dataclass
-class FakeHook:
-    """A MetaStudio that answers as a test wants it to."""
-
-    answers: list[Any] = field(default_factory=list)
-    sent: int = 0
-    requests: list[Any] = field(default_factory=list)
-    job_ids: list[str] = field(default_factory=list)
-    on_command: Callable[[], None] = lambda: None
-    #: What is seen of the job: its state, or an error.
-    status: str | MetaStudioError = "PROCESSING"
-
-    def profile(self) -> Any:
-        return SimpleNamespace(
-            conn_id="smartlive_default", base_url="https://elsewhere.example.com/v1/project"
-        )
-
-    def show_job(self, job_ref: JobRef) -> SmartLiveJob:
-        if isinstance(self.status, MetaStudioError):
-            raise self.status
-        return SmartLiveJob.model_validate({**asdict(job_ref), "state": self.status})
-
-    def list_jobs(self, **filters: Any) -> Iterator[SmartLiveJob]:
-        return iter(())
-
-    def execute_command(self, job_ref: JobRef, request: Any) -> Any:
-        self.on_command()
-        self.sent += 1
-        self.requests.append(request)
-        self.job_ids.append(job_ref.job_id)
-        answer = self.answers.pop(0) if self.answers else None
-        if isinstance(answer, BaseException):
-            raise answer
-        return answer or an_answer()
-
-
-def an_answer(**fields: Any) -> Any:
-    from airflow_provider_smartlive.metastudio.commands import CommandResponse
-
-    return CommandResponse.model_validate({"command_id": "Command-1", **fields})
-
-
-@pytest.fixture
-def metastudio(monkeypatch: pytest.MonkeyPatch) -> FakeHook:
-    fake = FakeHook()
-    monkeypatch.setattr(SmartLiveCommandOperator, "hook", fake)
-    return fake
 
 
 UNCLEAR = [
@@ -435,28 +359,28 @@ CLEAR = [
 
 @pytest.mark.parametrize("error", UNCLEAR, ids=str)
 def test_what_may_have_been_said_is_not_said_again(
-    airflow: FakeAirflow, metastudio: FakeHook, error: MetaStudioError
+    airflow: CommandTask, studio: FakeMetaStudio, error: MetaStudioError
 ) -> None:
-    metastudio.answers = [error]
+    studio.command_outcomes = [error]
     for _ in range(2):  # whoever runs it again in the same life
         with pytest.raises(AirflowFailException, match="not known"):
             operator().execute(airflow.context)
-    assert metastudio.sent == 1
+    assert studio.asked["command"] == 1
 
 
 @pytest.mark.parametrize("error", CLEAR, ids=str)
 def test_what_was_surely_not_said_may_be_tried_again(
-    airflow: FakeAirflow, metastudio: FakeHook, error: MetaStudioError
+    airflow: CommandTask, studio: FakeMetaStudio, error: MetaStudioError
 ) -> None:
-    metastudio.answers = [error]
+    studio.command_outcomes = [error]
     with pytest.raises(type(error)):
         operator().execute(airflow.context)
     assert operator().execute(airflow.context)["command_id"] == "Command-1"
-    assert metastudio.sent == 2
+    assert studio.asked["command"] == 2
 
 
-def test_a_question_may_be_asked_again(airflow: FakeAirflow, metastudio: FakeHook) -> None:
-    metastudio.answers = [ServerError("Internal Error", http_status=500)]
+def test_a_question_may_be_asked_again(airflow: CommandTask, studio: FakeMetaStudio) -> None:
+    studio.command_outcomes = [ServerError("Internal Error", http_status=500)]
     asking = operator(command="GET_CURRENT_PLAYING_SCRIPTS", command_params=None)
     with pytest.raises(ServerError):
         asking.execute(airflow.context)
@@ -464,61 +388,60 @@ def test_a_question_may_be_asked_again(airflow: FakeAirflow, metastudio: FakeHoo
     assert airflow.store == {}
 
 
-def test_a_job_of_another_project_is_not_talked_to(airflow: FakeAirflow, metastudio: FakeHook) -> None:
+def test_a_job_of_another_project_is_not_talked_to(airflow: CommandTask, studio: FakeMetaStudio) -> None:
     """The connection was edited since the starter has used it."""
-    airflow.has_job(JOB)
-    airflow.xcoms["go_live", "smartlive_job"] = {
+    airflow.starter_has(JOB)
+    studio.endpoint = "https://elsewhere.example.com"
+    airflow.supervisor.xcoms[TASK, -1, "smartlive_job"] = {
         "job_id": JOB,
         "address": "https://here.example.com/v1/project",
     }
-    saying = operator(job_id=None, room_id=None, starter_task_id="go_live")
+    saying = operator(job_id=None, room_id=None, starter_task_id=TASK)
     with pytest.raises(AirflowFailException, match=rf"leads to https://elsewhere.*{JOB}.*at https://here"):
         saying.execute(airflow.context)
-    assert metastudio.sent == 0
+    assert studio.asked["command"] == 0
     assert airflow.store == {}
 
 
-def test_a_retry_goes_on_with_what_was_sent(airflow: FakeAirflow, metastudio: FakeHook) -> None:
+def test_a_retry_goes_on_with_what_was_sent(airflow: CommandTask, studio: FakeMetaStudio) -> None:
     first = operator().execute(airflow.context)
-    metastudio.answers = [an_answer(command_id="Command-2")]
     assert operator().execute(airflow.context) == first
-    assert metastudio.sent == 1
+    assert studio.asked["command"] == 1
 
 
-def test_a_try_that_died_while_it_sent_is_not_repeated(airflow: FakeAirflow, metastudio: FakeHook) -> None:
-    metastudio.answers = [KeyboardInterrupt()]  # the process dies
+def test_a_try_that_died_while_it_sent_is_not_repeated(airflow: CommandTask, studio: FakeMetaStudio) -> None:
+    studio.command_outcomes = [KeyboardInterrupt()]  # the process dies
     with pytest.raises(KeyboardInterrupt):
         operator().execute(airflow.context)
     with pytest.raises(AirflowFailException, match="was lost"):
         operator().execute(airflow.context)
-    assert metastudio.sent == 1
+    assert studio.asked["command"] == 1
 
 
 @pytest.mark.parametrize("change", ["clear", "clear with fewer retries", "job"])
 def test_a_cleared_task_and_another_job_are_told_anew(
-    airflow: FakeAirflow, metastudio: FakeHook, change: str
+    airflow: CommandTask, studio: FakeMetaStudio, change: str
 ) -> None:
     operator().execute(airflow.context)
     if change != "job":
         airflow.clear_number += 1
     if change == "clear":
         airflow.max_tries += 1
-    operator(job_id="7" * 32 if change == "job" else JOB).execute(airflow.context)
-    assert metastudio.sent == 2
+    operator(job_id=OTHER_JOB if change == "job" else JOB).execute(airflow.context)
+    assert studio.asked["command"] == 2
 
 
 def test_a_spoken_number_that_was_rendered_natively_is_spoken(
-    airflow: FakeAirflow, metastudio: FakeHook
+    airflow: CommandTask, studio: FakeMetaStudio
 ) -> None:
     saying = operator(command_params={"text_config": {"text": 888}})
     saying.execute(airflow.context)
-    assert metastudio.requests[0].to_body() == (
-        b'{"command":"INSERT_PLAY_SCRIPT","params":{"text_config":{"text":"888"}}}'
-    )
+    ((_, request),) = studio.commands
+    assert request.to_body() == (b'{"command":"INSERT_PLAY_SCRIPT","params":{"text_config":{"text":"888"}}}')
 
 
-def test_a_result_that_is_no_json_stays_text(airflow: FakeAirflow, metastudio: FakeHook) -> None:
-    metastudio.answers = [an_answer(result="done")]
+def test_a_result_that_is_no_json_stays_text(airflow: CommandTask, studio: FakeMetaStudio) -> None:
+    studio.command_outcomes = [command_answer(result="done")]
     assert operator().execute(airflow.context)["result"] == "done"
 
 
@@ -530,46 +453,48 @@ REFRESH = {
 }
 
 
-def test_new_outputs_are_announced_before_they_are_sent(airflow: FakeAirflow, metastudio: FakeHook) -> None:
+def test_new_outputs_are_announced_before_they_are_sent(airflow: CommandTask, studio: FakeMetaStudio) -> None:
     announced: list[Any] = []
-    metastudio.on_command = lambda: announced.append(airflow.xcoms.get(("say", refresh_key(JOB))))
+    studio.before_command = lambda: announced.append(airflow.xcoms.get(refresh_key(JOB)))
     operator(**REFRESH).execute(airflow.context)
     assert OutputRefresh.load(announced[0]).sending
 
 
 def test_a_try_that_goes_on_with_a_sent_command_announces_it_again(
-    airflow: FakeAirflow, metastudio: FakeHook
+    airflow: CommandTask, studio: FakeMetaStudio
 ) -> None:
     operator(**REFRESH).execute(airflow.context)
-    first = airflow.xcoms.pop(("say", refresh_key(JOB)))  # as Airflow does when a try begins
+    first = airflow.xcoms[refresh_key(JOB)]
+    airflow.begins_a_try()
     operator(**REFRESH).execute(airflow.context)
-    assert airflow.xcoms["say", refresh_key(JOB)] == first
-    assert metastudio.sent == 1
+    assert airflow.xcoms[refresh_key(JOB)] == first
+    assert studio.asked["command"] == 1
     airflow.clear_number, airflow.max_tries = 1, 1
     operator(**REFRESH).execute(airflow.context)
-    assert airflow.xcoms["say", refresh_key(JOB)] != first
+    assert airflow.xcoms[refresh_key(JOB)] != first
 
 
-def test_what_metastudio_refused_is_withdrawn(airflow: FakeAirflow, metastudio: FakeHook) -> None:
-    metastudio.answers = [Conflict("the state does not allow this", http_status=400)]
+def test_what_metastudio_refused_is_withdrawn(airflow: CommandTask, studio: FakeMetaStudio) -> None:
+    studio.command_outcomes = [Conflict("the state does not allow this", http_status=400)]
     with pytest.raises(Conflict):
         operator(**REFRESH).execute(airflow.context)
-    refused = airflow.xcoms.pop(("say", refresh_key(JOB)))  # as Airflow does when a try begins
+    refused = airflow.xcoms[refresh_key(JOB)]
+    airflow.begins_a_try()
     assert refused["refused"]
 
     operator(**REFRESH).execute(airflow.context)
-    assert airflow.xcoms["say", refresh_key(JOB)] == {**refused, "refused": False}
-    assert metastudio.sent == 2
+    assert airflow.xcoms[refresh_key(JOB)] == {**refused, "refused": False}
+    assert studio.asked["command"] == 2
 
 
-def test_what_it_may_have_taken_stays_announced(airflow: FakeAirflow, metastudio: FakeHook) -> None:
-    metastudio.answers = [ServerError("Internal Error", http_status=500)]
+def test_what_it_may_have_taken_stays_announced(airflow: CommandTask, studio: FakeMetaStudio) -> None:
+    studio.command_outcomes = [ServerError("Internal Error", http_status=500)]
     with pytest.raises(AirflowFailException):
         operator(**REFRESH).execute(airflow.context)
-    assert airflow.xcoms["say", refresh_key(JOB)] is not None
+    assert airflow.xcoms[refresh_key(JOB)] is not None
 
 
-def test_no_other_command_announces_anything(airflow: FakeAirflow, metastudio: FakeHook) -> None:
+def test_no_other_command_announces_anything(airflow: CommandTask, studio: FakeMetaStudio) -> None:
     operator().execute(airflow.context)
     assert airflow.xcoms == {}
 
@@ -577,7 +502,7 @@ def test_no_other_command_announces_anything(airflow: FakeAirflow, metastudio: F
 # --- the wait
 
 
-def defer(airflow: FakeAirflow, **arguments: Any) -> TaskDeferred:
+def defer(airflow: CommandTask, **arguments: Any) -> TaskDeferred:
     with pytest.raises(TaskDeferred) as caught:
         operator(wait_for_reply=True, reply_timeout=timedelta(minutes=3), **arguments).execute(
             airflow.context
@@ -585,13 +510,13 @@ def defer(airflow: FakeAirflow, **arguments: Any) -> TaskDeferred:
     return caught.value
 
 
-@pytest.mark.usefixtures("metastudio")
-def test_the_task_registers_and_defers(airflow: FakeAirflow) -> None:
-    airflow.has_job(JOB)
+@pytest.mark.usefixtures("studio")
+def test_the_task_registers_and_defers(airflow: CommandTask) -> None:
+    airflow.starter_has(JOB)
     began = datetime.now(UTC)
-    deferred = defer(airflow, job_id=None, room_id=None, starter_task_id="go_live")
+    deferred = defer(airflow, job_id=None, room_id=None, starter_task_id=TASK)
     mark = reply_mark("Command-1")
-    assert airflow.xcoms["say", starter_waiter_key(STARTER)] == {
+    assert airflow.xcoms[starter_waiter_key(STARTER)] == {
         "version": 1,
         "job_id": None,
         "target_state": mark,
@@ -606,15 +531,15 @@ def test_the_task_registers_and_defers(airflow: FakeAirflow) -> None:
     json.dumps(deferred.kwargs)
 
 
-@pytest.mark.usefixtures("metastudio")
-def test_a_job_that_is_named_by_its_id_is_waited_for_by_its_id(airflow: FakeAirflow) -> None:
+@pytest.mark.usefixtures("studio")
+def test_a_job_that_is_named_by_its_id_is_waited_for_by_its_id(airflow: CommandTask) -> None:
     deferred = defer(airflow)
-    assert airflow.xcoms["say", waiter_key(JOB)]["target_state"] == reply_mark("Command-1")
+    assert airflow.xcoms[waiter_key(JOB)]["target_state"] == reply_mark("Command-1")
     assert deferred.trigger.starter is None
 
 
-def test_a_command_without_an_id_cannot_be_waited_for(airflow: FakeAirflow, metastudio: FakeHook) -> None:
-    metastudio.answers = [an_answer(command_id=None)]
+def test_a_command_without_an_id_cannot_be_waited_for(airflow: CommandTask, studio: FakeMetaStudio) -> None:
+    studio.command_outcomes = [command_answer(command_id=None)]
     with pytest.raises(AirflowFailException, match="without an id"):
         operator(wait_for_reply=True).execute(airflow.context)
 
@@ -626,7 +551,7 @@ def wake(source: str, state: str | None) -> dict[str, Any]:
     return ResumeEvent(source=source, job_id=JOB, state=state, at=datetime.now(UTC)).dump()
 
 
-def test_a_reply_that_was_spoken_is_a_success(airflow: FakeAirflow) -> None:
+def test_a_reply_that_was_spoken_is_a_success(airflow: CommandTask) -> None:
     event = wake("callback", reply_mark("Command-1"))
     assert operator(wait_for_reply=True).execute_complete(airflow.context, event, RESULT) == RESULT
 
@@ -639,57 +564,49 @@ def test_a_reply_that_was_spoken_is_a_success(airflow: FakeAirflow) -> None:
         ("budget-over", "failure_budget"),
     ],
 )
-def test_a_reply_that_was_not_heard_is_not_said_again(airflow: FakeAirflow, source: str, text: str) -> None:
+def test_a_reply_that_was_not_heard_is_not_said_again(airflow: CommandTask, source: str, text: str) -> None:
     with pytest.raises(AirflowFailException, match=text):
         operator(wait_for_reply=True).execute_complete(airflow.context, wake(source, None), RESULT)
 
 
 @pytest.fixture
-def pauses(monkeypatch: pytest.MonkeyPatch, airflow: FakeAirflow) -> list[float]:
-    """A clock that moves only when somebody sleeps, and for how long they did."""
-    now = datetime(2026, 1, 1, tzinfo=UTC)
-    pauses: list[float] = []
-
-    def sleep(seconds: float) -> None:
-        nonlocal now
-        now += timedelta(seconds=seconds)
-        pauses.append(seconds)
-        airflow.passes(sum(pauses))
-
-    monkeypatch.setattr(module, "utcnow", lambda: now)
-    monkeypatch.setattr(module, "time", SimpleNamespace(sleep=sleep))
-    monkeypatch.setattr(
-        "airflow_provider_smartlive.livestream.airflow_api.time", SimpleNamespace(sleep=sleep)
-    )
-    return pauses
+def by_clock(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+    """Let the command wait by the clock of the test, too."""
+    monkeypatch.setattr(module, "utcnow", clock)
+    monkeypatch.setattr(module, "time", SimpleNamespace(sleep=clock.sleep))
 
 
+@pytest.mark.usefixtures("by_clock")
 @pytest.mark.parametrize(
-    ("status", "reply_timeout", "text", "least", "most"),
+    ("state", "down", "reply_timeout", "text", "least", "most"),
     [
-        ("PROCESSING", timedelta(seconds=9), "within 0:00:09", 9, 9),
-        ("SUCCEED", "3600", "ended before command Command-1 was spoken", 60, 60),
-        (Unreachable("away"), 7200, "unreachable for 3600 s .*not known", 3660, 3660),
+        ("PROCESSING", None, timedelta(seconds=9), "within 0:00:09", 9, 9),
+        ("SUCCEED", None, "3600", "ended before command Command-1 was spoken", 60, 60),
+        ("PROCESSING", Unreachable("away"), 7200, "unreachable for 3600 s .*not known", 3660, 3660),
     ],
 )
 def test_a_worker_gives_up_as_a_trigger_does(
-    pauses: list[float],
-    airflow: FakeAirflow,
-    metastudio: FakeHook,
-    status: str | MetaStudioError,
+    clock: Clock,
+    airflow: CommandTask,
+    studio: FakeMetaStudio,
+    state: str,
+    down: MetaStudioError | None,
     reply_timeout: Any,
     text: str,
     least: float,
     most: float,
 ) -> None:
-    airflow.has_job(JOB)
-    metastudio.status = status
+    def goes_wrong() -> None:
+        studio.job(JOB).state, studio.down = state, down
+
+    airflow.starter_has(JOB)
+    clock.at(1, goes_wrong)
     saying = operator(
-        starter_task_id="go_live", wait_for_reply=True, deferrable=False, reply_timeout=reply_timeout
+        starter_task_id=TASK, wait_for_reply=True, deferrable=False, reply_timeout=reply_timeout
     )
     with pytest.raises(AirflowFailException, match=text):
         saying.execute(airflow.context)
-    assert least <= sum(pauses) <= most + 60 + module.REPLY_POLL_INTERVAL
+    assert least <= clock.seconds <= most + 60 + module.REPLY_POLL_INTERVAL
 
 
 @pytest.mark.parametrize("timeout", ["soon", 0, -1, True, "{{ x }}"])
@@ -703,77 +620,69 @@ def test_what_is_no_reply_timeout_is_refused_when_the_dag_is_read(timeout: Any) 
 
 @pytest.mark.parametrize("state", [None, "scheduled", "queued", "restarting", "up_for_retry"])
 def test_the_job_of_an_earlier_try_is_not_talked_to(
-    airflow: FakeAirflow, metastudio: FakeHook, state: str | None
+    airflow: CommandTask, studio: FakeMetaStudio, state: str | None
 ) -> None:
-    airflow.has_job(JOB)
-    airflow.states["go_live"] = state
+    airflow.starter_has(JOB)
+    airflow.starter_is(state)
     with pytest.raises(AirflowException, match="There is no job to talk to") as refused:
-        operator(job_id=None, room_id=None, starter_task_id="go_live").execute(airflow.context)
+        operator(job_id=None, room_id=None, starter_task_id=TASK).execute(airflow.context)
     assert not isinstance(refused.value, AirflowFailException), "a retry may find one"
-    assert metastudio.sent == 0
+    assert studio.asked["command"] == 0
 
 
 @pytest.mark.parametrize("state", ["skipped", "failed", "upstream_failed", "success"])
 def test_a_starter_that_is_over_without_a_job_will_have_none(
-    airflow: FakeAirflow, metastudio: FakeHook, state: str
+    airflow: CommandTask, studio: FakeMetaStudio, state: str
 ) -> None:
-    airflow.states["go_live"] = state
+    airflow.starter_is(state)
     with pytest.raises(AirflowFailException, match=f"is {state} and has none"):
-        operator(job_id=None, room_id=None, starter_task_id="go_live").execute(airflow.context)
-    assert metastudio.sent == 0
+        operator(job_id=None, room_id=None, starter_task_id=TASK).execute(airflow.context)
+    assert studio.asked["command"] == 0
 
 
 def talk(**arguments: Any) -> SmartLiveCommandOperator:
-    return operator(job_id=None, room_id=None, starter_task_id="go_live", **arguments)
+    return operator(job_id=None, room_id=None, starter_task_id=TASK, **arguments)
 
 
-OTHER_JOB = "26f06524-4f75-4b3a-a853-b649a21aaf67"
-
-
+@pytest.mark.usefixtures("by_clock")
 def test_the_job_of_a_starter_that_runs_counts_when_it_is_surely_its_own(
-    airflow: FakeAirflow, metastudio: FakeHook, pauses: list[float]
+    airflow: CommandTask, studio: FakeMetaStudio, clock: Clock
 ) -> None:
-    airflow.has_job(JOB)
-    airflow.states["go_live"] = "running"
+    airflow.starter_has(JOB)
+    airflow.starter_is("running")
     talk().execute(airflow.context)
-    assert metastudio.sent == 1
-    assert OWN_XCOMS_AFTER <= sum(pauses) <= OWN_XCOMS_AFTER + module.REPLY_POLL_INTERVAL
+    assert studio.asked["command"] == 1
+    assert OWN_XCOMS_AFTER <= clock.seconds <= OWN_XCOMS_AFTER + module.REPLY_POLL_INTERVAL
 
 
+@pytest.mark.usefixtures("by_clock")
 def test_the_job_of_its_life_before_is_not_talked_to(
-    airflow: FakeAirflow, metastudio: FakeHook, pauses: list[float]
+    airflow: CommandTask, studio: FakeMetaStudio, clock: Clock
 ) -> None:
     """A worker has begun to read the DAG file: Airflow deletes the old XComs when it has."""
-
-    def passes(seconds: float) -> None:
-        if seconds >= 20:
-            airflow.xcoms.pop(("go_live", "job_id"), None)
-
-    airflow.has_job(JOB)
-    airflow.states["go_live"] = "running"
-    airflow.passes = passes
+    airflow.starter_has(JOB)
+    airflow.starter_is("running")
+    clock.at(20, airflow.supervisor.clear_xcoms)
     with pytest.raises(AirflowException, match="is running and has none yet") as refused:
         talk().execute(airflow.context)
     assert not isinstance(refused.value, AirflowFailException), "a retry may find one"
-    assert metastudio.sent == 0
+    assert studio.asked["command"] == 0
 
 
+@pytest.mark.usefixtures("by_clock")
 def test_a_starter_that_defers_meanwhile_is_talked_to_at_once(
-    airflow: FakeAirflow, metastudio: FakeHook, pauses: list[float]
+    airflow: CommandTask, studio: FakeMetaStudio, clock: Clock
 ) -> None:
-    def passes(seconds: float) -> None:
-        if seconds >= 10:
-            airflow.has_job(OTHER_JOB)
-            airflow.states["go_live"] = "deferred"
-
-    airflow.has_job(JOB)
-    airflow.states["go_live"] = "running"
-    airflow.passes = passes
+    airflow.starter_has(JOB)
+    airflow.starter_is("running")
+    clock.at(10, lambda: airflow.starter_has(OTHER_JOB))
+    clock.at(10, lambda: airflow.starter_is("deferred"))
     talk().execute(airflow.context)
-    assert metastudio.job_ids == [OTHER_JOB]
-    assert sum(pauses) == 10
+    assert [job_ref.job_id for job_ref, _ in studio.commands] == [OTHER_JOB]
+    assert clock.seconds == 10
 
 
+@pytest.mark.usefixtures("by_clock")
 @pytest.mark.parametrize("passing", range(8))
 @pytest.mark.parametrize(
     "arguments",
@@ -781,75 +690,63 @@ def test_a_starter_that_defers_meanwhile_is_talked_to_at_once(
     ids=["", "announced", "waited for"],
 )
 def test_a_passing_fault_of_airflows_api_costs_seconds(
-    airflow: FakeAirflow, metastudio: FakeHook, pauses: list[float], passing: int, arguments: dict[str, Any]
+    airflow: CommandTask, studio: FakeMetaStudio, passing: int, arguments: dict[str, Any]
 ) -> None:
     """Whichever question meets it: nothing is sent twice, and what was sent is remembered."""
-    airflow.has_job(JOB)
-    away = AirflowRuntimeError(ErrorResponse(error=ErrorType.GENERIC_ERROR, detail={"message": "away"}))
-    airflow.faults = [*[None] * passing, away, away]
+    airflow.starter_has(JOB)
+    airflow.supervisor.faults = [*[None] * passing, api_error(), api_error()]
     with suppress(TaskDeferred):
         talk(**arguments).execute(airflow.context)
-    assert metastudio.sent == 1
+    assert studio.asked["command"] == 1
     assert airflow.store[module.STORE_KEY]["result"]["command_id"] == "Command-1"
 
 
-def test_a_worker_that_waits_asks_airflow_again_too(
-    airflow: FakeAirflow, metastudio: FakeHook, pauses: list[float]
-) -> None:
-    away = AirflowRuntimeError(ErrorResponse(error=ErrorType.GENERIC_ERROR, detail={"message": "away"}))
-
-    def passes(seconds: float) -> None:
-        airflow.faults = [away] if seconds == 4 else airflow.faults
-
-    airflow.has_job(JOB)
-    airflow.passes = passes
+@pytest.mark.usefixtures("by_clock", "studio")
+def test_a_worker_that_waits_asks_airflow_again_too(airflow: CommandTask, clock: Clock) -> None:
+    airflow.starter_has(JOB)
+    clock.at(4, lambda: airflow.supervisor.faults.append(api_error()))
     with pytest.raises(AirflowFailException, match="was not reported as spoken"):
         talk(wait_for_reply=True, deferrable=False, reply_timeout=20).execute(airflow.context)
-    assert airflow.faults == []
+    assert clock.seconds > 4
+    assert airflow.supervisor.faults == []
 
 
+@pytest.mark.usefixtures("by_clock")
 def test_a_job_that_metastudio_does_not_show_yet_is_not_over(
-    monkeypatch: pytest.MonkeyPatch, airflow: FakeAirflow, metastudio: FakeHook, pauses: list[float]
+    monkeypatch: pytest.MonkeyPatch, airflow: CommandTask, studio: FakeMetaStudio, clock: Clock
 ) -> None:
     monkeypatch.setenv("AIRFLOW__SMARTLIVE__LOOK_AGAIN_WINDOW", "90")
-
-    def passes(seconds: float) -> None:
-        metastudio.status = NotFound("job not found", http_status=404) if seconds < 80 else "PROCESSING"
-
-    airflow.has_job(JOB)
-    airflow.passes = passes
+    airflow.starter_has(JOB)
+    jobs = list(studio.jobs)
+    clock.at(1, studio.jobs.clear)
+    clock.at(80, lambda: studio.jobs.extend(jobs))
     with pytest.raises(AirflowFailException, match="was not reported as spoken"):
         talk(wait_for_reply=True, deferrable=False, reply_timeout=300).execute(airflow.context)
+    assert studio.asked["show"] > 1
 
 
 @pytest.mark.parametrize("state", ["deferred", "success", "failed"])
 def test_one_that_has_a_job_is_found_in_every_state(
-    airflow: FakeAirflow, metastudio: FakeHook, state: str
+    airflow: CommandTask, studio: FakeMetaStudio, state: str
 ) -> None:
-    airflow.has_job(JOB)
-    airflow.states["go_live"] = state
-    operator(job_id=None, room_id=None, starter_task_id="go_live").execute(airflow.context)
-    assert metastudio.sent == 1
+    airflow.starter_has(JOB)
+    airflow.starter_is(state)
+    operator(job_id=None, room_id=None, starter_task_id=TASK).execute(airflow.context)
+    assert studio.asked["command"] == 1
 
 
-def test_the_trigger_sees_a_reply_that_came_before_it_ran(
-    monkeypatch: pytest.MonkeyPatch, airflow: FakeAirflow, metastudio: FakeHook
-) -> None:
+@pytest.mark.usefixtures("studio")
+def test_the_trigger_sees_a_reply_that_came_before_it_ran(airflow: CommandTask, clock: Clock) -> None:
     """A short speech is spoken before the task is deferred: the receiver found nobody to wake."""
-    airflow.has_job(JOB)
-    trigger = defer(airflow, starter_task_id="go_live").trigger
+    airflow.starter_has(JOB)
+    trigger = defer(airflow, starter_task_id=TASK).trigger
     body = {"event_type": "REPLY_COMMAND_FINISH"}
     body["message"] = json.dumps({"room_id": ROOM, "job_id": JOB, "reply_id": "command-1"})
-    Listener(airflow).take(json.dumps(body).encode())
-
-    async def aget_one(*, key: str, task_id: str, **names: Any) -> Any:
-        return airflow.xcoms.get((task_id, key))
-
-    monkeypatch.setattr(BaseXCom, "aget_one", aget_one)
-    monkeypatch.setattr("airflow_provider_smartlive.triggers.stream.first_read", lambda: 0.0)
+    Listener(airflow.supervisor).take(json.dumps(body).encode())
+    airflow.supervisor.of_trigger = True
 
     async def first_event() -> Any:
         return await anext(trigger.run())
 
-    event = asyncio.run(first_event())
+    event = run(clock, first_event())
     assert ResumeEvent.load(event.payload).state == reply_mark("Command-1")

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_smartlive import settings
@@ -20,8 +18,8 @@ from airflow_provider_smartlive.metastudio.ids import JobRef
 from airflow_provider_smartlive.operators import StartSmartLiveJobOperator
 from airflow_provider_smartlive.sandbox.config import Config
 from airflow_provider_smartlive.sandbox.testing import LocalSandbox, quick_config
-
-ROOM = "24bad716-87b1-45e5-8912-6102f7693265"
+from tests.support.fake_airflow import FakeSupervisor, a_context
+from tests.support.fake_metastudio import ROOM
 
 
 @pytest.fixture
@@ -31,27 +29,9 @@ def smartlive_sandbox_config() -> Config:
 
 
 @pytest.fixture
-def context(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What the operator asks Airflow for before it has a job."""
-    monkeypatch.setattr(BaseXCom, "set", lambda key, value, **names: None)
-    ti = SimpleNamespace(
-        dag_id="nightly",
-        run_id="run",
-        task_id="go_live",
-        map_index=-1,
-        max_tries=0,
-        try_number=1,
-    )
-    run = SimpleNamespace(run_after=datetime.now(UTC), run_type="manual", clear_number=0)
-    store: dict[str, Any] = {}
-    return {
-        "ti": ti,
-        "dag_run": run,
-        "dag": SimpleNamespace(timezone=UTC, timetable=None),
-        "task_state_store": SimpleNamespace(
-            get=store.get, set=lambda key, value, retention=None: store.update({key: value})
-        ),
-    }
+def context(supervisor: FakeSupervisor) -> dict[str, Any]:
+    """A run by hand, now."""
+    return a_context(supervisor, run_after=datetime.now(UTC), run_type="manual")
 
 
 @pytest.fixture

@@ -13,14 +13,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from airflow.sdk.bases.operator import ExecutorSafeguard
 from airflow.sdk.exceptions import TaskDeferred
 from airflow.sdk.serde import deserialize, serialize
 
 from airflow_provider_smartlive.callbacks.messages import ResumeEvent
 from airflow_provider_smartlive.metastudio.ids import JobRef
 from airflow_provider_smartlive.operators import StartSmartLiveJobOperator
-from tests.support.fake_airflow import TASK, a_context
+from tests.support.fake_airflow import TASK, a_context, running
 from tests.support.fake_metastudio import ROOM
 from tests.support.simulation import LIVE, Simulation
 
@@ -46,14 +45,14 @@ class Deferred:
         :param killed: whether Airflow ends the process while it works.
         """
         process = self.operator.prepare_for_execution()
-        ExecutorSafeguard.tracker.set(process)
         wake = ResumeEvent(source=source, job_id=self.job.job_id, state="END", at=self.stage.clock.now)
         stored = json.loads(json.dumps(serialize({**self.deferral.kwargs, "event": wake.dump()})))
         if killed:
             self._kill_at_the_next_look(process)
         context = a_context(self.stage.supervisor, max_tries=max_tries)
         try:
-            return process.resume_execution(self.deferral.method_name, deserialize(stored), context)
+            with running(process):
+                return process.resume_execution(self.deferral.method_name, deserialize(stored), context)
         except TaskDeferred as deferral:
             return deferral
 
@@ -72,8 +71,7 @@ class Deferred:
 def deferred(stage: Simulation) -> Deferred:
     operator = StartSmartLiveJobOperator(task_id=TASK, room_id=ROOM, output_conn_ids=["rtmp_main"])
     process = operator.prepare_for_execution()
-    ExecutorSafeguard.tracker.set(process)
-    with pytest.raises(TaskDeferred) as deferral:
+    with running(process), pytest.raises(TaskDeferred) as deferral:
         process.execute(a_context(stage.supervisor))
     stage.clock.sleep(600)
     return Deferred(stage, operator, deferral.value)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from inspect import signature
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,6 +21,7 @@ from airflow_provider_smartlive.callbacks.task_ref import TaskRef
 from airflow_provider_smartlive.callbacks.task_status import TaskStatus
 from airflow_provider_smartlive.livestream.starter import Starter
 from airflow_provider_smartlive.receiver import store
+from tests.support.fake_airflow import FakeSupervisor
 
 pytestmark = pytest.mark.usefixtures("plain_settings")
 
@@ -111,7 +111,7 @@ def test_a_task_that_is_gone(database: Any) -> None:
 @pytest.mark.parametrize(("try_number", "goes_on"), [(2, False), (1, True)])
 def test_airflow_tells_a_worker_the_try_of_another_task(
     database: Any,
-    monkeypatch: pytest.MonkeyPatch,
+    supervisor: FakeSupervisor,
     logical_date: datetime | None,
     try_number: int,
     goes_on: bool,
@@ -129,21 +129,15 @@ def test_airflow_tells_a_worker_the_try_of_another_task(
     wanted = signature(get_previous_task_instance).parameters
     more = {name: None for name in ("dag_bag", "token") if name in wanted}
 
-    def send(message: Any) -> Any:
-        match message:
-            case comms.GetDagRun():
-                return comms.DagRunResult.model_construct(**ours)
-            case comms.GetXCom():
-                return comms.XComResult(key=message.key, value={"try_number": 1})
-            case comms.GetPreviousTI():
-                asked = message.model_dump(exclude={"type"})
-                with database.sessions() as session:
-                    found = get_previous_task_instance(**asked, **more, session=session)
-                return comms.PreviousTIResult(task_instance=found and found.model_dump())
-        raise NotImplementedError(message)
+    def task_before(message: comms.GetPreviousTI) -> Any:
+        asked = message.model_dump(exclude={"type"})
+        with database.sessions() as session:
+            found = get_previous_task_instance(**asked, **more, session=session)
+        return found and found.model_dump()
 
-    supervisor = SimpleNamespace(send=send)
-    monkeypatch.setattr("airflow.sdk.execution_time.task_runner.SUPERVISOR_COMMS", supervisor, raising=False)
+    supervisor.run = ours
+    supervisor.task_before = task_before
+    supervisor.xcoms[task.task_id, -1, JOB_KEY] = {"try_number": 1}
     assert Starter.of(task).goes_on("scheduled") is goes_on
 
 

@@ -148,12 +148,17 @@ class Database:
             clear_task_instances([task], session)
 
     def forget(self) -> None:
-        """Delete all task instances, and their XComs with them."""
+        """Delete all that :meth:`task` has made, and the XComs with it."""
+        from airflow.models.dag import DagModel
+        from airflow.models.dag_version import DagVersion
+        from airflow.models.dagrun import DagRun
         from airflow.models.taskinstance import TaskInstance
+        from airflow.models.trigger import Trigger
 
         with self.sessions() as session:
             # In Core, so that no attempt is left out where a task instance has several; XComs go with them.
-            session.execute(delete(TaskInstance.__table__))
+            for model in (TaskInstance, DagRun, DagVersion, DagModel, Trigger):
+                session.execute(delete(model.__table__))
 
     def push(self, task_ref: TaskRef, key: str, value: Any) -> None:
         """Push an XCom as the Execution API does."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ import pytest
 from airflow.jobs.triggerer_job_runner import ToTriggerRunner
 from airflow.sdk._shared.state import TaskScope
 from airflow.sdk.api.datamodels._generated import PreviousTIResponse
+from airflow.sdk.bases.operator import BaseOperator, ExecutorSafeguard
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time import comms
 from airflow.sdk.execution_time.context import OutletEventAccessors, TaskStateStoreAccessor
@@ -49,6 +51,8 @@ class FakeSupervisor:
     #: The run and its task as Airflow describes them to a worker; their other fields do not matter here.
     run: dict[str, Any] = field(default_factory=lambda: {"logical_date": None})
     task: dict[str, Any] = field(default_factory=dict)
+    #: Finds the task instance of the last run before a logical date, instead of by ``task``.
+    task_before: Callable[[comms.GetPreviousTI], Any] | None = None
 
     #: Whether a trigger asks: its process reads fewer kinds of answers than that of a task.
     of_trigger: bool = False
@@ -78,7 +82,8 @@ class FakeSupervisor:
             case comms.GetDagRun():
                 return comms.DagRunResult.model_construct(**self.run)
             case comms.GetPreviousTI():
-                return comms.PreviousTIResult(task_instance=self._task_before(message))
+                find = self.task_before or self._task_before
+                return comms.PreviousTIResult(task_instance=find(message))
             case comms.GetTaskStateStore():
                 if message.key in self.store:
                     return comms.TaskStateStoreResult(value=self.store[message.key])
@@ -93,6 +98,9 @@ class FakeSupervisor:
                 return comms.ErrorResponse(error=ErrorType.ASSET_STORE_NOT_FOUND)
             case comms.SetAssetStateStoreByName():
                 self.asset_store[message.name, message.key] = message.value
+            case comms.GetConnection():
+                # Those of a test stand in the environment, where the SDK looks first.
+                return comms.ErrorResponse(error=ErrorType.CONNECTION_NOT_FOUND)
             case comms.MaskSecret():
                 return None
             case _:
@@ -185,6 +193,16 @@ class FakeTaskInstance:
             task_id=self.task_id,
             map_index=-1 if self.map_index is None else self.map_index,
         )
+
+
+@contextmanager
+def running(process: BaseOperator) -> Iterator[None]:
+    """Let a task's code be called as Airflow's task runner calls it."""
+    before = ExecutorSafeguard.tracker.set(process)
+    try:
+        yield
+    finally:
+        ExecutorSafeguard.tracker.reset(before)
 
 
 def a_context(

@@ -11,6 +11,7 @@ from itertools import count
 from types import SimpleNamespace
 from typing import Any, Self
 
+from airflow_provider_smartlive.metastudio.commands import CommandRequest, CommandResponse
 from airflow_provider_smartlive.metastudio.errors import Conflict, MetaStudioError, NotFound
 from airflow_provider_smartlive.metastudio.ids import JobRef, same_id
 from airflow_provider_smartlive.metastudio.jobs import JobList, SmartLiveJob, StartJobResponse
@@ -74,6 +75,7 @@ class FakeMetaStudio:
     :param start_outcomes: what happens to the next starts: None (a clear answer), an exception, or
         :class:`After` one.
     :param show_outcomes: what the next shows meet; likewise ``stop_outcomes``.
+    :param command_outcomes: what the next commands meet: None (they are carried out), an answer, or an exception.
     :param down: what every request meets.
     :param more: what every answer about a job says besides.
     """
@@ -85,6 +87,7 @@ class FakeMetaStudio:
     start_outcomes: list[BaseException | After | None] = field(default_factory=list)
     show_outcomes: list[BaseException | None] = field(default_factory=list)
     stop_outcomes: list[BaseException | None] = field(default_factory=list)
+    command_outcomes: list[BaseException | CommandResponse | None] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     down: Exception | None = None
     more: dict[str, Any] = field(default_factory=dict)
@@ -93,10 +96,14 @@ class FakeMetaStudio:
     #: When which operation was asked for, in seconds since the test began.
     log: list[tuple[float, str]] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
+    #: The commands that came, whatever became of them, each with its job.
+    commands: list[tuple[JobRef, CommandRequest]] = field(default_factory=list)
     reloads: int = 0
     reload_helps: bool = False
     endpoint: str = "https://metastudio.cn-north-4.myhuaweicloud.com"
     before_start: Callable[[], object] = lambda: None
+    before_command: Callable[[], object] = lambda: None
+    _command_numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     # -- what a test looks at and does
 
@@ -169,6 +176,17 @@ class FakeMetaStudio:
             raise Conflict("a finished job cannot be changed", http_status=400, error_code="MSS.20010066")
         self.stopped.append(job.job_id)
         job.stopping = True
+
+    def execute_command(self, job_ref: JobRef, request: CommandRequest) -> CommandResponse:
+        self.before_command()
+        self._count("command")
+        self.commands.append((job_ref, request))
+        outcome = self.command_outcomes.pop(0) if self.command_outcomes else None
+        if isinstance(outcome, BaseException):
+            raise outcome
+        if not self._found(job_ref).is_active:
+            raise Conflict("a finished job cannot be changed", http_status=400, error_code="MSS.20010066")
+        return outcome or command_answer(command_id=f"Command-{next(self._command_numbers)}")
 
     def list_room_jobs(
         self, room_id: str, *, create_since: datetime | None = None, **order: str
@@ -312,6 +330,11 @@ class FakeAsyncHook:
             yield
         finally:
             self.metastudio.endpoint = now
+
+
+def command_answer(**fields: Any) -> CommandResponse:
+    """Return the answer to a command."""
+    return CommandResponse.model_validate(fields)
 
 
 def unreachable() -> MetaStudioError:

@@ -7,7 +7,7 @@ What they need is imported when they are used: pure tests do not pay for importi
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -35,16 +35,12 @@ def metastudio(clock: Clock) -> FakeMetaStudio:
 
 
 @pytest.fixture
-def supervisor(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSupervisor]:
-    from airflow.sdk._shared.secrets_masker import reset_secrets_masker
-
+def supervisor(monkeypatch: pytest.MonkeyPatch) -> FakeSupervisor:
     from tests.support.fake_airflow import FakeSupervisor
 
     supervisor = FakeSupervisor()
     supervisor.install(monkeypatch)
-    yield supervisor
-    # Each test issues URLs and keys of its own; masking those of all tests takes ever longer.
-    reset_secrets_masker()
+    return supervisor
 
 
 @pytest.fixture

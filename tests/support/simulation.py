@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from airflow.models.trigger import Trigger
-from airflow.sdk.bases.operator import BaseOperator, ExecutorSafeguard
+from airflow.sdk.bases.operator import BaseOperator
 from airflow.sdk.exceptions import AirflowRescheduleException, AirflowTaskTimeout, TaskDeferred
 from airflow.sdk.serde import deserialize, serialize
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
@@ -27,7 +27,7 @@ from airflow_provider_smartlive.callbacks.messages import (
 from airflow_provider_smartlive.callbacks.table import CallbackTable, JobCallbacks
 from airflow_provider_smartlive.callbacks.task_ref import TaskRef
 from airflow_provider_smartlive.operators import StartSmartLiveJobOperator
-from tests.support.fake_airflow import DAG, RUN, TASK, FakeSupervisor, FakeTaskInstance, a_context
+from tests.support.fake_airflow import DAG, RUN, TASK, FakeSupervisor, FakeTaskInstance, a_context, running
 from tests.support.fake_callbacks import called_back
 from tests.support.fake_metastudio import ROOM, FakeAsyncHook, FakeMetaStudio
 from tests.support.virtual_time import Clock, run
@@ -131,9 +131,11 @@ class Simulation:
         method, kwargs = "execute", {}
         while True:
             self.process = operator.prepare_for_execution()
-            ExecutorSafeguard.tracker.set(self.process)
             try:
-                return self._call(method, a_context(self.supervisor, task_id=self.task_id, **context), kwargs)
+                with running(self.process):
+                    return self._call(
+                        method, a_context(self.supervisor, task_id=self.task_id, **context), kwargs
+                    )
             except AirflowRescheduleException as pause:
                 self.clock.sleep((pause.reschedule_date - self.clock.now).total_seconds())
             except TaskDeferred as deferral:

@@ -24,11 +24,19 @@ STUCK = 5.0
 
 @dataclass
 class Clock:
-    """The time of a test; sleeping moves it, and what is due on the way happens on the way."""
+    """
+    The time of a test; sleeping moves it, and what is due on the way happens on the way.
+
+    :param now: when the test begins.
+    """
 
     now: datetime = NOON
+    began: datetime = field(init=False)
     _plans: list[tuple[datetime, int, Callable[[], object]]] = field(default_factory=list)
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
+
+    def __post_init__(self) -> None:
+        self.began = self.now
 
     def __call__(self) -> datetime:
         return self.now
@@ -36,11 +44,11 @@ class Clock:
     @property
     def seconds(self) -> float:
         """Seconds since the test began."""
-        return (self.now - NOON).total_seconds()
+        return (self.now - self.began).total_seconds()
 
     def at(self, seconds: float, action: Callable[[], object]) -> None:
         """Let something happen so many seconds after the test began."""
-        heapq.heappush(self._plans, (NOON + timedelta(seconds=seconds), next(self._numbers), action))
+        heapq.heappush(self._plans, (self.began + timedelta(seconds=seconds), next(self._numbers), action))
 
     def sleep(self, seconds: float) -> None:
         until = self.now + timedelta(seconds=seconds)
@@ -49,7 +57,7 @@ class Clock:
 
     def step(self, seconds: float) -> None:
         """Sleep until something happens, at most so long."""
-        if self.now - NOON > LONGEST:
+        if self.now - self.began > LONGEST:
             raise AssertionError(f"{LONGEST} have passed, and nobody has ended it")
         until = self.now + timedelta(seconds=seconds)
         if not self._plans or self._plans[0][0] > until:
