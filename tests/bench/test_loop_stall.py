@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
 import time
@@ -19,7 +20,6 @@ from airflow_provider_smartlive.livestream.starter import Starter
 from airflow_provider_smartlive.livestream.wait_state import WaitLimits, WaitState
 from airflow_provider_smartlive.metastudio.signing import Credentials
 from airflow_provider_smartlive.triggers import SmartLiveJobTrigger
-from dev.bench.figures import percentile
 from dev.bench.idle_trigger import IdleTrigger
 from dev.bench.jobs import latest_request, start
 from dev.full_stack import wait_for_address
@@ -29,14 +29,18 @@ from tests.support.fake_airflow import FakeSupervisor, FakeTaskInstance
 
 STREAMS = 1000
 
+#: A folder for each thread. Its "schedstat": nanoseconds on a core, nanoseconds in the queue for one, how often it ran.
+THREADS = Path("/proc/self/task")
+
 #: Seconds between two questions: sixty times as often as by default, so that a few seconds see many.
 INTERVAL = 5.0
 
 #: Seconds for which the loop is watched, and between two looks.
 WATCHED, TICK = 10.0, 0.002
 
-#: Seconds that we may add to the stall of the loop, at the 99.9th percentile of all looks.
-LIMIT = 0.05
+#: Seconds that we may add to the stall of the loop, and which of its stalls that is, from the longest on. That is the
+#: 99.9th percentile of all looks on an idle machine; on a busy one there are fewer looks.
+LIMIT, RANK = 0.05, 5
 
 ACCOUNT = ["--access-key", "FAKEAK", "--secret-key", "fake-secret-key", "--project-id", "fake-project"]
 SHOW = ["--any-room", "--link", "simulated", "--assume", "show_seconds=1000000"]
@@ -83,13 +87,27 @@ async def waiting(waiters: list[BaseTrigger]) -> AsyncIterator[None]:
 
 
 async def stalls() -> list[float]:
-    """Return how late the loop was, again and again."""
+    """Return how late the loop was, again and again, without what it waited for a core that others had."""
     late: list[float] = []
     until = time.perf_counter() + WATCHED
     while (now := time.perf_counter()) < until:
+        queued = seconds_in_queue()
         await asyncio.sleep(TICK)
-        late.append(time.perf_counter() - now - TICK)
+        late.append(time.perf_counter() - now - TICK - (seconds_in_queue() - queued))
     return late
+
+
+def seconds_in_queue() -> float:
+    """
+    Return for how long threads of this process have been ready to run and had no core.
+
+    All of them count: one that loses its core may hold the lock of the interpreter. Linux counts it, elsewhere it is 0.
+    """
+    queued = 0
+    for file in THREADS.glob("*/schedstat"):
+        with contextlib.suppress(OSError):  # a thread that has ended meanwhile
+            queued += int(file.read_text().split()[1])
+    return queued / 1e9
 
 
 @pytest.mark.processes
@@ -121,7 +139,7 @@ async def test_a_thousand_triggers_add_no_stall(
     pages = sandbox.ledger(kind="request", after=before)
     assert len(pages) >= STREAMS / 100
     assert {page["operation"] for page in pages} == {"list_all"}
-    assert percentile(busy, 99.9) - percentile(idle, 99.9) <= LIMIT
+    assert sorted(busy)[-RANK] - sorted(idle)[-RANK] <= LIMIT, sorted(busy)[-2 * RANK :]
 
 
 def make_trigger(sandbox: SandboxClient, room_id: str) -> Any:

@@ -18,7 +18,7 @@ from dev.stack import MIGRATE_TIMEOUT, AirflowStack
 USERS = {"admin": "ADMIN", "viewer": "VIEWER", "stranger": ""}
 
 #: Seconds until an API server answers; 8 on two idle cores.
-START_TIMEOUT = 120.0
+START_TIMEOUT = 240.0
 
 
 class _Stack(AirflowStack):
@@ -119,6 +119,6 @@ class BoardServer:
     def token(self, user: str = "admin") -> str:
         """Log a user in and return the token that the browser's cookie holds."""
         answer = httpx.post(
-            f"{self.url}/auth/token", json={"username": user, "password": user}, timeout=30, trust_env=False
+            f"{self.url}/auth/token", json={"username": user, "password": user}, timeout=60, trust_env=False
         )
         return str(answer.raise_for_status().json()["access_token"])

@@ -14,7 +14,7 @@ from dev.process import wait_until
 pytestmark = pytest.mark.processes
 
 #: Seconds.
-TIME_LIMIT = 150
+TIME_LIMIT = 240
 
 
 def test_the_end_of_a_show_starts_the_dag_that_waits_for_it(open_stage: FullStack) -> None:

@@ -6,7 +6,8 @@ import logging
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from typing import Any
@@ -29,11 +30,48 @@ PICTURES = PROJECT / "docs" / "images"
 MAKE_PICTURES = bool(os.environ.get("BOARD_PICTURES"))
 
 
+#: What can be seeded, by name.
+SCENES: dict[str, Callable[[datetime], dict[str, Any]]] = {
+    "campaign": scenes.campaign,
+    "hostile": scenes.hostile,
+    "nothing": lambda now: {"dags": [], "livestreams": []},
+    "a thousand": lambda now: scenes.many(now, 1000),
+}
+
+
+@dataclass
+class Shown:
+    """
+    What the server has to show, in whatever order tests come.
+
+    :param scene: the name of the scene that was seeded last.
+    """
+
+    server: BoardServer
+    scene: str = ""
+
+    def change(self, scene: str) -> None:
+        """Seed a scene, unless it is the one that is there."""
+        if scene != self.scene:
+            self.server.seed(SCENES[scene](datetime.now(UTC)))
+            self.scene = scene
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BoardServer]:
     with BoardServer(tmp_path_factory.mktemp("board") / "airflow") as server:
-        server.seed(scenes.campaign(datetime.now(UTC)))
         yield server
+
+
+@pytest.fixture(scope="module")
+def shown(server: BoardServer) -> Shown:
+    return Shown(server)
+
+
+@pytest.fixture
+def campaign(shown: Shown) -> None:
+    """The twenty rooms of ``scenes.campaign``."""
+    shown.change("campaign")
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +86,15 @@ def token(server: BoardServer) -> str:
 
 
 @pytest.fixture
-def tab(server: BoardServer, browser: Browser, token: str) -> Iterator[Board]:
+def any_tab(server: BoardServer, browser: Browser, token: str) -> Iterator[Board]:
+    """A tab of a test that chooses its scene."""
     with board(browser, server.url, token=token) as tab:
         yield tab
+
+
+@pytest.fixture
+def tab(campaign: None, any_tab: Board) -> Board:
+    return any_tab
 
 
 def picture(page: Page, name: str) -> None:
@@ -63,9 +107,6 @@ def picture(page: Page, name: str) -> None:
             .quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
         )
         image.save(PICTURES / name, optimize=True)
-
-
-# The twenty rooms of `scenes.campaign`, until another scene takes their place.
 
 
 def test_twenty_rooms_at_a_glance(tab: Board) -> None:
@@ -173,6 +214,7 @@ def test_keyboard_only(tab: Board) -> None:
     expect(page.get_by_role("link", name="Books at night")).to_be_focused()
 
 
+@pytest.mark.usefixtures("campaign")
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_no_violation_of_accessibility(server: BoardServer, browser: Browser, token: str, theme: str) -> None:
     with board(browser, server.url, token=token, theme=theme) as tab:
@@ -186,6 +228,7 @@ def test_no_violation_of_accessibility(server: BoardServer, browser: Browser, to
         assert tab.errors == []
 
 
+@pytest.mark.usefixtures("campaign")
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_the_tab_of_a_task_instance(server: BoardServer, browser: Browser, token: str, theme: str) -> None:
     with board(browser, server.url, token=token, theme=theme, size=(1280, 560)) as tab:
@@ -215,6 +258,7 @@ def test_a_viewer_reads_no_more_than_airflow_shows(tab: Board) -> None:
     }
 
 
+@pytest.mark.usefixtures("campaign")
 def test_who_has_no_role_sees_nothing(server: BoardServer, browser: Browser) -> None:
     with board(browser, server.url, token=server.token("stranger")) as tab:
         with tab.page.expect_response(re.compile("/api/v2/plugins")) as caught:
@@ -279,11 +323,9 @@ def test_the_api_server_restarts(server: BoardServer, tab: Board) -> None:
     expect(tab.rooms).to_have_count(20)
 
 
-# From here on other scenes take the place of the campaign.
-
-
-def test_hostile_texts_do_no_harm(server: BoardServer, tab: Board) -> None:
-    server.seed(scenes.hostile(datetime.now(UTC)))
+def test_hostile_texts_do_no_harm(shown: Shown, any_tab: Board) -> None:
+    shown.change("hostile")
+    tab = any_tab
     tab.open()
     tab.settle()
     page = tab.page
@@ -303,8 +345,9 @@ def test_hostile_texts_do_no_harm(server: BoardServer, tab: Board) -> None:
     assert tab.errors == []
 
 
-def test_nothing_is_live(server: BoardServer, tab: Board) -> None:
-    server.seed({"dags": [], "livestreams": []})
+def test_nothing_is_live(shown: Shown, any_tab: Board) -> None:
+    shown.change("nothing")
+    tab = any_tab
     tab.open()
     expect(tab.page.get_by_text("Nothing is live")).to_be_visible()
     expect(tab.page.get_by_text("None has ended", exact=True)).to_be_visible()
@@ -315,16 +358,19 @@ def test_nothing_is_live(server: BoardServer, tab: Board) -> None:
 TEN_MINUTES = bool(os.environ.get("BOARD_TEN_MINUTES"))
 
 #: Milliseconds until the first rows, of script and layout per poll, and MB of the page's memory that 1,000 livestreams
-#: may take. Measured on an idle machine with two cores: see docs/board.md. A busy one needs more.
+#: may take. Measured on an idle machine with two cores: see docs/board.md. A busy one needs more, and shows by how long
+#: Airflow's own UI takes to appear how busy it is.
 FIRST_ROWS, WORK_PER_POLL, MEMORY = 2000, 300, 60
 SLACK = 3
 
 
-def test_a_thousand_livestreams(server: BoardServer, tab: Board) -> None:
-    server.seed(scenes.many(datetime.now(UTC), 1000))
-    page = tab.page
+def test_a_thousand_livestreams(shown: Shown, any_tab: Board) -> None:
+    shown.change("a thousand")
+    tab, page = any_tab, any_tab.page
+    began = time.monotonic()
     page.goto(tab.url)
     page.get_by_role("link", name="Livestreams").wait_for()
+    airflow_itself = 1000 * (time.monotonic() - began)
     probe = page.context.new_cdp_session(page)
     probe.send("Performance.enable")
     empty = _memory(probe)
@@ -345,10 +391,10 @@ def test_a_thousand_livestreams(server: BoardServer, tab: Board) -> None:
         "memory_mb": round(_memory(probe) - empty, 1),
     }
     log.info("A thousand livestreams: %s", figures)
-    assert figures["first_rows_ms"] < FIRST_ROWS * SLACK
+    assert figures["first_rows_ms"] < max(FIRST_ROWS * SLACK, 2 * airflow_itself)
     # Three, and now and then a list that changes seldom; before all values are read up to forty of them, too.
     assert figures["requests_per_poll"] <= (3.2 if TEN_MINUTES else 43)
-    assert figures["work_per_poll_ms"] < WORK_PER_POLL
+    assert figures["work_per_poll_ms"] < WORK_PER_POLL * SLACK
     assert figures["memory_mb"] < MEMORY
     page.get_by_role("button", name="Next", exact=True).click()
     expect(page.get_by_text("51 to 100 of 1000")).to_be_visible()

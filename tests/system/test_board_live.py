@@ -75,4 +75,4 @@ def test_a_livestream_from_connecting_to_its_end(stage: FullStack, tab: Board) -
     expect(events).to_contain_text("Ended")
     assert tab.page.evaluate("globalThis.loadedOnce") is True
     assert tab.errors == []
-    assert stage.airflow.wait_for_run(DAG_ID, run_id, timeout=60) == "success"
+    assert stage.airflow.wait_for_run(DAG_ID, run_id, timeout=120) == "success"

@@ -16,7 +16,7 @@ from dev.demo import RESUME_LIMIT
 from dev.full_stack import PROJECT
 
 #: Seconds. A second `make demo` takes at most 75 on two idle cores.
-TIME_LIMIT = 240
+TIME_LIMIT = 400
 
 
 def processes_of(run: str) -> list[str]:

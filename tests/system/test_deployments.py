@@ -21,7 +21,7 @@ from dev.stack import MIGRATE_TIMEOUT, START_TIMEOUT, AirflowStack
 pytestmark = pytest.mark.processes
 
 #: Seconds. No wait may need the reconciliation, which comes after 300.
-TIME_LIMIT = 150
+TIME_LIMIT = 240
 
 #: What Airflow's processes import of a deployment.
 MODULES = Path(__file__).parent / "deployment"

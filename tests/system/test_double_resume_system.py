@@ -66,7 +66,7 @@ def test_neither_of_two_processes_stops_the_livestream(stage: FullStack) -> None
     room = {"room_id": room_id, "name": "Double", "seconds": SHOW}
     stage.sandbox_client.add_rooms(room)
     run_id = airflow.run_dag(DAG_ID, conf={"room_id": room_id})
-    airflow.wait_for_task(DAG_ID, run_id, TASK_ID, {"deferred"}, 60)
+    airflow.wait_for_task(DAG_ID, run_id, TASK_ID, {"deferred"}, 120)
     job_id = airflow.api.xcom(DAG_ID, run_id, TASK_ID, "job_id")
     time.sleep(SETTLED)
 
@@ -96,4 +96,4 @@ def test_neither_of_two_processes_stops_the_livestream(stage: FullStack) -> None
     assert operations.count("start") == 1
     assert "stop" not in operations
     assert [job["job_id"] for job in stage.sandbox_client.jobs() if job["room_id"] == room_id] == [job_id]
-    wait_until(lambda: late_triggerer.poll() == 0, "end of the late triggerer", timeout=10)
+    wait_until(lambda: late_triggerer.poll() == 0, "end of the late triggerer", timeout=60)

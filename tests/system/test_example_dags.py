@@ -9,7 +9,7 @@ from dev.stack import AirflowStack
 pytestmark = pytest.mark.processes
 
 #: Seconds. A show takes 8, and no wait may need the reconciliation, which comes after 300.
-TIME_LIMIT = 150
+TIME_LIMIT = 240
 
 
 def test_a_campaign_waits_for_every_room(airflow_stack: AirflowStack) -> None:

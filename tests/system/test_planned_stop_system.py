@@ -81,5 +81,5 @@ def test_a_planned_end_needs_neither_a_worker_nor_a_dag(open_stage: FullStack) -
     wait_until(
         lambda: airflow.api.task_instance("bystander", bystander, "waits")["state"] != "deferred",
         "the end of the other trigger",
-        timeout=30,
+        timeout=60,
     )

@@ -47,7 +47,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         )
         programs.append(program)
         program.start()
-        wait_until(lambda: ready in program.log_text(), ready, timeout=30, needs=[program])
+        wait_until(lambda: ready in program.log_text(), ready, timeout=60, needs=[program])
         return program
 
     yield start
@@ -88,13 +88,13 @@ def test_freeze_stops_all_members_and_thaw_lets_them_go_on(start: Start) -> None
     wait_until(
         lambda: {member.status() for member in program.members()} == {psutil.STATUS_STOPPED},
         "frozen members",
-        timeout=10,
+        timeout=60,
     )
     program.thaw()
     wait_until(
         lambda: {member.status() for member in program.members()} == {psutil.STATUS_SLEEPING},
         "thawed members",
-        timeout=10,
+        timeout=60,
     )
 
 

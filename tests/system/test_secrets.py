@@ -23,7 +23,7 @@ from dev.stack import AirflowStack
 DAG_ID = "smartlive_nightly"
 
 #: Seconds; the show takes 8.
-TIME_LIMIT = 150
+TIME_LIMIT = 240
 
 SPELLINGS: dict[str, Callable[[str], str]] = {
     "raw": str,

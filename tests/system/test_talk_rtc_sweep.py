@@ -22,7 +22,7 @@ from dev.stack import AirflowStack
 pytestmark = pytest.mark.processes
 
 #: Seconds. No wait may need the reconciliation, which comes after 300.
-TIME_LIMIT = 150
+TIME_LIMIT = 240
 
 
 @pytest.fixture

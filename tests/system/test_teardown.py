@@ -13,7 +13,7 @@ pytestmark = pytest.mark.processes
 DAG_ID = "smartlive_teardown"
 
 #: Seconds. No wait may need the reconciliation, which comes after 300.
-TIME_LIMIT = 150
+TIME_LIMIT = 240
 
 
 def job_of(stage: FullStack, job_id: str) -> dict[str, Any]:

@@ -24,7 +24,8 @@ MOVING_ROOM = "{{ params.room_id if ti.try_number == 1 else params.other_room_id
 PLANNED: dict[str, Any] = {"max_duration": timedelta(seconds=30)}
 
 #: Whoever is interrupted while it starts has no retry that could take the job up.
-TIMED: dict[str, Any] = {"execution_timeout": timedelta(seconds=12), "retries": 0}
+#: On a busy machine it takes long enough until MetaStudio has accepted the job.
+TIMED: dict[str, Any] = {"execution_timeout": timedelta(seconds=30), "retries": 0}
 
 WAYS: dict[str, dict[str, Any]] = {
     "faults": {},
