@@ -1,4 +1,4 @@
-"""A DAG that is scheduled on the end of a livestream, on a whole Airflow whose scheduler makes runs."""
+"""DAGs that are scheduled on the end of a livestream, on a whole Airflow whose scheduler makes runs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ import pytest
 from dev.airflow_api import patiently
 from dev.full_stack import DAGS, FullStack
 from dev.process import wait_until
+from dev.stack import AirflowStack
+
+ROOM = "24bad716-87b1-45e5-8912-6102f7693265"
 
 pytestmark = pytest.mark.processes
 
@@ -39,12 +42,42 @@ def test_the_end_of_a_show_starts_the_dag_that_waits_for_it(open_stage: FullStac
     assert on_air.items() >= {"job_id": job_id, "state": "CONNECTED"}.items()
     assert over.items() >= {"job_id": job_id, "state": "SUCCEED"}.items()
 
-    def following() -> list[dict[str, Any]]:
-        found = airflow.api.call("GET", "/dags/smartlive_after_toys/dagRuns")
-        return list(found["dag_runs"])
-
-    wait_until(lambda: bool(following()), "a run of smartlive_after_toys", timeout=60)
-    (run,) = following()
+    run = the_run_of(airflow, "smartlive_after_toys")
     follower = ("smartlive_after_toys", run["dag_run_id"])
     assert airflow.wait_for_run(*follower, TIME_LIMIT) == "success"
     assert airflow.api.xcom(*follower, "sum_up", "return_value").items() >= over.items()
+
+
+def test_a_livestream_of_the_console_starts_the_dag_that_waits_for_it(open_stage: FullStack) -> None:
+    airflow, console = open_stage.airflow, open_stage.sandbox_client
+    dag_id = "smartlive_after_console"
+    text = (DAGS / "smartlive_console.py").read_text(encoding="utf-8")
+    of_test = text.replace('event="ended"', 'event="ended", interval=5')
+    (airflow.dags_folder / "smartlive_console.py").write_text(of_test, encoding="utf-8")
+    airflow.wait_for_dag(dag_id)
+    airflow.api.call("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
+    began = "are watched from now on"
+    wait_until(
+        lambda: began in airflow.triggerer.log_text(), "the watcher of the console", timeout=TIME_LIMIT
+    )
+
+    job_id = console.start(ROOM, {})
+    # A triggerer that is killed loses no end.
+    airflow.triggerer.kill()
+    console.finish(job_id)
+    airflow.triggerer.start()
+    run = the_run_of(airflow, dag_id)
+    assert airflow.wait_for_run(dag_id, run["dag_run_id"], TIME_LIMIT) == "success"
+    ended = airflow.api.xcom(dag_id, run["dag_run_id"], "report", "return_value")
+    assert [(event["job_id"], event["state"]) for event in ended] == [(job_id, "SUCCEED")]
+
+
+def the_run_of(airflow: AirflowStack, dag_id: str) -> dict[str, Any]:
+    """Wait for the one run that an asset event makes of a DAG."""
+
+    def runs() -> list[dict[str, Any]]:
+        return list(airflow.api.call("GET", f"/dags/{dag_id}/dagRuns")["dag_runs"])
+
+    wait_until(lambda: bool(runs()), f"a run of {dag_id}", timeout=TIME_LIMIT)
+    (run,) = runs()
+    return run
