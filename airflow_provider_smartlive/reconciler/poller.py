@@ -10,6 +10,7 @@ from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING
 
+from airflow_provider_smartlive import hooks
 from airflow_provider_smartlive.client.operations import MAX_ENTRIES, PAGE_SIZE, AllJobsFilters, next_offset
 from airflow_provider_smartlive.decisions import JobStatus
 from airflow_provider_smartlive.livestream.snapshot import ACTIVE_STATES, FINAL_STATES, JobSnapshot
@@ -344,7 +345,5 @@ async def _breathe(number: int) -> None:
 
 
 def _hook(conn_id: str) -> SmartLiveAsyncHook:
-    from airflow_provider_smartlive.hooks import SmartLiveAsyncHook
-
     # Attempts are turns: none of them may keep others waiting for all of them.
-    return SmartLiveAsyncHook(smartlive_conn_id=conn_id, attempts=1)
+    return hooks.SmartLiveAsyncHook(smartlive_conn_id=conn_id, attempts=1)
