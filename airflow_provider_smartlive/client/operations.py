@@ -298,8 +298,6 @@ def report_events(
 
     :raises ValueError: if the URL is none.
     """
-    from airflow_provider_smartlive.metastudio.reports import ReportResponse
-
     if report_url is not None and not report_url.startswith(("https://", "http://")):
         raise ValueError("report_url must be a live_event_report_url of MetaStudio.")
     target = report_url or f"{_job(job_ref)}/live-event-report"
@@ -309,7 +307,7 @@ def report_events(
         "report_events",
         "POST",
         target,
-        lambda answer: ReportResponse.from_body(answer.body, request_id=answer.request_id),
+        lambda answer: report.read_answer(answer.body, request_id=answer.request_id),
         report.to_body(),
         self_authorised=report_url is not None,
         room_id=job_ref.room_id,

@@ -57,6 +57,14 @@ class LiveEvent(RequestModel):
         return cls(timestamp=int(at.timestamp() * 1000), type=event_type, content=text)
 
 
+class ReportResponse(Response):
+    """The answer to a report; it has a URL if ``refresh_url=true`` was asked for."""
+
+    SOURCE = "SDK LiveEventReportResponse"
+
+    live_event_report_url: str | None = Field(None, repr=False)
+
+
 class EventReport(Request):
     """One report of 1 to 1000 events; ``total`` is counted."""
 
@@ -68,6 +76,15 @@ class EventReport(Request):
     )
     review_config: ReviewConfig | None = Field(None, description="For accounts that Huawei enabled.")
 
+    @staticmethod
+    def read_answer(body: bytes, *, request_id: str | None) -> ReportResponse:
+        """
+        Read the answer to a report.
+
+        :param request_id: of the HTTP response.
+        """
+        return ReportResponse.from_body(body, request_id=request_id)
+
 
 def reports(events: Iterable[LiveEvent]) -> Iterator[EventReport]:
     """
@@ -78,11 +95,3 @@ def reports(events: Iterable[LiveEvent]) -> Iterator[EventReport]:
     remaining = iter(events)
     while chunk := list(islice(remaining, MAX_EVENTS)):
         yield EventReport(events=chunk)
-
-
-class ReportResponse(Response):
-    """The answer to a report; it has a URL if ``refresh_url=true`` was asked for."""
-
-    SOURCE = "SDK LiveEventReportResponse"
-
-    live_event_report_url: str | None = Field(None, repr=False)

@@ -35,6 +35,7 @@ from airflow_provider_smartlive.livestream.airflow_async import (
 )
 from airflow_provider_smartlive.livestream.snapshot import REFUSED_PAUSE, JobSnapshot
 from airflow_provider_smartlive.livestream.starter import Starter
+from airflow_provider_smartlive.livestream.stop import look_async, stop_and_confirm_async
 from airflow_provider_smartlive.livestream.wait_state import (
     ENDING_INTERVAL,
     WaitLimits,
@@ -167,8 +168,6 @@ class SmartLiveJobTrigger(BaseTrigger):
         return snapshot
 
     async def _look(self) -> JobSnapshot:
-        from airflow_provider_smartlive.livestream.stop import look_async
-
         wait = self.wait
         return await look_async(
             wait.smartlive_conn_id,
@@ -313,8 +312,6 @@ class SmartLiveJobTrigger(BaseTrigger):
 
         :return: whether the job is over, by our doing.
         """
-        from airflow_provider_smartlive.livestream.stop import stop_and_confirm_async
-
         wait, limits = self.wait, self.limits
         self.log.info("Job %s: %s.", wait.job_id, _STOPPING[source])
         note = stop_key(source, wait.job_id)
@@ -411,8 +408,6 @@ class SmartLiveJobTrigger(BaseTrigger):
         self.log.info(
             "The task is %s: making sure that job %s does not run on.", state or "cleared or gone", job_id
         )
-        from airflow_provider_smartlive.livestream.stop import stop_and_confirm_async
-
         wait = self.wait
         try:
             await stop_and_confirm_async(

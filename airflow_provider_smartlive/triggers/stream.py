@@ -24,6 +24,7 @@ from airflow_provider_smartlive.livestream.airflow_async import (
 from airflow_provider_smartlive.livestream.end_check import EndCheck
 from airflow_provider_smartlive.livestream.snapshot import JobSnapshot
 from airflow_provider_smartlive.livestream.starter import OWN_XCOMS_AFTER, Starter
+from airflow_provider_smartlive.livestream.stop import look_async
 from airflow_provider_smartlive.livestream.wait_state import ENDING_INTERVAL, WaitLimits
 from airflow_provider_smartlive.metastudio.ids import same_id
 from airflow_provider_smartlive.triggers.timing import first_read, head_start
@@ -263,8 +264,6 @@ class SmartLiveStreamTrigger(BaseTrigger):
         job_ref = watch.job_ref
         if snapshot.status is not JobStatus.NOT_FOUND or job_ref is None:
             return snapshot
-        from airflow_provider_smartlive.livestream.stop import look_async
-
         starter = self._starter
         try:
             address = await starter.address_async(watch.job_id) if starter else None
