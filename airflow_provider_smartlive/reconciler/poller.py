@@ -10,6 +10,7 @@ from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING
 
+from airflow_provider_smartlive.client import operations
 from airflow_provider_smartlive.client.operations import MAX_ENTRIES, PAGE_SIZE, AllJobsFilters, next_offset
 from airflow_provider_smartlive.decisions import JobStatus
 from airflow_provider_smartlive.livestream.snapshot import ACTIVE_STATES, FINAL_STATES, JobSnapshot
@@ -228,7 +229,7 @@ class Reconciler:
         :param unless: what nobody is told.
         """
         try:
-            job = await self._requests.attempt(lambda hook: hook.show_job(job_ref))
+            job = await self._requests.attempt(lambda hook: hook.perform(operations.show_job(job_ref)))
             snapshot = JobSnapshot.of(job)
         except (AuthenticationError, Throttled):
             raise
@@ -286,7 +287,7 @@ class Reconciler:
             offset = next_offset(offset, page)
 
     async def _page(self, offset: int, filters: AllJobsFilters) -> JobList:
-        return await self._requests.send(lambda hook: hook.list_jobs_page(offset, **filters))
+        return await self._requests.send(lambda hook: hook.perform(operations.list_jobs(offset, filters)))
 
     async def _failed(self, error: Exception, watches: Iterable[Watch]) -> None:
         """

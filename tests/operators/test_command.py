@@ -37,6 +37,7 @@ from airflow_provider_smartlive.callbacks.messages import (
 from airflow_provider_smartlive.callbacks.table import CallbackTable, reply_mark
 from airflow_provider_smartlive.callbacks.task_ref import TaskRef
 from airflow_provider_smartlive.client.flow import TransportFailure, Unreachable
+from airflow_provider_smartlive.client.operations import Operation
 from airflow_provider_smartlive.hooks import SmartLiveHook
 from airflow_provider_smartlive.livestream.starter import OWN_XCOMS_AFTER
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
@@ -51,7 +52,7 @@ from airflow_provider_smartlive.metastudio.errors import (
 )
 from airflow_provider_smartlive.metastudio.events import CallbackEvent
 from airflow_provider_smartlive.metastudio.ids import JobRef
-from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
+from airflow_provider_smartlive.metastudio.jobs import JobList, SmartLiveJob
 from airflow_provider_smartlive.operators import SmartLiveCommandOperator
 from airflow_provider_smartlive.operators import command as module
 from airflow_provider_smartlive.sandbox.testing import LocalSandbox
@@ -392,8 +393,11 @@ class FakeHook:
             raise self.status
         return SmartLiveJob.model_validate({**asdict(job_ref), "state": self.status})
 
-    def list_jobs(self, **filters: Any) -> Iterator[SmartLiveJob]:
-        return iter(())
+    def perform(self, operation: Operation[Any]) -> Any:
+        if operation.name == "list_jobs":
+            return JobList(count=0)
+        assert operation.name == "show_job"
+        return self.show_job(JobRef(operation.room_id or "", operation.job_id or ""))
 
     def execute_command(self, job_ref: JobRef, request: Any) -> Any:
         self.on_command()
