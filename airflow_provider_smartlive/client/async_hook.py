@@ -22,12 +22,7 @@ from airflow_provider_smartlive.client.lookup import naming
 from airflow_provider_smartlive.client.operations import AllJobsFilters, JobFilters, Operation, RoomFilters
 from airflow_provider_smartlive.client.tokens import TOKENS
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError
-from airflow_provider_smartlive.metastudio.jobs import (
-    JobList,
-    LiveWarningInfo,
-    SmartLiveJob,
-    StartJobResponse,
-)
+from airflow_provider_smartlive.metastudio.jobs import LiveWarningInfo, SmartLiveJob, StartJobResponse
 from airflow_provider_smartlive.provider_info import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
@@ -115,96 +110,12 @@ class SmartLiveAsyncHook(BaseHook):
             raise
         return profile != before
 
-    async def start_job(self, room_id: str, request: StartJobRequest | Mapping[str, Any]) -> StartJobResponse:
-        """Start a livestream."""
-        return await self._perform(operations.start_job(room_id, request))
+    async def perform(self, operation: Operation[T]) -> T:
+        """
+        Carry out an operation (:mod:`~airflow_provider_smartlive.client.operations`); the methods below are made of it.
 
-    async def show_job(self, job_ref: JobRef) -> SmartLiveJob:
-        """Return a job as it is now."""
-        return await self._perform(operations.show_job(job_ref))
-
-    async def stop_job(self, job_ref: JobRef) -> None:
-        """Ask MetaStudio to end a job."""
-        await self._perform(operations.stop_job(job_ref))
-
-    async def list_room_jobs(
-        self, room_id: str, **filters: Unpack[JobFilters]
-    ) -> AsyncIterator[SmartLiveJob]:
-        """Return the jobs of a room, page by page as they are consumed."""
-        offset: int | None = 0
-        while offset is not None:
-            page = await self._perform(operations.list_room_jobs(room_id, offset, filters))
-            for job in page.smart_live_jobs:
-                yield job
-            offset = operations.next_offset(offset, page)
-
-    async def list_jobs_page(self, offset: int, **filters: Unpack[AllJobsFilters]) -> JobList:
-        """Return one page of the jobs of all rooms, for those who keep a pace between pages."""
-        return await self._perform(operations.list_jobs(offset, filters))
-
-    async def list_jobs(self, **filters: Unpack[AllJobsFilters]) -> AsyncIterator[SmartLiveJob]:
-        """Return the jobs of all rooms, page by page as they are consumed."""
-        offset: int | None = 0
-        while offset is not None:
-            page = await self._perform(operations.list_jobs(offset, filters))
-            for job in page.smart_live_jobs:
-                yield job
-            offset = operations.next_offset(offset, page)
-
-    async def execute_command(
-        self, job_ref: JobRef, command: CommandRequest | Mapping[str, Any]
-    ) -> CommandResponse:
-        """Give a command to a running job, such as something to say."""
-        return await self._perform(operations.execute_command(job_ref, command))
-
-    async def list_rooms(self, **filters: Unpack[RoomFilters]) -> AsyncIterator[Room]:
-        """Return the rooms, page by page as they are consumed."""
-        offset: int | None = 0
-        while offset is not None:
-            page = await self._perform(operations.list_rooms(offset, filters))
-            for room in page.smart_live_rooms:
-                yield room
-            offset = operations.next_offset(offset, page)
-
-    async def show_room(self, room_id: str) -> Room:
-        """Return a room."""
-        return await self._perform(operations.show_room(room_id))
-
-    async def create_room(self, request: CreateRoomRequest | Mapping[str, Any]) -> CreateRoomResponse:
-        """Make a room."""
-        return await self._perform(operations.create_room(request))
-
-    async def live_warnings(self, room_id: str) -> LiveWarningInfo:
-        """Return what may make a platform take the room's livestream for a recording."""
-        return await self._perform(operations.live_warnings(room_id))
-
-    async def report_events(
-        self,
-        job_ref: JobRef,
-        events: Iterable[LiveEvent],
-        *,
-        report_url: str | None = None,
-        refresh_url: bool = False,
-    ) -> str | None:
-        """Report live events (chat, gifts, ...), in order and 1000 at a time; none is sent twice."""
-        from airflow_provider_smartlive.metastudio.reports import reports
-
-        reported = 0
-        for report in reports(events):
-            if report_url is not None:
-                await amask_secret(urlsplit(report_url).query)
-            operation = operations.report_events(
-                job_ref, report, report_url=report_url, refresh_url=refresh_url
-            )
-            try:
-                report_url = (await self._perform(operation)).live_event_report_url or report_url
-            except MetaStudioError as error:
-                error.add_note(f"{reported} live events were reported before.")
-                raise
-            reported += report.total
-        return report_url
-
-    async def _perform(self, operation: Operation[T]) -> T:
+        :raises MetaStudioError: if MetaStudio refused, or gave no answer that could be read.
+        """
         if self._transport is None:
             raise RuntimeError("SmartLiveAsyncHook holds an HTTP session: use it with `async with`.")
         profile = await self.profile()
@@ -226,3 +137,88 @@ class SmartLiveAsyncHook(BaseHook):
         except StopIteration as done:
             result: T = done.value
             return result
+
+    async def start_job(self, room_id: str, request: StartJobRequest | Mapping[str, Any]) -> StartJobResponse:
+        """Start a livestream."""
+        return await self.perform(operations.start_job(room_id, request))
+
+    async def show_job(self, job_ref: JobRef) -> SmartLiveJob:
+        """Return a job as it is now."""
+        return await self.perform(operations.show_job(job_ref))
+
+    async def stop_job(self, job_ref: JobRef) -> None:
+        """Ask MetaStudio to end a job."""
+        await self.perform(operations.stop_job(job_ref))
+
+    async def list_room_jobs(
+        self, room_id: str, **filters: Unpack[JobFilters]
+    ) -> AsyncIterator[SmartLiveJob]:
+        """Return the jobs of a room, page by page as they are consumed."""
+        offset: int | None = 0
+        while offset is not None:
+            page = await self.perform(operations.list_room_jobs(room_id, offset, filters))
+            for job in page.smart_live_jobs:
+                yield job
+            offset = operations.next_offset(offset, page)
+
+    async def list_jobs(self, **filters: Unpack[AllJobsFilters]) -> AsyncIterator[SmartLiveJob]:
+        """Return the jobs of all rooms, page by page as they are consumed."""
+        offset: int | None = 0
+        while offset is not None:
+            page = await self.perform(operations.list_jobs(offset, filters))
+            for job in page.smart_live_jobs:
+                yield job
+            offset = operations.next_offset(offset, page)
+
+    async def execute_command(
+        self, job_ref: JobRef, command: CommandRequest | Mapping[str, Any]
+    ) -> CommandResponse:
+        """Give a command to a running job, such as something to say."""
+        return await self.perform(operations.execute_command(job_ref, command))
+
+    async def list_rooms(self, **filters: Unpack[RoomFilters]) -> AsyncIterator[Room]:
+        """Return the rooms, page by page as they are consumed."""
+        offset: int | None = 0
+        while offset is not None:
+            page = await self.perform(operations.list_rooms(offset, filters))
+            for room in page.smart_live_rooms:
+                yield room
+            offset = operations.next_offset(offset, page)
+
+    async def show_room(self, room_id: str) -> Room:
+        """Return a room."""
+        return await self.perform(operations.show_room(room_id))
+
+    async def create_room(self, request: CreateRoomRequest | Mapping[str, Any]) -> CreateRoomResponse:
+        """Make a room."""
+        return await self.perform(operations.create_room(request))
+
+    async def live_warnings(self, room_id: str) -> LiveWarningInfo:
+        """Return what may make a platform take the room's livestream for a recording."""
+        return await self.perform(operations.live_warnings(room_id))
+
+    async def report_events(
+        self,
+        job_ref: JobRef,
+        events: Iterable[LiveEvent],
+        *,
+        report_url: str | None = None,
+        refresh_url: bool = False,
+    ) -> str | None:
+        """Report live events (chat, gifts, ...), in order and 1000 at a time; none is sent twice."""
+        from airflow_provider_smartlive.metastudio.reports import reports
+
+        reported = 0
+        for report in reports(events):
+            if report_url is not None:
+                await amask_secret(urlsplit(report_url).query)
+            operation = operations.report_events(
+                job_ref, report, report_url=report_url, refresh_url=refresh_url
+            )
+            try:
+                report_url = (await self.perform(operation)).live_event_report_url or report_url
+            except MetaStudioError as error:
+                error.add_note(f"{reported} live events were reported before.")
+                raise
+            reported += report.total
+        return report_url

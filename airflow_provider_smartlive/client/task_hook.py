@@ -88,6 +88,14 @@ class SmartLiveTaskHook(BaseHook):
             self._profile = before  # better the old one than none
             raise
 
+    def perform(self, operation: Operation[T]) -> T:
+        """
+        Carry out an operation (:mod:`~airflow_provider_smartlive.client.operations`); the methods below are made of it.
+
+        :raises MetaStudioError: if MetaStudio refused, or gave no answer that could be read.
+        """
+        return self._drive(self._flow().run(operation))
+
     def start_job(self, room_id: str, request: StartJobRequest | Mapping[str, Any]) -> StartJobResponse:
         """
         Start a livestream.
@@ -97,7 +105,7 @@ class SmartLiveTaskHook(BaseHook):
         :raises StartOutcomeUnknown: if the job may run: no answer, a server error, or an unreadable answer.
         :raises MetaStudioError: if MetaStudio refused.
         """
-        return self._perform(operations.start_job(room_id, request))
+        return self.perform(operations.start_job(room_id, request))
 
     def show_job(self, job_ref: JobRef) -> SmartLiveJob:
         """
@@ -106,7 +114,7 @@ class SmartLiveTaskHook(BaseHook):
         :param job_ref: room and job: ``JobRef(room_id, job_id)``.
         :raises NotFound: if MetaStudio does not know it (any more).
         """
-        return self._perform(operations.show_job(job_ref))
+        return self.perform(operations.show_job(job_ref))
 
     def stop_job(self, job_ref: JobRef) -> None:
         """
@@ -115,7 +123,7 @@ class SmartLiveTaskHook(BaseHook):
         :raises Conflict, NotFound: what MetaStudio says about a job that has ended already is not documented;
             these two are the candidates, and are passed on.
         """
-        self._perform(operations.stop_job(job_ref))
+        self.perform(operations.stop_job(job_ref))
 
     def list_room_jobs(self, room_id: str, **filters: Unpack[JobFilters]) -> Iterator[SmartLiveJob]:
         """
@@ -126,7 +134,7 @@ class SmartLiveTaskHook(BaseHook):
         """
         offset: int | None = 0
         while offset is not None:
-            page = self._perform(operations.list_room_jobs(room_id, offset, filters))
+            page = self.perform(operations.list_room_jobs(room_id, offset, filters))
             yield from page.smart_live_jobs
             offset = operations.next_offset(offset, page)
 
@@ -134,7 +142,7 @@ class SmartLiveTaskHook(BaseHook):
         """Return the jobs of all rooms, page by page as they are consumed (see :meth:`list_room_jobs`)."""
         offset: int | None = 0
         while offset is not None:
-            page = self._perform(operations.list_jobs(offset, filters))
+            page = self.perform(operations.list_jobs(offset, filters))
             yield from page.smart_live_jobs
             offset = operations.next_offset(offset, page)
 
@@ -146,13 +154,13 @@ class SmartLiveTaskHook(BaseHook):
 
         Only the two commands that ask for something are repeated after a failure.
         """
-        return self._perform(operations.execute_command(job_ref, command))
+        return self.perform(operations.execute_command(job_ref, command))
 
     def list_rooms(self, **filters: Unpack[RoomFilters]) -> Iterator[Room]:
         """Return the rooms, page by page as they are consumed."""
         offset: int | None = 0
         while offset is not None:
-            page = self._perform(operations.list_rooms(offset, filters))
+            page = self.perform(operations.list_rooms(offset, filters))
             yield from page.smart_live_rooms
             offset = operations.next_offset(offset, page)
 
@@ -162,15 +170,15 @@ class SmartLiveTaskHook(BaseHook):
 
         :raises NotFound: if there is none.
         """
-        return self._perform(operations.show_room(room_id))
+        return self.perform(operations.show_room(room_id))
 
     def create_room(self, request: CreateRoomRequest | Mapping[str, Any]) -> CreateRoomResponse:
         """Make a room. It is sent again only if it surely did not arrive, as two rooms may have the same name."""
-        return self._perform(operations.create_room(request))
+        return self.perform(operations.create_room(request))
 
     def live_warnings(self, room_id: str) -> LiveWarningInfo:
         """Return what may make a platform take the room's livestream for a recording, before it is started."""
-        return self._perform(operations.live_warnings(room_id))
+        return self.perform(operations.live_warnings(room_id))
 
     def report_events(
         self,
@@ -199,7 +207,7 @@ class SmartLiveTaskHook(BaseHook):
                 job_ref, report, report_url=report_url, refresh_url=refresh_url
             )
             try:
-                report_url = self._perform(operation).live_event_report_url or report_url
+                report_url = self.perform(operation).live_event_report_url or report_url
             except MetaStudioError as error:
                 error.add_note(f"{reported} live events were reported before.")
                 raise
@@ -214,9 +222,6 @@ class SmartLiveTaskHook(BaseHook):
             now=self._now,
             log=self.log,
         )
-
-    def _perform(self, operation: Operation[T]) -> T:
-        return self._drive(self._flow().run(operation))
 
     def _drive(self, steps: Steps[T]) -> T:
         profile, timeout = self.profile(), settings.number("request_timeout")

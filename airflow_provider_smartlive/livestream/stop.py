@@ -1,8 +1,8 @@
 """
 Look at a job, and stop it until MetaStudio says that it is over: an accepted stop is not yet an end.
 
-Pure inside: :func:`_look` and :func:`_stop` are generators that yield what to ask MetaStudio next and are sent what
-came of it. One driver calls a task's hook and one a trigger's, so that both follow the same rules to the letter.
+Pure inside: :func:`_look` and :func:`_stop` are generators that yield the next operation and are sent its answer, be it
+an error. One driver performs it by a task's hook and one by a trigger's, so both follow the same rules to the letter.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+from airflow_provider_smartlive.client import operations
 from airflow_provider_smartlive.client.flow import was_not_carried_out
+from airflow_provider_smartlive.client.operations import Operation
 from airflow_provider_smartlive.client.project import OtherProjectError, check_project
 from airflow_provider_smartlive.decisions import JobStatus
 from airflow_provider_smartlive.livestream.snapshot import ACTIVE_STATES, JobSnapshot
@@ -41,29 +43,8 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class ShowJob:
-    """Show the job."""
-
-    job_ref: JobRef
-
-
-@dataclass(frozen=True)
-class Find:
-    """Find the job among the active jobs of all rooms; the answer is None if it is not there."""
-
-    job_id: str
-
-
-@dataclass(frozen=True)
 class Note:
     """Write down that the job is about to be stopped: it runs."""
-
-
-@dataclass(frozen=True)
-class Stop:
-    """Stop the job."""
-
-    job_ref: JobRef
 
 
 @dataclass(frozen=True)
@@ -73,9 +54,8 @@ class Pause:
     seconds: float
 
 
-_Step: TypeAlias = ShowJob | Find | Note | Stop | Pause
-_Answer: TypeAlias = "SmartLiveJob | MetaStudioError | None"
-_Steps: TypeAlias = Generator[_Step, _Answer, T]
+_Step: TypeAlias = Operation[Any] | Note | Pause
+_Steps: TypeAlias = Generator[_Step, Any, T]
 
 
 def look(
@@ -184,12 +164,18 @@ def _hook(conn_id: str) -> SmartLiveAsyncHook:
     return SmartLiveAsyncHook(smartlive_conn_id=conn_id)
 
 
+def _perform(operation: Operation[T]) -> _Steps[T | MetaStudioError]:
+    """Have an operation carried out, and return its answer or its error."""
+    answer: T | MetaStudioError = yield operation
+    return answer
+
+
 def _look(job_ref: JobRef, *, may_lag: bool) -> _Steps[JobSnapshot]:
-    answer = yield ShowJob(job_ref)
+    answer = yield from _perform(operations.show_job(job_ref))
     if not isinstance(answer, NotFound):
         return _sighting(answer)
     # "Not found" may be a wrong room, or a fault: only what no listing of active jobs has does not run.
-    found = yield Find(job_ref.job_id)
+    found = yield from _find(job_ref.job_id)
     if found is None:
         return JobSnapshot(JobStatus.NOT_FOUND, error=answer).believed(may_lag=may_lag)
     if isinstance(found, NotFound):
@@ -197,10 +183,25 @@ def _look(job_ref: JobRef, *, may_lag: bool) -> _Steps[JobSnapshot]:
     return _sighting(found)
 
 
-def _sighting(answer: _Answer) -> JobSnapshot:
-    if answer is None or isinstance(answer, MetaStudioError):
-        return JobSnapshot.failed(answer) if answer is not None else JobSnapshot(JobStatus.UNKNOWN)
-    return JobSnapshot.of(answer)
+def _find(job_id: str) -> _Steps[SmartLiveJob | MetaStudioError | None]:
+    """Return a job that is among the active jobs of all rooms; None if it is not there."""
+    offset: int | None = 0
+    while offset is not None:
+        page = yield from _perform(operations.list_jobs(offset, {"state": ACTIVE_STATES}))
+        if isinstance(page, MetaStudioError):
+            return page
+        for job in page.smart_live_jobs:
+            if same_id(job.job_id, job_id):
+                return job
+        try:
+            offset = operations.next_offset(offset, page)
+        except MetaStudioError as error:
+            return error
+    return None
+
+
+def _sighting(answer: SmartLiveJob | MetaStudioError) -> JobSnapshot:
+    return JobSnapshot.failed(answer) if isinstance(answer, MetaStudioError) else JobSnapshot.of(answer)
 
 
 def _stop(job_ref: JobRef, *, grace: float, lag: float, now: Callable[[], float]) -> _Steps[JobSnapshot]:
@@ -216,7 +217,7 @@ def _stop(job_ref: JobRef, *, grace: float, lag: float, now: Callable[[], float]
         # A listing may have told another room than the one in which the job was thought to be.
         job_ref = replace(job_ref, room_id=(snapshot.job and snapshot.job.room_id) or job_ref.room_id)
         if not accepted:
-            answer = yield Stop(job_ref)
+            answer = yield from _perform(operations.stop_job(job_ref))
             accepted = _is_accepted(answer, job_id)
             stopped = stopped or _may_be_done(answer, ran=snapshot.status is JobStatus.ACTIVE)
         seen = yield from _look(job_ref, may_lag=now() < began + lag)
@@ -228,7 +229,7 @@ def _stop(job_ref: JobRef, *, grace: float, lag: float, now: Callable[[], float]
     return snapshot
 
 
-def _is_accepted(answer: _Answer, job_id: str) -> bool:
+def _is_accepted(answer: MetaStudioError | None, job_id: str) -> bool:
     """Pass over what does not decide: a fault that passes, or an answer that the look after it will explain."""
     if not isinstance(answer, MetaStudioError):
         return True
@@ -242,7 +243,7 @@ def _is_accepted(answer: _Answer, job_id: str) -> bool:
     return False
 
 
-def _may_be_done(answer: _Answer, *, ran: bool) -> bool:
+def _may_be_done(answer: MetaStudioError | None, *, ran: bool) -> bool:
     """
     Tell whether a job that is over after a stop was ended by it, as far as its answer tells.
 
@@ -267,7 +268,7 @@ def _report(job_id: str, snapshot: JobSnapshot) -> None:
 
 
 def _drive(hook: SmartLiveTaskHook, steps: _Steps[T]) -> T:
-    answer: _Answer = None
+    answer: Any = None
     while True:
         try:
             step = steps.send(answer)
@@ -277,15 +278,10 @@ def _drive(hook: SmartLiveTaskHook, steps: _Steps[T]) -> T:
         answer = None
         try:
             match step:
-                case ShowJob(job_ref):
-                    answer = hook.show_job(job_ref)
-                case Find(job_id):
-                    jobs = hook.list_jobs(state=ACTIVE_STATES)
-                    answer = next((job for job in jobs if same_id(job.job_id, job_id)), None)
+                case Operation():
+                    answer = hook.perform(step)
                 case Note():
                     pass  # on a worker it is written whether the job runs or not
-                case Stop(job_ref):
-                    hook.stop_job(job_ref)
                 case Pause(seconds):
                     time.sleep(seconds)
         except MetaStudioError as error:
@@ -295,7 +291,7 @@ def _drive(hook: SmartLiveTaskHook, steps: _Steps[T]) -> T:
 async def _drive_async(
     hook: SmartLiveAsyncHook, steps: _Steps[T], note: Callable[[], Awaitable[None]] | None = None
 ) -> T:
-    answer: _Answer = None
+    answer: Any = None
     while True:
         try:
             step = steps.send(answer)
@@ -305,23 +301,12 @@ async def _drive_async(
         answer = None
         try:
             match step:
-                case ShowJob(job_ref):
-                    answer = await hook.show_job(job_ref)
-                case Find(job_id):
-                    answer = await _find_async(hook, job_id)
+                case Operation():
+                    answer = await hook.perform(step)
                 case Note():
                     if note is not None:
                         await note()
-                case Stop(job_ref):
-                    await hook.stop_job(job_ref)
                 case Pause(seconds):
                     await asyncio.sleep(seconds)
         except MetaStudioError as error:
             answer = error
-
-
-async def _find_async(hook: SmartLiveAsyncHook, job_id: str) -> SmartLiveJob | None:
-    async for job in hook.list_jobs(state=ACTIVE_STATES):
-        if same_id(job.job_id, job_id):
-            return job
-    return None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from airflow.sdk.timezone import utcnow
 from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
 
+from airflow_provider_smartlive.client import operations
 from airflow_provider_smartlive.decisions import JobStatus
 from airflow_provider_smartlive.livestream.snapshot import ACTIVE_STATES, FINAL_STATES, JobSnapshot
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError
@@ -174,7 +175,9 @@ class JobFeed(SharedStreamProducer):
 
     async def _ask(self, job: JobRef) -> JobSnapshot:
         try:
-            return JobSnapshot.of(await self._requests.send(lambda hook: hook.show_job(job)))
+            return JobSnapshot.of(
+                await self._requests.send(lambda hook: hook.perform(operations.show_job(job)))
+            )
         except MetaStudioError as error:
             return JobSnapshot.failed(error)
 

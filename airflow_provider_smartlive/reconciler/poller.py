@@ -10,6 +10,7 @@ from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING
 
+from airflow_provider_smartlive.client import operations
 from airflow_provider_smartlive.client.operations import PAGE_SIZE, AllJobsFilters
 from airflow_provider_smartlive.decisions import JobStatus
 from airflow_provider_smartlive.livestream.snapshot import ACTIVE_STATES, FINAL_STATES, JobSnapshot
@@ -228,7 +229,7 @@ class Reconciler:
         :param unless: what nobody is told.
         """
         try:
-            job = await self._requests.attempt(lambda hook: hook.show_job(job_ref))
+            job = await self._requests.attempt(lambda hook: hook.perform(operations.show_job(job_ref)))
             snapshot = JobSnapshot.of(job)
         except (AuthenticationError, Throttled):
             raise

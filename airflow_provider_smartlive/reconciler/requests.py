@@ -11,6 +11,7 @@ from math import inf
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from airflow_provider_smartlive import settings
+from airflow_provider_smartlive.client import operations
 from airflow_provider_smartlive.client.flow import backoff, may_be_asked_again
 from airflow_provider_smartlive.client.operations import MAX_ENTRIES, PAGE_SIZE, AllJobsFilters, next_offset
 from airflow_provider_smartlive.livestream.snapshot import REFUSED_PAUSE
@@ -118,7 +119,7 @@ class Requests:
             offset = next_offset(offset, page)
 
     async def _page(self, offset: int, filters: AllJobsFilters) -> JobList:
-        return await self.send(lambda hook: hook.list_jobs_page(offset, **filters))
+        return await self.send(lambda hook: hook.perform(operations.list_jobs(offset, filters)))
 
     def pause_after(self, error: MetaStudioError, attempt: int) -> float | None:
         """

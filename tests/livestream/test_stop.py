@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,7 +16,7 @@ from airflow_provider_smartlive.livestream.stop import (
 )
 from airflow_provider_smartlive.metastudio.errors import Conflict, PermissionDenied, Throttled
 from airflow_provider_smartlive.metastudio.ids import JobRef
-from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
+from airflow_provider_smartlive.metastudio.jobs import JobList
 from tests.support.fake_metastudio import ROOM, FakeAsyncHook, FakeMetaStudio, not_found, unreachable
 from tests.support.virtual_time import Clock, run
 
@@ -86,10 +86,10 @@ def test_a_job_is_stopped_in_the_room_where_it_is(stop: Stop, metastudio: FakeMe
 def test_a_job_that_is_not_found_is_not_over_while_the_listing_cannot_tell(
     stop: Stop, metastudio: FakeMetaStudio, monkeypatch: pytest.MonkeyPatch, fault: Exception
 ) -> None:
-    def list_jobs(**filters: str) -> Iterator[SmartLiveJob]:
+    def list_jobs_page(offset: int, **filters: str) -> JobList:
         raise fault
 
-    monkeypatch.setattr(metastudio, "list_jobs", list_jobs)
+    monkeypatch.setattr(metastudio, "list_jobs_page", list_jobs_page)
     assert stop("00000000000000000000000000000bad", grace=10).status is JobStatus.UNKNOWN
 
 

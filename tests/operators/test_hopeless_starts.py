@@ -10,11 +10,11 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_smartlive import settings
+from airflow_provider_smartlive.client.operations import Operation
 from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
 from airflow_provider_smartlive.livestream.current_task import STORE_KEY
 from airflow_provider_smartlive.livestream.record import Attempt, JobRecord
 from airflow_provider_smartlive.metastudio.errors import InvalidRequest
-from airflow_provider_smartlive.metastudio.ids import JobRef
 from airflow_provider_smartlive.operators import StartSmartLiveJobOperator
 from airflow_provider_smartlive.sandbox.config import Config
 from airflow_provider_smartlive.sandbox.testing import LocalSandbox, quick_config
@@ -142,10 +142,11 @@ def test_while_an_earlier_try_may_have_a_job_the_task_is_retried(
     context["ti"].max_tries = 2
     context["task_state_store"].set(STORE_KEY, record.dump())
 
-    def show_job(self: SmartLiveTaskHook, job_ref: JobRef) -> None:
+    def perform(self: SmartLiveTaskHook, operation: Operation[Any]) -> None:
+        assert operation.name == "show_job"
         raise InvalidRequest("Invalid parameter", error_code="MSS.00000003")
 
-    monkeypatch.setattr(SmartLiveTaskHook, "show_job", show_job)
+    monkeypatch.setattr(SmartLiveTaskHook, "perform", perform)
     operator = StartSmartLiveJobOperator(task_id="go_live", room_id=ROOM)
     with pytest.raises(InvalidRequest):
         operator.execute(context)  # type: ignore[arg-type]  # the part of a context that is needed

@@ -739,7 +739,7 @@ def test_a_throttled_poller_does_not_keep_quiet_about_it(poller: Poller) -> None
 
 
 def test_a_request_that_hangs_deafens_nobody(poller: Poller, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(FakeAsyncHook, "list_jobs_page", hang)
+    monkeypatch.setattr(FakeAsyncHook, "perform", hang)
 
     async def main() -> None:
         seen = [poller.wait(poller.metastudio.add()) for _ in range(2)]

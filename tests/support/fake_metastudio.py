@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
 from types import SimpleNamespace
 from typing import Any, Self
+from urllib.parse import parse_qsl, urlsplit
 
+from airflow_provider_smartlive.client.operations import Operation
 from airflow_provider_smartlive.metastudio.commands import CommandRequest, CommandResponse
 from airflow_provider_smartlive.metastudio.errors import Conflict, MetaStudioError, NotFound
 from airflow_provider_smartlive.metastudio.ids import JobRef, same_id
@@ -188,6 +190,21 @@ class FakeMetaStudio:
             raise Conflict("a finished job cannot be changed", http_status=400, error_code="MSS.20010066")
         return outcome or command_answer(command_id=f"Command-{next(self._command_numbers)}")
 
+    def perform(self, operation: Operation[Any]) -> Any:
+        job_ref = JobRef(operation.room_id or "", operation.job_id or "")
+        match operation.name:
+            case "show_job":
+                return self.show_job(job_ref)
+            case "stop_job":
+                return self.stop_job(job_ref)
+            case "list_jobs":
+                filters: dict[str, Any] = dict(parse_qsl(urlsplit(operation.target).query))
+                if "create_since" in filters:
+                    filters["create_since"] = datetime.fromisoformat(filters["create_since"])
+                del filters["limit"]
+                return self.list_jobs_page(int(filters.pop("offset")), **filters)
+        raise NotImplementedError(operation.name)
+
     def list_room_jobs(
         self, room_id: str, *, create_since: datetime | None = None, **order: str
     ) -> Iterator[SmartLiveJob]:
@@ -302,26 +319,9 @@ class FakeAsyncHook:
         before, self.endpoint = self.endpoint, self.metastudio.endpoint
         return self.metastudio.reload() or before != self.endpoint
 
-    async def show_job(self, job_ref: JobRef) -> SmartLiveJob:
+    async def perform(self, operation: Operation[Any]) -> Any:
         with self._there():
-            return self.metastudio.show_job(job_ref)
-
-    async def stop_job(self, job_ref: JobRef) -> None:
-        with self._there():
-            self.metastudio.stop_job(job_ref)
-
-    async def list_jobs_page(self, offset: int, **filters: Any) -> JobList:
-        with self._there():
-            return self.metastudio.list_jobs_page(offset, **filters)
-
-    async def list_jobs(self, **filters: str) -> AsyncIterator[SmartLiveJob]:
-        """Yield what a listing gives, a hundred jobs a request."""
-        with self._there():
-            jobs = list(self.metastudio.list_jobs(**filters))
-        for number, job in enumerate(jobs):
-            if number and number % 100 == 0:
-                self.metastudio._count("list_all")
-            yield job
+            return self.metastudio.perform(operation)
 
     @contextmanager
     def _there(self) -> Iterator[None]:

@@ -303,7 +303,7 @@ class TestJobTrigger:
         async def hang(*_: object) -> None:
             await asyncio.Event().wait()
 
-        monkeypatch.setattr(FakeAsyncHook, "show_job", hang)
+        monkeypatch.setattr(FakeAsyncHook, "perform", hang)
         source, _, seconds = world.wake(job_trigger(world, failure_budget=3600))
         assert source == WakeSource.BUDGET_OVER
         assert 3600 <= seconds <= 3600 + 2 * (2 * INTERVAL + OVERDUE) + FIRST_READ
@@ -589,7 +589,6 @@ class TestNotFound:
         def fail(*_: object, **filters: str) -> Any:
             raise unreachable()
 
-        monkeypatch.setattr(world.metastudio, "list_jobs", fail)
         monkeypatch.setattr(world.metastudio, "list_jobs_page", fail)
         assert world.wake(job_trigger(world, failure_budget=3600))[0] == WakeSource.BUDGET_OVER
 
