@@ -9,7 +9,6 @@ events brings, it stays small.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from airflow_provider_smartlive.callbacks.size import MAX_TRANSITIONS, fits, fitted
 from airflow_provider_smartlive.callbacks.table import (
     CallbackTable,
     JobCallbacks,
@@ -42,7 +42,6 @@ from airflow_provider_smartlive.metastudio.outputs import Output, describe_outpu
 MAX_JOBS = 4
 MAX_STREAMS = 8
 MAX_UNKNOWN_STATES = 8
-MAX_TRANSITIONS = 20
 MAX_REPLIES = 20
 MAX_SWITCHES = 10
 MAX_UNRECOGNISED = 10
@@ -52,7 +51,6 @@ MAX_TABLE_TEXT = 80
 MAX_LABEL = 120
 MAX_TABLE_NAME = 64
 MAX_NUMBER = 12
-MAX_BYTES = 16 * 1024
 
 _T = TypeVar("_T")
 _NOT_VISIBLE_ASCII = re.compile(r"[^!-~]")
@@ -168,7 +166,7 @@ def apply_event(
 
     kept = job_id if current_job is None else normalise_id(current_job)
     applied = _counted(table, at, digest).model_copy(update={"jobs": _placed(table.jobs, after, kept)})
-    return _fitted(applied, kept), outcome
+    return fitted(applied, kept), outcome
 
 
 def unrecognised(
@@ -186,8 +184,8 @@ def unrecognised(
     old = table.unrecognised or Unrecognised()
     new = Unrecognised(count=old.count + 1, recent=_latest(old.recent, note, MAX_UNRECOGNISED))
     noted = _counted(table, at, digest).model_copy(update={"unrecognised": new})
-    fitted = _fitted(noted)
-    return fitted if _fits(fitted) else table, Outcome(OutcomeKind.UNRECOGNISED)
+    shortened = fitted(noted)
+    return shortened if fits(shortened) else table, Outcome(OutcomeKind.UNRECOGNISED)
 
 
 def _counted(table: CallbackTable, at: datetime, digest: str | None) -> CallbackTable:
@@ -363,73 +361,3 @@ def _name(value: str, bound: int = MAX_TABLE_NAME) -> str:
 def _text(value: str) -> str:
     """Cut a text for people to size, and keep out control characters (PostgreSQL refuses NUL in JSON)."""
     return "".join(char if char.isprintable() else "?" for char in value[:MAX_TABLE_TEXT])
-
-
-def _fits(table: CallbackTable) -> bool:
-    return len(json.dumps(table.dump())) <= MAX_BYTES
-
-
-def _fitted(table: CallbackTable, kept: str | None = None) -> CallbackTable:
-    """
-    Hold the table to :data:`MAX_BYTES`, giving up first what costs the reader least.
-
-    :param kept: The job to which all others are given up in the end; None: none is.
-    """
-    if _is_ordinary(table):
-        return table
-    steps: tuple[Callable[[CallbackTable], CallbackTable], ...] = (
-        lambda table: _with_transitions(table, MAX_TRANSITIONS // 4),
-        _without_lists,
-        lambda table: _with_transitions(table, 1),
-        *((lambda table: _with_one_job(table, kept),) if kept else ()),
-    )
-    for step in steps:
-        if _fits(table):
-            break
-        table = step(table)
-    return table
-
-
-def _is_ordinary(table: CallbackTable) -> bool:
-    """
-    Tell whether this is the table of one job with one output, and everything in it was recognised.
-
-    Such a table fits, be every text in it as long as it may: no need to write it out in order to measure it,
-    which would take longer than all the rest.
-    """
-    return (
-        len(table.jobs) <= 1
-        and all(len(job.streams) <= 1 for job in table.jobs)
-        and table.unrecognised is None
-    )
-
-
-def _with_transitions(table: CallbackTable, bound: int) -> CallbackTable:
-    def shortened(stream: StreamRow) -> StreamRow:
-        return stream.model_copy(update={"transitions": stream.transitions[-bound:]})
-
-    jobs = [
-        job.model_copy(update={"streams": [shortened(stream) for stream in job.streams]})
-        for job in table.jobs
-    ]
-    return table.model_copy(update={"jobs": jobs})
-
-
-def _without_lists(table: CallbackTable) -> CallbackTable:
-    """Keep the counts of replies, switches and unrecognised events, not the latest of them."""
-    jobs = [
-        job.model_copy(
-            update={
-                "replies": job.replies and Replies(finished=job.replies.finished),
-                "scripts": job.scripts and job.scripts.model_copy(update={"recent": []}),
-            }
-        )
-        for job in table.jobs
-    ]
-    notes = table.unrecognised and Unrecognised(count=table.unrecognised.count)
-    return table.model_copy(update={"jobs": jobs, "unrecognised": notes})
-
-
-def _with_one_job(table: CallbackTable, kept: str) -> CallbackTable:
-    latest = max(table.jobs, key=lambda job: (job.job_id == kept, job.last_event), default=None)
-    return table.model_copy(update={"jobs": [latest] if latest else []})

@@ -7,7 +7,8 @@ import statistics
 import time
 from datetime import UTC, datetime, timedelta
 
-from airflow_provider_smartlive.callbacks.apply import MAX_BYTES, apply_event, event_digest
+from airflow_provider_smartlive.callbacks.apply import apply_event, event_digest
+from airflow_provider_smartlive.callbacks.size import MAX_BYTES
 from airflow_provider_smartlive.callbacks.table import CallbackTable
 from airflow_provider_smartlive.metastudio.events import CallbackEvent
 

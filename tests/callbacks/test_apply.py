@@ -11,17 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_smartlive.callbacks.apply import (
-    MAX_BYTES,
     MAX_DIGESTS,
     MAX_JOBS,
     MAX_STREAMS,
     MAX_SWITCHES,
-    MAX_TRANSITIONS,
     OutcomeKind,
     apply_event,
     event_digest,
     unrecognised,
 )
+from airflow_provider_smartlive.callbacks.size import MAX_BYTES, MAX_TRANSITIONS
 from airflow_provider_smartlive.callbacks.table import CallbackTable, reply_mark
 from airflow_provider_smartlive.metastudio.events import CallbackEvent, StreamState
 from airflow_provider_smartlive.metastudio.outputs import describe_output

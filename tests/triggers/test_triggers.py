@@ -22,6 +22,7 @@ from airflow_provider_smartlive.callbacks.table import CallbackTable, reply_mark
 from airflow_provider_smartlive.decisions import WakeSource
 from airflow_provider_smartlive.livestream.end_check import EndCheck
 from airflow_provider_smartlive.livestream.snapshot import REFUSED_PAUSE
+from airflow_provider_smartlive.livestream.stop import stop_and_confirm_async
 from airflow_provider_smartlive.livestream.wait_state import WaitLimits, WaitState
 from airflow_provider_smartlive.metastudio.errors import AuthenticationError, PermissionDenied
 from airflow_provider_smartlive.metastudio.events import CallbackEvent
@@ -457,21 +458,20 @@ class TestJobTriggerStopsByItself:
     def test_jobs_that_end_by_the_same_clock_are_stopped_in_batches(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from airflow_provider_smartlive.livestream import stop
-
         at_once, most = 0, 0
-        original = stop.stop_and_confirm_async
 
         async def stop_and_confirm(*args: Any, **kwargs: Any) -> Any:
             nonlocal at_once, most
             at_once += 1
             most = max(most, at_once)
             try:
-                return await original(*args, **kwargs)
+                return await stop_and_confirm_async(*args, **kwargs)
             finally:
                 at_once -= 1
 
-        monkeypatch.setattr(stop, "stop_and_confirm_async", stop_and_confirm)
+        monkeypatch.setattr(
+            "airflow_provider_smartlive.triggers.job.stop_and_confirm_async", stop_and_confirm
+        )
         triggers = []
         for number in range(3 * STOPS_AT_ONCE):
             job = world.job if number == 0 else world.metastudio.add()
