@@ -135,9 +135,10 @@ async def test_a_thousand_triggers_add_no_stall(
         idle = await stalls()
     async with waiting(ours):
         busy = await stalls()
+        # A very busy machine has not even begun to ask by then.
+        while len(pages := sandbox.ledger(kind="request", after=before)) < STREAMS / 100:
+            busy = await stalls()
 
-    pages = sandbox.ledger(kind="request", after=before)
-    assert len(pages) >= STREAMS / 100
     assert {page["operation"] for page in pages} == {"list_all"}
     assert sorted(busy)[-RANK] - sorted(idle)[-RANK] <= LIMIT, sorted(busy)[-2 * RANK :]
 
