@@ -12,7 +12,7 @@ from airflow_provider_smartlive.decisions import JobStatus
 from airflow_provider_smartlive.livestream.ownership import callback_url_of
 from airflow_provider_smartlive.metastudio.ids import JobRef, normalise_id, same_id
 from airflow_provider_smartlive.metastudio.jobs import JobState
-from airflow_provider_smartlive.reconciler.feed import OVERLAP, JobListing, changed_at
+from airflow_provider_smartlive.reconciler.feed import OVERLAP, JobListing
 
 if TYPE_CHECKING:
     from airflow_provider_smartlive.livestream.snapshot import JobSnapshot
@@ -30,7 +30,7 @@ class JobHistory:
     :param address: MetaStudio's endpoint and project, where they are.
     :param looked_at: when they were looked at last.
     :param live: the room of each job that goes on, by its id.
-    :param ended: when each job has changed last that ended lately.
+    :param ended: when each job ended that did so lately.
     """
 
     address: str
@@ -63,23 +63,23 @@ class JobHistory:
         """
         finished = [*listing.finished, *(one.job for one in shown.values() if one.job and one.job.is_final)]
         for job in _outside(finished, room_id):
-            job_id, changed = normalise_id(job.job_id), changed_at(job)
-            is_new = changed is not None and changed >= self.looked_at - OVERLAP
+            job_id, ended_at = normalise_id(job.job_id), _ended_at(job)
+            is_new = ended_at is not None and ended_at >= self.looked_at - OVERLAP
             if job_id not in self.ended and (self.live.pop(job_id, None) is not None or is_new):
-                self.ended[job_id] = changed or listing.at
-                yield _event(ENDED, job.job_id, job.room_id, listing, job)
+                self.ended[job_id] = ended_at or listing.at
+                yield _event(ENDED, _ref(job), listing, job)
         for job_id, snapshot in shown.items():
             if snapshot.status is JobStatus.NOT_FOUND and job_id in self.live:
                 self.ended[job_id] = listing.at
-                yield _event(ENDED, job_id, self.live.pop(job_id), listing)
+                yield _event(ENDED, JobRef(self.live.pop(job_id), job_id), listing)
         over = self.ended.keys() | {normalise_id(job.job_id) for job in finished}
         for job in _outside(listing.active, room_id):
             job_id = normalise_id(job.job_id)
             if job.state is JobState.PROCESSING and job_id not in self.live and job_id not in over:
                 self.live[job_id] = job.room_id or ""
-                yield _event(LIVE, job.job_id, job.room_id, listing, job)
+                yield _event(LIVE, _ref(job), listing, job)
         self.looked_at = listing.at
-        self.ended = {job: changed for job, changed in self.ended.items() if changed >= listing.at - OVERLAP}
+        self.ended = {job_id: at for job_id, at in self.ended.items() if at >= listing.at - OVERLAP}
 
     def dump(self) -> dict[str, Any]:
         """Return what goes into Airflow's asset state store."""
@@ -88,7 +88,7 @@ class JobHistory:
             "address": self.address,
             "looked_at": self.looked_at.isoformat(),
             "live": dict(self.live),
-            "ended": {job_id: changed.isoformat() for job_id, changed in self.ended.items()},
+            "ended": {job_id: at.isoformat() for job_id, at in self.ended.items()},
         }
 
     @classmethod
@@ -97,7 +97,7 @@ class JobHistory:
         if not isinstance(stored, dict) or stored.get("version") != 1:
             return None
         try:
-            ended = {job_id: datetime.fromisoformat(changed) for job_id, changed in stored["ended"].items()}
+            ended = {job_id: datetime.fromisoformat(at) for job_id, at in stored["ended"].items()}
             looked_at = datetime.fromisoformat(stored["looked_at"])
             return cls(stored["address"], looked_at, dict(stored["live"]), ended)
         except (AttributeError, KeyError, TypeError, ValueError):  # somebody has written it by the REST API
@@ -114,14 +114,21 @@ def _outside(jobs: Iterable[SmartLiveJob], room_id: str | None) -> Iterator[Smar
             yield job
 
 
-def _event(
-    event: str, job_id: str, room_id: str | None, listing: JobListing, job: SmartLiveJob | None = None
-) -> dict[str, Any]:
+def _ended_at(job: SmartLiveJob) -> datetime | None:
+    """Return when a job ended. MetaStudio may change one that is over, so its last change comes second."""
+    return job.end_time or job.lastupdate_time or job.create_time
+
+
+def _ref(job: SmartLiveJob) -> JobRef:
+    return JobRef(job.room_id or "", job.job_id)
+
+
+def _event(event: str, name: JobRef, listing: JobListing, job: SmartLiveJob | None = None) -> dict[str, Any]:
     said: dict[str, Any] = {
         "version": 1,
         "event": event,
-        "job_id": job_id,
-        "room_id": room_id or None,
+        "job_id": name.job_id,
+        "room_id": name.room_id or None,
         "seen_at": listing.at.isoformat(),
         # MetaStudio no longer knows a job whose state is null.
         "state": None,

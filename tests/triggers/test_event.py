@@ -6,6 +6,7 @@ import asyncio
 import json
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -193,6 +194,18 @@ def test_one_that_began_and_ended_between_two_looks_has_ended(triggerer: Trigger
     triggerer.clock.at(101, lambda: console.ends(console.metastudio.jobs[0], "BLOCKED"))
     triggerer.live(600, watch("live"), watch("ended"))
     assert [payload["state"] for _, payload in triggerer.stored] == ["BLOCKED"]
+
+
+def test_a_job_that_is_changed_long_after_its_end_has_ended_once(
+    triggerer: Triggerer, console: Console
+) -> None:
+    job = console.starts()
+    triggerer.clock.at(100, lambda: console.ends(job))
+    later = (triggerer.clock.now + timedelta(hours=1)).isoformat()
+    triggerer.clock.at(3600, lambda: job.more.update(lastupdate_time=later))
+    triggerer.live(4000, watch("ended"))
+    triggerer.live(100, watch("ended"))
+    assert triggerer.told == [("ended", job.job_id)]
 
 
 def test_a_job_that_metastudio_has_forgotten_has_ended(triggerer: Triggerer, console: Console) -> None:
