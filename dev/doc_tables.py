@@ -19,7 +19,14 @@ from typing import Any
 
 from airflow.sdk import BaseOperator
 
-from airflow_provider_smartlive.campaigns.model import Campaign, Defaults, FileModel, PlannedCommand, Show
+from airflow_provider_smartlive.campaigns.model import (
+    Campaign,
+    Defaults,
+    FileModel,
+    Outlets,
+    PlannedCommand,
+    Show,
+)
 from airflow_provider_smartlive.operators import (
     SmartLiveAsRunOperator,
     SmartLiveCommandOperator,
@@ -169,6 +176,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "fields of a campaign": partial(fields_table, Campaign),
     "fields of a show": partial(fields_table, Show),
     "fields of defaults": partial(fields_table, Defaults),
+    "fields of outlets": partial(fields_table, Outlets),
     "fields of a command": partial(fields_table, PlannedCommand),
     "modules": modules_table,
     "modules of livestream": partial(

@@ -5,18 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import DAG, CronTriggerTimetable, MultipleCronTriggerTimetable, Param
+from airflow.sdk import DAG, Asset, CronTriggerTimetable, MultipleCronTriggerTimetable, Param
+from airflow.sdk.definitions.callback import AsyncCallback
+from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 from airflow.sdk.definitions.param import ParamsDict
 from pendulum import instance
 
 from airflow_provider_smartlive.campaigns.group import Livestream, livestream
 from airflow_provider_smartlive.campaigns.model import Campaign, Notifier, Show
-from airflow_provider_smartlive.campaigns.notify import Notified, Recipient
+from airflow_provider_smartlive.campaigns.notify import Recipient, dump
 from airflow_provider_smartlive.campaigns.tasks import SHOWS_PARAM
 from airflow_provider_smartlive.campaigns.times import ShowTimes
 
 #: What a campaign file ends with.
 SUFFIXES = (".yaml", ".yml")
+
+#: What the triggerer calls when a run is not over in time.
+OVERDUE = "airflow_provider_smartlive.campaigns.overdue.tell_overdue"
 
 #: How many runs of a campaign may go on at once: shows overlap, and yesterday's must not keep today's from starting.
 MAX_ACTIVE_RUNS = 16
@@ -62,6 +67,7 @@ def build(campaign: Campaign) -> DAG:
         dag_id=campaign.campaign,
         schedule=_timetable(campaign, times),
         catchup=False,
+        deadline=_deadline(campaign),
         max_active_runs=MAX_ACTIVE_RUNS,
         max_active_tasks=max(MAX_ACTIVE_RUNS, TASKS_OF_A_SHOW * len(names)),
         tags=sorted(tags),
@@ -83,18 +89,50 @@ def _livestream(campaign: Campaign, show: Show, times: ShowTimes) -> Livestream:
         interaction_conn_id=show.interaction,
         times=times,
         start_window=show.start_window,
-        connected_within=show.alert_if_not_connected_after,
-        if_not_connected=show.if_not_connected,
+        alert_if_not_connected_after=show.alert_if_not_connected_after,
         commands=[(command.after, command.request) for command in show.commands],
         notify=[_notified(one) for one in show.notify],
         quota=campaign.quota,
         retries=show.retries,
-        pool=show.pool,
+        as_run_path=campaign.as_run_path,
         **show.presets,
+        **show.limits,
+        **_outlets(show),
+        **_pool(show),
     )
 
 
-def _notified(notify: str | Notifier) -> Notified:
+def _deadline(campaign: Campaign) -> DeadlineAlert | None:
+    """Return the alert of a run that is not over in time; None without one."""
+    if campaign.alert_if_not_over_after is None:
+        return None
+    told: list[str | Recipient] = []
+    for show in campaign.shows:
+        told += [one for notify in show.notify if (one := _notified(notify)) not in told]
+    after = campaign.alert_if_not_over_after
+    arguments = {"recipients": dump(told), "after": after.total_seconds()}
+    callback = AsyncCallback(OVERDUE, kwargs=arguments)
+    return DeadlineAlert(DeadlineReference.DAGRUN_QUEUED_AT, after, callback)
+
+
+def _pool(show: Show) -> dict[str, Any]:
+    """Return the argument of the operator that names the pool: without one, Airflow's default counts."""
+    return {"pool": show.pool} if show.pool is not None else {}
+
+
+def _outlets(show: Show) -> dict[str, Any]:
+    """Return the arguments of the task group that name assets."""
+    if show.outlets is None:
+        return {}
+    of_event: dict[str, list[str]] = {
+        "connected_outlets": show.outlets.connected,
+        "outlets": show.outlets.ended,
+        "as_run_outlets": show.outlets.as_run,
+    }
+    return {argument: [Asset(name) for name in names] for argument, names in of_event.items()}
+
+
+def _notified(notify: str | Notifier) -> str | Recipient:
     return notify if isinstance(notify, str) else Recipient(notify.notifier, notify.arguments)
 
 

@@ -23,6 +23,9 @@ _TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 _DATE = re.compile(r"(\d{4})-(\d{2})-(\d{2})")
 _DURATION = re.compile(r"(?:(\d+)\s*h)?\s*(?:(\d+)\s*m)?\s*(?:(\d+)\s*s)?")
 
+_ASSET = re.compile(r"[A-Za-z0-9]([\w.:/ -]*[\w/-])?", re.ASCII)
+_STORAGE_PATH = re.compile(r"[a-z][a-z0-9+.-]*://[^\s?#]+")
+
 #: A dotted path to something in Python.
 DOTTED_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
@@ -89,6 +92,23 @@ def _cron(value: Any) -> Any:
     return value
 
 
+def _asset(value: Any) -> str:
+    if not isinstance(value, str) or not _ASSET.fullmatch(value) or value.startswith(("rtmp:", "rtmps:")):
+        # Not repeated: it may be the URL of an output, with its key.
+        raise ValueError("is no name of an asset. Write a name of your own, such as smartlive://tea/ended")
+    return value
+
+
+def _storage_path(value: Any) -> str:
+    fix = "Write a folder with its scheme, such as file:///var/as-run or s3://aws_default@bucket/as-run"
+    if not isinstance(value, str) or not _STORAGE_PATH.fullmatch(value):
+        raise ValueError(f"is no folder of a storage. {fix}")
+    if ":" in value.partition("://")[2].partition("/")[0].rpartition("@")[0]:
+        # Not repeated, likewise.
+        raise ValueError(f"has a password in it. {fix}: what is before the @ is an Airflow connection")
+    return value
+
+
 def _zone(value: Any) -> str:
     try:
         ZoneInfo(value if isinstance(value, str) else "")
@@ -112,6 +132,16 @@ Duration = Annotated[
 ]
 ConnId = Annotated[
     str, BeforeValidator(_conn_id), WithJsonSchema({"type": "string", "pattern": rf"^{_CONN_ID.pattern}$"})
+]
+AssetName = Annotated[
+    str,
+    BeforeValidator(_asset),
+    WithJsonSchema({"type": "string", "maxLength": 1500, "pattern": rf"^(?!rtmps?:){_ASSET.pattern}$"}),
+]
+StoragePath = Annotated[
+    str,
+    BeforeValidator(_storage_path),
+    WithJsonSchema({"type": "string", "pattern": rf"^{_STORAGE_PATH.pattern}$"}),
 ]
 Id = Annotated[str, BeforeValidator(_id), Field(min_length=1, max_length=64, pattern=r"^[^\s/\\]+$")]
 Date = Annotated[date, BeforeValidator(_date), WithJsonSchema({"type": "string", "format": "date"})]

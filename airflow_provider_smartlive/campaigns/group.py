@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from airflow.sdk import TaskGroup
 
@@ -24,6 +25,8 @@ from airflow_provider_smartlive.retries import SmartLiveRetryPolicy
 from airflow_provider_smartlive.sensors import SmartLiveStreamStateSensor
 
 if TYPE_CHECKING:
+    from airflow.sdk import Asset
+
     from airflow_provider_smartlive.campaigns.times import ShowTimes
 
 #: How long a stream is waited for that need not be CONNECTED in time, if nothing limits the livestream.
@@ -100,27 +103,63 @@ def _after(node: Any) -> set[str]:
     return {task_id for task in node for task_id in task.downstream_task_ids} - inner
 
 
+@dataclass(frozen=True)
+class _Shared:
+    """
+    What the tasks of a livestream have in common.
+
+    :param group: their group.
+    :param room_id: the room.
+    :param smartlive_conn_id: connection to MetaStudio.
+    :param notification: who is told what goes wrong.
+    """
+
+    group: Livestream
+    room_id: str
+    smartlive_conn_id: str
+    notification: Notification | None
+
+    def own(self, task_id: str) -> dict[str, Any]:
+        """Return the arguments of every task."""
+        names = {"task_id": task_id, "task_group": self.group}
+        return {**names, "room_id": self.room_id, "smartlive_conn_id": self.smartlive_conn_id}
+
+    def of_starter(self, task_id: str) -> dict[str, Any]:
+        """Return the arguments of a task that works with the livestream of ``go_live``."""
+        return {**self.own(task_id), "starter_task_id": self.group.child_id("go_live")}  # type: ignore[no-untyped-call]  # Airflow's
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """The arguments of a task whose failure is told."""
+        return {"on_failure_callback": [self.notification]} if self.notification else {}
+
+    def checked(self, key: str, *, default: str = "") -> str:
+        """Return a template of what the check has said: ``planned_start`` or ``planned_end``."""
+        check = f"ti.xcom_pull(task_ids='{self.group.check.task_id}', map_indexes=ti.map_index)"
+        return f"{{{{ ({check}{default})['{key}'] }}}}"
+
+
 def livestream(
     group_id: str,
     *,
     room_id: str,
     output_conn_ids: Sequence[str] | str = (),
     smartlive_conn_id: str = DEFAULT_CONN_ID,
+    start_at: datetime | str | None = None,
     stop_at: datetime | str | None = None,
     max_duration: timedelta | None = None,
     times: ShowTimes | None = None,
     check_before: timedelta = timedelta(0),
     start_window: timedelta | None = timedelta(hours=1),
-    connected_within: timedelta = timedelta(minutes=5),
-    if_not_connected: Literal["alert", "stop"] = "alert",
+    alert_if_not_connected_after: timedelta = timedelta(minutes=5),
     commands: Sequence[tuple[timedelta, Mapping[str, Any]]] = (),
     notify: Sequence[Notified] = (),
     quota: int | None = None,
     retries: int = 2,
     retry_delay: timedelta = timedelta(seconds=30),
-    pool: str | None = None,
-    request: Mapping[str, Any] | None = None,
     interaction_conn_id: str | None = None,
+    connected_outlets: Sequence[Asset] = (),
+    as_run_outlets: Sequence[Asset] = (),
     as_run_path: str | None = None,
     prefix_group_id: bool = True,
     **start_arguments: Any,
@@ -137,138 +176,139 @@ def livestream(
     :param room_id: the room.
     :param output_conn_ids: connections that hold the RTMP outputs.
     :param smartlive_conn_id: connection to MetaStudio.
+    :param start_at: when it goes live, as the operator takes it; the check waits until ``check_before`` it. Without it:
+        ``check_before`` after the time of the run; in a run by hand at once.
     :param stop_at: when it is stopped as planned, as the operator takes it.
     :param max_duration: how long it lasts at most.
-    :param times: when it goes out, where it shares its DAG with other shows. They say its end, too.
+    :param times: when it goes out, where it shares its DAG with other shows. They say its start and end, too.
     :param check_before: how long before its start everything is checked: the run begins so much earlier.
     :param start_window: how late it may still go live. None: however late.
-    :param connected_within: how long the stream may take to be CONNECTED.
-    :param if_not_connected: what is done then: ``alert`` tells ``notify`` and goes on, ``stop`` stops it as well.
+    :param alert_if_not_connected_after: how long the stream may take to be CONNECTED until ``notify`` is told. With
+        ``connected_within``, an argument of the operator, the livestream is stopped as well.
     :param commands: what it is told while it is live: how long after CONNECTED, and the arguments of the command
         operator, such as ``{"command": "INSERT_PLAY_SCRIPT", "command_params": {...}}``.
     :param notify: who is told what goes wrong: ids of connections, paths of notifiers, or callables.
     :param quota: how many livestreams the account may run at once.
     :param retries: how often a start that failed is tried again. A job that runs is adopted.
     :param retry_delay: how long it waits before that.
-    :param pool: the pool of the livestream; it has to count deferred tasks to limit how many run at once.
-    :param request: the request, with the field names of MetaStudio's API.
     :param interaction_conn_id: connection of the ``interaction_callback_url``.
+    :param connected_outlets: assets that are told when the stream is CONNECTED.
+    :param as_run_outlets: assets that are told the row of the as-run log, of a livestream that failed as well.
     :param as_run_path: the folder of the as-run log; default ``[smartlive] as_run_path``.
     :param prefix_group_id: whether the ids of its tasks begin with that of the group.
-    :param start_arguments: more arguments of :class:`~airflow_provider_smartlive.operators.StartSmartLiveJobOperator`.
+    :param start_arguments: more arguments of :class:`~airflow_provider_smartlive.operators.StartSmartLiveJobOperator`,
+        such as ``connected_within``, ``request``, ``outlets`` (told when it has ended well), or ``pool``, which has to
+        count deferred tasks to limit how many livestreams run at once.
     """
     group = Livestream(group_id=group_id, prefix_group_id=prefix_group_id)
-    if pool is not None:
-        start_arguments["pool"] = pool
     notification = Notification(notify, subject=f"show {group_id}") if notify else None
-    told = [notification] if notification else None
-    job: dict[str, Any] = {"room_id": room_id, "smartlive_conn_id": smartlive_conn_id}
-    go_live_id: str = group.child_id("go_live")  # type: ignore[no-untyped-call]  # Airflow's
-    starter: dict[str, Any] = {**job, "starter_task_id": go_live_id}
-    outputs: dict[str, Any] = {
-        "output_conn_ids": output_conn_ids,
-        "interaction_conn_id": interaction_conn_id,
-    }
-    again: dict[str, Any] = {"retries": retries, "retry_delay": retry_delay}
+    shared = _Shared(group, room_id, smartlive_conn_id, notification)
+    outputs: dict[str, Any] = {"output_conn_ids": output_conn_ids, "interaction_conn_id": interaction_conn_id}
+    again: dict[str, Any] = {"retries": retries, "retry_delay": retry_delay, **shared.told}
     group.check = PrerollCheckOperator(
-        task_id="check",
-        task_group=group,
-        **starter,
+        **shared.of_starter("check"),
         **outputs,
+        start_at=start_at,
         show=group_id,
         times=times,
         check_before=check_before,
         start_window=start_window,
         quota=quota,
         notification=notification,
-        on_failure_callback=told,
         **again,
     )
-    lead = times.lead if times is not None else check_before
-    if times is not None:
-        pulled = f"ti.xcom_pull(task_ids='{group.check.task_id}')"
-        stop_at = f"{{{{ {pulled}['planned_end'] }}}}"
     group.go_live = StartSmartLiveJobOperator(
-        task_id="go_live",
-        task_group=group,
-        **job,
+        **shared.own("go_live"),
         **outputs,
-        request=request,
-        stop_at=stop_at,
+        # If somebody has marked the check, it goes live at once.
+        start_at=shared.checked("planned_start", default=" or {'planned_start': ''}"),
+        stop_at=stop_at if times is None else shared.checked("planned_end"),
         max_duration=max_duration,
-        # The operator counts from the beginning of the run.
-        start_window=None if start_window is None else start_window + lead,
+        start_window=start_window,
         retry_policy=SmartLiveRetryPolicy(),
-        on_failure_callback=told,
+        on_skipped_callback=[notification.skipped] if notification else None,
         **again,
         **start_arguments,
     )
     length = times.length if times is not None else max_duration
-    longest = LONGEST_WAIT if length is None else length + WAIT_MARGIN
-    stops = if_not_connected == "stop"
-    group.connected = _connected(group, "connected", connected_within if stops else longest, starter)
-    in_time = group.connected if stops else _connected(group, "connected_in_time", connected_within, starter)
-    not_connected = NotConnectedOperator(
-        task_id="not_connected",
-        task_group=group,
-        **starter,
-        within=connected_within,
-        stops=stops,
-        notification=notification,
-        trigger_rule="all_failed",
+    group.connected = _connected(
+        shared, "connected", LONGEST_WAIT if length is None else length + WAIT_MARGIN, connected_outlets
     )
-    group.stop = StopSmartLiveJobOperator(task_id="stop", task_group=group, **starter, retries=3)
-    group.check >> [group.go_live, group.connected, in_time]
-    in_time >> not_connected
-    said = _commands(group, commands, {**starter, "on_failure_callback": told})
-    group.connected >> said
-    [group.go_live, group.connected, in_time, not_connected, *said] >> group.stop
+    alert = _alert(shared, alert_if_not_connected_after)
+    said = _commands(shared, commands)
+    group.stop = StopSmartLiveJobOperator(**shared.of_starter("stop"), retries=3)
+    group.check >> [group.go_live, group.connected]
+    [group.go_live, group.connected, *alert, *said] >> group.stop
     group.stop.as_teardown(setups=[group.check, group.go_live])
-    group.as_run = SmartLiveAsRunOperator(
-        task_id="as_run",
-        task_group=group,
-        **starter,
+    lead, zone = (check_before, None) if times is None else (times.lead, times.zone.key)
+    group.as_run = _as_run(
+        shared,
         path=as_run_path,
         show=group_id,
-        timezone=times.zone.key if times is not None else None,
-        planned_start=f"{{{{ (ti.xcom_pull(task_ids='{group.check.task_id}') or {{}}).get('planned_start', '') }}}}",
+        timezone=zone,
         check_before=lead,
-        on_failure_callback=told,
-        retries=3,
+        outlets=list(as_run_outlets),
     )
-    # A tear-down, as an ordinary task would hide from the run that the livestream failed; without a setup, so that a
-    # show that was blocked has its row as well. It comes last: a storage that is away must not keep a stop waiting.
-    group.stop >> group.as_run.as_teardown()
     return group
 
 
-def _commands(
-    group: Livestream, commands: Sequence[tuple[timedelta, Mapping[str, Any]]], common: dict[str, Any]
-) -> list[TimedCommandOperator]:
-    return [
-        TimedCommandOperator(
-            task_id=f"command_{number}",
-            task_group=group,
-            **common,
-            **arguments,
-            after=after,
-            connected_task_id=group.connected.task_id,
-            # It is sent once all the same. A retry finds out that the livestream has ended meanwhile.
-            retries=2,
-            retry_delay=COMMAND_RETRY_DELAY,
-        )
-        for number, (after, arguments) in enumerate(commands, start=1)
-    ]
+def _as_run(shared: _Shared, **arguments: Any) -> SmartLiveAsRunOperator:
+    """Add the task that writes the row, at the very end."""
+    as_run = SmartLiveAsRunOperator(
+        **shared.of_starter("as_run"),
+        **arguments,
+        planned_start=shared.checked("planned_start", default=" or {'planned_start': ''}"),
+        retries=3,
+        **shared.told,
+    )
+    # A tear-down, as an ordinary task would hide from the run that the livestream failed; without a setup, so that a
+    # show that was blocked has its row as well. It comes last: a storage that is away must not keep a stop waiting.
+    shared.group.stop >> as_run.as_teardown()
+    return as_run
 
 
 def _connected(
-    group: Livestream, task_id: str, timeout: timedelta, starter: dict[str, Any]
+    shared: _Shared, task_id: str, timeout: timedelta, outlets: Sequence[Asset] = ()
 ) -> SmartLiveStreamStateSensor:
     return SmartLiveStreamStateSensor(
-        task_id=task_id,
-        task_group=group,
-        **starter,
+        **shared.of_starter(task_id),
         target_state="CONNECTED",
         timeout=timeout,
+        outlets=list(outlets),
         retries=0,
     )
+
+
+def _alert(shared: _Shared, after: timedelta) -> tuple[SmartLiveStreamStateSensor, NotConnectedOperator]:
+    """Add the tasks that wait for CONNECTED for some time, and tell if it did not come."""
+    in_time = _connected(shared, "connected_in_time", after)
+    not_connected = NotConnectedOperator(
+        **shared.of_starter("not_connected"),
+        within=after,
+        notification=shared.notification,
+        trigger_rule="all_failed",
+    )
+    shared.group.check >> in_time >> not_connected
+    return in_time, not_connected
+
+
+def _commands(
+    shared: _Shared, commands: Sequence[tuple[timedelta, Mapping[str, Any]]]
+) -> list[TimedCommandOperator]:
+    """Add the tasks that say something some time after CONNECTED."""
+    connected = shared.group.connected
+    said = [
+        TimedCommandOperator(
+            **shared.of_starter(f"command_{number}"),
+            **arguments,
+            after=after,
+            connected_task_id=connected.task_id,
+            # It is sent once all the same. A retry finds out that the livestream has ended meanwhile.
+            retries=2,
+            retry_delay=COMMAND_RETRY_DELAY,
+            **shared.told,
+        )
+        for number, (after, arguments) in enumerate(commands, start=1)
+    ]
+    connected >> said
+    return said

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 from zoneinfo import ZoneInfo
 
+from airflow.sdk import Asset
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -27,12 +28,14 @@ from pydantic import (
 from airflow_provider_smartlive.campaigns import source
 from airflow_provider_smartlive.campaigns.fields import (
     DOTTED_PATH,
+    AssetName,
     ConnId,
     Duration,
     Id,
     Name,
     OneOrMore,
     Schedule,
+    StoragePath,
     TimeOfDay,
     TimeZone,
 )
@@ -116,6 +119,24 @@ class PlannedCommand(FileModel):
         return {"command": self.command, "command_params": self.params}
 
 
+class Outlets(FileModel):
+    """The assets that are told of a show, so that other DAGs run then."""
+
+    CALLED = "the outlets"
+
+    connected: OneOrMore[AssetName] = Field(
+        default_factory=list, description="Assets that are told when the stream is CONNECTED."
+    )
+    ended: OneOrMore[AssetName] = Field(
+        default_factory=list,
+        description="Assets that are told when the livestream has ended well, and how.",
+    )
+    as_run: OneOrMore[AssetName] = Field(
+        default_factory=list,
+        description="Assets that are told its row of the as-run log, also if it has failed.",
+    )
+
+
 class Defaults(FileModel):
     """What all shows have in common, unless they say otherwise. A show's own value replaces the whole of it."""
 
@@ -157,11 +178,28 @@ class Defaults(FileModel):
         timedelta(hours=1), description="How late it may still go live; later it is skipped."
     )
     alert_if_not_connected_after: Duration = Field(
-        timedelta(minutes=5), description="How long after the start the stream may take to be CONNECTED."
+        timedelta(minutes=5),
+        description="How long after the start the stream may take to be CONNECTED until `notify` is told.",
     )
-    if_not_connected: Literal["alert", "stop"] = Field(
-        "alert", description="What is done then: tell `notify`, or stop the livestream as well."
+    connected_within: Duration | None = Field(
+        None,
+        description="How long after the start the stream may take to be CONNECTED before the livestream is stopped and "
+        "fails; a retry starts another one.",
     )
+    fail_on_disconnect_longer_than: Duration | None = Field(
+        None,
+        description="How long the stream may be interrupted before the livestream is stopped and fails, likewise.",
+    )
+    max_reconnects: int | None = Field(
+        None,
+        ge=0,
+        description="How often the stream may be interrupted before the livestream is stopped and fails, likewise.",
+    )
+    min_on_air: Duration | None = Field(
+        None,
+        description="How long it has to be on the air: if it ends before, and not as planned, it fails, likewise.",
+    )
+    outlets: Outlets | None = Field(None, description="The assets that are told of it.")
     notify: OneOrMore[Notified] = Field(
         default_factory=list,
         description="Who is told what goes wrong: Airflow connections, or notifiers by their dotted paths.",
@@ -171,6 +209,13 @@ class Defaults(FileModel):
         None, min_length=1, description="The Airflow pool; it has to count deferred tasks."
     )
     tags: OneOrMore[str] = Field(default_factory=list, description="Tags of the DAG.")
+
+    #: Durations that limit the livestream, as its operator has them; none is longer than it lasts.
+    WITHIN: ClassVar[tuple[str, ...]] = (
+        "connected_within",
+        "fail_on_disconnect_longer_than",
+        "min_on_air",
+    )
 
     #: Fields of MetaStudio's request.
     PRESETS: ClassVar[tuple[str, ...]] = (
@@ -198,6 +243,12 @@ class Show(Defaults):
     def presets(self) -> dict[str, Any]:
         """Return the fields of MetaStudio's request that are given."""
         given = {name: getattr(self, name) for name in self.PRESETS}
+        return {name: value for name, value in given.items() if value is not None}
+
+    @property
+    def limits(self) -> dict[str, Any]:
+        """Return what is not to happen to the livestream, as the operator that starts it takes it."""
+        given = {name: getattr(self, name) for name in (*self.WITHIN, "max_reconnects")}
         return {name: value for name, value in given.items() if value is not None}
 
     def times(self, zone: ZoneInfo) -> ShowTimes:
@@ -238,8 +289,11 @@ class Show(Defaults):
             yield ("max_duration",), "has to be more than 0 and at most 168 hours."
         if self.check_before > timedelta(hours=12):
             yield ("check_before",), "has to be at most 12 hours."
-        if not self.alert_if_not_connected_after:
-            yield ("alert_if_not_connected_after",), "has to be more than 0."
+        for name in ("alert_if_not_connected_after", *self.WITHIN):
+            if getattr(self, name) == timedelta(0):
+                yield (name,), "has to be more than 0."
+        if self.outlets is not None:
+            yield from self._outlet_problems(self.outlets)
         yield from self._preset_problems()
         for number, command in enumerate(self.commands):
             yield from self._command_problems(command, ("commands", number))
@@ -280,6 +334,27 @@ class Show(Defaults):
                 f"is equal to the start ({self.stop:%H:%M}). Write another time; for 24 hours, max_duration: 24h.",
             )
 
+    def length_problems(self, zone: ZoneInfo) -> Iterator[tuple[Place, str]]:
+        """Yield what does not fit into the time for which it lasts. The rest has to be free of problems."""
+        times = self.times(zone)
+        for name in self.WITHIN:
+            given = getattr(self, name)
+            if given is not None and given > times.shortest:
+                text = f"is {given}, and the show lasts {times.shortest}. Write a shorter one."
+                yield (name,), text
+        for number, command in enumerate(self.commands):
+            if command.after >= times.length:
+                yield ("commands", number, "after"), "is not before the show is over."
+
+    def _outlet_problems(self, outlets: Outlets) -> Iterator[tuple[Place, str]]:
+        for event in ("connected", "ended", "as_run"):
+            for number, name in enumerate(getattr(outlets, event)):
+                try:
+                    Asset(name)
+                except ValueError as error:
+                    text = f"is {shown(name)}, which is no asset: {error}."
+                    yield ("outlets", event, number), f"{text} Write a name, such as smartlive://tea/ended."
+
     def _preset_problems(self) -> Iterator[tuple[Place, str]]:
         if not self.presets:
             return
@@ -312,8 +387,6 @@ class Show(Defaults):
         except RequestError as error:
             for inner, text in error.problems:
                 yield (*place, *inner), f"{text}."
-        if self.stop is None and self.max_duration is not None and command.after >= self.max_duration:
-            yield (*place, "after"), "is not before the show is over."
 
 
 class Campaign(FileModel):
@@ -330,6 +403,16 @@ class Campaign(FileModel):
     tags: OneOrMore[str] = Field(default_factory=list, description="Tags of the DAG.")
     quota: int | None = Field(
         None, ge=1, description="How many livestreams the account of a connection may run at once."
+    )
+    as_run_path: StoragePath | None = Field(
+        None,
+        description="The folder of the as-run log, such as s3://aws_default@bucket/as-run; default: [smartlive] "
+        "as_run_path.",
+    )
+    alert_if_not_over_after: Duration | None = Field(
+        None,
+        description="How long a run may take, from its beginning (`check_before` the start) to the end of its last "
+        "show, until `notify` is told, whatever hangs.",
     )
     defaults: Defaults | None = Field(None, description="What all shows have in common.")
     shows: list[Show] = Field(min_length=1, description="What goes live.")
@@ -379,7 +462,8 @@ class Campaign(FileModel):
         names: dict[str, int] = {}
         for number, show in enumerate(self.shows):
             place: Place = ("shows", number)
-            for inner, text in show.problems(self.zone):
+            problems = list(show.problems(self.zone)) or list(show.length_problems(self.zone))
+            for inner, text in problems:
                 yield (*place, *inner), text
             if show.name.lower() in names:
                 first = names[show.name.lower()]
@@ -389,11 +473,28 @@ class Campaign(FileModel):
                     f"is {shown(show.name)}, as of shows[{first}]. Give one of them a name of its own: show: NAME.",
                 )
             names.setdefault(show.name.lower(), number)
+        yield from self._deadline_problems()
         kinds = {isinstance(show.schedule, str) for show in self.shows if show.schedule is not None}
         if len(kinds) > 1:
             odd = next(n for n, show in enumerate(self.shows) if not isinstance(show.schedule, str))
             text = "is a list of dates, and others of this file have cron expressions. A DAG has one kind of schedule"
             yield ("shows", odd, "schedule"), f"{text}: put the shows with dates into a file of their own."
+
+    def _deadline_problems(self) -> Iterator[tuple[Place, str]]:
+        place: Place = ("alert_if_not_over_after",)
+        after = self.alert_if_not_over_after
+        if after is None:
+            return
+        if not any(show.notify for show in self.shows):
+            yield place, "has nobody to tell. Write notify, into defaults or a show."
+        for show in self.shows:
+            # What is wrong with a show is said there.
+            if list(show.problems(self.zone)):
+                continue
+            times = show.times(self.zone)
+            if after < times.lead + times.length:
+                text = f"is {after}, and {shown(show.name)} is over {times.lead + times.length} after its run begins"
+                yield place, f"{text}. Write a longer one."
 
 
 def room_key(room: str) -> str:
@@ -428,13 +529,15 @@ def _translated(model: type[FileModel], error: ValidationError, file: SourceFile
 
 def _text(model: type[FileModel], place: Place, kind: str, message: str) -> str:
     if kind == "extra_forbidden":
-        return f"is no field of {model.CALLED}. {did_you_mean(str(place[-1]), model.model_fields)}"
+        name = str(place[-1])
+        fix = _OPERATORS_NAMES.get(name) if model is not Campaign else None
+        return f"is no field of {model.CALLED}. {fix or did_you_mean(name, model.model_fields)}"
     field = model.model_fields.get(str(place[-1])) if place else None
     about = field.description if field is not None and field.description else ""
     if kind == "missing":
         return f"is missing. {about}".rstrip()
     if kind == "model_type":
-        return f"has to be {model.CALLED}, with fields of its own."
+        return f"has to be {_model_around(model, (*place, '')).CALLED}, with fields of its own."
     if kind == "string_pattern_mismatch":
         return f"has characters that are not taken there. {about}".rstrip()
     text = message.removeprefix("Value error, ")
@@ -442,12 +545,24 @@ def _text(model: type[FileModel], place: Place, kind: str, message: str) -> str:
     return f"{text}." if own else f"{_SUBJECT.sub('has to ', text)}. {about}".rstrip()
 
 
+#: What to write for arguments of the operators that have another name in a file.
+_OPERATORS_NAMES: Mapping[str, str] = {
+    "start_at": "Write schedule and start.",
+    "stop_at": "Write stop.",
+    "room_id": "Write room.",
+    "output_conn_ids": "Write outputs.",
+    "interaction_conn_id": "Write interaction.",
+    "smartlive_conn_id": "Write connection.",
+    "request": "Write its fields, such as play_policy.",
+}
+
 #: The models of the fields that hold some.
 _INNER: dict[str, type[FileModel]] = {
     "shows": Show,
     "defaults": Defaults,
     "commands": PlannedCommand,
     "notify": Notifier,
+    "outlets": Outlets,
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
@@ -79,6 +79,10 @@ class Notification:
         error = context.get("exception")
         self.tell(context, f"{context['ti'].task_id} failed: {error or 'see its log'}")
 
+    def skipped(self, context: Context) -> None:
+        """Tell, as the callback of a task that starts a livestream, that it was too late to go live."""
+        self.tell(context, f"{context['ti'].task_id} was skipped: it was too late to go live")
+
     def tell(self, context: Context, text: str) -> None:
         """
         Tell something.
@@ -87,12 +91,31 @@ class Notification:
         :param text: what it is, as the rest of a sentence.
         """
         ti = context["ti"]
-        message = safe_text(f"{ti.dag_id}, {self.subject}: {text} (run {ti.run_id})")
-        for recipient in self.recipients:
-            try:
-                _send(recipient, message, context)
-            except Exception as error:
-                log.error("Nobody was told by %s: %s", _name(recipient), error)
+        send_all(self.recipients, f"{ti.dag_id}, {self.subject}: {text} (run {ti.run_id})", context)
+
+
+def dump(recipients: Iterable[str | Recipient]) -> list[str | dict[str, Any]]:
+    """Return recipients as JSON-able primitives."""
+    return [
+        one if isinstance(one, str) else {"path": one.path, "arguments": dict(one.arguments)}
+        for one in recipients
+    ]
+
+
+def send_all(recipients: Iterable[Notified], text: str, context: Context) -> None:
+    """
+    Tell all of them; one that cannot be reached keeps no other from being told.
+
+    :param recipients: who is told.
+    :param text: what is told, without its secrets.
+    :param context: what templates of notifiers can use.
+    """
+    message = safe_text(text)
+    for recipient in recipients:
+        try:
+            _send(recipient, message, context)
+        except Exception as error:
+            log.error("Nobody was told by %s: %s", _name(recipient), error)
 
 
 def _send(recipient: Notified, message: str, context: Context) -> None:

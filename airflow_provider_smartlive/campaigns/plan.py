@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -63,6 +63,12 @@ class PlannedAiring:
             "run_at": self.airing.run_at.isoformat(),
             "start": self.start.isoformat(),
             "stop": self.stop.isoformat(),
+            # Durations in seconds.
+            "limits": {
+                name: limit.total_seconds() if isinstance(limit, timedelta) else limit
+                for name, limit in self.show.limits.items()
+            },
+            "outlets": self.show.outlets.model_dump() if self.show.outlets is not None else {},
         }
 
     def row(self) -> dict[str, object]:

@@ -13,7 +13,7 @@ from airflow_provider_smartlive.metastudio.start import StartJobRequest
 PATH = Path(__file__).with_name(f"campaign-v{VERSION}.schema.json")
 
 #: Fields that take one value for a list of one.
-_ONE_OR_MORE = ("outputs", "notify", "tags")
+_ONE_OR_MORE = ("outputs", "notify", "tags", "connected", "ended", "as_run")
 
 
 def schema() -> dict[str, Any]:
@@ -26,7 +26,7 @@ def schema() -> dict[str, Any]:
         fields = definitions[model]["properties"]
         for name in Defaults.PRESETS:
             fields[name] = request["properties"][name] | {"description": fields[name]["description"]}
-    for part in (found, definitions["Defaults"], definitions["Show"]):
+    for part in (found, definitions["Defaults"], definitions["Show"], definitions["Outlets"]):
         for name in _ONE_OR_MORE:
             if name in part["properties"]:
                 part["properties"][name] = _one_or_more(part["properties"][name])

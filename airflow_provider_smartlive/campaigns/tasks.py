@@ -12,8 +12,11 @@ from airflow.sdk.timezone import utcnow
 
 from airflow_provider_smartlive.campaigns.times import Airing, ShowTimes
 from airflow_provider_smartlive.campaigns.waiting import wait_until
-from airflow_provider_smartlive.operators import SmartLiveCommandOperator, StopSmartLiveJobOperator
+from airflow_provider_smartlive.livestream import arguments
+from airflow_provider_smartlive.livestream.job_operator import JobOperator
+from airflow_provider_smartlive.operators import SmartLiveCommandOperator
 from airflow_provider_smartlive.provider_info import DEFAULT_CONN_ID
+from airflow_provider_smartlive.retries import failing_for_good
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -46,9 +49,11 @@ class PrerollCheckOperator(BaseOperator):
     :param interaction_conn_id: connection of the ``interaction_callback_url``. Templated.
     :param smartlive_conn_id: connection to MetaStudio. Templated.
     :param starter_task_id: the task that will start the job.
+    :param start_at: when the livestream starts: a datetime, or a text with date and time (ISO 8601). The check is made
+        ``check_before`` it. Without it and ``times``: ``check_before`` after the run's scheduled time. Templated.
     :param show: the name of the show, which a run by hand can choose.
     :param times: when the show goes out; it is skipped in a run in which it is not due. None: in every run.
-    :param check_before: without ``times``, how long after the run's scheduled time the livestream starts.
+    :param check_before: without ``times``, how long before the start it checks.
     :param start_window: how late it may still go live; later it is skipped. None: however late.
     :param quota: how many livestreams the account may run at once.
     :param notification: who is told what blocks nothing, but has to be known.
@@ -59,6 +64,7 @@ class PrerollCheckOperator(BaseOperator):
         "output_conn_ids",
         "interaction_conn_id",
         "smartlive_conn_id",
+        "start_at",
     )
     ui_color = "#ffe3e0"
 
@@ -70,6 +76,7 @@ class PrerollCheckOperator(BaseOperator):
         interaction_conn_id: str | None = None,
         smartlive_conn_id: str = DEFAULT_CONN_ID,
         starter_task_id: str,
+        start_at: datetime | str | None = None,
         show: str | None = None,
         times: ShowTimes | None = None,
         check_before: timedelta = timedelta(0),
@@ -84,6 +91,7 @@ class PrerollCheckOperator(BaseOperator):
         self.interaction_conn_id = interaction_conn_id
         self.smartlive_conn_id = smartlive_conn_id
         self.starter_task_id = starter_task_id
+        self.start_at = start_at
         self.show = show
         self.times = times
         self.check_before = check_before
@@ -105,6 +113,8 @@ class PrerollCheckOperator(BaseOperator):
             self.log.info("Checked before: it goes live at %s.", known["planned_start"])
             return dict(known)
         start, stop = self._due(context)
+        if self.start_at:
+            wait_until(self, start - self.check_before, method_name="execute_check")
         preroll = self._preroll(context, start)
         self._judge(context, list(preroll.findings()))
         if start > utcnow():
@@ -113,6 +123,14 @@ class PrerollCheckOperator(BaseOperator):
             wait_until(self, start, method_name="execute_complete", kwargs=kwargs)
             self._look_again(context, preroll)
         return self._remember(context, start, stop)
+
+    def execute_check(self, context: Context, event: Any) -> dict[str, Any]:
+        """
+        Check, as it is time for that.
+
+        :param event: of the trigger; nothing.
+        """
+        return self.execute(context)
 
     def execute_complete(self, context: Context, event: Any, start: str, stop: str | None) -> dict[str, Any]:
         """
@@ -133,20 +151,32 @@ class PrerollCheckOperator(BaseOperator):
         if kind == "backfill":
             raise AirflowSkipException("This run is a backfill: what was not shown then is not shown now.")
         now = utcnow().astimezone(UTC)
-        if self.times is None:
-            start, stop = run.run_after.astimezone(UTC) + self.check_before, None
-            if kind == "manual":
-                start = now
-        else:
+        stop = None
+        if self.times is not None:
             airing = self._airing(context, kind, run.run_after.astimezone(UTC), now)
             start, stop = airing.start, airing.stop
-        if stop is not None and stop <= now:
-            raise AirflowSkipException(f"The show was to be over at {stop.isoformat()}.")
-        if self.start_window is not None and now - start > self.start_window:
-            raise AirflowSkipException(
-                f"The show was to start at {start.isoformat()}, {now - start} ago; start_window is {self.start_window}."
-            )
+        elif self.start_at and (given := self._start_at(context)) is not None:
+            start = given
+        else:
+            start = now if kind == "manual" else run.run_after.astimezone(UTC) + self.check_before
+        if (why := self._too_late(start, stop, now)) is not None:
+            if self.notification is not None:
+                self.notification.tell(context, f"skipped, as it is too late: {why}")
+            raise AirflowSkipException(why)
         return start, stop
+
+    def _too_late(self, start: datetime, stop: datetime | None, now: datetime) -> str | None:
+        """Return why it is too late for the show; None if it is not."""
+        if stop is not None and stop <= now:
+            return f"The show was to be over at {stop.isoformat()}."
+        late = now - start
+        if self.start_window is not None and late > self.start_window:
+            return f"The show was to start at {start.isoformat()}, {late} ago; start_window is {self.start_window}."
+        return None
+
+    def _start_at(self, context: Context) -> datetime | None:
+        with failing_for_good(unless=lambda: False):
+            return arguments.time("start_at", self.start_at, zone=arguments.zone_of(context["dag"]))
 
     def _airing(self, context: Context, kind: str, run_at: datetime, now: datetime) -> Airing:
         times = self.times
@@ -209,7 +239,8 @@ class TimedCommandOperator(SmartLiveCommandOperator):
         :raises AirflowSkipException: if the livestream is over by then.
         :raises AirflowFailException: if the sensor has no result.
         """
-        seen = context["ti"].xcom_pull(task_ids=self.connected_task_id)
+        ti = context["ti"]
+        seen = ti.xcom_pull(task_ids=self.connected_task_id, map_indexes=ti.map_index)
         if not isinstance(seen, dict) or "at" not in seen:
             raise AirflowFailException(
                 f"{self.connected_task_id} has not said when the stream was CONNECTED."
@@ -232,31 +263,26 @@ class TimedCommandOperator(SmartLiveCommandOperator):
         return super().execute(context)
 
 
-class NotConnectedOperator(StopSmartLiveJobOperator):
+class NotConnectedOperator(JobOperator):
     """
-    Tell that a stream was not CONNECTED in time, and stop the livestream if that is wanted.
+    Tell that a stream was not CONNECTED in time.
 
     It runs if the sensor has failed. The other arguments are those of its base.
 
     :param within: how long the stream was given, for the message.
-    :param stops: whether the livestream is stopped; then the task fails.
     :param notification: who is told.
     """
 
-    def __init__(
-        self, *, within: timedelta, stops: bool, notification: Notification | None = None, **kwargs: Any
-    ) -> None:
+    def __init__(self, *, within: timedelta, notification: Notification | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.within = within
-        self.stops = stops
         self.notification = notification
 
-    def execute(self, context: Context) -> list[str]:
+    def execute(self, context: Context) -> None:
         """
-        Tell, and stop.
+        Tell.
 
         :raises AirflowSkipException: if the livestream is over: then its own task says why.
-        :raises AirflowFailException: if the livestream was stopped.
         """
         starter = self.find_starter(context)
         if starter is not None and (status := starter.status()).is_over:
@@ -264,9 +290,4 @@ class NotConnectedOperator(StopSmartLiveJobOperator):
         text = f"the stream was not CONNECTED within {self.within}"
         self.log.warning("%s", text)
         if self.notification is not None:
-            next_ = "is stopped" if self.stops else "goes on"
-            self.notification.tell(context, f"{text}; the livestream {next_}")
-        if not self.stops:
-            return []
-        jobs = super().execute(context)
-        raise AirflowFailException(f"Stopped {', '.join(jobs) or 'nothing'}: {text}.")
+            self.notification.tell(context, text)

@@ -100,10 +100,23 @@ class ShowTimes:
 
     @property
     def length(self) -> timedelta:
-        """How long it is planned to last, where no clocks are changed."""
-        noon = datetime(2001, 1, 1)
-        length = _until(datetime.combine(noon, self._first_start), self.stop) if self.stop else None
-        return min(limit for limit in (length, self.max_duration) if limit is not None)
+        """How long it is planned to last, where no clocks are changed; of several starts a day, the longest."""
+        return max(self._lengths)
+
+    @property
+    def shortest(self) -> timedelta:
+        """How long it is planned to last at least, where no clocks are changed."""
+        return min(self._lengths)
+
+    @property
+    def _lengths(self) -> list[timedelta]:
+        """How long it lasts from each of its starts."""
+        midnight = datetime(2001, 1, 1)
+        starts = [self.start] if self.start is not None else [start for _, _, start in self._cron_times]
+        limits = [self.max_duration] if self.max_duration is not None else []
+        if self.stop is None:
+            return limits
+        return [min([_until(datetime.combine(midnight, start), self.stop), *limits]) for start in starts]
 
     @property
     def _first_start(self) -> time:

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from datetime import time as time_of_day
 from typing import Any
+from zoneinfo import ZoneInfo
 
 #: The longest duration that is taken: a century. What is longer leads to points in time that Python does not know.
 LONGEST_DURATION = timedelta(days=36525)
@@ -85,6 +86,13 @@ def time(name: str, value: object, *, zone: tzinfo) -> datetime | None:
         raise ArgumentError(name, f"is {_shown(value)}: out of range", _TIME_FIX) from None
     # A plain datetime, whatever subclass was given.
     return datetime.combine(at.date(), at.time(), tzinfo=UTC)
+
+
+def zone_of(dag: Any) -> tzinfo:
+    """Return the time zone of a DAG's schedule; of its ``start_date``, or Airflow's default, if that has none."""
+    given = getattr(dag.timetable, "timezone", None) or dag.timezone
+    zone: tzinfo = ZoneInfo(given) if isinstance(given, str) else given
+    return zone
 
 
 def duration(name: str, value: object, *, minimum: timedelta | None = None) -> timedelta | None:

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta, tzinfo
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
-from zoneinfo import ZoneInfo
 
 from airflow.sdk.definitions.retry_policy import RetryAction
 from airflow.sdk.exceptions import AirflowFailException, AirflowRuntimeError
@@ -28,7 +27,7 @@ from airflow_provider_smartlive.callbacks.task_ref import TaskRef
 from airflow_provider_smartlive.callbacks.task_status import TaskStatus
 from airflow_provider_smartlive.decisions import KillSeenBy, WakeSource, decide_kill
 from airflow_provider_smartlive.links import SmartLiveRoomLink
-from airflow_provider_smartlive.livestream import own_xcoms
+from airflow_provider_smartlive.livestream import arguments, own_xcoms
 from airflow_provider_smartlive.livestream.airflow_api import API_PAUSES, ask
 from airflow_provider_smartlive.livestream.record import Attempt, JobRecord
 from airflow_provider_smartlive.livestream.starter import Starter
@@ -120,9 +119,7 @@ class CurrentTask:
     @property
     def zone(self) -> tzinfo:
         """The time zone of the DAG's schedule; of its ``start_date``, or Airflow's default, if that has none."""
-        given = getattr(self._dag.timetable, "timezone", None) or self._dag.timezone
-        zone: tzinfo = ZoneInfo(given) if isinstance(given, str) else given
-        return zone
+        return arguments.zone_of(self._dag)
 
     @property
     def is_in_loop(self) -> bool:

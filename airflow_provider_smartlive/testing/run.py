@@ -97,7 +97,8 @@ def run_dag(dag: DAG, *, conf: Mapping[str, Any] | None = None, timeout: float =
     Run a DAG to its end: deferrals, callbacks, retries and mapped tasks included.
 
     Tasks run one after the other, as on a single worker; deferred ones wait side by side. A retry does not wait
-    for its ``retry_delay``. Airflow's limits of parallelism, pools and the ``timeout`` of a deferral do not count.
+    for its ``retry_delay``. Airflow's limits of parallelism, pools, deadline alerts and the ``timeout`` of a deferral
+    do not count.
 
     It brings its own event loop, so it cannot be called from a coroutine.
 
@@ -273,6 +274,8 @@ def _for_scheduler(dag: DAG) -> SerializedDAG:
     scheduled = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag))
     for name in ("on_success_callback", "on_failure_callback"):
         setattr(scheduled, name, getattr(dag, name))
+    # Only what was read from the database names its alerts in a way that Airflow finds.
+    scheduled.deadline = None
     return scheduled
 
 

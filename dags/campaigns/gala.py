@@ -36,7 +36,6 @@ with DAG(
         check_before=timedelta(minutes=10),
         max_duration=timedelta(hours=4),
         connected_within=timedelta(minutes=5),
-        if_not_connected="stop",
         commands=[
             (
                 timedelta(minutes=30),

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from airflow.sdk import DAG, CronTriggerTimetable
 
 from airflow_provider_smartlive.operators import SmartLiveAsRunOperator, StartSmartLiveJobOperator
+from airflow_provider_smartlive.retries import SmartLiveRetryPolicy
 
 with DAG(
     "logged_show",
@@ -20,6 +21,8 @@ with DAG(
         room_id="24bad716-87b1-45e5-8912-6102f7693265",
         output_conn_ids="smartlive_output",
         max_duration=timedelta(hours=2),
+        retries=3,
+        retry_policy=SmartLiveRetryPolicy(),
     )
     as_run = SmartLiveAsRunOperator(
         task_id="as_run",

@@ -72,6 +72,12 @@ def test_several_starts_a_day() -> None:
     assert times(show).run_crons == ("0 0 * * *", "20 0 * * *", "55 9 * * *", "20 10 * * *")
 
 
+def test_the_length_of_several_starts_a_day() -> None:
+    found = times("schedule: '0 9,19 * * *', stop: 12:00, max_duration: 10h")
+    assert (found.shortest, found.length) == (timedelta(hours=3), timedelta(hours=10))
+    assert times("schedule: 0 9 * * *, max_duration: 2h").length == timedelta(hours=2)
+
+
 def test_the_check_is_not_on_the_day_before() -> None:
     """A cron expression names the day of the run, too."""
     show = "schedule: 5 0 1 * *, stop: 01:00"

@@ -33,6 +33,8 @@ def test_a_show_becomes_a_group_with_the_arguments_of_the_file() -> None:
             "  - show: tea\n    room: a1\n    outputs: channel\n    schedule: 0 19 * * mon\n    stop: 22:00\n"
             "    retries: 4\n    pool: livestreams\n    tags: night\n    play_policy: {repeat_count: -1}\n"
             "    start_window: 20m\n    commands: [{after: 5, say: hello}]\n"
+            "    connected_within: 10m\n    max_reconnects: 3\n    min_on_air: 1h\n"
+            "    fail_on_disconnect_longer_than: 15m\n"
         )
     )
     assert (dag.dag_id, dag.tags, dag.catchup) == ("spring", {"smartlive", "sale", "night"}, False)
@@ -45,13 +47,35 @@ def test_a_show_becomes_a_group_with_the_arguments_of_the_file() -> None:
         4,
     )
     assert go_live.play_policy == {"repeat_count": -1}
-    assert go_live.start_window == timedelta(minutes=30)
-    assert go_live.stop_at == "{{ ti.xcom_pull(task_ids='tea.check')['planned_end'] }}"
+    assert go_live.start_window == timedelta(minutes=20)
+    assert (go_live.connected_within, go_live.max_reconnects) == (timedelta(minutes=10), 3)
+    assert (go_live.min_on_air, go_live.fail_on_disconnect_longer_than) == (
+        timedelta(hours=1),
+        timedelta(minutes=15),
+    )
     check: Any = dag.get_task("tea.check")
     assert (check.quota, check.show) == (3, "tea")
     command: Any = dag.get_task("tea.command_1")
     assert (command.after, command.command) == (timedelta(minutes=5), "INSERT_PLAY_SCRIPT")
     assert dag.params["shows"] == ["tea"]
+
+
+def test_the_log_and_the_assets_of_the_file_are_those_of_the_tasks() -> None:
+    dag = build(
+        campaign(
+            "version: 1\ncampaign: spring\ntimezone: Asia/Shanghai\nas_run_path: file:///var/as-run\n"
+            "defaults: {schedule: 0 19 * * *, stop: 22:00, outlets: {ended: over, as_run: [log, 's3://as/run']}}\n"
+            "shows:\n  - room: tea\n  - {room: silk, outlets: {connected: smartlive://silk/on_air}}\n"
+        )
+    )
+    tasks: dict[str, Any] = dag.task_dict
+    assert tasks["tea.as_run"].path == "file:///var/as-run"
+    told = {name: [asset.name for asset in task.outlets] for name, task in tasks.items() if task.outlets}
+    assert told == {
+        "tea.go_live": ["over"],
+        "tea.as_run": ["log", "s3://as/run"],
+        "silk.connected": ["smartlive://silk/on_air"],
+    }
 
 
 def test_it_is_built_again_the_same() -> None:
@@ -103,7 +127,7 @@ def test_one_bad_file_hides_no_other_and_says_where_it_is_wrong(folder: Path) ->
     bag = DagBag(dag_folder=str(folder), safe_mode=False)
     assert set(bag.dags) == {"evening_campaign"}
     errors = {Path(name).name: text for name, text in bag.import_errors.items()}
-    assert "bad.yaml:10: defaults.stpo: is no field of a show. Did you mean stop?" in errors["bad.py"]
+    assert "bad.yaml:11: defaults.stpo: is no field of a show. Did you mean stop?" in errors["bad.py"]
     assert "alone.yaml:1: cannot be read: No such file" in errors["alone.py"]
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_smartlive.campaigns import Campaign, CampaignError
-from airflow_provider_smartlive.campaigns.model import Defaults, PlannedCommand, Show
+from airflow_provider_smartlive.campaigns.model import Defaults, Outlets, PlannedCommand, Show
 from airflow_provider_smartlive.campaigns.plan import airings, conflicts
 from airflow_provider_smartlive.campaigns.source import parse
 
@@ -44,7 +44,13 @@ SCALARS = st.one_of(
     st.sampled_from(["2026-12-24", "2h", "1e400", "a.b", "x" * 300]),
 )
 NAMES = sorted(
-    {*Campaign.model_fields, *Show.model_fields, *Defaults.model_fields, *PlannedCommand.model_fields}
+    {
+        *Campaign.model_fields,
+        *Show.model_fields,
+        *Defaults.model_fields,
+        *PlannedCommand.model_fields,
+        *Outlets.model_fields,
+    }
 )
 VALUES = st.recursive(
     SCALARS,

@@ -42,7 +42,20 @@ MISTAKES = [
     ("schedule: '0 19 * * *'\n    max_duration: 200h", 9, "shows[0].max_duration", "at most 168 hours"),
     ("schedule: '0 19 * * *'\n    check_before: 13h", 9, "shows[0].check_before", "at most 12 hours"),
     ("schedule: '0 19 * * *'\n    alert_if_not_connected_after: 0", 9, "shows[0].alert_if_not_connected_after", "more"),
-    ("schedule: '0 19 * * *'\n    if_not_connected: pray", 9, "shows[0].if_not_connected", "'alert' or 'stop'"),
+    ("schedule: '0 19 * * *'\n    connected_within: 0", 9, "shows[0].connected_within", "has to be more than 0."),
+    ("schedule: '0 19 * * *'\n    connected_within: soon", 9, "shows[0].connected_within", "no duration. Write"),
+    ("schedule: '0 19 * * *'\n    connected_within: 4h", 9, "shows[0].connected_within", "the show lasts 3:00:00."),
+    ("schedule: '0 8,19 * * *'\n    min_on_air: 4h", 9, "shows[0].min_on_air", "the show lasts 3:00:00."),
+    ("schedule: '0 19 * * *'\n    max_reconnects: 1.5", 9, "shows[0].max_reconnects", "has to be a valid integer"),
+    ("schedule: '0 19 * * *'\n    max_reconnects: -1", 9, "shows[0].max_reconnects", "greater than or equal to 0"),
+    ("schedule: '0 19 * * *'\n    max_reconnects: many", 9, "shows[0].max_reconnects", "has to be a valid integer"),
+    ("schedule: '0 19 * * *'\n    outlets: tea", 9, "shows[0].outlets", "has to be the outlets, with fields"),
+    ("schedule: '0 19 * * *'\n    outlets: {endde: tea}", 9, "shows[0].outlets.endde", "Did you mean ended?"),
+    ("schedule: '0 19 * * *'\n    outlets: {ended: [a, 'b?']}", 9, "shows[0].outlets.ended[1]", "no name of an asset"),
+    ("schedule: '0 19 * * *'\n    outlets: {as_run: 'airflow:x'}", 9, "shows[0].outlets.as_run[0]", "is no asset: "),
+    ("schedule: '0 19 * * *'\n    start_at: 19:00", 9, "shows[0].start_at", "of a show. Write schedule and start."),
+    ("schedule: '0 19 * * *'\n    output_conn_ids: a", 9, "shows[0].output_conn_ids", "Write outputs."),
+    ("schedule: '0 19 * * *'\n    commands: [{after: 3h, say: x}]", 9, "shows[0].commands[0].after", "not before the"),
     ("schedule: '0 19 * * *'\n    retries: many", 9, "shows[0].retries", "has to be a valid integer"),
     ("schedule: '0 19 * * *'\n    outputs: [a, b]", 9, "shows[0].outputs", "at most 1 item"),
     ("schedule: '0 19 * * *'\n    video_config: {bitrate: 1}", 9, "shows[0].video_config.bitrate", "greater than"),
@@ -76,6 +89,8 @@ def test_a_mistake_in_a_show(line: str, at: int, field: str, text: str) -> None:
         ("Europe/Berlin", "Europe/Berlim", 3, "timezone", "Did you mean Europe/Berlin?"),
         ("Europe/Berlin", "+08:00", 3, "timezone", "Write a name such as Asia/Shanghai"),
         ("campaign: spring", "campaign: spring sale", 2, "campaign", "has characters that are not taken there"),
+        ("defaults:\n  stop: 22:00", "defaults: tea", 4, "defaults", "has to be a show, with fields of its own."),
+        ("timezone:", "as_run_path: as-run\ntimezone:", 3, "as_run_path", "is no folder of a storage. Write"),
         ("campaign: spring", "campain: spring", 2, "campain", "is no field of a campaign. Did you mean campaign?"),
         ("  stop: 22:00", "  stpo: 22:00", 5, "defaults.stpo", "is no field of a show. Did you mean stop?"),
         ("stop: 22:00", "tags: x", 7, "shows[0].stop", "is missing. Write the time of day"),
@@ -98,6 +113,41 @@ def test_a_stream_key_in_the_file_is_refused_and_not_repeated() -> None:
         assert (line, field) == (9, "shows[0].outputs[0]")
         assert "Put URL and key into an Airflow connection" in said
         assert key not in said
+
+
+@pytest.mark.parametrize(
+    ("after", "notify", "text"),
+    [
+        (
+            "3h",
+            "desk",
+            "is 3:00:00, and 'skincare' is over 3:10:00 after its run begins. Write a longer one.",
+        ),
+        ("4h", "[]", "has nobody to tell. Write notify, into defaults or a show."),
+        ("soon", "desk", "is 'soon', no duration."),
+    ],
+)
+def test_a_deadline_that_makes_no_sense(after: str, notify: str, text: str) -> None:
+    top = f"alert_if_not_over_after: {after}\ndefaults:\n  notify: {notify}"
+    ((line, field, said),) = errors_of(GOOD.replace("defaults:", top))
+    assert (line, field) == (4, "alert_if_not_over_after")
+    assert text in said
+
+
+@pytest.mark.parametrize(
+    ("line", "field"),
+    [
+        ("outlets: {ended: rtmp://push.example.com/live/fake-key-1}", "outlets.ended[0]"),
+        ("outlets: {ended: smartlive://a?fake-key-1}", "outlets.ended[0]"),
+        ("as_run_path: s3://fake-id:fake-key-1@bucket/as-run", "as_run_path"),
+        ("as_run_path: s3://bucket/as-run?key=fake-key-1", "as_run_path"),
+    ],
+)
+def test_a_secret_elsewhere_in_the_file_is_refused_and_not_repeated(line: str, field: str) -> None:
+    text = GOOD + f"    {line}\n" if "outlets" in line else GOOD.replace("defaults:", f"{line}\ndefaults:")
+    ((_line, at, said),) = errors_of(text)
+    assert at.endswith(field)
+    assert "fake-key" not in said
 
 
 def test_two_shows_of_one_name() -> None:

@@ -44,6 +44,8 @@ def test_it_takes_the_examples(path: Path, validator: Any) -> None:
         "{room: a, schedule: [2026-12-24], start: 19:00, max_duration: 90, notify: [desk, {notifier: a.b}]}",
         "{room: a, schedule: 0 19 * * *, max_duration: 2h 30m, video_config: {bitrate: 1000, width: 1, height: 1}}",
         "{room: a, schedule: 0 19 * * *, stop: 22:00, commands: [{after: 5m, say: hi}]}",
+        "{room: a, schedule: 0 19 * * *, stop: 22:00, outlets: {ended: smartlive://a/ended, as_run: [as run]}}",
+        "{room: a, schedule: 0 19 * * *, stop: 22:00, connected_within: 5m, max_reconnects: 0, min_on_air: 1h}",
     ],
 )
 def test_it_takes(show: str, validator: Any) -> None:
@@ -60,7 +62,10 @@ def test_it_takes(show: str, validator: Any) -> None:
         "{room: a, max_duration: soon}",
         "{room: a, video_config: {bitrate: 1}}",
         "{room: a, play_policy: {repeat_cuont: 1}}",
-        "{room: a, if_not_connected: pray}",
+        "{room: a, connected_within: soon}",
+        "{room: a, max_reconnects: -1}",
+        "{room: a, outlets: {ended: 'rtmp://push.example.com/live/key'}}",
+        "{room: a, outlets: {endde: a}}",
     ],
 )
 def test_it_refuses(show: str, validator: Any) -> None:

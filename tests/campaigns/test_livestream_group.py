@@ -143,9 +143,8 @@ def test_a_clear_of_what_runs_beside_it_does_not_start_the_livestream_again() ->
         assert "evening.go_live" not in also.task_ids
 
 
-@pytest.mark.parametrize("stops", [True, False])
-def test_a_stream_that_is_not_connected_in_time(
-    smartlive_sandbox: LocalSandbox, smartlive_run_dag: RunDag, stops: bool
+def test_a_stream_that_is_not_connected_in_time_is_told(
+    smartlive_sandbox: LocalSandbox, smartlive_run_dag: RunDag
 ) -> None:
     smartlive_sandbox.add_fault(target="callback", event="CONNECTED", action="drop")
     smartlive_sandbox.add_room("shoes", seconds=2000)
@@ -155,18 +154,15 @@ def test_a_stream_that_is_not_connected_in_time(
             room_id="shoes",
             output_conn_ids="channel",
             max_duration=timedelta(seconds=12),
-            connected_within=timedelta(seconds=2),
-            if_not_connected="stop" if stops else "alert",
+            alert_if_not_connected_after=timedelta(seconds=2),
             notify=[listen],
             retries=0,
         )
     run = smartlive_run_dag(dag)
     assert any("show evening: the stream was not CONNECTED within 0:00:02" in text for text in MESSAGES), run
-    assert run.tasks["evening.not_connected"] == ("failed" if stops else "success")
+    assert run.tasks["evening.not_connected"] == "success"
     # MetaStudio is asked as well, and says a little later that video was pushed: what waits for CONNECTED goes on.
-    assert run.state == ("failed" if stops else "success")
-    active = {"WAITING", "PROCESSING"}
-    assert smartlive_sandbox.states()[-1] not in active
+    assert run.state == "success"
 
 
 def test_a_room_that_is_not_there_stops_everything_before_the_start(

@@ -65,7 +65,10 @@ def _told() -> Iterator[None]:
 
 def context(kind: str = "scheduled", run_at: datetime = RUN_AT, **params: Any) -> Any:
     names = {"dag_id": "spring", "run_id": "r", "task_id": "tea.check"}
-    return a_context(FakeSupervisor(), run_type=kind, run_after=run_at, **names) | {"params": params}
+    return a_context(FakeSupervisor(), run_type=kind, run_after=run_at, **names) | {
+        "params": params,
+        "dag": SimpleNamespace(timetable=None, timezone=SHANGHAI),
+    }
 
 
 def check(**changes: Any) -> PrerollCheckOperator:
@@ -170,6 +173,45 @@ def test_without_a_show_the_run_says_when(clock: Clock, smartlive_sandbox: Local
         execute(check(times=None, check_before=timedelta(minutes=20)), context())
     assert deferred.value.trigger.moment == RUN_AT + timedelta(minutes=20)
     assert execute(check(times=None), context("manual"))["planned_end"] is None
+
+
+@pytest.mark.usefixtures("channels", "callbacks")
+def test_a_start_of_its_own_is_waited_for_and_checked_before(
+    clock: Clock, smartlive_sandbox: LocalSandbox
+) -> None:
+    smartlive_sandbox.add_room("shoes", seconds=1000)
+    start_at = "2026-11-30T21:00"  # on the DAG's clock
+    operator = check(times=None, start_at=start_at, check_before=timedelta(minutes=20))
+    start = datetime(2026, 11, 30, 21, tzinfo=SHANGHAI).astimezone(UTC)
+    given = context("manual")
+    with pytest.raises(TaskDeferred) as deferred:
+        execute(operator, given)
+    assert (deferred.value.trigger.moment, deferred.value.method_name) == (
+        start - timedelta(minutes=20),
+        "execute_check",
+    )
+    clock.now = start - timedelta(minutes=20)
+    with pytest.raises(TaskDeferred) as deferred:
+        execute(operator, given)
+    assert (deferred.value.trigger.moment, deferred.value.method_name) == (start, "execute_complete")
+    clock.now = start
+    result = operator.execute_complete(given, None, **deferred.value.kwargs)
+    assert result["planned_start"] == start.isoformat()
+
+
+def test_a_start_that_is_no_time_fails_for_good(clock: Clock, smartlive_connection: str) -> None:
+    with pytest.raises(AirflowFailException, match="start_at is '20:00': a time without a date"):
+        execute(check(times=None, start_at="20:00"), context())
+
+
+@pytest.mark.parametrize(("kind", "told"), [("scheduled", True), ("backfill", False)])
+def test_a_show_that_is_too_late_is_told(clock: Clock, kind: str, told: bool) -> None:
+    clock.now = START + timedelta(hours=2)
+    with pytest.raises(AirflowSkipException):
+        execute(check(notification=Notification([listen], subject="show tea")), context(kind))
+    assert bool(MESSAGES) is told
+    if told:
+        assert "spring, show tea: skipped, as it is too late: The show was to start at" in MESSAGES[0]
 
 
 # --- what it finds

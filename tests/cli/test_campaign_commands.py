@@ -116,6 +116,8 @@ def test_plan(run: Run, file: Path) -> None:
         run("campaign", "plan", "spring.yaml", "--from", "2026-12-01", "--days", "2").out
         == "Nothing goes live then.\n"
     )
+    more = "stop: 22:00, max_reconnects: 3, min_on_air: 1h, outlets: {ended: tea}"
+    file.write_text(GOOD.replace("stop: 22:00", more))
     (line,) = run("campaign", "plan", "spring.yaml", "--days", "7", "--format", "json").out.splitlines()
     assert json.loads(line) == {
         "campaign": "spring",
@@ -127,6 +129,8 @@ def test_plan(run: Run, file: Path) -> None:
         "run_at": "2026-11-30T10:50:00+00:00",
         "start": "2026-11-30T19:00:00+08:00",
         "stop": "2026-11-30T22:00:00+08:00",
+        "limits": {"max_reconnects": 3, "min_on_air": 3600.0},
+        "outlets": {"connected": [], "ended": ["tea"], "as_run": []},
     }
     calendar = run("campaign", "plan", "spring.yaml", "--format", "ical").out
     assert calendar.count("BEGIN:VEVENT") == 2
@@ -183,6 +187,9 @@ def test_check_names_what_is_missing(run: Run, file: Path, rooms: Studio, callba
     text = GOOD.replace("timezone", "quota: 1\ntimezone").replace("22:00", "22:00, pool: livestreams")
     file.write_text(text + hats)
     rooms.start("elsewhere")
+    rooms.sandbox.add_fault(
+        target="show_room", action="status", status=404, code="MSS.20010045", room="unknown"
+    )
     callbacks.append(Diagnosis(False, "404: no receiver there."))
     done = run("campaign", "check", "spring.yaml", "--json")
     assert done.code == 1

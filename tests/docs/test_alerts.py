@@ -83,7 +83,6 @@ def test_who_is_on_duty_is_told(
     smartlive_sandbox.add_room(ROOM, seconds=2000)
     if fault is not None:
         smartlive_sandbox.add_fault(**fault)
-    dag.deadline = None  # a scheduler's business
     for name, value in changes.items():
         setattr(dag.get_task("go_live"), name, value)
     smartlive_run_dag(dag)
@@ -98,7 +97,6 @@ def test_another_job_in_the_room_is_told(
 ) -> None:
     smartlive_sandbox.add_room(ROOM, seconds=2000)
     hook = SmartLiveTaskHook()
-    dag.deadline = None
     hook.start_job(ROOM, {"play_policy": {"play_mode": "NO_PRESET"}})
     smartlive_run_dag(dag)
     assert len(told) == 1

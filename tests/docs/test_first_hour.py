@@ -25,6 +25,6 @@ def test_all_of_them_are_found() -> None:
 
 
 def test_the_connections_are_those_of_its_dag() -> None:
-    dag = (Path(__file__).parents[2] / "dags" / "smartlive_campaign.py").read_text()
-    outputs = set(re.findall(r'"(smartlive_output\w*)"', dag))
+    dag = (Path(__file__).parents[2] / "dags" / "smartlive_campaign.yaml").read_text()
+    outputs = set(re.findall(r"smartlive_output\w*", dag))
     assert outputs == set(re.findall(r"connections add (smartlive_output\w*)", BASH))

@@ -48,7 +48,8 @@ def test_a_greeting_is_spoken_before_the_livestream_is_stopped(
     assert result("greet")["command"] == "INSERT_PLAY_SCRIPT"
     assert result("go_live")["replies_finished"] == 1
     assert result("go_live")["state"] == "SUCCEED"
-    assert result("stop") == [result("go_live")["job_id"]]
+    assert result("good_night") == [result("go_live")["job_id"]]
+    assert result("as_run")["outcome"] == result("go_live")["outcome"]
 
 
 def test_the_signatures_of_an_rtc_room_are_seen_by_the_client_only(

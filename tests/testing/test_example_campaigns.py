@@ -12,6 +12,7 @@ from airflow.models.taskinstance import TaskInstance
 from airflow.utils.session import create_session
 from sqlalchemy import select
 
+from airflow_provider_smartlive.campaigns import Campaign
 from airflow_provider_smartlive.sandbox.config import Config
 from airflow_provider_smartlive.sandbox.testing import LocalSandbox, quick_config
 from airflow_provider_smartlive.testing.run import FinishedRun, RunDag
@@ -57,6 +58,32 @@ def names_in_grid(run: FinishedRun, task_id: str) -> set[str | None]:
         return set(session.scalars(select(TaskInstance.rendered_map_index).where(*of_task)))
 
 
+def test_a_campaign_of_a_file(smartlive_sandbox: LocalSandbox, smartlive_run_dag: RunDag) -> None:
+    campaign = Campaign.read(ROOT / "dags" / "smartlive_campaign.yaml")
+    for show in campaign.shows[1:]:
+        smartlive_sandbox.add_room(show.room, seconds=100)
+    run = smartlive_run_dag(load("dags/smartlive_campaign.py")["dag"])
+    blocked, *shown = (show.name for show in campaign.shows)
+    assert run.state == "failed"
+    assert run.tasks[f"{blocked}.check"] == "failed"
+    assert run.result(f"{blocked}.as_run")["outcome"] == "not started; the task is upstream_failed"
+    for name in shown:
+        assert run.result(f"{name}.go_live")["outcome"] == "the job succeeded"
+        assert run.result(f"{name}.as_run")["evidence"] == "callback"
+
+
+def test_a_greeting_in_the_task_group_of_a_livestream(
+    smartlive_sandbox: LocalSandbox, smartlive_run_dag: RunDag
+) -> None:
+    dag = load("dags/smartlive_talk.py")["dag"]
+    smartlive_sandbox.add_room(dag.params["room_id"], seconds=100)
+    run = smartlive_run_dag(dag)
+    assert run.state == "success", run
+    assert run.result("good_night") == [run.result("go_live")["job_id"]]
+    assert run.result("go_live")["replies_finished"] == 1
+    assert run.result("as_run")["show"] == "talk"
+
+
 @pytest.mark.parametrize("fails", [False, True])
 def test_the_report_of_a_campaign_tells_of_every_room(
     smartlive_sandbox: LocalSandbox,
@@ -64,7 +91,7 @@ def test_the_report_of_a_campaign_tells_of_every_room(
     capfd: pytest.CaptureFixture[str],
     fails: bool,
 ) -> None:
-    example = load("dags/smartlive_campaign.py")
+    example = load("docs/examples/mapped_rooms.py")
     rooms = [room["room_id"] for room in example["ROOMS"]]
     shown = rooms[1:] if fails else rooms
     for room_id in shown:

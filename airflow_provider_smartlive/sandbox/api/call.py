@@ -71,6 +71,13 @@ class ApiCall:
         seconds = lag if fault is None else fault.seconds or 0.0
         return job.create_time <= self.backend.clock.now() - timedelta(seconds=seconds)
 
+    def make_room(self) -> None:
+        """Make the room of the path if it is not there, where any room may be used."""
+        room_id = self.path["room_id"]
+        rooms = self.backend.rooms
+        if self.backend.any_room and rooms.get(room_id) is None and len(room_id) <= 64:
+            rooms.create({"room_name": f"Room {room_id}"}, room_id=room_id)
+
     def room(self) -> StoredRoom:
         """
         Return the room of the path.

@@ -129,13 +129,10 @@ def _read_request(call: ApiCall) -> StartJobRequest:
 
 
 def _room_to_start_in(call: ApiCall) -> StoredRoom:
-    backend = call.backend
-    room_id = call.path["room_id"]
-    if backend.any_room and backend.rooms.get(room_id) is None and len(room_id) <= 64:
-        backend.rooms.create({"room_name": f"Room {room_id}"}, room_id=room_id)
+    call.make_room()
     room = call.room()
     if room.state != "ENABLE":
-        raise ApiError.of(backend.assumptions.blocked_room)
+        raise ApiError.of(call.backend.assumptions.blocked_room)
     return room
 
 

@@ -76,6 +76,7 @@ async def list_rooms(call: ApiCall) -> ApiAnswer:
 
 async def show(call: ApiCall) -> ApiAnswer:
     """Show a room; the one operation with a documented 404."""
+    call.make_room()
     return ApiAnswer(200, _known(call).detail())
 
 

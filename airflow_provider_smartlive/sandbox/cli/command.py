@@ -92,7 +92,7 @@ def _add_show(serve: argparse.ArgumentParser) -> None:
     show.add_argument(
         "--any-room",
         action=argparse.BooleanOptionalAction,
-        help="whether a start makes the room that it names; default: only if no room is given",
+        help="whether a start, or a look at a room, makes the room that it names; default: only if no room is given",
     )
     show.add_argument(
         "--time-scale", type=float, default=1.0, metavar="X", help="show seconds per second; default: 1"

@@ -50,7 +50,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
         if platform is not None:
             _say(f"platform: {platform.url}")
         if sandbox.backend.any_room:
-            print("any room: a start makes the room that it names (--room names rooms)", file=sys.stderr)
+            print("any room: a start, or a look at it, makes the room (--room names rooms)", file=sys.stderr)
         if arguments.host not in _LOOPBACK:
             print("anybody who reaches this host can use /sandbox: it asks for no key", file=sys.stderr)
         await stopped.wait()

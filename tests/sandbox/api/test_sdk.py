@@ -378,6 +378,14 @@ def smartlive_sandbox_config() -> Config:
     return quick_config(any_room=False)
 
 
+def test_any_room_is_made_by_whoever_looks_at_it_or_starts_in_it() -> None:
+    with LocalSandbox(quick_config(any_room=True)) as sandbox:
+        drive = Driver(make_client(sandbox.url, sandbox.account))
+        assert drive("show_room", room_id="room-of-a-dag").room_name == "Room room-of-a-dag"
+        drive("start", room_id="room-of-a-dag", body=REQUEST)
+        assert drive("list_rooms").count == 1
+
+
 @pytest.fixture
 def arrays() -> Iterator[Driver]:
     with LocalSandbox(quick_config(assumptions=Assumptions(empty_lists="array"))) as sandbox:
