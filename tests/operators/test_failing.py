@@ -24,6 +24,7 @@ from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError, Smart
 from airflow_provider_smartlive.livestream.current_task import STORE_KEY
 from airflow_provider_smartlive.livestream.record import JobRecord
 from airflow_provider_smartlive.metastudio.errors import QuotaExceeded
+from airflow_provider_smartlive.metastudio.ids import JobRef
 from tests.support.fake_airflow import FakeSupervisor, api_error
 from tests.support.fake_metastudio import ROOM, After, Crash, ambiguous, unreachable
 from tests.support.simulation import LIVE, StartSimulation
@@ -113,7 +114,7 @@ class TestTheLastTry:
         break_airflow(show, comms.SetXCom)
         look = show.metastudio.show_job
 
-        def alarm_once(room_id: str, job_id: str) -> Any:
+        def alarm_once(job_ref: JobRef) -> Any:
             show.metastudio.show_job = look  # type: ignore[method-assign]  # it rings once
             raise AirflowTaskTimeout("Timeout")
 
