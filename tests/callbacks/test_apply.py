@@ -528,12 +528,13 @@ def test_ten_thousand_events_stay_small_and_cost_no_more_than_ten():
     states = ("CONNECTING", "CONNECTED", "DISCONNECTED", "RECONNECTING")
     events = [stream(state) for state in states]
 
+    # By the processor's time: the machine may be busy with something else.
     def cost(table, number):
-        started = time.perf_counter()
+        started = time.thread_time()
         for step in range(number):
             signed_at = AT + timedelta(seconds=step)
             table, _ = _fold(table, events[step % 4], second=step, signed_at=signed_at, digest=f"{step:016x}")
-        return table, (time.perf_counter() - started) / number
+        return table, (time.thread_time() - started) / number
 
     warm, _ = cost(CallbackTable(), 100)
     table, _ = cost(warm, 10_000)

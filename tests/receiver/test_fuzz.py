@@ -25,6 +25,10 @@ from airflow_provider_smartlive.receiver.store import Receipt
 from tests.support.figures import count
 
 SECRET = "fake-callback-secret-for-fuzzing-00000000"
+
+#: Seconds that an answer may take.
+AT_ONCE = 2.0
+
 NOW = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
 ISSUED = {
     auth_type: issue(
@@ -95,10 +99,14 @@ async def _ask(method: str, path: str, query: bytes, headers: Headers, chunks: I
 
 
 def _answered(*request) -> tuple[int, bytes]:
-    return asyncio.run(_ask(*request))
+    """Answer a request, at once: by the processor's time, as the machine may be busy with something else."""
+    began = time.process_time()
+    answer = asyncio.run(_ask(*request))
+    assert time.process_time() - began < AT_ONCE
+    return answer
 
 
-_SETTINGS = settings(max_examples=300, deadline=2000, suppress_health_check=[HealthCheck.too_slow])
+_SETTINGS = settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 _HEADER_NAMES = st.sampled_from(
     [
         b"x-hw-mss-secret",
@@ -245,7 +253,7 @@ def test_a_refusal_does_not_tell_by_its_time_whether_the_token_was_ours():
     """
     2,000 requests with a forged token against 2,000 with a good token and a forged signature, in turn.
 
-    Threshold: medians and 90th percentiles within 0.2 ms of each other, inside the process. A network hides that.
+    Threshold: medians and 90th percentiles within 0.2 ms of each other, by the processor's time. A network hides that.
     """
     issued = ISSUED[AuthType.MSS_A_HEAD]
     good = issued.url.removeprefix("https://airflow.example.com/smartlive")
@@ -260,9 +268,9 @@ def test_a_refusal_does_not_tell_by_its_time_whether_the_token_was_ours():
         app = _app()
         for _ in range(2_000):
             for path, times in taken.items():
-                started = time.perf_counter()
+                started = time.process_time()
                 status, _ = await _ask("POST", path, b"", list(headers), [b"{}"], app)
-                times.append(time.perf_counter() - started)
+                times.append(time.process_time() - started)
                 assert status == 404
         return taken
 

@@ -553,31 +553,37 @@ def holding():
     return hold
 
 
-@pytest.mark.processes
-def test_a_locked_row_is_not_waited_for_for_long(postgresql, monkeypatch, holding):
-    monkeypatch.setattr(statements, "LOCK_TIMEOUT", 50)
+@pytest.fixture
+def short_lock_timeout():
+    """Wait 50 ms for a lock; the statement that says so is kept, and must not outlast the test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(statements, "LOCK_TIMEOUT", 50)
+        statements._locking.cache_clear()
+        yield
     statements._locking.cache_clear()
+
+
+@pytest.mark.processes
+@pytest.mark.usefixtures("short_lock_timeout")
+def test_a_locked_row_is_not_waited_for_for_long(postgresql, holding):
     owner, other = (postgresql.task(xcoms={JOB_ID_KEY: JOB}) for _ in range(2))
     with holding(postgresql, owner):
         with pytest.raises(Unavailable):
             _record(postgresql, owner, stream("END"))
         assert _record(postgresql, other, stream("END")).owner_resumed
-    statements._locking.cache_clear()
 
     assert _record(postgresql, owner, stream("END")).owner_resumed
 
 
 @pytest.mark.processes
-def test_a_locked_waiter_costs_neither_the_others_nor_the_event(postgresql, monkeypatch, holding):
-    monkeypatch.setattr(statements, "LOCK_TIMEOUT", 50)
-    statements._locking.cache_clear()
+@pytest.mark.usefixtures("short_lock_timeout")
+def test_a_locked_waiter_costs_neither_the_others_nor_the_event(postgresql, holding):
     owner = postgresql.task(xcoms={JOB_ID_KEY: JOB})
     locked, free = (postgresql.task("watch") for _ in range(2))
     for waiter in (locked, free):
         _wait(postgresql, waiter)
     with holding(postgresql, locked):
         receipt = _record(postgresql, owner, stream("END"))
-    statements._locking.cache_clear()
 
     assert (receipt.owner_resumed, receipt.waiters_woken) == (True, 1)
     assert [postgresql.row(waiter).state for waiter in (locked, free)] == ["deferred", "success"]
