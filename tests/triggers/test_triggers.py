@@ -28,6 +28,7 @@ from airflow_provider_smartlive.metastudio.events import CallbackEvent
 from airflow_provider_smartlive.metastudio.ids import JobRef
 from airflow_provider_smartlive.reconciler.watch import OVERDUE
 from airflow_provider_smartlive.triggers import SmartLiveJobTrigger, SmartLiveStreamTrigger
+from airflow_provider_smartlive.triggers import job as job_module
 from airflow_provider_smartlive.triggers.job import SILENT_INTERVAL, STOPS_AT_ONCE
 from airflow_provider_smartlive.triggers.stream import EARLY_READ
 from airflow_provider_smartlive.triggers.timing import first_read
@@ -457,10 +458,8 @@ class TestJobTriggerStopsByItself:
     def test_jobs_that_end_by_the_same_clock_are_stopped_in_batches(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from airflow_provider_smartlive.livestream import stop
-
         at_once, most = 0, 0
-        original = stop.stop_and_confirm_async
+        original = job_module.stop_and_confirm_async
 
         async def stop_and_confirm(*args: Any, **kwargs: Any) -> Any:
             nonlocal at_once, most
@@ -471,7 +470,7 @@ class TestJobTriggerStopsByItself:
             finally:
                 at_once -= 1
 
-        monkeypatch.setattr(stop, "stop_and_confirm_async", stop_and_confirm)
+        monkeypatch.setattr(job_module, "stop_and_confirm_async", stop_and_confirm)
         triggers = []
         for number in range(3 * STOPS_AT_ONCE):
             job = world.job if number == 0 else world.metastudio.add()
