@@ -7,8 +7,6 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from airflow_provider_smartlive.sandbox.cli import client
-
 #: Where ``serve`` listens by default, and where the other commands look for it.
 DEFAULT_PORT = 8380
 
@@ -25,12 +23,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     :returns: the exit code.
     """
     arguments = _parser().parse_args(argv)
-    # "jobs" need not wait for a web server and a video encoder.
+    # Only the chosen command is imported: "jobs" need not wait for a web server and a video encoder.
     if arguments.command in ("serve", "rtmp"):
-        from airflow_provider_smartlive.sandbox.cli import serve
+        from airflow_provider_smartlive.sandbox.cli import serve as cli_serve
 
-        return serve.run(arguments)
-    return client.run(arguments)
+        return cli_serve.run(arguments)
+    from airflow_provider_smartlive.sandbox.cli import client as cli_client
+
+    return cli_client.run(arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
