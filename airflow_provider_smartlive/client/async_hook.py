@@ -206,10 +206,8 @@ class SmartLiveAsyncHook(BaseHook):
         refresh_url: bool = False,
     ) -> str | None:
         """Report live events (chat, gifts, ...), in order and 1000 at a time; none is sent twice."""
-        from airflow_provider_smartlive.metastudio.reports import reports
-
         reported = 0
-        for report in reports(events):
+        for report in operations.split_events(events):
             if report_url is not None:
                 await amask_secret(urlsplit(report_url).query)
             operation = operations.report_events(

@@ -9,7 +9,7 @@ Source of paths, parameters and success codes: the StartSmartLive page and the S
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from airflow_provider_smartlive.metastudio.base import Page
     from airflow_provider_smartlive.metastudio.commands import CommandRequest, CommandResponse
     from airflow_provider_smartlive.metastudio.ids import JobRef
-    from airflow_provider_smartlive.metastudio.reports import EventReport, ReportResponse
+    from airflow_provider_smartlive.metastudio.reports import EventReport, LiveEvent, ReportResponse
     from airflow_provider_smartlive.metastudio.rooms import (
         CreateRoomRequest,
         CreateRoomResponse,
@@ -288,6 +288,13 @@ def live_warnings(room_id: str) -> Operation[LiveWarningInfo]:
         repeatable=True,
         room_id=room_id,
     )
+
+
+def split_events(events: Iterable[LiveEvent]) -> Iterator[EventReport]:
+    """Split any number of live events into as few reports as possible, in their order."""
+    from airflow_provider_smartlive.metastudio.reports import reports
+
+    return reports(events)
 
 
 def report_events(

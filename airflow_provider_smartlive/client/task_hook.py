@@ -197,10 +197,8 @@ class SmartLiveTaskHook(BaseHook):
         :returns: the newest URL. It is a secret.
         :raises MetaStudioError: if a call failed; a note says how many events were reported before it.
         """
-        from airflow_provider_smartlive.metastudio.reports import reports
-
         reported = 0
-        for report in reports(events):
+        for report in operations.split_events(events):
             if report_url is not None:
                 mask_secret(urlsplit(report_url).query)  # urllib3 logs paths and queries at debug level
             operation = operations.report_events(

@@ -57,14 +57,6 @@ class LiveEvent(RequestModel):
         return cls(timestamp=int(at.timestamp() * 1000), type=event_type, content=text)
 
 
-class ReportResponse(Response):
-    """The answer to a report; it has a URL if ``refresh_url=true`` was asked for."""
-
-    SOURCE = "SDK LiveEventReportResponse"
-
-    live_event_report_url: str | None = Field(None, repr=False)
-
-
 class EventReport(Request):
     """One report of 1 to 1000 events; ``total`` is counted."""
 
@@ -95,3 +87,11 @@ def reports(events: Iterable[LiveEvent]) -> Iterator[EventReport]:
     remaining = iter(events)
     while chunk := list(islice(remaining, MAX_EVENTS)):
         yield EventReport(events=chunk)
+
+
+class ReportResponse(Response):
+    """The answer to a report; it has a URL if ``refresh_url=true`` was asked for."""
+
+    SOURCE = "SDK LiveEventReportResponse"
+
+    live_event_report_url: str | None = Field(None, repr=False)

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 from math import inf
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from airflow_provider_smartlive import settings
+from airflow_provider_smartlive import hooks, settings
 from airflow_provider_smartlive.client import operations
 from airflow_provider_smartlive.client.flow import backoff, may_be_asked_again
 from airflow_provider_smartlive.client.operations import MAX_ENTRIES, PAGE_SIZE, AllJobsFilters, next_offset
@@ -190,6 +190,4 @@ class Requests:
 
 def hook_for(conn_id: str) -> SmartLiveAsyncHook:
     """Return the hook of a poller. It sends a request once: attempts are turns, and keep nobody waiting for all."""
-    from airflow_provider_smartlive.hooks import SmartLiveAsyncHook
-
-    return SmartLiveAsyncHook(smartlive_conn_id=conn_id, attempts=1)
+    return hooks.SmartLiveAsyncHook(smartlive_conn_id=conn_id, attempts=1)

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from airflow.triggers.shared_stream import SharedStreamProducer
 
     from airflow_provider_smartlive.reconciler.feed import JobListing
-    from airflow_provider_smartlive.reconciler.history import JobHistory
 
 #: What can be told.
 EVENTS = ("live", "ended")
@@ -101,7 +100,7 @@ class SmartLiveEventTrigger(BaseEventTrigger):
         """Yield an event for each livestream of which a look tells something new."""
         from airflow_provider_smartlive.reconciler.history import JobHistory
 
-        history = await self._load()
+        history = JobHistory.load(await retry_api(self, self._read, budget=STORE_BUDGET))
         async for listing in shared_stream:
             if history is None or history.address != listing.address:
                 history = JobHistory.begin(listing, self.room_id)
@@ -122,11 +121,6 @@ class SmartLiveEventTrigger(BaseEventTrigger):
         """The key in the asset's state store: an asset may have several watchers."""
         room = normalise_id(self.room_id) if self.room_id else "all"
         return f"smartlive/{self.smartlive_conn_id}/{room}/{self.event}"
-
-    async def _load(self) -> JobHistory | None:
-        from airflow_provider_smartlive.reconciler.history import JobHistory
-
-        return JobHistory.load(await retry_api(self, self._read, budget=STORE_BUDGET))
 
     async def _read(self) -> Any:
         try:

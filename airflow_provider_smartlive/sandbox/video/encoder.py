@@ -132,11 +132,7 @@ def publish(job: EncoderJob, control: EncoderControl, reporter: Reporter) -> Non
 
 
 def _play(job: EncoderJob, link: PyavLink, control: EncoderControl, reporter: Reporter) -> None:
-    # Here, because Pillow is part of an extra whose absence `require_encoder` explains.
-    from airflow_provider_smartlive.sandbox.video.picture import Picture
-
-    picture = Picture(job.width, job.height, room_name=job.room_name)
-    pace = Pace(job.frame_rate)
+    picture, pace = link.picture, Pace(job.frame_rate)
     while (index := pace.next(control.stop)) is not None:
         _live_on(job)
         picture.script_title = control.script_title
@@ -155,7 +151,7 @@ def _live_on(job: EncoderJob) -> None:
 
 
 def _open(job: EncoderJob) -> PyavLink:
-    # Here, because PyAV is part of an extra whose absence `require_encoder` explains.
+    # Here, because PyAV and Pillow are part of an extra whose absence `require_encoder` explains.
     from airflow_provider_smartlive.sandbox.video.encoder_pyav import PyavLink
 
     return PyavLink(job)

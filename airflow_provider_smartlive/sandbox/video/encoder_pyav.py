@@ -16,6 +16,7 @@ from av.video.plane import VideoPlane
 from av.video.stream import VideoStream
 
 from airflow_provider_smartlive.sandbox.video.encoder_job import Audio, EncoderJob, LinkError, LinkFault
+from airflow_provider_smartlive.sandbox.video.picture import Picture
 
 _SAMPLE_RATE = 44_100
 _SAMPLES = 1024
@@ -29,6 +30,7 @@ class PyavLink:
     Encodes H.264 and AAC and publishes them. Opening blocks, with the interpreter's lock held.
 
     :param job: what to publish, and where.
+    :ivar picture: what draws the pictures of the job.
     :raises LinkError: if the server is not there or does not want the stream.
     """
 
@@ -38,6 +40,7 @@ class PyavLink:
         self._job = job
         self._samples = 0
         self._sound = _sound(job.audio)
+        self.picture = Picture(job.width, job.height, room_name=job.room_name)
         try:
             self._container = av.open(job.url, "w", format="flv")
             self._video = self._add_video()
