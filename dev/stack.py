@@ -46,6 +46,7 @@ class AirflowStack:
         until :meth:`start`.
     :param env: more environment variables for all processes; they overrule the settings here.
     :param parallelism: tasks that run at the same time.
+    :param base_url: where the API server is reached; default: a free port of 127.0.0.1, on which it listens.
     """
 
     def __init__(
@@ -58,10 +59,11 @@ class AirflowStack:
         connections: Mapping[str, str | dict[str, Any]] | None = None,
         env: Mapping[str, str] | None = None,
         parallelism: int = 4,
+        base_url: str | None = None,
     ) -> None:
         self.home = home.resolve()
         self.dags_folder = dags_folder.resolve()
-        self.base_url = f"http://127.0.0.1:{free_port()}"
+        self.base_url = base_url or f"http://127.0.0.1:{free_port()}"
         self.connections = dict(connections or {})
         self.callback_secret = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
         self.programs: dict[str, Program] = {}
