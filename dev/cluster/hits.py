@@ -121,7 +121,7 @@ def plan(*, can_cut: bool, brief: float = 30.0, long: float = 300.0, pause: floa
     actions = [action for action in Action if can_cut or action is not Action.CUT]
     steps = brief + pause
     whole = len(actions) * (steps + long + pause)
-    first = Phase("brief outages", "campaign", (15.0, 0.8 * whole), len(actions) * steps)
+    first = Phase("brief outages", "campaign", (15.0, 0.65 * whole), len(actions) * steps)
     for turn in range(len(actions)):
         first.hits += _turn(REDUNDANT, actions, turn, brief, turn * steps)
     phases = [first]

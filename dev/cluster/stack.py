@@ -39,8 +39,9 @@ CONCURRENCY = 4
 PATIENCE = {
     "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "45",
     "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "5",
-    # Parsing takes a second of a core each time, and the DAG file never changes.
-    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "30",
+    # By default Airflow fails a task that waited so long three times, whatever its retries: here one worker is away for
+    # minutes, and the other one has a queue.
+    "AIRFLOW__SCHEDULER__NUM_STUCK_IN_QUEUED_RETRIES": "100",
 }
 
 #: What the provider is set to for short outages; for how long MetaStudio may be away is left as it is by default.
