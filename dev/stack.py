@@ -21,6 +21,9 @@ from dev.process import Program, ProgramError, free_port, stop_all, wait_until
 MIGRATE_TIMEOUT = 240.0
 START_TIMEOUT = 300.0
 
+#: A migration idles in its transaction while it imports, for longer on a busy machine than a database may allow others.
+MIGRATE_ENV = {"PGOPTIONS": "-c idle_in_transaction_session_timeout=0"}
+
 #: Seconds until a DAG file is in the database.
 PARSE_TIMEOUT = 180.0
 
@@ -285,7 +288,8 @@ class AirflowStack:
 
     def _run(self, name: str, *arguments: str) -> Program:
         argv = [str(self._python), "-m", "airflow", *arguments]
-        program = Program(name, argv, env=self.environment(), log_folder=self._log_folder)
+        env = self.environment() | (MIGRATE_ENV if name == "migrate" else {})
+        program = Program(name, argv, env=env, log_folder=self._log_folder)
         self.programs[name] = program
         program.start()
         return program

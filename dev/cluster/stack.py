@@ -20,7 +20,7 @@ from dev.faults.stack import AIRFLOW, SETTINGS
 from dev.full_stack import PROJECT, FullStack, wait_for_address
 from dev.process import Program, wait_until
 from dev.sandbox_client import SandboxClient
-from dev.stack import AirflowStack
+from dev.stack import MIGRATE_ENV, AirflowStack
 
 HERE = Path(__file__).parent
 
@@ -119,7 +119,7 @@ class ClusterAirflow(AirflowStack):
 
     def _run(self, name: str, *arguments: str) -> Program:
         argv = [str(self._python), "-m", "airflow", *arguments]
-        env = self.environment() | {host_name.VARIABLE: name}
+        env = self.environment() | {host_name.VARIABLE: name} | (MIGRATE_ENV if name == "migrate" else {})
         make = Program if name == "migrate" else self._on_host
         program = self.programs[name] = make(name, argv, env=env, log_folder=self._log_folder)
         program.start()
