@@ -84,7 +84,10 @@ def report(found: dict[str, Any]) -> str:
         [
             f"{found['ends']} ENDs sent within {found['sent within']:.1f} s: {found['outcomes']}",
             f"attempts: {found['attempts']}",
-            f"answered after: median {middle:.2f} s, p99 {late:.2f} s, longest {max(times):.2f} s",
+            (
+                f"answered after: median {middle:.2f} s, p99 {late:.2f} s, longest {max(times):.2f} s; "
+                f"{sum(seconds >= BOUND for seconds in times)} of {len(times)} attempts took {BOUND:.0f} s"
+            ),
             f"tasks then: {found['states']}",
             f"database connections at most: {most}",
         ]
