@@ -45,10 +45,11 @@ for name, rooms in CAMPAIGNS.items():
     if rooms:
         campaign(name, rooms)
 
-# How many livestreams of the soak, and of the fan-in, wait: put to it by the harness, and resumed by workers.
+# How many livestreams of the soak, and of the fan-in, wait: put to it by the harness, and resumed by workers. Without
+# retries, as their callback URLs say.
 for name in ("soak", "fan_in"):
     if streams := int(os.environ.get(f"CLUSTER_{name.upper()}", "0")):
         with DAG(dag_id=f"cluster_{name}", schedule=None, max_active_tasks=1000):
-            StartSmartLiveJobOperator.partial(
-                task_id="wait", output_conn_ids=["smartlive_output"], **PATIENT
-            ).expand(room_id=[f"{name}-{number:05d}" for number in range(streams)])
+            StartSmartLiveJobOperator.partial(task_id="wait", output_conn_ids=["smartlive_output"]).expand(
+                room_id=[f"{name}-{number:05d}" for number in range(streams)]
+            )
