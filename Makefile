@@ -20,7 +20,7 @@ export UV_COMPILE_BYTECODE := 1
 WORKERS ?= 3
 PARALLEL := -n $(WORKERS) --no-loadscope-reorder
 
-.PHONY: help install demo up test test-fast bench bench-parsing faults matrix upgrade lint board-lint package sbom audit workflow-lint docs mutate tools format clean
+.PHONY: help install demo up test test-fast bench bench-parsing faults cluster soak matrix upgrade lint board-lint package sbom audit workflow-lint docs mutate tools format clean
 
 help: ## Say what there is.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' \
@@ -48,6 +48,12 @@ bench-parsing: .bench/.ready ## Parse a hundred campaigns, beside dag-factory.
 
 faults: $(READY) ## Kill everything, everywhere, and count. RUNS=n SEED=s; ONLY="3 7" plays these runs again.
 	@$(RUN)python -W ignore -m dev.faults $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
+
+cluster: $(READY) ## Airflow on many hosts, each killed, frozen and cut off, and count; 20 minutes.
+	@$(RUN)python -W ignore -m dev.cluster
+
+soak: .bench/.ready ## 1,000 livestreams wait on that cluster, 20 minutes: what grows? And 500 ENDs at once. MINUTES=5 for less.
+	@.bench/venv/bin/python -W ignore -m dev.cluster.soak $(if $(MINUTES),--minutes $(MINUTES))
 
 matrix: $(READY) ## Try every version that is claimed. CELLS="oldest/3.11/*", SHORT=1, WRITE=1: into the docs.
 	@$(RUN)python -m dev.matrix $(if $(SHORT),--short) $(if $(WRITE),--write) $(foreach cell,$(CELLS),'$(cell)')
@@ -108,7 +114,7 @@ format: $(READY) ## Put the code into the project's style.
 	$(RUN)ruff format
 
 clean: ## Remove everything that can be made again.
-	rm -rf .venv .uv .demo .bench .faults .matrix .upgrade .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache node_modules dist build .docs api mutants
+	rm -rf .venv .uv .demo .bench .cluster .faults .matrix .upgrade .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache node_modules dist build .docs api mutants
 
 $(READY): pyproject.toml uv.lock | $(UV)
 	$(UV) sync --locked

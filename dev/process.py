@@ -75,8 +75,16 @@ class Program:
         return self._process is not None and self._process.poll() is None
 
     def members(self) -> list[psutil.Process]:
-        """Return every living process of the program, its first one included."""
-        return marked_processes({self._marker})
+        """
+        Return every living process of the program, its first one included.
+
+        Some write their titles over their environment, and so over the marker: Redis's, and PostgreSQL's children.
+        """
+        found = marked_processes({self._marker})
+        if self.running:
+            first = psutil.Process(self.pid)
+            found += [each for each in (first, *first.children(recursive=True)) if each not in found]
+        return found
 
     def wait(self, timeout: float) -> int:
         """

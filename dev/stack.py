@@ -21,6 +21,9 @@ from dev.process import Program, ProgramError, free_port, stop_all, wait_until
 MIGRATE_TIMEOUT = 240.0
 START_TIMEOUT = 300.0
 
+#: A migration idles in its transaction while it imports, for longer on a busy machine than a database may allow others.
+MIGRATE_ENV = {"PGOPTIONS": "-c idle_in_transaction_session_timeout=0"}
+
 #: Seconds until a DAG file is in the database.
 PARSE_TIMEOUT = 180.0
 
@@ -46,6 +49,7 @@ class AirflowStack:
         until :meth:`start`.
     :param env: more environment variables for all processes; they overrule the settings here.
     :param parallelism: tasks that run at the same time.
+    :param base_url: where the API server is reached; default: a free port of 127.0.0.1, on which it listens.
     """
 
     def __init__(
@@ -58,10 +62,11 @@ class AirflowStack:
         connections: Mapping[str, str | dict[str, Any]] | None = None,
         env: Mapping[str, str] | None = None,
         parallelism: int = 4,
+        base_url: str | None = None,
     ) -> None:
         self.home = home.resolve()
         self.dags_folder = dags_folder.resolve()
-        self.base_url = f"http://127.0.0.1:{free_port()}"
+        self.base_url = base_url or f"http://127.0.0.1:{free_port()}"
         self.connections = dict(connections or {})
         self.callback_secret = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
         self.programs: dict[str, Program] = {}
@@ -283,7 +288,8 @@ class AirflowStack:
 
     def _run(self, name: str, *arguments: str) -> Program:
         argv = [str(self._python), "-m", "airflow", *arguments]
-        program = Program(name, argv, env=self.environment(), log_folder=self._log_folder)
+        env = self.environment() | (MIGRATE_ENV if name == "migrate" else {})
+        program = Program(name, argv, env=env, log_folder=self._log_folder)
         self.programs[name] = program
         program.start()
         return program

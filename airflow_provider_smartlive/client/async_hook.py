@@ -17,6 +17,7 @@ from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.client import operations
 from airflow_provider_smartlive.client.async_transport import AiohttpTransport
 from airflow_provider_smartlive.client.connection import ConnectionProfile
+from airflow_provider_smartlive.client.errors import TransportFailure
 from airflow_provider_smartlive.client.flow import RequestFlow, utc_now
 from airflow_provider_smartlive.client.lookup import naming
 from airflow_provider_smartlive.client.operations import AllJobsFilters, JobFilters, Operation, RoomFilters
@@ -133,14 +134,22 @@ class SmartLiveAsyncHook(BaseHook):
             while True:
                 if step.pause:
                     await self._sleep(step.pause)
-                step = steps.send(await self._transport.send(profile, step, timeout))
+                late = step.is_late(self._now())
+                reply = TransportFailure.LATE if late else await self._transport.send(profile, step, timeout)
+                step = steps.send(reply)
         except StopIteration as done:
             result: T = done.value
             return result
 
-    async def start_job(self, room_id: str, request: StartJobRequest | Mapping[str, Any]) -> StartJobResponse:
+    async def start_job(
+        self,
+        room_id: str,
+        request: StartJobRequest | Mapping[str, Any],
+        *,
+        send_by: datetime | None = None,
+    ) -> StartJobResponse:
         """Start a livestream."""
-        return await self.perform(operations.start_job(room_id, request))
+        return await self.perform(operations.start_job(room_id, request, send_by=send_by))
 
     async def show_job(self, job_ref: JobRef) -> SmartLiveJob:
         """Return a job as it is now."""

@@ -20,6 +20,7 @@ class TransportFailure(Enum):
     TLS = (False, "no trusted TLS connection to {peer}. If a company proxy re-signs traffic, set ca_bundle")
     PROXY = (False, "the proxy does not lead to {peer}. Check proxy, its user name and password")
     ADDRESS = (False, "no request can be made for {peer}. Check host, and the other fields of the connection")
+    LATE = (False, "the request was ready for {peer} only after the time by which it had to be sent")
     TIMEOUT = (True, "{peer} did not answer in time ([smartlive] request_timeout)")
     LOST = (True, "the connection to {peer} broke before the answer was complete")
     TOO_LARGE = (

@@ -60,6 +60,7 @@ class OutgoingRequest:
     :param pause: seconds to wait first.
     :param url: encoded; may be pre-signed, so it is no part of ``repr``.
     :param authorise: returns the headers to add, given method, URL, headers and body as they go on the wire.
+    :param send_by: the time, aware, from which on it must not be sent any more; None: whenever.
     """
 
     method: str
@@ -68,6 +69,11 @@ class OutgoingRequest:
     body: bytes = field(repr=False)
     authorise: Authorise = field(repr=False)
     pause: float = 0.0
+    send_by: datetime | None = None
+
+    def is_late(self, now: datetime) -> bool:
+        """Whether it must not be sent any more. To be asked right before it is."""
+        return self.send_by is not None and now >= self.send_by
 
     @property
     def peer(self) -> str:
@@ -174,7 +180,12 @@ class RequestFlow:
         authorise = yield from self.authorisation()
         url = f"{self.profile.base_url}{operation.target}"
         return OutgoingRequest(
-            operation.method, url, headers | self.profile.headers, operation.body, authorise
+            operation.method,
+            url,
+            headers | self.profile.headers,
+            operation.body,
+            authorise,
+            send_by=operation.send_by,
         )
 
     def _signing_with(self, credentials: signing.Credentials) -> Authorise:

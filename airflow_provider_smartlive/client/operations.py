@@ -97,6 +97,7 @@ class Operation(Generic[T]):
     :param starts_job: an answer that leaves it open whether a job runs now is a ``StartOutcomeUnknown``. It is never
         sent again by itself: whoever starts a job has to know when.
     :param self_authorised: the target or the body carries its own authorisation; ours must not go along.
+    :param send_by: the time, aware, from which on it is not sent any more; None: whenever it is ready.
     :param room_id: the room that it names, for messages.
     :param job_id: the job that it names, for messages.
     :param secrets: what it holds and no error or log may hold.
@@ -111,6 +112,7 @@ class Operation(Generic[T]):
     repeatable: bool = False
     starts_job: bool = False
     self_authorised: bool = False
+    send_by: datetime | None = None
     room_id: str | None = None
     job_id: str | None = None
     secrets: tuple[str, ...] = field(default=(), repr=False)
@@ -158,7 +160,9 @@ class RoomFilters(TypedDict, total=False):
     confirm_state: str
 
 
-def start_job(room_id: str, request: StartJobRequest | Mapping[str, Any]) -> Operation[StartJobResponse]:
+def start_job(
+    room_id: str, request: StartJobRequest | Mapping[str, Any], *, send_by: datetime | None = None
+) -> Operation[StartJobResponse]:
     """Start a job: every accepted one is a new, billed livestream. The API knows no idempotency key."""
     from airflow_provider_smartlive.metastudio.start import StartJobRequest
 
@@ -170,6 +174,7 @@ def start_job(room_id: str, request: StartJobRequest | Mapping[str, Any]) -> Ope
         lambda answer: StartJobResponse.from_body(answer.body, request_id=answer.request_id),
         checked.to_body(),
         starts_job=True,
+        send_by=send_by,
         room_id=room_id,
         secrets=tuple(checked.secrets()),
     )

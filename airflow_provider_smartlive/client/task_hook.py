@@ -14,6 +14,7 @@ from airflow.sdk.log import mask_secret
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.client import operations
 from airflow_provider_smartlive.client.connection import ConnectionProfile
+from airflow_provider_smartlive.client.errors import TransportFailure
 from airflow_provider_smartlive.client.flow import RequestFlow, Steps, utc_now
 from airflow_provider_smartlive.client.lookup import naming
 from airflow_provider_smartlive.client.operations import AllJobsFilters, JobFilters, Operation, RoomFilters
@@ -96,16 +97,24 @@ class SmartLiveTaskHook(BaseHook):
         """
         return self._drive(self._flow().run(operation))
 
-    def start_job(self, room_id: str, request: StartJobRequest | Mapping[str, Any]) -> StartJobResponse:
+    def start_job(
+        self,
+        room_id: str,
+        request: StartJobRequest | Mapping[str, Any],
+        *,
+        send_by: datetime | None = None,
+    ) -> StartJobResponse:
         """
         Start a livestream.
 
         It is sent once, whatever comes of it: whoever starts jobs has to know when each start was sent.
 
+        :param send_by: the time, aware, from which on it is not sent any more, by this machine's clock.
+        :raises Unreachable: if it was not sent, as with :attr:`TransportFailure.LATE`.
         :raises StartOutcomeUnknown: if the job may run: no answer, a server error, or an unreadable answer.
         :raises MetaStudioError: if MetaStudio refused.
         """
-        return self.perform(operations.start_job(room_id, request))
+        return self.perform(operations.start_job(room_id, request, send_by=send_by))
 
     def show_job(self, job_ref: JobRef) -> SmartLiveJob:
         """
@@ -228,7 +237,9 @@ class SmartLiveTaskHook(BaseHook):
             while True:
                 if step.pause:
                     self._sleep(step.pause)
-                step = steps.send(send_with_requests(profile, step, timeout))
+                late = step.is_late(self._now())
+                reply = TransportFailure.LATE if late else send_with_requests(profile, step, timeout)
+                step = steps.send(reply)
         except StopIteration as done:
             result: T = done.value
             return result

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -146,8 +147,9 @@ class _Deadline:
     The time-outs of sockets only count since the last byte: a server that sends one a second would never be left.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float) -> None:
         self.over = False
+        self._until = monotonic() + seconds
         self._sockets: list[socket.socket] = []
         self._lock = threading.Lock()
 
@@ -155,7 +157,7 @@ class _Deadline:
     @contextmanager
     def of(cls, seconds: float) -> Iterator[_Deadline]:
         """Watch over the connections that this thread opens, for some seconds."""
-        deadline = cls()
+        deadline = cls(seconds)
         timer = threading.Timer(seconds, deadline._cut)
         timer.daemon = True
         timer.start()
@@ -179,6 +181,17 @@ class _Deadline:
                 raise TimeoutError
             # TLS takes the socket over; a second handle on it stays ours.
             self._sockets.append(opened.dup())
+
+    def check(self) -> None:
+        """
+        Check that there is time left, right before something is sent.
+
+        The timer is a thread of this process: if all of it stood still, what was to be cut long ago may go on first.
+
+        :raises TimeoutError: if the time is over.
+        """
+        if self.over or monotonic() >= self._until:
+            raise TimeoutError
 
     def _cut(self) -> None:
         with self._lock:
@@ -238,6 +251,10 @@ class _Connection(HTTPConnection):
         _watch(self, opened)
         return opened
 
+    def connect(self) -> None:
+        super().connect()
+        _check_time(self)
+
 
 class _SecureConnection(HTTPSConnection):
     response_class = _Answer
@@ -255,12 +272,21 @@ class _SecureConnection(HTTPSConnection):
             if isinstance(error, TimeoutError) or _deadline.get().over:
                 raise ConnectTimeoutError(self, "no connection in time") from None
             raise
+        _check_time(self)
 
 
 def _watch(connection: HTTPConnection, opened: socket.socket) -> None:
     try:
         _deadline.get().watch(opened)
     except TimeoutError:
+        raise ConnectTimeoutError(connection, "no connection in time") from None
+
+
+def _check_time(connection: HTTPConnection) -> None:
+    try:
+        _deadline.get().check()
+    except TimeoutError:
+        connection.close()
         raise ConnectTimeoutError(connection, "no connection in time") from None
 
 

@@ -39,6 +39,11 @@ if TYPE_CHECKING:
 #: Our clock and MetaStudio's may differ by this much (its gateway refuses more), so a listing starts earlier.
 CLOCK_DIFFERENCE = timedelta(minutes=15)
 
+#: Time within which a start is sent after it was noted. Airflow takes the note from the current try of a task only. A
+#: worker that was frozen does not know that another try has begun, but Airflow begins one only after a longer time
+#: (``[scheduler] task_instance_heartbeat_timeout``).
+SEND_WITHIN = timedelta(seconds=10)
+
 #: How often a start is sent that made no job: its outcome stayed unknown and its job was surely not there, or it was
 #: not carried out, as it was throttled, did not get through or came with an expired token.
 SENDS = 3
@@ -336,7 +341,7 @@ class JobStart:
             self.latest = record
             self.task.save(record)
             try:
-                response = hook.start_job(record.room_id, request)
+                response = hook.start_job(record.room_id, request, send_by=self.now() + SEND_WITHIN)
             except StartOutcomeUnknown as error:
                 self.log.warning(
                     "The start in room %s has an unknown outcome: %s Looking.", record.room_id, error
@@ -381,7 +386,8 @@ class JobStart:
 
     def _stop_others(self, hook: SmartLiveTaskHook, planned: JobRecord) -> None:
         """Stop what this task left running, in whatever room, although no record tells of it."""
-        for job in list(hook.list_jobs(state=ACTIVE_STATES)):
+        others = []
+        for job in hook.list_jobs(state=ACTIVE_STATES):
             target = self._target_of(job)
             if target is None or self.deployment != target.deployment:
                 continue
@@ -390,8 +396,13 @@ class JobStart:
                 raise AirflowFailException(
                     f"Job {job.job_id} belongs to a later life of this task: it was cleared while this process ran."
                 )
-            job_ref = JobRef(job.room_id or planned.room_id, job.job_id)
-            self._stop(planned, job_ref, JobSnapshot.of(job))
+            others.append(job)
+        if others:
+            # Airflow takes this from the current try only: in a process that was frozen they may be the jobs of a
+            # later one.
+            self.task.save(planned)
+        for job in others:
+            self._stop(planned, JobRef(job.room_id or planned.room_id, job.job_id), JobSnapshot.of(job))
 
     def _remember(
         self,

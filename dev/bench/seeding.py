@@ -2,7 +2,8 @@
 Puts the task instances of a DAG run to wait, as a worker would have done that ran each of them for a second.
 
 Runs in Airflow's environment: ``python -m dev.bench.seeding FILE``. The file holds ``dag_id``, ``run_id``,
-``classpath``, and one dict of the trigger's arguments (and a ``job_id`` or null) for each map index.
+``classpath``, and one dict of the trigger's arguments (and a ``job_id`` or null, and ``next_kwargs`` if the task is to
+go on) for each map index.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def seed(order: dict[str, Any]) -> int:
             task.try_number = 1
             task.trigger_id = trigger.id
             task.next_method = "execute_complete"
-            task.next_kwargs = {}
+            task.next_kwargs = order["next_kwargs"][task.map_index] if "next_kwargs" in order else {}
             if job_id := order["job_ids"][task.map_index]:
                 XComModel.set(
                     key=JOB_ID_KEY,

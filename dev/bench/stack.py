@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import sys
 import time
 import uuid
 from collections.abc import Iterable
@@ -112,7 +113,6 @@ class BenchStack(FullStack):
         self, dag_id: str, classpath: str, kwargs: list[dict[str, Any]], job_ids: list[str | None]
     ) -> str:
         """Put all tasks of a new run to wait with these triggers, without workers, and return the run's id."""
-        stack = self.airflow
         run_id = self.begin(dag_id)
         order = {
             "dag_id": dag_id,
@@ -121,12 +121,8 @@ class BenchStack(FullStack):
             "kwargs": kwargs,
             "job_ids": job_ids,
         }
-        file = self.home / f"seed-{dag_id}.json"
-        file.write_text(json.dumps(order))
-        seeding = self._python("seeding", str(file), env=stack.environment())
-        seeding.start()
-        seeding.finish(TASK_TIMEOUT)
-        stack.api.unpause(dag_id)
+        seed(self.airflow, order, self.home)
+        self.airflow.api.unpause(dag_id)
         return run_id
 
     def load(self, spec: dict[str, Any]) -> dict[str, Any]:
@@ -142,6 +138,21 @@ class BenchStack(FullStack):
     def _python(self, module: str, *arguments: str, env: dict[str, str]) -> Program:
         argv = [self.airflow.api_server.argv[0], "-m", f"dev.bench.{module}", *arguments]
         return Program(f"bench-{module}", argv, env=env, log_folder=self.home)
+
+
+def seed(airflow: AirflowStack, order: dict[str, Any], folder: Path) -> None:
+    """
+    Put all tasks of a run to wait, without workers.
+
+    :param order: see :mod:`dev.bench.seeding`.
+    :param folder: for the order's file, and the log.
+    """
+    file = folder / f"seed-{order['dag_id']}.json"
+    file.write_text(json.dumps(order))
+    argv = [sys.executable, "-m", "dev.bench.seeding", str(file)]
+    seeding = Program("bench-seeding", argv, env=airflow.environment(), log_folder=folder)
+    seeding.start()
+    seeding.finish(TASK_TIMEOUT)
 
 
 def stack_free_env(stack: AirflowStack) -> dict[str, str]:

@@ -6,13 +6,16 @@ The harness writes them as files; ``inject/sitecustomize.py``, inside of the pro
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Literal
 
 #: What the task's process does when it reaches its point.
-Action = Literal["task", "worker", "hold"]
+Action = Literal["task", "worker", "hold", "freeze"]
 
 #: What a negative control takes away from the provider.
 Without = Literal[
@@ -54,6 +57,14 @@ class Injections:
     def release(self, run_id: str) -> None:
         """Let a process that waits go on."""
         (self.folder / f"{run_id}.go").touch()
+
+    def thaw(self, run_id: str) -> None:
+        """Let a task's process and its supervisor go on, which are frozen."""
+        frozen = self.folder / f"{run_id}.frozen"
+        for pid in frozen.read_text().split() if frozen.exists() else ():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGCONT)
+        frozen.unlink(missing_ok=True)
 
     def take_away(self, parts: Mapping[str, Collection[Without]]) -> None:
         """

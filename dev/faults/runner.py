@@ -133,6 +133,7 @@ class Runner:
             return FinishedRun(run)
         finally:
             self.stack.injections.release(run.run_id)
+            self.stack.injections.thaw(run.run_id)
             act.api.close()
 
     def _wait_for_stops(self, finished: Sequence[FinishedRun]) -> tuple[str, ...]:
@@ -193,6 +194,8 @@ class _Act:
         target, point = self.run.case.target, self.run.case.point
         if target in (Target.TASK, Target.WORKER):
             return target.value
+        if target is Target.FROZEN_WORKER:
+            return "freeze"
         if target in (Target.MOVED, Target.EDITED):
             return Target.TASK.value
         if target is Target.THROTTLED:
@@ -242,6 +245,9 @@ class _Act:
         elif target is Target.EDITED:
             with self.stack.edited_connection():
                 in_time = self._wait_until(lambda: self._try_number() > 2, RETRY_PATIENCE)
+        elif target is Target.FROZEN_WORKER:
+            in_time = self._wait_until(self._has_retried, RETRY_PATIENCE)
+            self.stack.injections.thaw(self.run.run_id)
         elif target is Target.THROTTLED:
             # So that the job still runs when the retry looks for it.
             in_time = self._wait_until(
@@ -249,6 +255,12 @@ class _Act:
             )
         self.stack.injections.release(self.run.run_id)
         return in_time
+
+    def _has_retried(self) -> bool:
+        """Whether a second try waits for a job that is on the air."""
+        if self._try_number() < 2 or self._state() != "deferred":
+            return False
+        return any(job.is_active and job.connected_at for job in self._jobs())
 
     def _keep_workers_away(self) -> bool:
         """Let the planned stop come while no worker can run the task; tell whether that was so before it came."""

@@ -24,6 +24,8 @@ class Target(StrEnum):
     TASK = "task"
     #: The same together with its supervisor, as if the worker's machine went down.
     WORKER = "worker"
+    #: Both stopped (SIGSTOP) until a retry waits for its job, then thawed: whoever was frozen does not know.
+    FROZEN_WORKER = "worker, frozen"
     SCHEDULER = "scheduler"
     TRIGGERER = "triggerer"
     API_SERVER = "api-server"
@@ -167,6 +169,13 @@ _WITH_A_JOB = (
 MATRIX: dict[Target, tuple[Point, ...]] = {
     Target.TASK: tuple(Point),
     Target.WORKER: tuple(Point),
+    Target.FROZEN_WORKER: (
+        Point.BEFORE_POST,
+        Point.AFTER_ACCEPT,
+        Point.BEFORE_STORE,
+        Point.AFTER_STORE,
+        Point.BEFORE_DEFER,
+    ),
     Target.SCHEDULER: tuple(Point),
     Target.TRIGGERER: tuple(Point),
     Target.API_SERVER: tuple(Point),
@@ -328,6 +337,8 @@ class Run:
         if self.case.point is Point.RESUMED:
             return True
         target, point = self.case.target, self.case.point
+        if target is Target.FROZEN_WORKER:
+            return False
         return not (target.is_user or target.is_quiet or point is Point.STREAMING)
 
     def text(self) -> str:

@@ -26,7 +26,7 @@ _HEADS = {
 
 def table(results: Sequence[RunResult], violations: Sequence[Violation]) -> str:
     """Return the whole table as text."""
-    parts = [_matrix(results), _faults(results), _counts(results, violations)]
+    parts = [_matrix(results), _faults(results), counts(results, violations)]
     if violations:
         lines = [f"{each.run.text()}\n     {each.kind}: {each.text}" for each in violations]
         parts.append("\n".join(["BROKEN PROMISES", *lines]))
@@ -62,7 +62,8 @@ def _faults(results: Sequence[RunResult]) -> str:
     return "\n".join(["other faults, in runs", *lines])
 
 
-def _counts(results: Sequence[RunResult], violations: Sequence[Violation]) -> str:
+def counts(results: Sequence[RunResult], violations: Sequence[Violation]) -> str:
+    """Return how much there was, and how many promises were broken."""
     broken = Counter(each.kind for each in violations)
     woken = Counter(
         (run_result.result or {}).get("woken_by") or "at the start"

@@ -5,11 +5,13 @@ from __future__ import annotations
 import socket
 import threading
 from contextlib import suppress
+from datetime import UTC, datetime
 
 import pytest
 
 from airflow_provider_smartlive.client.connection import InvalidConnectionError
 from airflow_provider_smartlive.client.errors import StartOutcomeUnknown, TransportFailure, Unreachable
+from airflow_provider_smartlive.client.flow import may_be_sent_again
 from airflow_provider_smartlive.metastudio.errors import (
     AuthenticationError,
     Conflict,
@@ -314,3 +316,20 @@ def test_a_conflict_in_the_room_says_what_to_do(server, driver):
     server.will(answer(400, {"error_code": "MSS.20010046", "error_msg": "roomId job exist."}))
     with pytest.raises(Conflict, match=r"roomId job exist.*room 'room-1'.*single_job_in_room"):
         driver("start_job", "room-1", REQUEST)
+
+
+LONG_AGO, LATER = datetime(2020, 1, 1, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC)
+
+
+def test_a_start_that_can_only_be_sent_too_late_is_not_sent(server, driver):
+    server.will(STARTED)
+    with pytest.raises(Unreachable) as caught:
+        driver("start_job", "room-1", REQUEST, send_by=LONG_AGO)
+    assert caught.value.failure is TransportFailure.LATE
+    assert may_be_sent_again(caught.value)
+    assert server.requests == []
+
+
+def test_a_start_that_is_in_time_is_sent(server, driver):
+    server.will(STARTED)
+    assert driver("start_job", "room-1", REQUEST, send_by=LATER).job_id == "job-1"

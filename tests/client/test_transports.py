@@ -7,6 +7,7 @@ A trigger has to reach whatever a task reaches, and to understand it alike; what
 from __future__ import annotations
 
 import gzip
+import itertools
 import resource
 import socket
 import threading
@@ -19,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_smartlive.client import transport
 from airflow_provider_smartlive.client.body import MAX_BODY
 from airflow_provider_smartlive.client.connection import InvalidConnectionError
 from airflow_provider_smartlive.client.errors import StartOutcomeUnknown, TransportFailure, Unreachable
@@ -31,6 +33,7 @@ from airflow_provider_smartlive.metastudio.errors import (
     UnexpectedResponse,
 )
 from airflow_provider_smartlive.metastudio.ids import JobRef
+from tests.client.conftest import SyncDriver
 from tests.client.hook_connection import CONN_ID, PROJECT_ID
 from tests.client.recording_server import answer
 
@@ -285,6 +288,21 @@ def test_a_handshake_that_drips_is_no_connection(driver, connect):
         with pytest.raises(Unreachable) as caught:
             driver("start_job", "room-1", {})
     assert caught.value.failure is TransportFailure.CONNECT
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_nothing_is_sent_over_a_connection_that_took_too_long(
+    connect, server, tls_server, certificate, monkeypatch, secure
+):
+    """As of a process that was frozen while it connected: for it the time-out of the socket never came."""
+    used = tls_server if secure else server
+    connect({"ca_bundle": str(certificate)}, host=used.url)
+    times = itertools.chain([0.0], itertools.repeat(100.0))
+    monkeypatch.setattr(transport, "monotonic", lambda: next(times))
+    with pytest.raises(Unreachable) as caught:
+        SyncDriver()("start_job", "room-1", {})
+    assert caught.value.failure is TransportFailure.CONNECT
+    assert used.requests == []
 
 
 # --- size ---------------------------------------------------------------------------------------------------------

@@ -52,6 +52,8 @@ class Task:
     metastudio: FakeMetaStudio
     clock: Clock
     supervisor: FakeSupervisor
+    #: Whether Airflow has given the task to another try.
+    is_taken: bool = False
 
     def run(
         self,
@@ -69,7 +71,14 @@ class Task:
     ) -> AcquiredJob:
         """Run the task's code up to the point where it has its job, as the runner does."""
         task = self.current
-        self.supervisor.on_message = _crash_at(crash_at_save)
+        crash = _crash_at(crash_at_save)
+
+        def on_message(message: Any) -> None:
+            crash(message)
+            if self.is_taken and isinstance(message, SetTaskStateStore):
+                raise TaskTaken
+
+        self.supervisor.on_message = on_message
         start = JobStart(
             lambda conn_id: self.metastudio,
             task=task,
@@ -755,7 +764,7 @@ def test_starts_that_are_throttled_end_some_time(task: Task) -> None:
 
 def test_the_time_in_which_a_job_may_be_unknown_counts_from_the_answer(task: Task) -> None:
     """A token may have been fetched first: MetaStudio made the job at some time before it answered."""
-    task.metastudio.before_start = lambda: task.clock.sleep(90)
+    task.metastudio.before_start = lambda: task.clock.sleep(9)
     acquired = task.run()
     assert acquired.started_at == task.clock.now
     assert acquired.record.sent_at == NOON
@@ -860,3 +869,56 @@ def test_nothing_is_started_beside_what_another_release_has_written(task: Task) 
     with pytest.raises(ValueError, match="another release"):
         task.run()
     assert task.metastudio.jobs == []
+
+
+# --- a process that was frozen while another try began
+
+
+class TaskTaken(Exception):  # noqa: N818 - says what happened
+    """What Airflow's API answers to a process whose task is another one's by now."""
+
+
+def freeze_before_the_post(task: Task, *, taken: bool) -> None:
+    """Let the first start stand still between its record and its request; others take the task meanwhile, or not."""
+    start_job, frozen = task.metastudio.start_job, iter([True])
+
+    def slowly(room_id: str, request: StartJobRequest, *, send_by: Any = None) -> Any:
+        if next(frozen, False):
+            task.clock.sleep(400)
+            task.is_taken = taken
+        return start_job(room_id, request, send_by=send_by)
+
+    task.metastudio.start_job = slowly  # type: ignore[method-assign]  # of this one
+
+
+def test_a_process_that_was_frozen_before_its_start_sends_nothing_if_another_try_has_begun(
+    task: Task,
+) -> None:
+    freeze_before_the_post(task, taken=True)
+    with pytest.raises(TaskTaken):
+        task.run()
+    assert task.metastudio.jobs == []
+
+
+def test_a_process_that_was_frozen_before_its_start_sends_it_if_the_task_is_still_its_own(task: Task) -> None:
+    freeze_before_the_post(task, taken=False)
+    assert task.run().origin is Origin.STARTED
+    assert len(task.metastudio.jobs) == 1
+
+
+def test_a_process_that_was_frozen_before_its_look_stops_no_job_of_another_try(task: Task) -> None:
+    list_jobs = task.metastudio.list_jobs
+
+    def slowly(**filters: Any) -> Any:
+        task.clock.sleep(400)
+        built = a_request(
+            CallbackTarget(TASK_REF, "0", 0, HERE), (OLD_SECRET,), "https://airflow.example.com", {}
+        )
+        task.metastudio.add(room_id=ROOM, request=built)
+        task.is_taken = True
+        return list_jobs(**filters)
+
+    task.metastudio.list_jobs = slowly  # type: ignore[method-assign]  # of this one
+    with pytest.raises(TaskTaken):
+        task.run()
+    assert [job.is_active for job in task.metastudio.jobs] == [True]

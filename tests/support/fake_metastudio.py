@@ -143,8 +143,12 @@ class FakeMetaStudio:
             self.down = None
         return self.reload_helps
 
-    def start_job(self, room_id: str, request: StartJobRequest) -> StartJobResponse:
+    def start_job(
+        self, room_id: str, request: StartJobRequest, *, send_by: datetime | None = None
+    ) -> StartJobResponse:
         self.before_start()
+        if send_by is not None and self.clock() >= send_by:
+            raise late()
         self._count("start")
         outcome = self.start_outcomes.pop(0) if self.start_outcomes else None
         if isinstance(outcome, BaseException):
@@ -342,6 +346,13 @@ def unreachable() -> MetaStudioError:
     from airflow_provider_smartlive.hooks import Unreachable
 
     return Unreachable("metastudio.example.com did not answer in time")
+
+
+def late() -> MetaStudioError:
+    """Return the error of a start that could only have been sent too late."""
+    from airflow_provider_smartlive.client.errors import TransportFailure, Unreachable
+
+    return Unreachable("not sent", failure=TransportFailure.LATE)
 
 
 def not_found() -> MetaStudioError:

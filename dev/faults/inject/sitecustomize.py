@@ -47,6 +47,11 @@ def reach(point: str) -> None:
     if content["do"] == "hold":
         _hold(injection.with_suffix(".go"))
         return
+    if content["do"] == "freeze":
+        injection.with_suffix(".frozen").write_text(f"{os.getppid()} {os.getpid()}")
+        os.kill(os.getppid(), signal.SIGSTOP)
+        os.kill(os.getpid(), signal.SIGSTOP)
+        return
     if content["do"] == "worker":
         os.kill(os.getppid(), signal.SIGKILL)
     os.kill(os.getpid(), signal.SIGKILL)
