@@ -18,7 +18,7 @@ from dev.process import Program, ProgramError, free_port, stop_all, wait_until
 
 #: Seconds for ``airflow db migrate``, and for the four processes to become healthy: 3 and 15 on two idle
 #: cores; the limits leave room for busy ones.
-MIGRATE_TIMEOUT = 240.0
+MIGRATE_TIMEOUT = 300.0
 START_TIMEOUT = 300.0
 
 #: A migration idles in its transaction while it imports, for longer on a busy machine than a database may allow others.

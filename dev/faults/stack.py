@@ -31,6 +31,7 @@ from dev.full_stack import FullStack, wait_for_address
 from dev.postgres import DATABASE, Postgres
 from dev.process import Program, free_port, wait_until
 from dev.sandbox_client import SandboxClient
+from dev.stack import AirflowStack
 
 HERE = Path(__file__).parent
 
@@ -131,6 +132,23 @@ _LISTING_RULES: dict[Listing, dict[str, Any]] = {
 }
 
 
+class PreparedAirflow(AirflowStack):
+    """
+    An Airflow whose database is changed between its migration and the start of its programs.
+
+    :param prepare: changes it.
+    """
+
+    def __init__(self, home: Path, *, prepare: Callable[[], None], **options: Any) -> None:
+        super().__init__(home, **options)
+        self._prepare = prepare
+
+    def start_programs(self) -> None:
+        """Change the database, and start Airflow's processes."""
+        self._prepare()
+        super().start_programs()
+
+
 class FaultStack:
     """
     A stack for many runs; a context manager.
@@ -156,7 +174,9 @@ class FaultStack:
                     *("--port", str(free_port()), "--state", str(self.home / "sandbox.db")),
                     *("--link", "simulated", "--any-room"),
                 ),
+                airflow_class=PreparedAirflow,
                 airflow_options={
+                    "prepare": self._bound_transactions,
                     "dags_folder": self._copy_dags(exits),
                     "database_url": url,
                     "parallelism": PARALLELISM,
@@ -397,11 +417,18 @@ class FaultStack:
     def _start_database(self, exits: ExitStack) -> str | None:
         if self._database == "sqlite":
             return None
-        postgres = self._postgres = exits.enter_context(Postgres())
-        # Task processes inherit the scheduler's connections: one that dies within a transaction would otherwise
-        # leave its locks behind for as long as any of them lives.
-        postgres.run(f"ALTER DATABASE {DATABASE} SET idle_in_transaction_session_timeout = '5s'")
-        return postgres.url
+        self._postgres = exits.enter_context(Postgres())
+        return self._postgres.url
+
+    def _bound_transactions(self) -> None:
+        """
+        Let PostgreSQL end sessions that are idle within a transaction; not those of a migration on a busy machine.
+
+        Task processes inherit the scheduler's connections: one that dies within a transaction would otherwise leave its
+        locks behind for as long as any of them lives.
+        """
+        if self._postgres is not None:
+            self._postgres.run(f"ALTER DATABASE {DATABASE} SET idle_in_transaction_session_timeout = '10s'")
 
     def _program(self, target: Target) -> Program:
         if target is Target.SANDBOX:
