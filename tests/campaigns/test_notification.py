@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_smartlive.campaigns.notify import BY_CONNECTION_TYPE, Notification, Recipient
+from airflow_provider_smartlive.campaigns.overdue import tell_overdue
 from tests.campaigns.told import MESSAGES, listen
 from tests.support.fake_airflow import FakeSupervisor, FakeTaskInstance
 
@@ -96,6 +98,15 @@ def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
 def test_a_webhook_is_told_by_airflows_own_notifier(webhook: list[Any]) -> None:
     notify("desk")
     assert webhook == [{"text": WHY}]
+
+
+def test_it_is_told_of_a_deadline_in_the_triggerers_loop(webhook: list[Any]) -> None:
+    context = {"dag_run": {"dag_id": "spring", "dag_run_id": "r1"}}
+    arguments = {"http_conn_id": "desk", "json": {"body": "{{ dag_run.dag_id }}: {{ message }}"}}
+    path = "airflow.providers.http.notifications.HttpNotifier"
+    asyncio.run(tell_overdue(["desk", {"path": path, "arguments": arguments}], 60, context))
+    text = "spring: not over 0:01:00 after it began (run r1)"
+    assert webhook == [{"text": text}, {"body": f"spring: {text}"}]
 
 
 def test_a_notifier_renders_the_message(webhook: list[Any]) -> None:
