@@ -91,7 +91,8 @@ class Notification:
         :param text: what it is, as the rest of a sentence.
         """
         ti = context["ti"]
-        message = safe_text(f"{ti.dag_id}, {self.subject}: {text} (run {ti.run_id})")
+        # The id of a run may look like a key, and is none.
+        message = f"{ti.dag_id}, {self.subject}: {safe_text(text)} (run {ti.run_id})"
         for recipient in self.recipients:
             try:
                 _send(recipient, message, context)

@@ -13,7 +13,6 @@ from airflow.sdk.bases.notifier import BaseNotifier
 from asgiref.sync import sync_to_async
 
 from airflow_provider_smartlive.campaigns.notify import Recipient, name_of, of_connection
-from airflow_provider_smartlive.metastudio.text import safe_text
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +27,7 @@ async def tell_overdue(recipients: Sequence[str | Mapping[str, Any]], after: flo
     """
     run = context["dag_run"]
     text = f"{run['dag_id']}: not over {timedelta(seconds=after)} after it began (run {run['dag_run_id']})"
-    told = {**context, "message": safe_text(text)}
+    told = {**context, "message": text}
     for one in recipients:
         recipient = one if isinstance(one, str) else Recipient(**one)
         try:
@@ -39,7 +38,7 @@ async def tell_overdue(recipients: Sequence[str | Mapping[str, Any]], after: flo
 
 async def _send(recipient: str | Recipient, told: dict[str, Any]) -> None:
     if isinstance(recipient, str):
-        # A triggerer loses the answer to a connection that is asked for in another thread.
+        # In the triggerer's own loop, as its triggers ask.
         connection = await Connection.async_get(recipient)
         recipient = of_connection(recipient, connection.conn_type, told["message"])
     notifier: Any = recipient.load()

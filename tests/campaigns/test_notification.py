@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -119,6 +120,14 @@ def test_a_message_is_one_line_without_secrets() -> None:
     context: Any = {**CONTEXT, "exception": ValueError("a\nb rtmp://push.example.com/live/fake-key-123")}
     Notification([listen], subject="x")(context)
     assert MESSAGES == ["spring, x: tea.go_live failed: a b rtmp://push.example.com/*** (run r1)"]
+
+
+def test_the_run_is_named() -> None:
+    run_id = "scheduled__2026-11-29T15:09:00+00:00"
+    ti = SimpleNamespace(dag_id="spring", run_id=run_id, task_id="tea.go_live")
+    Notification([listen], subject="x")({**CONTEXT, "ti": ti})
+    (message,) = MESSAGES
+    assert message == f"spring, x: tea.go_live failed: no light (run {run_id})"
 
 
 def test_the_notifiers_of_connections_are_named_by_full_paths() -> None:
