@@ -24,6 +24,8 @@ ALLOWED = {
     "fastapi_root_middlewares": "AirflowPlugin",
     "get_link": "BaseOperatorLink",
     "execute_complete": "the method in which a deferred task goes on",
+    "execute_check": "the same, before the check of a campaign",
+    "tell_overdue": "the triggerer, by its path, for a deadline alert",
     "get_openlineage_facets_on_start": "OpenLineage's listener",
     "get_openlineage_facets_on_complete": "OpenLineage's listener",
     "get_openlineage_facets_on_failure": "OpenLineage's listener",

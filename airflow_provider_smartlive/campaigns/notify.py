@@ -91,7 +91,13 @@ class Notification:
         :param text: what it is, as the rest of a sentence.
         """
         ti = context["ti"]
-        send_all(self.recipients, f"{ti.dag_id}, {self.subject}: {text} (run {ti.run_id})", context)
+        # The id of a run may look like a key, and is none.
+        message = f"{ti.dag_id}, {self.subject}: {safe_text(text)} (run {ti.run_id})"
+        for recipient in self.recipients:
+            try:
+                _send(recipient, message, context)
+            except Exception as error:
+                log.error("Nobody was told by %s: %s", name_of(recipient), error)
 
 
 def dump(recipients: Iterable[str | Recipient]) -> list[str | dict[str, Any]]:
@@ -102,26 +108,13 @@ def dump(recipients: Iterable[str | Recipient]) -> list[str | dict[str, Any]]:
     ]
 
 
-def send_all(recipients: Iterable[Notified], text: str, context: Context) -> None:
-    """
-    Tell all of them; one that cannot be reached keeps no other from being told.
-
-    :param recipients: who is told.
-    :param text: what is told, without its secrets.
-    :param context: what templates of notifiers can use.
-    """
-    message = safe_text(text)
-    for recipient in recipients:
-        try:
-            _send(recipient, message, context)
-        except Exception as error:
-            log.error("Nobody was told by %s: %s", _name(recipient), error)
-
-
 def _send(recipient: Notified, message: str, context: Context) -> None:
     notifier: Any = recipient
     if isinstance(recipient, str):
-        notifier = _of_connection(recipient, message).load()
+        from airflow_provider_smartlive.client.lookup import find_connection
+
+        kind = find_connection(recipient, argument="notify").conn_type
+        notifier = of_connection(recipient, kind, message).load()
     elif isinstance(recipient, Recipient):
         notifier = recipient.load()
     # Notifiers change the context that they render with.
@@ -129,11 +122,16 @@ def _send(recipient: Notified, message: str, context: Context) -> None:
     notifier(told)
 
 
-def _of_connection(conn_id: str, message: str) -> Recipient:
-    from airflow_provider_smartlive.client.lookup import find_connection
+def of_connection(conn_id: str, kind: str | None, message: str) -> Recipient:
+    """
+    Return the notifier of a connection.
 
-    kind = find_connection(conn_id, argument="notify").conn_type or ""
-    if kind not in BY_CONNECTION_TYPE:
+    :param conn_id: its id.
+    :param kind: its type.
+    :param message: what it tells.
+    :raises ValueError: if no notifier is known for its type.
+    """
+    if kind is None or kind not in BY_CONNECTION_TYPE:
         raise ValueError(
             f"connection {conn_id!r} is of type {kind!r}, for which no notifier is known. Use one of "
             f"{', '.join(BY_CONNECTION_TYPE)}, or name a notifier by its dotted path."
@@ -143,7 +141,8 @@ def _of_connection(conn_id: str, message: str) -> Recipient:
     return Recipient(path, {conn_argument: conn_id, text_argument: text})
 
 
-def _name(recipient: Notified) -> str:
+def name_of(recipient: Notified) -> str:
+    """Return a recipient as logs name it."""
     if isinstance(recipient, str):
         return f"connection {recipient!r}"
     return recipient.path if isinstance(recipient, Recipient) else repr(recipient)

@@ -120,9 +120,11 @@ def test_of_a_run_that_is_not_over_in_time(smartlive_sandbox: LocalSandbox) -> N
     (one,) = alert if isinstance(alert, list) else [alert]
     assert one.interval == timedelta(hours=2)
     assert one.callback.path == f"{tell_overdue.__module__}.{tell_overdue.__qualname__}"
-    context = {"dag_run": {"dag_id": "evening", "dag_run_id": "r"}}
+    run_id = "scheduled__2026-11-29T15:09:00+00:00"
+    context = {"dag_run": {"dag_id": "evening", "dag_run_id": run_id}}
     asyncio.run(tell_overdue(**one.callback.kwargs, context=context))
-    assert MESSAGES == ["evening: not over 2:00:00 after it began (run r)"]
+    (message,) = MESSAGES
+    assert message == f"evening: not over 2:00:00 after it began (run {run_id})"
 
 
 def test_nobody_keeps_the_others_from_being_told_of_it(smartlive_sandbox: LocalSandbox) -> None:

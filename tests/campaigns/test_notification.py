@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from airflow_provider_smartlive.campaigns.notify import BY_CONNECTION_TYPE, Notification, Recipient
+from airflow_provider_smartlive.campaigns.overdue import tell_overdue
 from tests.campaigns.told import MESSAGES, listen
 from tests.support.fake_airflow import FakeSupervisor, FakeTaskInstance
 
@@ -98,6 +101,15 @@ def test_a_webhook_is_told_by_airflows_own_notifier(webhook: list[Any]) -> None:
     assert webhook == [{"text": WHY}]
 
 
+def test_it_is_told_of_a_deadline_in_the_triggerers_loop(webhook: list[Any]) -> None:
+    context = {"dag_run": {"dag_id": "spring", "dag_run_id": "r1"}}
+    arguments = {"http_conn_id": "desk", "json": {"body": "{{ dag_run.dag_id }}: {{ message }}"}}
+    path = "airflow.providers.http.notifications.HttpNotifier"
+    asyncio.run(tell_overdue(["desk", {"path": path, "arguments": arguments}], 60, context))
+    text = "spring: not over 0:01:00 after it began (run r1)"
+    assert webhook == [{"text": text}, {"body": f"spring: {text}"}]
+
+
 def test_a_notifier_renders_the_message(webhook: list[Any]) -> None:
     arguments = {"http_conn_id": "desk", "json": {"title": "{{ ti.dag_id }}", "body": "{{ message }}"}}
     notify(Recipient("airflow.providers.http.notifications.HttpNotifier", arguments))
@@ -108,6 +120,14 @@ def test_a_message_is_one_line_without_secrets() -> None:
     context: Any = {**CONTEXT, "exception": ValueError("a\nb rtmp://push.example.com/live/fake-key-123")}
     Notification([listen], subject="x")(context)
     assert MESSAGES == ["spring, x: tea.go_live failed: a b rtmp://push.example.com/*** (run r1)"]
+
+
+def test_the_run_is_named() -> None:
+    run_id = "scheduled__2026-11-29T15:09:00+00:00"
+    ti = SimpleNamespace(dag_id="spring", run_id=run_id, task_id="tea.go_live")
+    Notification([listen], subject="x")({**CONTEXT, "ti": ti})
+    (message,) = MESSAGES
+    assert message == f"spring, x: tea.go_live failed: no light (run {run_id})"
 
 
 def test_the_notifiers_of_connections_are_named_by_full_paths() -> None:
