@@ -29,7 +29,6 @@ from airflow_provider_smartlive.metastudio.events import CallbackEvent
 from airflow_provider_smartlive.metastudio.ids import JobRef
 from airflow_provider_smartlive.reconciler.watch import OVERDUE
 from airflow_provider_smartlive.triggers import SmartLiveJobTrigger, SmartLiveStreamTrigger
-from airflow_provider_smartlive.triggers import job as job_module
 from airflow_provider_smartlive.triggers.job import SILENT_INTERVAL, STOPS_AT_ONCE
 from airflow_provider_smartlive.triggers.stream import EARLY_READ
 from airflow_provider_smartlive.triggers.timing import first_read
@@ -460,10 +459,6 @@ class TestJobTriggerStopsByItself:
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         at_once, most = 0, 0
-<<<<<<< HEAD
-=======
-        original = job_module.stop_and_confirm_async
->>>>>>> refs/heads/lazy
 
         async def stop_and_confirm(*args: Any, **kwargs: Any) -> Any:
             nonlocal at_once, most
@@ -474,13 +469,9 @@ class TestJobTriggerStopsByItself:
             finally:
                 at_once -= 1
 
-<<<<<<< HEAD
         monkeypatch.setattr(
             "airflow_provider_smartlive.triggers.job.stop_and_confirm_async", stop_and_confirm
         )
-=======
-        monkeypatch.setattr(job_module, "stop_and_confirm_async", stop_and_confirm)
->>>>>>> refs/heads/lazy
         triggers = []
         for number in range(3 * STOPS_AT_ONCE):
             job = world.job if number == 0 else world.metastudio.add()
