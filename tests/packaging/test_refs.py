@@ -17,7 +17,6 @@ ROOM_AND_JOB_APART = {
     "livestream/job_operator.py JobOperator.__init__": "arguments of a DAG: each may be left out",
     "livestream/teardown.py Teardown.stop_named": "those arguments: the room may not be known",
     "reconciler/registry.py watching": "the room may not be known yet",
-    "reconciler/history.py _event": "the room may not be known",
     "triggers/stream.py SmartLiveStreamTrigger.__init__": "stored as texts; the room may not be known yet",
     "sandbox/model/ledger.py Ledger.add": "an entry may be about a room, about a job, or about neither",
     "sandbox/model/ledger.py Ledger.read": "filters: each may be left out",
