@@ -27,7 +27,7 @@ from airflow_provider_smartlive.campaigns import Campaign, build
 
 ROOT = Path(__file__).parents[2]
 
-#: The campaign that is parsed, under a hundred names: three shows, nineteen tasks.
+#: The campaign that is parsed, under a hundred names: three shows, 23 tasks.
 TEMPLATE = ROOT / "dags" / "campaigns" / "evening.yaml"
 
 CAMPAIGNS = 100
