@@ -48,6 +48,7 @@ def seed(order: dict[str, Any]) -> int:
                     run_id=run_id,
                     task_id=task.task_id,
                     map_index=task.map_index,
+                    serialize=False,  # as the API stores what a task pushes
                     session=session,
                 )
         return len(found)

@@ -75,6 +75,7 @@ class Hit:
     :param seconds: how long it lasts.
     :param handed_over: seconds until nothing was left with the host; None if that was not seen, or is not a question.
     :param had: how much it had when it was hit: tasks, triggers.
+    :param number: which one of its kind it is, if there are two.
     """
 
     kind: Kind
@@ -83,11 +84,12 @@ class Hit:
     at: float = 0.0
     handed_over: float | None = None
     had: int | None = None
+    number: int = 2
 
     @property
     def host(self) -> str:
-        """The host: the second one of its kind, if there are two."""
-        return _HOSTS.get(self.kind, f"{self.kind}-2")
+        """The host."""
+        return _HOSTS.get(self.kind, f"{self.kind}-{self.number}")
 
     def text(self) -> str:
         """Return one line."""
@@ -161,7 +163,7 @@ class Hands:
 
     def strike(self, hit: Hit, given_up: threading.Event) -> None:
         """Hit a host, see the others take over, and mend it when its time is over, or when all is given up."""
-        hit.had = self._left(hit)
+        self._choose(hit)
         began = time.monotonic()
         self._tell(f"{hit.text()} begins")
         self._begin(hit)
@@ -186,6 +188,14 @@ class Hands:
             case Kind.PROXY:
                 return [stack.proxy]
         return [stack.airflow.programs[host]]
+
+    def _choose(self, hit: Hit) -> None:
+        """Hit the one of two that has more to hand over."""
+        had = {}
+        for hit.number in (1, 2):
+            had[hit.number] = self._left(hit)
+        hit.number = 1 if (had[1] or 0) > (had[2] or 0) else 2
+        hit.had = had[hit.number]
 
     def _begin(self, hit: Hit) -> None:
         if hit.action is Action.CUT:
