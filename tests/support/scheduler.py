@@ -20,7 +20,7 @@ SHARED = {
         "test_talk_rtc_sweep.py",
         "test_teardown.py",
     ),
-    "open_stage": ("test_assets.py", "test_planned_stop_system.py"),
+    "open_stage": ("test_assets.py", "test_planned_stop_system.py", "test_scheduled_campaign.py"),
 }
 
 #: What takes longest, most of which is waiting. In one process the first two share an Airflow as well.
