@@ -58,6 +58,7 @@ REPEATED = {
     TransportFailure.NAME: (True, True, False),
     TransportFailure.CONNECT: (True, True, False),
     TransportFailure.PROXY: (True, True, False),
+    TransportFailure.LATE: (True, True, False),
     TransportFailure.TLS: (False, False, False),
     TransportFailure.ADDRESS: (False, False, False),
     TransportFailure.TOO_LARGE: (False, False, False),
