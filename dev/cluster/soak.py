@@ -210,7 +210,7 @@ def report(found: dict[str, Any]) -> str:
 
 def draw(found: dict[str, Any], path: Path) -> None:
     """Draw the memory of each program over the time, as SVG."""
-    from dev.bench import plots  # matplotlib is in the benchmark's environment only
+    from dev.bench import plots  # matplotlib is in the environment of `make soak` only
 
     programs: dict[str, list[tuple[float, float]]] = {}
     for name, points in found["memory"].items():
