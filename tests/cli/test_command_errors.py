@@ -37,6 +37,7 @@ def test_a_job_to_stop_that_there_is_not(studio: Studio, run: Run) -> None:
 
 @pytest.mark.parametrize("command", [["list"], ["stop", "--yes"]])
 def test_a_room_that_there_is_not(studio: Studio, run: Run, command: list[str]) -> None:
+    studio.sandbox.add_fault(target="list", action="status", status=404, code="MSS.20010045", room="nowhere")
     text = one_line(run("jobs", *command, "--room", "nowhere"))
     assert text.startswith(
         f"{WHERE}: there is no room nowhere. `airflow smartlive jobs list` lists the rooms"

@@ -360,9 +360,9 @@ class TestTheTable:
         seen: list[Any] = []
         start_job = show.metastudio.start_job
 
-        def start(room_id: str, request: Any) -> Any:
+        def start(room_id: str, request: Any, **bounds: Any) -> Any:
             seen.append(show.supervisor.xcom(XCOM_TABLE_KEY))
-            return start_job(room_id, request)
+            return start_job(room_id, request, **bounds)
 
         show.metastudio.start_job = start  # type: ignore[method-assign]  # to look before it is sent
         show.go_live(wait_for_termination=False)

@@ -556,9 +556,9 @@ class TestBeingKilled:
         show.supervisor.states = {TASK: "failed"}
         start_job = FakeMetaStudio.start_job
 
-        def killed_meanwhile(metastudio: FakeMetaStudio, room_id: str, request: Any) -> Any:
+        def killed_meanwhile(metastudio: FakeMetaStudio, room_id: str, request: Any, **bounds: Any) -> Any:
             show.process.on_kill()
-            return start_job(metastudio, room_id, request)
+            return start_job(metastudio, room_id, request, **bounds)
 
         monkeypatch.setattr(FakeMetaStudio, "start_job", killed_meanwhile)
         with pytest.raises(SmartLiveKilledError):
