@@ -311,7 +311,7 @@ class JobManager:
         """
         Stop the job if the task was ended from outside.
 
-        :param understood: called as soon as that is known.
+        :param identified: called as soon as that is known.
         """
         killed = self.task.is_ended_from_outside()
         identified()

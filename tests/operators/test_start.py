@@ -621,13 +621,14 @@ class TestBeingKilled:
         killed: list[bool] = []
 
         def killed_meanwhile(metastudio: FakeMetaStudio, job_ref: JobRef) -> Any:
-            if not killed:
+            if not killed and show.supervisor.states.get(TASK) == "failed":  # before, it is the trigger that looks
                 killed.append(True)
                 show.process.on_kill()
             return settle(metastudio, job_ref)
 
         show.metastudio.show_job = killed_meanwhile.__get__(show.metastudio)
         show.go_live()
+        assert killed
         assert show.metastudio.running == []
 
     # The thread says so by an exception of its own, which goes to the task's log.
