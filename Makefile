@@ -52,8 +52,8 @@ faults: $(READY) ## Kill everything, everywhere, and count. RUNS=n SEED=s; ONLY=
 cluster: $(READY) ## Airflow on many hosts, each killed, frozen and cut off, and count; 20 minutes.
 	@$(RUN)python -W ignore -m dev.cluster
 
-soak: .bench/.ready ## 1,000 livestreams wait on that cluster, 20 minutes: what grows? And 500 ENDs at once. MINUTES=5 for less.
-	@.bench/venv/bin/python -W ignore -m dev.cluster.soak $(if $(MINUTES),--minutes $(MINUTES))
+soak: .soak/.ready ## 1,000 livestreams wait on that cluster, 20 minutes: what grows? And 500 ENDs at once. MINUTES=5 for less.
+	@.soak/venv/bin/python -W ignore -m dev.cluster.soak $(if $(MINUTES),--minutes $(MINUTES))
 
 matrix: $(READY) ## Try every version that is claimed. CELLS="oldest/3.11/*", SHORT=1, WRITE=1: into the docs.
 	@$(RUN)python -m dev.matrix $(if $(SHORT),--short) $(if $(WRITE),--write) $(foreach cell,$(CELLS),'$(cell)')
@@ -114,7 +114,7 @@ format: $(READY) ## Put the code into the project's style.
 	$(RUN)ruff format
 
 clean: ## Remove everything that can be made again.
-	rm -rf .venv .uv .demo .bench .cluster .faults .matrix .upgrade .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache node_modules dist build .docs api mutants
+	rm -rf .venv .uv .demo .soak .bench .cluster .faults .matrix .upgrade .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache node_modules dist build .docs api mutants
 
 $(READY): pyproject.toml uv.lock | $(UV)
 	$(UV) sync --locked
@@ -124,6 +124,10 @@ $(READY): pyproject.toml uv.lock | $(UV)
 .bench/.ready: pyproject.toml uv.lock | $(UV)
 	UV_PROJECT_ENVIRONMENT=.bench/venv $(UV) sync --locked --group bench
 	$(UV) pip install --python .bench/venv/bin/python airflow-provider-inbound-webhooks==0.2.0 dag-factory==1.1.0
+	@touch $@
+
+.soak/.ready: pyproject.toml uv.lock | $(UV)
+	UV_PROJECT_ENVIRONMENT=.soak/venv $(UV) sync --locked --group bench
 	@touch $@
 
 node_modules/.ready: package.json package-lock.json

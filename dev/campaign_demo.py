@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -24,9 +23,9 @@ from typing import Any
 from airflow_provider_smartlive.campaigns import Campaign, CampaignError
 from airflow_provider_smartlive.campaigns.model import Show
 from airflow_provider_smartlive.cli.output import table
-from dev.demo import SIGNALS, _ignore_signals, _interrupt
 from dev.full_stack import OUTPUT_CONN_IDS, PROJECT, FullStack
 from dev.process import ProgramError, free_port
+from dev.signals import catch_signals, ignore_signals
 
 #: Seconds of the scripts that end by themselves, and of one that is stopped before its end.
 SCRIPT, ENDLESS = 25, 3600
@@ -229,8 +228,7 @@ def main() -> int:
             f"The demo plays {len(OUTPUT_CONN_IDS)} shows at most, so that one machine can.", file=sys.stderr
         )
         return 1
-    for number in SIGNALS:
-        signal.signal(number, _interrupt)
+    catch_signals()
     began = time.monotonic()
 
     def tell(what: str, news: str) -> None:
@@ -245,7 +243,7 @@ def main() -> int:
             rows = [json.loads(line) for line in stage.as_run("--json").splitlines() if line.startswith("{")]
             print(f"\nThe as-run log\n{stage.as_run()}")
             print(f"{frames} pictures arrived at the platform. The DAG run: {state}.\n", flush=True)
-            _ignore_signals()
+            ignore_signals()
             tell("stopping", "everything that was started")
     except ProgramError as error:
         print(f"\n{error}", file=sys.stderr)

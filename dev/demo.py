@@ -12,17 +12,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
 import threading
 import time
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from dev.full_stack import COUNT_INTERVAL, PROJECT, FullStack
 from dev.process import ProgramError
+from dev.signals import catch_signals, ignore_signals
 from dev.stack import AirflowStack
 
 DAG_ID = "smartlive_nightly"
@@ -56,7 +56,6 @@ LOOK_INTERVAL = 0.3
 EXPECTED_STATES = ("CONNECTING", "CONNECTED", "END")
 
 #: What ends the demo early.
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 #: The line with which Airflow begins each piece of work of a task on a worker.
 WORK_BEGINS = "::group::Pre Execute"
@@ -205,17 +204,6 @@ def _stay(airflow: AirflowStack) -> None:
         print()
 
 
-def _interrupt(number: int, frame: object) -> NoReturn:
-    _ignore_signals()
-    raise KeyboardInterrupt
-
-
-def _ignore_signals() -> None:
-    """Let nothing disturb the stopping: a second Ctrl-C would leave processes behind."""
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-
-
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m dev.demo", description=__doc__)
     parser.add_argument("--stay", action="store_true", help="keep everything running until Ctrl-C")
@@ -227,8 +215,7 @@ def _arguments() -> argparse.Namespace:
 def main() -> int:
     """Run the demo; 0 if everything was as promised."""
     arguments = _arguments()
-    for number in SIGNALS:
-        signal.signal(number, _interrupt)
+    catch_signals()
     demo = Demo(time.monotonic())
     print(f"One livestream from DAG to END, on this machine only. Logs: {arguments.home}", flush=True)
     try:
@@ -238,7 +225,7 @@ def main() -> int:
             print(f"\nThe livestream\n{summary.text()}\n", flush=True)
             if arguments.stay:
                 _stay(stage.airflow)
-            _ignore_signals()
+            ignore_signals()
             demo.tell("stopping", "everything that was started")
     except ProgramError as error:
         print(f"\n{error}", file=sys.stderr)

@@ -1,5 +1,5 @@
 """
-The only module that opens a session of Airflow's metadata database. Load, apply, save, wake: one transaction.
+The only module that writes to Airflow's metadata database. Load, apply, save, wake: one transaction.
 
 The transaction begins with a write to the task instance's row. That is what makes two events of one task wait
 for each other: SQLite has no ``SELECT ... FOR UPDATE``, and a transaction that reads before it writes loses

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 from dev.bench import ingestion, latency, machine, micro, page, rooms, waiting
 from dev.bench.plan import FULL, QUICK
 from dev.bench.stack import BenchStack
 from dev.full_stack import PROJECT
 from dev.postgres import Postgres
+from dev.signals import catch_signals
 
 #: What is measured on the stack, in this order: waiting first, while the stack is fresh.
 PARTS: dict[str, Callable[[BenchStack], Any]] = {
@@ -47,8 +46,7 @@ FIRST_DAGS = (
 def main() -> int:
     """Measure and write."""
     arguments = _arguments()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+    catch_signals()
     if not arguments.rewrite:
         _measure(arguments)
     results = json.loads(arguments.results.read_text())
@@ -119,10 +117,6 @@ def _arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     arguments.docs = arguments.docs or PROJECT / (".bench" if arguments.quick else "docs")
     return arguments
-
-
-def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -157,7 +157,8 @@ def _ingestion(results: dict[str, Any]) -> str:
         "Eight callers send as fast as they are answered, from a process of their own on the same two cores, in "
         "turns. The bare route does one row lock, one upsert and one commit with the store's own statements and "
         "nothing else. inbound-webhooks 0.2.0 accepts signed deliveries to which no DAG subscribes, its cheapest "
-        "case; what it does with them is another thing than a apply and a wake-up.\n\n" + table(columns, rows)
+        "case; what it does with them cannot be compared with an apply and a wake-up.\n\n"
+        + table(columns, rows)
     )
 
 

@@ -12,11 +12,12 @@ from dev.cluster.campaign import Campaigns, violations
 from dev.cluster.cleaning import clean
 from dev.cluster.hits import plan
 from dev.cluster.network import enter_namespace
-from dev.cluster.run import catch_signals, network
+from dev.cluster.run import network
 from dev.cluster.stack import ClusterStack
 from dev.cluster.table import table
 from dev.full_stack import PROJECT
 from dev.process import ProgramError
+from dev.signals import catch_signals
 
 #: Rooms of the campaign and of its encores, and how many of each send video.
 ROOMS, ENCORE, WITH_VIDEO = 50, 12, 2

@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn
 
 from dev.cluster.network import Loopback, Namespaces, Network, is_entered
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-def catch_signals() -> None:
-    """Let a signal end the command as Ctrl-C does: with everything stopped."""
-    for number in _SIGNALS:
-        signal.signal(number, _interrupt)
 
 
 @contextmanager
@@ -26,9 +16,3 @@ def network() -> Iterator[Network]:
         return
     with Namespaces() as hosts:
         yield hosts
-
-
-def _interrupt(number: int, frame: object) -> NoReturn:
-    for other in _SIGNALS:
-        signal.signal(other, signal.SIG_IGN)
-    raise KeyboardInterrupt

@@ -22,11 +22,12 @@ from dev.airflow_api import patiently
 from dev.bench.figures import median, percentile
 from dev.cluster import fan_in, waiting
 from dev.cluster.network import enter_namespace
-from dev.cluster.run import catch_signals, network
+from dev.cluster.run import network
 from dev.cluster.samples import Sampler, Slope, means
 from dev.cluster.stack import METASTUDIO, ClusterStack
 from dev.full_stack import PROJECT
 from dev.process import Program, ProgramError
+from dev.signals import catch_signals
 
 DAG_ID = "cluster_soak"
 

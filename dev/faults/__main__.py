@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import NoReturn
 
 from dev.faults import negative_controls
 from dev.faults.count import Broken, RunResult, Violation, judge
@@ -19,6 +17,7 @@ from dev.faults.stack import FaultStack
 from dev.faults.table import table
 from dev.full_stack import PROJECT
 from dev.process import ProgramError
+from dev.signals import catch_signals
 
 
 def main() -> int:
@@ -33,8 +32,7 @@ def main() -> int:
     if arguments.plan:
         print("\n".join(f"round {run.round:<3} {run.text()}" for run in runs))
         return 0
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+    catch_signals()
     began = time.monotonic()
 
     def tell(text: str) -> None:
@@ -89,12 +87,6 @@ def _run_rounds(runner: Runner, runs: Sequence[Run], tell: Callable[[str], None]
             for violation in judge(run_result):
                 tell(f"  #{violation.run.number}: {violation.kind}: {violation.text}")
     return results
-
-
-def _interrupt(number: int, frame: object) -> NoReturn:
-    for other in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(other, signal.SIG_IGN)
-    raise KeyboardInterrupt
 
 
 def _arguments() -> argparse.Namespace:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 import time
 from pathlib import Path
-from typing import NoReturn
 
 from dev.full_stack import PROJECT
 from dev.matrix import cells, page, trial
+from dev.signals import catch_signals
 
 
 def main() -> int:
     """Try the cells; 0 if all those passed whose Airflow is stable."""
     arguments = _arguments()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+    catch_signals()
     known = cells.releases(cells.published())
     everything = cells.cells(known)
     try:
@@ -54,10 +52,6 @@ def _try(cell: cells.Cell, folder: Path, *, short: bool) -> trial.Trial:
     for detail in done.details:
         print("\n".join(f"      {line}" for line in detail.splitlines()), flush=True)
     return done
-
-
-def _interrupt(number: int, frame: object) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 def _arguments() -> argparse.Namespace:

@@ -119,7 +119,7 @@ def test_check(studio: Studio, connections: Connections, run: Run, monkeypatch: 
     text = text.replace(studio.sandbox.url, "https://metastudio.cn-north-4.myhuaweicloud.com")
     text = re.sub(r"(ok +provider +)\S+", r"\g<1>0.1.0", text)
     text = re.sub(r"(ok +airflow +)\S+", r"\g<1>3.3.2", text)
-    text = re.sub(r"\d+ options", "20 options", text)
+    text = re.sub(r"\d+ options", "21 options", text)
     assert shown_on_the_page(text)
 
 

@@ -6,9 +6,7 @@ import json
 from collections.abc import Iterator
 from copy import copy
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -21,6 +19,7 @@ from airflow_provider_smartlive.sandbox.config import Config
 from airflow_provider_smartlive.sandbox.options import Assumptions
 from airflow_provider_smartlive.sandbox.testing import LocalSandbox, quick_config
 from airflow_provider_smartlive.testing.run import RunDag
+from tests.support.chat import chat
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 ROOM = "24bad716-87b1-45e5-8912-6102f7693265"
@@ -29,23 +28,12 @@ ROOM = "24bad716-87b1-45e5-8912-6102f7693265"
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The chat of the people on duty."""
-    texts: list[str] = []
-
-    class Chat(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            texts.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["text"])
-            self.send_response(200)
-            self.end_headers()
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Chat)
-    Thread(target=server.serve_forever, daemon=True).start()
-    desk = {"conn_type": "http", "host": f"http://127.0.0.1:{server.server_port}"}
-    monkeypatch.setenv("AIRFLOW_CONN_DESK_ALERTS", json.dumps(desk))
-    output = {"host": "rtmp://push.example.com/live/a", "password": "fake-stream-key"}
-    monkeypatch.setenv("AIRFLOW_CONN_SMARTLIVE_OUTPUT", json.dumps(output))
-    yield texts
-    server.shutdown()
-    server.server_close()
+    with chat() as (port, texts):
+        desk = {"conn_type": "http", "host": f"http://127.0.0.1:{port}"}
+        monkeypatch.setenv("AIRFLOW_CONN_DESK_ALERTS", json.dumps(desk))
+        output = {"host": "rtmp://push.example.com/live/a", "password": "fake-stream-key"}
+        monkeypatch.setenv("AIRFLOW_CONN_SMARTLIVE_OUTPUT", json.dumps(output))
+        yield texts
 
 
 @pytest.fixture

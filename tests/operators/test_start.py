@@ -621,7 +621,9 @@ class TestBeingKilled:
         killed: list[bool] = []
 
         def killed_meanwhile(metastudio: FakeMetaStudio, job_ref: JobRef) -> Any:
-            if not killed and show.supervisor.states.get(TASK) == "failed":  # before, it is the trigger that looks
+            if (
+                not killed and show.supervisor.states.get(TASK) == "failed"
+            ):  # before, it is the trigger that looks
                 killed.append(True)
                 show.process.on_kill()
             return settle(metastudio, job_ref)

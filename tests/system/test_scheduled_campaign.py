@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,6 +13,7 @@ import pytest
 
 from dev.full_stack import FullStack
 from dev.process import wait_until
+from tests.support.chat import chat
 
 pytestmark = pytest.mark.processes
 
@@ -66,26 +65,15 @@ with DAG("after_soon", schedule=[Asset("smartlive://soon/tea/ended")]):
 @pytest.fixture
 def told(open_stage: FullStack) -> Iterator[list[str]]:
     """What the people on duty are told: Airflow has a connection to their chat."""
-    texts: list[str] = []
-
-    class Chat(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            texts.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["text"])
-            self.send_response(200)
-            self.end_headers()
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Chat)
-    Thread(target=server.serve_forever, daemon=True).start()
-    desk = {
-        "connection_id": "soon_alerts",
-        "conn_type": "http",
-        "host": "127.0.0.1",
-        "port": server.server_port,
-    }
-    open_stage.airflow.api.call("POST", "/connections", json=desk)
-    yield texts
-    server.shutdown()
-    server.server_close()
+    with chat() as (port, texts):
+        desk = {
+            "connection_id": "soon_alerts",
+            "conn_type": "http",
+            "host": "127.0.0.1",
+            "port": port,
+        }
+        open_stage.airflow.api.call("POST", "/connections", json=desk)
+        yield texts
 
 
 def soon(folder: Path, log: Path) -> datetime:
