@@ -48,6 +48,8 @@ os.environ.update(
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(HOME / "logs"),
         "AIRFLOW__SMARTLIVE__CALLBACK_SECRETS": FAKE_CALLBACK_SECRET,
         "AIRFLOW__SMARTLIVE__CALLBACK_BASE_URL": "https://airflow.example.com",
+        # Of what tests install, Python compiles what is imported; the Makefile has uv compile all of it.
+        "UV_COMPILE_BYTECODE": "0",
     }
 )
 

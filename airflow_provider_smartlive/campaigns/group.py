@@ -103,6 +103,11 @@ def _after(node: Any) -> set[str]:
     return {task_id for task in node for task_id in task.downstream_task_ids} - inner
 
 
+def _planned_start(lead: timedelta) -> str:
+    """Return an expression of a template: the start of a livestream whose run begins so much earlier."""
+    return f"(dag_run.run_after + macros.timedelta(seconds={lead.total_seconds()})).isoformat()"
+
+
 @dataclass(frozen=True)
 class _Shared:
     """
@@ -205,6 +210,7 @@ def livestream(
     shared = _Shared(group, room_id, smartlive_conn_id, notification)
     outputs: dict[str, Any] = {"output_conn_ids": output_conn_ids, "interaction_conn_id": interaction_conn_id}
     again: dict[str, Any] = {"retries": retries, "retry_delay": retry_delay, **shared.told}
+    lead, zone = (check_before, None) if times is None else (times.lead, times.zone.key)
     group.check = PrerollCheckOperator(
         **shared.of_starter("check"),
         **outputs,
@@ -220,8 +226,8 @@ def livestream(
     group.go_live = StartSmartLiveJobOperator(
         **shared.own("go_live"),
         **outputs,
-        # If somebody has marked the check, it goes live at once.
-        start_at=shared.checked("planned_start", default=" or {'planned_start': ''}"),
+        # If somebody has marked the check, it goes live as planned, or at once if that is over.
+        start_at=shared.checked("planned_start", default=f" or {{'planned_start': {_planned_start(lead)}}}"),
         stop_at=stop_at if times is None else shared.checked("planned_end"),
         max_duration=max_duration,
         start_window=start_window,
@@ -240,7 +246,6 @@ def livestream(
     group.check >> [group.go_live, group.connected]
     [group.go_live, group.connected, *alert, *said] >> group.stop
     group.stop.as_teardown(setups=[group.check, group.go_live])
-    lead, zone = (check_before, None) if times is None else (times.lead, times.zone.key)
     group.as_run = _as_run(
         shared,
         path=as_run_path,

@@ -6,7 +6,7 @@ import http.client
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from time import monotonic
@@ -23,7 +23,7 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionErr
 from airflow_provider_smartlive.client.body import Body, BodyUnreadableError, ResponseTooLargeError
 from airflow_provider_smartlive.client.connection import ConnectionProfile
 from airflow_provider_smartlive.client.errors import TransportFailure
-from airflow_provider_smartlive.client.flow import Authorise, OutgoingRequest
+from airflow_provider_smartlive.client.flow import Authorise, OutgoingRequest, utc_now
 from airflow_provider_smartlive.client.network import proxy_of, tls_context
 from airflow_provider_smartlive.client.operations import HttpResponse
 
@@ -81,14 +81,18 @@ def send_with_requests(
         ).prepare()
     except (requests.RequestException, ValueError):
         return TransportFailure.ADDRESS
-    response = respond(profile, prepared, seconds)
+    response = respond(profile, prepared, seconds, is_late=lambda: outgoing.is_late(utc_now()))
     if isinstance(response, TransportFailure):
         return response
     return HttpResponse(response.status_code, dict(response.headers), response.content)
 
 
 def respond(
-    profile: ConnectionProfile, prepared: requests.PreparedRequest, seconds: float
+    profile: ConnectionProfile,
+    prepared: requests.PreparedRequest,
+    seconds: float,
+    *,
+    is_late: Callable[[], bool] = lambda: False,
 ) -> requests.Response | TransportFailure:
     """
     Send a prepared request over a connection of its own, and wait for the complete answer.
@@ -97,6 +101,7 @@ def respond(
     leads nowhere.
 
     :param seconds: for all of it.
+    :param is_late: tells, once the connection stands, that nothing may be sent over it any more.
     :return: the answer with its body read, bounded and decompressed.
     :raises NetworkSetupError: if proxy or certificate authorities of this machine are wrong.
     """
@@ -104,7 +109,7 @@ def respond(
     proxy = proxy_of(url, profile)
     secure = "https" in (urlsplit(url).scheme, urlsplit(proxy or "").scheme)
     adapter = _Adapter(tls_context(profile) if secure else None)
-    with _Deadline.of(seconds) as deadline:
+    with _Deadline.of(seconds, is_late) as deadline:
         try:
             response = adapter.send(
                 prepared,
@@ -147,17 +152,18 @@ class _Deadline:
     The time-outs of sockets only count since the last byte: a server that sends one a second would never be left.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, is_late: Callable[[], bool]) -> None:
         self.over = False
+        self._is_late = is_late
         self._until = monotonic() + seconds
         self._sockets: list[socket.socket] = []
         self._lock = threading.Lock()
 
     @classmethod
     @contextmanager
-    def of(cls, seconds: float) -> Iterator[_Deadline]:
+    def of(cls, seconds: float, is_late: Callable[[], bool]) -> Iterator[_Deadline]:
         """Watch over the connections that this thread opens, for some seconds."""
-        deadline = cls(seconds)
+        deadline = cls(seconds, is_late)
         timer = threading.Timer(seconds, deadline._cut)
         timer.daemon = True
         timer.start()
@@ -188,9 +194,9 @@ class _Deadline:
 
         The timer is a thread of this process: if all of it stood still, what was to be cut long ago may go on first.
 
-        :raises TimeoutError: if the time is over.
+        :raises TimeoutError: if the time is over, or that by which the request had to be sent.
         """
-        if self.over or monotonic() >= self._until:
+        if self.over or monotonic() >= self._until or self._is_late():
             raise TimeoutError
 
     def _cut(self) -> None:

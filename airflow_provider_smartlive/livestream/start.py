@@ -20,6 +20,7 @@ from airflow_provider_smartlive.client.errors import StartOutcomeUnknown
 from airflow_provider_smartlive.client.flow import backoff, may_be_sent_again
 from airflow_provider_smartlive.client.project import OtherProjectError, check_project
 from airflow_provider_smartlive.decisions import JobStatus
+from airflow_provider_smartlive.exceptions import SmartLiveKilledError
 from airflow_provider_smartlive.livestream.ownership import callback_url_of, is_unreadable, target_of
 from airflow_provider_smartlive.livestream.snapshot import ACTIVE_STATES, JobSnapshot
 from airflow_provider_smartlive.livestream.stop import LOOK_AGAIN_INTERVAL, look, stop_and_confirm
@@ -341,7 +342,8 @@ class JobStart:
             self.latest = record
             self.task.save(record)
             try:
-                response = hook.start_job(record.room_id, request, send_by=self.now() + SEND_WITHIN)
+                # From before the record was written: Airflow's answer may have waited for a process that was frozen.
+                response = hook.start_job(record.room_id, request, send_by=sent_at + SEND_WITHIN)
             except StartOutcomeUnknown as error:
                 self.log.warning(
                     "The start in room %s has an unknown outcome: %s Looking.", record.room_id, error
@@ -363,6 +365,7 @@ class JobStart:
                 self.latest = planned
                 self.task.save(planned)
                 self._pause_after(error, send)
+                self._ensure_goes_on()
                 continue
             # MetaStudio may not show it yet: that counts from its answer, before which a token may have been fetched.
             return self._remember(record, response.job_id, self.now(), Origin.STARTED, response)
@@ -383,6 +386,17 @@ class JobStart:
         pause = (asked or 0.0) + backoff(send)
         self.log.warning("The start was not carried out: %s; again in %.1f s.", error, pause)
         self.sleep(pause)
+
+    def _ensure_goes_on(self) -> None:
+        """
+        Make sure that the task was not ended, before a start is sent again.
+
+        Airflow takes the record of a task that has ended, too, if no later try has taken its place.
+
+        :raises SmartLiveKilledError: if it was.
+        """
+        if self.task.is_ended_meanwhile():
+            raise SmartLiveKilledError("The task was ended from outside before its livestream was started.")
 
     def _stop_others(self, hook: SmartLiveTaskHook, planned: JobRecord) -> None:
         """Stop what this task left running, in whatever room, although no record tells of it."""

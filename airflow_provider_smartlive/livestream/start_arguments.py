@@ -87,9 +87,6 @@ def _given(name: str, value: str | None) -> str:
 def _time_limits(operator: Any, task: CurrentTask) -> TimeLimits:
     start_at = arguments.time("start_at", operator.start_at, zone=task.zone)
     stop_at = arguments.time("stop_at", operator.stop_at, zone=task.zone)
-    if start_at is not None and stop_at is not None and start_at >= stop_at:
-        problem = f"is {start_at.isoformat()}, not before stop_at ({stop_at.isoformat()})"
-        raise arguments.ArgumentError("start_at", problem, "Pass an earlier time, or a later stop_at.")
     return TimeLimits(
         due_at=start_at or task.due_at,
         waits_for_start=start_at is not None,

@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 
 from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSkipException
 
+from airflow_provider_smartlive.livestream.arguments import ArgumentError
+
 
 @dataclass(frozen=True)
 class TimeLimits:
@@ -58,8 +60,12 @@ class TimeLimits:
         The task is rescheduled, not deferred: what a trigger wakes can be woken twice, and would start twice.
 
         :raises AirflowRescheduleException: if it is too early.
+        :raises ArgumentError: if it would be stopped before it starts; once both are over, it is too late instead.
         """
         if self.waits_for_start and now < self.due_at:
+            if self.stop_at is not None and self.stop_at <= self.due_at:
+                problem = f"is {self.due_at.isoformat()}, not before stop_at ({self.stop_at.isoformat()})"
+                raise ArgumentError("start_at", problem, "Pass an earlier time, or a later stop_at.")
             raise AirflowRescheduleException(self.due_at)  # type: ignore[no-untyped-call]  # Airflow's
 
     def longest(self, now: datetime) -> timedelta | None:

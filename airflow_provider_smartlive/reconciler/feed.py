@@ -32,8 +32,9 @@ START_AFTER = 3.0
 #: How far back the first look goes: what began and ended while no triggerer ran is found within this time.
 CATCH_UP = timedelta(days=1)
 
-#: By how much each look overlaps the one before it: MetaStudio's clock is not ours, and its listing may lag behind.
-OVERLAP = timedelta(minutes=10)
+#: By how much each look overlaps the one before it: MetaStudio's clock may be 15 minutes from ours (its gateway refuses
+#: more), and its listing may lag behind.
+OVERLAP = timedelta(minutes=16)
 
 #: Seconds for looking at single jobs after a look; what is left over waits for the next one. It has to be less than
 #: ``[triggerer] shared_stream_ack_timeout``, 300 by default.

@@ -15,6 +15,7 @@ import time
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -303,6 +304,17 @@ def test_nothing_is_sent_over_a_connection_that_took_too_long(
         SyncDriver()("start_job", "room-1", {})
     assert caught.value.failure is TransportFailure.CONNECT
     assert used.requests == []
+
+
+def test_nothing_is_sent_over_a_connection_that_stands_too_late(connect, server, monkeypatch):
+    """As of a process that was frozen while it connected, for less time than a request may take."""
+    connect(host=server.url)
+    send_by = datetime.now(UTC) + timedelta(hours=1)
+    monkeypatch.setattr(transport, "utc_now", lambda: send_by)
+    with pytest.raises(Unreachable) as caught:
+        SyncDriver()("start_job", "room-1", {}, send_by=send_by)
+    assert caught.value.failure is TransportFailure.CONNECT
+    assert server.requests == []
 
 
 # --- size ---------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from airflow_provider_smartlive.callbacks.task_ref import TaskRef
 from airflow_provider_smartlive.callbacks.url import CallbackTarget, issue
 from airflow_provider_smartlive.client.connection import InvalidConnectionError
 from airflow_provider_smartlive.client.errors import TransportFailure, Unreachable
+from airflow_provider_smartlive.exceptions import SmartLiveKilledError
 from airflow_provider_smartlive.livestream import request
 from airflow_provider_smartlive.livestream.current_task import STORE_KEY, CurrentTask
 from airflow_provider_smartlive.livestream.record import JobRecord
@@ -29,7 +30,7 @@ from airflow_provider_smartlive.metastudio.errors import (
 )
 from airflow_provider_smartlive.metastudio.start import StartJobRequest
 from tests.support.current_task import FIRST, TASK_REF, a_current_task
-from tests.support.fake_airflow import FakeSupervisor
+from tests.support.fake_airflow import TASK, FakeSupervisor
 from tests.support.fake_metastudio import ROOM, After, Crash, FakeMetaStudio, ambiguous, unreachable
 from tests.support.virtual_time import NOON, Clock
 
@@ -896,6 +897,37 @@ def test_a_process_that_was_frozen_before_its_start_sends_nothing_if_another_try
 ) -> None:
     freeze_before_the_post(task, taken=True)
     with pytest.raises(TaskTaken):
+        task.run()
+    assert task.metastudio.jobs == []
+
+
+def test_a_process_that_was_frozen_before_it_read_that_its_note_was_taken_sends_nothing(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = CurrentTask.save
+
+    def slowly(self: CurrentTask, record: JobRecord) -> None:
+        save(self, record)
+        if record.sent_at is not None and not task.is_taken:
+            task.clock.sleep(400)
+            task.is_taken = True
+
+    monkeypatch.setattr(CurrentTask, "save", slowly)
+    with pytest.raises(TaskTaken):
+        task.run()
+    assert task.metastudio.jobs == []
+
+
+def test_a_start_is_not_sent_again_for_a_task_that_has_ended_meanwhile(task: Task) -> None:
+    freeze_before_the_post(task, taken=False)
+    save = task.metastudio.start_job
+
+    def ended(*args: Any, **bounds: Any) -> Any:
+        task.supervisor.states = {TASK: "failed"}
+        return save(*args, **bounds)
+
+    task.metastudio.start_job = ended  # type: ignore[method-assign]  # of this one
+    with pytest.raises(SmartLiveKilledError):
         task.run()
     assert task.metastudio.jobs == []
 

@@ -49,6 +49,11 @@ class TestStartAt:
             show.go_live(start_at=NOON - timedelta(hours=2))
         assert show.metastudio.jobs == []
 
+    def test_after_its_end_it_is_skipped_whenever_it_should_have_begun(self, show: StartSimulation) -> None:
+        with pytest.raises(AirflowSkipException, match=r"stop_at .* is over"):
+            show.go_live(start_at=NOON, stop_at=NOON - timedelta(hours=1))
+        assert show.metastudio.jobs == []
+
     def test_what_is_wrong_is_said_before_the_wait(self, show: StartSimulation) -> None:
         with pytest.raises(
             AirflowFailException, match=r"start_at is 2026-01-01T13:00:00\+00:00, not before stop_at"

@@ -44,7 +44,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run(UV, "venv", "--quiet", "--python", sys.executable, folder / "venv")
     python = folder / "venv" / "bin" / "python"
     # Python compiles what is imported, which is not all of it.
-    install = (UV, "pip", "install", "--quiet", "--no-compile-bytecode", "--python", python)
+    install = (UV, "pip", "install", "--quiet", "--python", python)
     run(*install, "--constraint", constraints, "-e", PROJECT, FAB)
     return python
 

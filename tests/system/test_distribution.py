@@ -91,7 +91,6 @@ def test_it_installs_by_name_without_extras(dist: Path, tmp_path: Path) -> None:
         "pip",
         "install",
         "--quiet",
-        "--no-compile-bytecode",  # Python compiles what is imported; not all of it is
         "--python",
         venv,
         "--constraint",

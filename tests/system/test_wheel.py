@@ -80,7 +80,6 @@ def project(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
         "pip",
         "install",
         "--quiet",
-        "--no-compile-bytecode",  # Python compiles what is imported; not all of it is
         "--python",
         venv,
         "--constraint",
