@@ -135,7 +135,8 @@ class JobStart:
         #: The record with the job, before anything else can fail.
         self.latest: JobRecord | None = None
         self._has_record = False
-        self._is_unclear = False
+        #: The start of an earlier try whose outcome is unknown, and its job surely not recognisable.
+        self._unclear: JobRecord | None = None
 
     # -- the job of an earlier try
 
@@ -184,7 +185,7 @@ class JobStart:
                     record = record.without(job.job_id)
                 return replace(record, sent_at=None, is_over=True)
         self._refuse_if_unrecognisable(record, jobs, [job for job in jobs if job.is_active])
-        return record if self._is_unclear else replace(record, sent_at=None, is_over=True)
+        return record if self._unclear else replace(record, sent_at=None, is_over=True)
 
     def _check_connection(self, record: JobRecord) -> None:
         """Refuse to look for a job where it cannot be."""
@@ -271,7 +272,7 @@ class JobStart:
             return
         here = (record.smartlive_conn_id, record.room_id)
         if record.single_job_in_room and here == self.single_job_in:
-            self._is_unclear = True
+            self._unclear = record
             return
         raise AmbiguousStartError(
             f"A start in room {record.room_id} has an unknown outcome, and {_UNREADABLE if unreadable else _SILENT}. "
@@ -352,7 +353,7 @@ class JobStart:
                     return acquired
                 continue
             except Conflict as error:
-                if self._is_unclear:
+                if self._unclear:
                     raise AmbiguousStartError(
                         f"Room {record.room_id} has a job already, and an earlier start of this task has an unknown "
                         f"outcome: it may be that job. {error}"
@@ -413,8 +414,8 @@ class JobStart:
             others.append(job)
         if others:
             # Airflow takes this from the current try only: in a process that was frozen they may be the jobs of a
-            # later one.
-            self.task.save(planned)
+            # later one. What an earlier start may have made stays remembered.
+            self.task.save(self._unclear or planned)
         for job in others:
             self._stop(planned, JobRef(job.room_id or planned.room_id, job.job_id), JobSnapshot.of(job))
 

@@ -28,6 +28,7 @@ from airflow_provider_smartlive.metastudio.errors import (
     QuotaExceeded,
     Throttled,
 )
+from airflow_provider_smartlive.metastudio.ids import JobRef
 from airflow_provider_smartlive.metastudio.start import StartJobRequest
 from tests.support.current_task import FIRST, TASK_REF, a_current_task
 from tests.support.fake_airflow import TASK, FakeSupervisor
@@ -659,6 +660,25 @@ def test_single_job_in_room_lets_metastudio_refuse_the_second(task: Task) -> Non
     assert len(task.metastudio.running) == 1
     assert task.record is not None
     assert task.record.is_unsettled, "a retry must not forget it either"
+
+
+def test_an_unclear_start_is_remembered_while_another_job_of_the_task_is_stopped(task: Task) -> None:
+    single = {"job_run_config": {"single_job_in_room": True}}
+    task.metastudio.start_outcomes = [After(Crash())]
+    with pytest.raises(Crash):
+        task.run(use_callbacks=False, **single)
+    target = CallbackTarget(TASK_REF, "0", 0, HERE)
+    left = a_request(target, (OLD_SECRET,), "https://airflow.example.com", {})
+    task.metastudio.add(room_id=OTHER_ROOM, request=left)
+
+    def die(job_ref: JobRef) -> None:
+        raise Crash
+
+    task.metastudio.stop_job = die  # type: ignore[method-assign]  # of this one
+    with pytest.raises(Crash):
+        task.run(use_callbacks=False, **single)
+    assert task.record is not None
+    assert task.record.is_unsettled
 
 
 @pytest.mark.parametrize(
