@@ -35,16 +35,17 @@ def task_ref_of(trigger: BaseTrigger) -> TaskRef:
 
 async def task_state_async(task: TaskRef) -> str | None:
     """Return the state of a task. Airflow can be asked synchronously only, which a thread does."""
-    listed = await _in_thread(Starter.of(task).listed)
+    listed = await in_thread(Starter.of(task).listed)
     return listed.state if listed is not None else None
 
 
 async def starter_status(starter: Starter) -> StarterStatus:
     """Return how a starter stands, likewise."""
-    return await _in_thread(starter.status)
+    return await in_thread(starter.status)
 
 
-async def _in_thread(action: Callable[[], T]) -> T:
+async def in_thread(action: Callable[[], T]) -> T:
+    """Do what Airflow offers synchronously only, at least in some of the versions that are supported."""
     # A task that defers imports the triggers, and never waits in one.
     from asgiref.sync import sync_to_async
 
@@ -58,7 +59,7 @@ async def push(trigger: BaseTrigger, key: str, wake: ResumeEvent) -> None:
 
 async def withdraw(trigger: BaseTrigger, key: str) -> None:
     """Delete an XCom of the task that waits. The SDK can do so synchronously only, which a thread does."""
-    await _in_thread(partial(own_xcoms.delete, task_ref_of(trigger), key))
+    await in_thread(partial(own_xcoms.delete, task_ref_of(trigger), key))
 
 
 async def push_result(trigger: BaseTrigger, wake: ResumeEvent) -> None:

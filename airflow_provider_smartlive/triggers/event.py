@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
-from airflow_provider_smartlive.livestream.airflow_async import retry_api
+from airflow_provider_smartlive.livestream.airflow_async import in_thread, retry_api
 from airflow_provider_smartlive.metastudio.ids import normalise_id
 from airflow_provider_smartlive.provider_info import DEFAULT_CONN_ID
 
@@ -123,8 +123,10 @@ class SmartLiveEventTrigger(BaseEventTrigger):
         return f"smartlive/{self.smartlive_conn_id}/{room}/{self.event}"
 
     async def _read(self) -> Any:
+        store = self.asset_state_store
         try:
-            return await self.asset_state_store.aget(self._key) if self.asset_state_store else None
+            # Airflow 3.3.0 has no asynchronous way.
+            return await in_thread(partial(store.get, self._key)) if store else None
         except ValueError:  # the trigger of several assets, of which Airflow names none
             self.asset_state_store = None
             self.log.error(
@@ -135,4 +137,4 @@ class SmartLiveEventTrigger(BaseEventTrigger):
 
     async def _save(self, history: dict[str, Any]) -> None:
         if self.asset_state_store is not None:
-            await self.asset_state_store.aset(self._key, history)
+            await in_thread(partial(self.asset_state_store.set, self._key, history))
