@@ -23,9 +23,9 @@ from typing import Any
 from airflow_provider_smartlive.campaigns import Campaign, CampaignError
 from airflow_provider_smartlive.campaigns.model import Show
 from airflow_provider_smartlive.cli.output import table
+from dev.command import ignore_signals, run_command
 from dev.full_stack import OUTPUT_CONN_IDS, PROJECT, FullStack
 from dev.process import ProgramError, free_port
-from dev.signals import catch_signals, ignore_signals
 
 #: Seconds of the scripts that end by themselves, and of one that is stopped before its end.
 SCRIPT, ENDLESS = 25, 3600
@@ -228,29 +228,21 @@ def main() -> int:
             f"The demo plays {len(OUTPUT_CONN_IDS)} shows at most, so that one machine can.", file=sys.stderr
         )
         return 1
-    catch_signals()
     began = time.monotonic()
 
     def tell(what: str, news: str) -> None:
         print(f"{time.monotonic() - began:6.1f} s  {what:<28}{news}", flush=True)
 
     print(f"Campaign {campaign.campaign}, on this machine only. Logs: {arguments.home}", flush=True)
-    try:
-        with CampaignStage(arguments.home, campaign, arguments.file, tell=tell) as stage:
-            state, results = play(stage, tell)
-            frames = stage.frames()
-            print(f"\n{table(COLUMNS, [_row(campaign, result) for result in results])}")
-            rows = [json.loads(line) for line in stage.as_run("--json").splitlines() if line.startswith("{")]
-            print(f"\nThe as-run log\n{stage.as_run()}")
-            print(f"{frames} pictures arrived at the platform. The DAG run: {state}.\n", flush=True)
-            ignore_signals()
-            tell("stopping", "everything that was started")
-    except ProgramError as error:
-        print(f"\n{error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nInterrupted; everything is stopped.", file=sys.stderr)
-        return 130
+    with CampaignStage(arguments.home, campaign, arguments.file, tell=tell) as stage:
+        state, results = play(stage, tell)
+        frames = stage.frames()
+        print(f"\n{table(COLUMNS, [_row(campaign, result) for result in results])}")
+        rows = [json.loads(line) for line in stage.as_run("--json").splitlines() if line.startswith("{")]
+        print(f"\nThe as-run log\n{stage.as_run()}")
+        print(f"{frames} pictures arrived at the platform. The DAG run: {state}.\n", flush=True)
+        ignore_signals()
+        tell("stopping", "everything that was started")
     broken = [sentence for result in results for sentence in result.broken_promises()]
     broken += [f"The DAG run ended in {state}."] if state != "success" else []
     broken += ["No video arrived at the platform."] if not frames else []
@@ -270,4 +262,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main, failure=1))

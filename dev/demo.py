@@ -20,9 +20,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from dev.command import ignore_signals, run_command
 from dev.full_stack import COUNT_INTERVAL, PROJECT, FullStack
 from dev.process import ProgramError
-from dev.signals import catch_signals, ignore_signals
 from dev.stack import AirflowStack
 
 DAG_ID = "smartlive_nightly"
@@ -215,24 +215,16 @@ def _arguments() -> argparse.Namespace:
 def main() -> int:
     """Run the demo; 0 if everything was as promised."""
     arguments = _arguments()
-    catch_signals()
     demo = Demo(time.monotonic())
     print(f"One livestream from DAG to END, on this machine only. Logs: {arguments.home}", flush=True)
-    try:
-        show = (*SHOW, *CAMPAIGN) if arguments.stay else SHOW
-        with FullStack(arguments.home, sandbox_arguments=show, tell=demo.tell) as stage:
-            summary = demo.play(stage)
-            print(f"\nThe livestream\n{summary.text()}\n", flush=True)
-            if arguments.stay:
-                _stay(stage.airflow)
-            ignore_signals()
-            demo.tell("stopping", "everything that was started")
-    except ProgramError as error:
-        print(f"\n{error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nInterrupted; everything is stopped.", file=sys.stderr)
-        return 130
+    show = (*SHOW, *CAMPAIGN) if arguments.stay else SHOW
+    with FullStack(arguments.home, sandbox_arguments=show, tell=demo.tell) as stage:
+        summary = demo.play(stage)
+        print(f"\nThe livestream\n{summary.text()}\n", flush=True)
+        if arguments.stay:
+            _stay(stage.airflow)
+        ignore_signals()
+        demo.tell("stopping", "everything that was started")
     broken = summary.broken_promises()
     if arguments.json:
         facts = {**asdict(summary), "broken_promises": broken}
@@ -242,4 +234,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main, failure=1))

@@ -18,9 +18,9 @@ from typing import Any
 from dev.bench import ingestion, latency, machine, micro, page, rooms, waiting
 from dev.bench.plan import FULL, QUICK
 from dev.bench.stack import BenchStack
+from dev.command import catch_signals
 from dev.full_stack import PROJECT
 from dev.postgres import Postgres
-from dev.signals import catch_signals
 
 #: What is measured on the stack, in this order: waiting first, while the stack is fresh.
 PARTS: dict[str, Callable[[BenchStack], Any]] = {

@@ -15,9 +15,8 @@ from dev.cluster.network import enter_namespace
 from dev.cluster.run import network
 from dev.cluster.stack import ClusterStack
 from dev.cluster.table import table
+from dev.command import run_command
 from dev.full_stack import PROJECT
-from dev.process import ProgramError
-from dev.signals import catch_signals
 
 #: Rooms of the campaign and of its encores, and how many of each send video.
 ROOMS, ENCORE, WITH_VIDEO = 50, 12, 2
@@ -28,35 +27,27 @@ def main() -> int:
     arguments = _arguments()
     if not arguments.loopback:
         enter_namespace("dev.cluster", sys.argv[1:])
-    catch_signals()
     began = time.monotonic()
 
     def tell(text: str) -> None:
         print(f"{time.monotonic() - began:7.1f} s  {text}", flush=True)
 
-    try:
-        with ExitStack() as exits:
-            hosts = exits.enter_context(network())
-            print(hosts.text, flush=True)
-            rooms = {"campaign": arguments.rooms, "encore": min(ENCORE, arguments.rooms)}
-            stack = ClusterStack(
-                arguments.home,
-                network=hosts,
-                rooms=rooms["campaign"],
-                encore=rooms["encore"],
-                with_video=WITH_VIDEO,
-            )
-            exits.enter_context(stack)
-            tell(f"{len(stack.airflow.programs)} processes of Airflow are up; logs: {stack.home}")
-            phases = plan(can_cut=hosts.can_cut, brief=arguments.brief, long=arguments.long)
-            played = Campaigns(stack, rooms, tell).play(phases[: arguments.phases])
-            cleaned = clean(stack).text(sum(len(phase.results) for phase in played))
-    except KeyboardInterrupt:
-        print("\nInterrupted; everything is stopped.", file=sys.stderr)
-        return 130
-    except ProgramError as error:
-        print(f"\n{error}", file=sys.stderr)
-        return 2
+    with ExitStack() as exits:
+        hosts = exits.enter_context(network())
+        print(hosts.text, flush=True)
+        rooms = {"campaign": arguments.rooms, "encore": min(ENCORE, arguments.rooms)}
+        stack = ClusterStack(
+            arguments.home,
+            network=hosts,
+            rooms=rooms["campaign"],
+            encore=rooms["encore"],
+            with_video=WITH_VIDEO,
+        )
+        exits.enter_context(stack)
+        tell(f"{len(stack.airflow.programs)} processes of Airflow are up; logs: {stack.home}")
+        phases = plan(can_cut=hosts.can_cut, brief=arguments.brief, long=arguments.long)
+        played = Campaigns(stack, rooms, tell).play(phases[: arguments.phases])
+        cleaned = clean(stack).text(sum(len(phase.results) for phase in played))
     print(f"\n{table(played, can_cut=hosts.can_cut)}\n\n{cleaned}\n")
     print(f"{time.monotonic() - began:.0f} s")
     return 1 if violations(played) else 0
@@ -74,4 +65,4 @@ def _arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

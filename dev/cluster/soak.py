@@ -25,9 +25,9 @@ from dev.cluster.network import enter_namespace
 from dev.cluster.run import network
 from dev.cluster.samples import Sampler, Slope, means
 from dev.cluster.stack import METASTUDIO, ClusterStack
+from dev.command import run_command
 from dev.full_stack import PROJECT
-from dev.process import Program, ProgramError
-from dev.signals import catch_signals
+from dev.process import Program
 
 DAG_ID = "cluster_soak"
 
@@ -229,7 +229,6 @@ def main() -> int:
     """Run it; 0 if every END was delivered."""
     arguments = _arguments()
     enter_namespace("dev.cluster.soak", sys.argv[1:])
-    catch_signals()
     began = time.monotonic()
 
     def tell(text: str) -> None:
@@ -262,12 +261,6 @@ def main() -> int:
                     minutes=arguments.minutes,
                 )
                 tell(f"\n{report(results['soak'])}")
-    except KeyboardInterrupt:
-        print("\nInterrupted; everything is stopped.", file=sys.stderr)
-        return 130
-    except ProgramError as error:
-        print(f"\n{error}", file=sys.stderr)
-        return 2
     finally:
         if results:
             arguments.results.write_text(json.dumps(results))
@@ -294,4 +287,4 @@ def _arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

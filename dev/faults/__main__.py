@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
 
+from dev.command import run_command
 from dev.faults import negative_controls
 from dev.faults.count import Broken, RunResult, Violation, judge
 from dev.faults.runner import Runner
@@ -16,8 +17,6 @@ from dev.faults.schedule import ALL_CASES, Run, Target, digest, plan
 from dev.faults.stack import FaultStack
 from dev.faults.table import table
 from dev.full_stack import PROJECT
-from dev.process import ProgramError
-from dev.signals import catch_signals
 
 
 def main() -> int:
@@ -32,26 +31,16 @@ def main() -> int:
     if arguments.plan:
         print("\n".join(f"round {run.round:<3} {run.text()}" for run in runs))
         return 0
-    catch_signals()
     began = time.monotonic()
 
     def tell(text: str) -> None:
         print(f"{time.monotonic() - began:7.1f} s  {text}", flush=True)
 
-    try:
-        with FaultStack(arguments.home, database=arguments.database) as stack:
-            tell(f"Airflow is up on {arguments.database}; logs: {stack.home}")
-            results, violations = _run_schedule(Runner(stack, tell), runs, tell)
-            uncaught = (
-                [] if arguments.only or not arguments.controls else negative_controls.check(stack, tell)
-            )
-            restarts = stack.supervisor.restarts
-    except KeyboardInterrupt:
-        print("\nInterrupted; everything is stopped.", file=sys.stderr)
-        return 130
-    except ProgramError as error:
-        print(f"\n{error}", file=sys.stderr)
-        return 2
+    with FaultStack(arguments.home, database=arguments.database) as stack:
+        tell(f"Airflow is up on {arguments.database}; logs: {stack.home}")
+        results, violations = _run_schedule(Runner(stack, tell), runs, tell)
+        uncaught = [] if arguments.only or not arguments.controls else negative_controls.check(stack, tell)
+        restarts = stack.supervisor.restarts
     print(f"\n{table(results, violations)}\n")
     print("\n".join(uncaught) or "Every negative control that was run was caught.")
     for name, count in restarts.items():
@@ -104,4 +93,4 @@ def _arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

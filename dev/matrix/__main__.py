@@ -7,9 +7,9 @@ import sys
 import time
 from pathlib import Path
 
+from dev.command import catch_signals
 from dev.full_stack import PROJECT
 from dev.matrix import cells, page, trial
-from dev.signals import catch_signals
 
 
 def main() -> int:
