@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -36,9 +37,7 @@ def read_preroll(task: Any, ti: Any, start: datetime) -> Preroll:
             interaction_conn_id=arguments.conn_id("interaction_conn_id", task.interaction_conn_id),
             quota=task.quota,
             start=start,
-            own=TaskRef(
-                ti.dag_id, ti.run_id, task.starter_task_id, -1 if ti.map_index is None else ti.map_index
-            ),
+            own=replace(TaskRef.of(ti), task_id=task.starter_task_id),
             find_connection=_find_connection,
         )
 

@@ -90,13 +90,9 @@ class CommandRunner:
 
     def send(self) -> dict[str, Any]:
         """
-        Send the command.
+        Send the command, and return and raise what the operator's ``execute`` says.
 
-        :return: ``command``, ``command_id`` and ``result`` (decoded; left out where it holds stream keys).
-        :raises AirflowFailException: if an argument is wrong, the job is not there and will not be, the command cannot
-            be waited for, or if it cannot be known whether it took effect.
-        :raises AirflowException: if the task that starts the job has none yet.
-        :raises MetaStudioError: if MetaStudio refuses the command.
+        Unless an earlier try has sent it: then go on from there.
         """
         with failing_for_good(unless=lambda: False):
             self.operator.read_job_arguments()

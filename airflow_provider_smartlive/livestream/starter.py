@@ -96,7 +96,7 @@ class Starter(TaskRef):
         """Fill in what was left out from the naming task: same DAG run, same map index."""
         ti = context["ti"]
         if map_index is None:
-            map_index = -1 if ti.map_index is None else ti.map_index
+            map_index = TaskRef.of(ti).map_index
         return cls(dag_id or ti.dag_id, run_id or ti.run_id, task_id, map_index)
 
     @property

@@ -108,7 +108,8 @@ def stop_and_confirm(
     :param address: where the job was started; None if that is not known, or it has just been listed by this hook.
     :param grace: seconds that the job gets to end.
     :param lag: seconds for which MetaStudio may not show the job yet, so that "not found" does not mean "over".
-    :return: the last snapshot; :func:`is_over` tells whether the job is over, ``stopped`` whether that is our doing.
+    :return: the last snapshot; its ``status.is_over`` tells whether the job is over, ``stopped`` whether that is our
+        doing.
     :raises MetaStudioError: if MetaStudio refuses the stop of an active job.
     :raises OtherProjectError: if the connection leads elsewhere by now.
     """

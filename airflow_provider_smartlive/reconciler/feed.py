@@ -14,6 +14,7 @@ from airflow.sdk.timezone import utcnow
 from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
 
 from airflow_provider_smartlive.client import operations
+from airflow_provider_smartlive.client.operations import PAGE_SIZE
 from airflow_provider_smartlive.decisions import JobStatus
 from airflow_provider_smartlive.livestream.snapshot import ACTIVE_STATES, FINAL_STATES, JobSnapshot
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError
@@ -158,7 +159,7 @@ class JobFeed(SharedStreamProducer):
             found += page
             if any((changed := changed_at(job)) is not None and changed < since for job in page):
                 return found
-        if len(found) >= MAX_FINISHED_PAGES * 100:
+        if len(found) >= MAX_FINISHED_PAGES * PAGE_SIZE:
             log.warning(
                 "Connection %s: only the %d jobs that ended last are looked at.", self.conn_id, len(found)
             )
