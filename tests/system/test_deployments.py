@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -23,6 +24,9 @@ pytestmark = pytest.mark.processes
 #: Seconds. No wait may need the reconciliation, which comes after 300.
 TIME_LIMIT = 240
 
+#: Seconds for a triggerer on a busy machine to show that it is alive; Airflow's own limit is 30.
+HEARTBEAT_TIMEOUT = 90
+
 #: What Airflow's processes import of a deployment.
 MODULES = Path(__file__).parent / "deployment"
 
@@ -35,11 +39,21 @@ def run(airflow: AirflowStack, dag_id: str, *tasks: str) -> dict[str, Any]:
 
 
 def problems(airflow: AirflowStack) -> list[dict[str, str]]:
-    """Return what ``airflow smartlive check`` finds that is not well."""
+    """
+    Return what ``airflow smartlive check`` finds that is not well, and goes on to be so.
+
+    On a busy machine Airflow's triggerer comes to its heartbeat late, and counts as dead until then.
+    """
     argv = [sys.executable, "-m", "airflow", "smartlive", "check", "--json"]
-    done = subprocess.run(argv, env=airflow.environment(), capture_output=True, text=True, timeout=TIME_LIMIT)
-    assert done.stdout, done.stderr
-    return [found for found in json.loads(done.stdout)["checks"] if found["status"] != "ok"]
+    ends = time.monotonic() + HEARTBEAT_TIMEOUT
+    while True:
+        done = subprocess.run(
+            argv, env=airflow.environment(), capture_output=True, text=True, timeout=TIME_LIMIT
+        )
+        assert done.stdout, done.stderr
+        found = [check for check in json.loads(done.stdout)["checks"] if check["status"] != "ok"]
+        if time.monotonic() > ends or any(check["check"] != "triggerer" for check in found) or not found:
+            return found
 
 
 class Elsewhere(AirflowStack):
