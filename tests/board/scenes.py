@@ -178,7 +178,7 @@ def campaign(now: datetime) -> Json:
         if number == 18:
             states = []
         at = now - timedelta(seconds=20 + 7 * number)
-        began = {16: up + timedelta(minutes=12), 18: now - timedelta(seconds=20)}.get(number)
+        began = {16: up + timedelta(minutes=12), 18: now}.get(number)
         lives.append(
             livestream(
                 number,

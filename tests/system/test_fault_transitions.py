@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from airflow import __version__ as airflow_version
+from packaging.version import Version
 
 from dev.airflow_api import AirflowApi
 from dev.faults.records import Job
@@ -123,6 +125,7 @@ class Row:
     :param dies: the point at which the process of the first try is killed.
     :param stopped: which of its jobs are stopped through the API, if it is not all or none of one job per try.
     :param left: whether the job may outlive its task.
+    :param forgotten: whether the retry has to be told what only an XCom of the earlier try says.
     """
 
     name: str
@@ -137,6 +140,7 @@ class Row:
     dies: str | None = None
     stopped: tuple[bool, ...] = ()
     left: bool = False
+    forgotten: bool = False
 
 
 FAILED = frozenset({"failed"})
@@ -244,6 +248,7 @@ ROWS = (
         dies="resumed",
         tries=2,
         stopped=(True, False),
+        forgotten=True,
     ),
     Row(
         "unknown, the budget is over",
@@ -305,13 +310,17 @@ ROWS = (
 )
 
 
+#: In Airflow 3.4 XComs belong to a try, and the next one is not even told their keys (docs/faults.md).
+PLAYED = tuple(row for row in ROWS if not (row.forgotten and Version(airflow_version).release >= (3, 4)))
+
+
 @pytest.fixture(scope="module")
 def stands(fault_stack: FaultStack) -> Iterator[dict[str, Stand]]:
     """Play all rows, and keep what became of them."""
-    for way in sorted({row.way for row in ROWS}):
+    for way in sorted({row.way for row in PLAYED}):
         fault_stack.airflow.wait_for_dag(f"transitions_{way}")
     fault_stack.sandbox.add_fault(**UNLISTED)
-    stands = {row.name: Stand(fault_stack, row, number) for number, row in enumerate(ROWS, start=1)}
+    stands = {row.name: Stand(fault_stack, row, number) for number, row in enumerate(PLAYED, start=1)}
     for stand in stands.values():
         stand.begin()
     _play(fault_stack.airflow.api, list(stands.values()))
@@ -326,7 +335,7 @@ def _play(api: AirflowApi, stands: list[Stand]) -> None:
     to_act = [stand for stand in stands if stand.row.act is not None]
     states: dict[str, str | None] = {}
     deadline = time.monotonic() + RUN_TIMEOUT
-    with ThreadPoolExecutor(len(ROWS)) as threads:
+    with ThreadPoolExecutor(len(stands)) as threads:
         acts: list[Future[None]] = []
         while to_act or not all(states[stand.run_id] in OVER for stand in stands):
             assert time.monotonic() < deadline, states
@@ -340,7 +349,7 @@ def _play(api: AirflowApi, stands: list[Stand]) -> None:
             act.result()
 
 
-@pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
+@pytest.mark.parametrize("row", PLAYED, ids=[row.name for row in PLAYED])
 def test_row(stands: dict[str, Stand], row: Row) -> None:
     stand = stands[row.name]
     task = stand.task()
