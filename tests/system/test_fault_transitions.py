@@ -238,6 +238,7 @@ ROWS = (
         dies="resumed",
         tries=2,
         stopped=(True,),
+        forgotten=True,
     ),
     Row(
         "disconnected, the resumed process dies",
