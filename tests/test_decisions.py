@@ -166,16 +166,73 @@ ROWS: list[tuple[str, tuple[WakeSource, ...], tuple[JobStatus, ...], dict[str, A
 ]
 
 
+NOT_BLOCKED = (JobStatus.SUCCEED, JobStatus.FAILED, JobStatus.NOT_FOUND)
+QUIET = (JobStatus.SUCCEED, JobStatus.NOT_FOUND)
+AFTER_END = {"stopped": True, "ended": True}
+
+#: The same for a job that was stopped already for what woke its owner, and is found over.
+STOPPED_ROWS: list[tuple[str, tuple[WakeSource, ...], tuple[JobStatus, ...], dict[str, Any], Action]] = [
+    (
+        "stopped as planned: success, whatever MetaStudio calls it",
+        (WakeSource.DEADLINE,),
+        NOT_BLOCKED,
+        {"stopped": True},
+        Action.STOP_AND_FINISH,
+    ),
+    (
+        "stopped after END: success, and no second show because MetaStudio calls it FAILED",
+        (WakeSource.GRACE_OVER,),
+        NOT_BLOCKED,
+        AFTER_END,
+        Action.FINISH,
+    ),
+    (
+        "stopped for a failure: fail, although it ended well",
+        (WakeSource.TIMEOUT, *LINK_LIMITS),
+        QUIET,
+        {"stopped": True},
+        Action.STOP_AND_FAIL,
+    ),
+    (
+        "stopped for a failure, and FAILED: fail",
+        (WakeSource.TIMEOUT, *LINK_LIMITS),
+        (JobStatus.FAILED,),
+        {"stopped": True},
+        Action.FAIL,
+    ),
+    (
+        "stopped, and BLOCKED: nobody planned that",
+        ANY,
+        (JobStatus.BLOCKED,),
+        {"stopped": True},
+        Action.FAIL_FOR_GOOD,
+    ),
+    (
+        "woken by what stops no job: FAILED is a failure",
+        (*END, *ASKED),
+        (JobStatus.FAILED,),
+        {"stopped": True},
+        Action.FAIL,
+    ),
+]
+
+
 @pytest.mark.parametrize(
     ("source", "status", "known", "action"),
     [
         pytest.param(source, status, known, action, id=f"{text} [{source}, {status}]")
-        for text, sources, sights, known, action in ROWS
+        for text, sources, sights, known, action in [*ROWS, *STOPPED_ROWS]
         for source, status in itertools.product(sources, sights)
     ],
 )
 def test_row(source: WakeSource, status: JobStatus, known: dict[str, Any], action: Action) -> None:
     assert decide(source, status, **known).action is action
+
+
+def test_a_stop_changes_nothing_while_the_job_may_still_run() -> None:
+    for source, status, known in combinations():
+        if status not in OVER:
+            assert decide(source, status, **known, stopped=True) == decide(source, status, **known)
 
 
 def test_everything_that_wakes_and_every_sight_stand_in_a_row() -> None:
@@ -331,6 +388,10 @@ def test_whether_a_kill_may_stop_a_job_at_all(
     cancel_on_kill: bool, time_is_over: bool, expected: bool
 ) -> None:
     assert may_end_with_task(cancel_on_kill=cancel_on_kill, time_is_over=time_is_over) is expected
+
+
+def test_the_time_of_a_job_is_not_over_unless_that_is_said() -> None:
+    assert may_end_with_task(cancel_on_kill=False) is False
 
 
 def test_every_state_of_airflow_is_judged() -> None:

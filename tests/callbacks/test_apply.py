@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from airflow_provider_smartlive.callbacks.apply import (
     MAX_DIGESTS,
     MAX_JOBS,
+    MAX_LABEL,
     MAX_STREAMS,
     MAX_SWITCHES,
+    Outcome,
     OutcomeKind,
     apply_event,
     event_digest,
@@ -33,7 +35,6 @@ from tests.support.callback_events import (
     reply,
     script,
     stream,
-    stream_body,
 )
 
 AT = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
@@ -275,6 +276,32 @@ def test_a_command_that_was_refused_after_the_end_has_taken_nothing_back():
     assert not table.job(JOB).refreshes
 
 
+def test_of_two_commands_one_of_which_was_refused_the_other_has_exchanged_the_outputs():
+    table, _ = _applied(stream("CONNECTED"))
+    table, _ = _fold(table, stream("CONNECTED", output=NEW), refreshes=lambda: ["one", "two"])
+    table, _ = _fold(table, stream("CONNECTED", output=NEW), refused=lambda: ["one"])
+
+    old, new = table.job(JOB).streams
+    assert table.job(JOB).refreshes == old.replaced_by == ["two"]
+    assert (old.replaced, new.replaced) == (True, False)
+
+
+def test_a_link_that_was_exchanged_leaves_a_full_table_before_one_that_nobody_started():
+    table, _ = _applied(*(stream("CONNECTED", output=f"{FORGED}{number}") for number in range(2)))
+    table, _ = _fold(table, stream("CONNECTED", output=NEW), refreshes=lambda: ["one"])
+    for number in range(2, MAX_STREAMS - 1):
+        table, _ = _fold(table, stream("CONNECTED", output=f"{FORGED}{number}"))
+    table, _ = _fold(
+        table, stream("CONNECTED", output=f"{FORGED}1")
+    )  # the exchanged ones are not the silent ones
+    table, _ = _fold(table, stream("CONNECTED", output=f"{FORGED}0"))
+    table, _ = _fold(table, stream("CONNECTED"), **STARTED)
+
+    kept = {row.fingerprint for row in table.job(JOB).streams}
+    others = [f"{FORGED}{number}" for number in (0, *range(2, MAX_STREAMS - 1))]
+    assert kept == set(map(_fingerprint, [*others, NEW, OUTPUT]))
+
+
 def test_outputs_that_are_exchanged_after_the_end_begin_anew():
     table, _ = _applied(stream("CONNECTED"), stream("END"))
     table, _ = _fold(table, stream("CONNECTED", output=NEW), refreshes=lambda: ["one"])
@@ -370,6 +397,12 @@ def test_an_interruption_of_a_link_that_nobody_told_us_of_is_no_end(started, sta
         assert reached == [5]
 
 
+def test_the_label_of_an_output_is_bounded():
+    table, _ = _applied(stream("CONNECTED", output=f"rtmp://{'h' * 500}.example.com/live/fake"))
+
+    assert len(table.job(JOB).streams[0].label) == MAX_LABEL
+
+
 def test_outputs_with_the_same_label_are_told_apart():
     table, _ = _applied(stream("CONNECTED", stream_key="fake-1"), stream("END", stream_key="fake-2"))
 
@@ -406,13 +439,44 @@ def test_end_counts_however_old_its_signature_is():
     assert outcome.all_ended
 
 
-def test_the_same_event_again_changes_nothing():
-    digest = event_digest(AT, stream_body("CONNECTED"))
-    table, _ = _fold(CallbackTable(), stream("CONNECTED"), signed_at=AT, digest=digest)
-    again, outcome = _fold(table, stream("CONNECTED"), second=9, signed_at=AT, digest=digest)
+@pytest.mark.parametrize(
+    "event", [stream("CONNECTED"), script(1), reply("r-1"), CallbackEvent.parse(body("PLATFORM_BANNED"))]
+)
+def test_the_same_event_again_changes_nothing(event):
+    table, _ = _fold(CallbackTable(), event, signed_at=AT, digest="its-digest")
+    again, outcome = _fold(table, event, second=9, signed_at=AT, digest="its-digest")
 
     assert outcome.kind is OutcomeKind.DUPLICATE
     assert again == table
+
+
+def test_a_note_of_the_same_unreadable_event_is_kept_once():
+    table, _ = unrecognised(CallbackTable(), "X", "not JSON", at=AT, digest="its-digest")
+    again, outcome = unrecognised(table, "X", "not JSON", at=AT + timedelta(seconds=9), digest="its-digest")
+    other, _ = unrecognised(table, "X", "not JSON", at=AT + timedelta(seconds=9), digest="another")
+
+    assert outcome.kind is OutcomeKind.DUPLICATE
+    assert again == table
+    assert other.unrecognised.count == 2
+
+
+def test_every_event_is_numbered_and_timed():
+    table = CallbackTable()
+    for number, event in enumerate([stream("CONNECTED"), script(1), reply("r-1"), stream("END")], 1):
+        table, _ = _fold(table, event, second=number)
+
+        assert table.events == table.job(JOB).last_event == number
+        assert table.updated_at == table.job(JOB).last_at == AT + timedelta(seconds=number)
+    assert table.job(JOB).first_at == AT + timedelta(seconds=1)
+    (row,) = table.job(JOB).streams
+    assert (row.last_event, row.first_at, row.last_at) == (
+        4,
+        AT + timedelta(seconds=1),
+        AT + timedelta(seconds=4),
+    )
+
+    noted, _ = unrecognised(table, "X", "not JSON", at=AT + timedelta(seconds=60))
+    assert (noted.events, noted.updated_at) == (5, AT + timedelta(seconds=60))
 
 
 def test_a_digest_is_of_time_and_body():
@@ -421,6 +485,7 @@ def test_a_digest_is_of_time_and_body():
     assert first == event_digest(AT, b"{}")
     assert first != event_digest(AT + timedelta(seconds=1), b"{}")
     assert first != event_digest(AT, b"{ }")
+    assert len(first) == 12
     assert event_digest(None, b"{}") is None
 
 
@@ -444,10 +509,24 @@ def test_scripts_and_replies_are_kept():
     assert (job.scripts.switches, job.scripts.at) == (2, AT + timedelta(seconds=1))
     assert job.scripts.recent == [("1", AT), ("2", AT + timedelta(seconds=1))]
     assert (job.replies.finished, job.replies.recent) == (2, ["r-1", "r-2"])
-    assert outcome.reached == {reply_mark("r-2")}
+    assert outcome == Outcome(OutcomeKind.APPLIED, JOB, reached=frozenset({reply_mark("r-2")}))
     assert job.has_reached(reply_mark("r-1"))
     assert not job.has_reached(reply_mark("r-3"))
     assert not job.ended()
+
+
+def test_a_switch_of_the_script_wakes_nobody():
+    _, outcome = _applied(script(1))
+
+    assert outcome == Outcome(OutcomeKind.APPLIED, JOB)
+
+
+def test_a_reply_that_is_reported_again_wakes_nobody():
+    table, _ = _applied(reply("r-1"))
+    table, outcome = _applied(reply("r-1"), table=table)
+
+    assert table.job(JOB).replies.finished == 2
+    assert outcome == Outcome(OutcomeKind.APPLIED, JOB)
 
 
 def test_the_latest_switches_are_kept():
@@ -464,7 +543,8 @@ def test_an_event_of_an_unknown_type_is_noted_without_its_content():
 
     assert outcome.kind is OutcomeKind.UNRECOGNISED
     assert table.unrecognised.count == 1
-    assert table.unrecognised.recent[0].event_type == "PLATFORM_BANNED"
+    (note,) = table.unrecognised.recent
+    assert (note.at, note.event_type, note.problem) == (AT, "PLATFORM_BANNED", "unknown event type")
     assert "fake-secret" not in json.dumps(table.dump())
     assert table.jobs == []
 
@@ -482,6 +562,9 @@ def test_more_unknown_states_than_fit_are_counted_together():
     counts = table.job(JOB).streams[0].counts
     assert len(counts) == 9
     assert counts["OTHER"] == 12
+
+    again, _ = _applied(stream("STATE_0"), table=table)
+    assert again.job(JOB).streams[0].counts == {**counts, "STATE_0": 2}
 
 
 def test_unknown_states_leave_room_for_those_that_tasks_wait_for():

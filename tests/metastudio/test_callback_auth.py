@@ -190,7 +190,7 @@ def _mac_over(time: str) -> str:
 @pytest.mark.parametrize(
     ("auth_type", "key", "text"),
     [
-        (AuthType.MEITUAN_DEFAULT, KEY, "Meituan"),
+        (AuthType.MEITUAN_DEFAULT, KEY, "^auth_type MEITUAN_DEFAULT is for Meituan"),
         (AuthType.MSS_A, "", "key"),
         (AuthType.MSS_A_HEAD, "", "key"),
     ],

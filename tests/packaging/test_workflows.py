@@ -50,4 +50,10 @@ def test_a_release_is_installed_under_the_constraints_of_the_airflow_it_was_test
 def test_what_is_mutated_and_what_notices_it_is_there() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mutmut"]
     named = [*settings["only_mutate"], *settings["pytest_add_cli_args_test_selection"]]
-    assert [path for path in named if not (ROOT / path).is_file()] == []
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+    published = re.findall(
+        r"^\| `([\w/]+\.py)` \| \d+ \|", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE
+    )
+    mutated = [path.removeprefix("airflow_provider_smartlive/") for path in settings["only_mutate"]]
+    assert published == sorted(mutated)
