@@ -19,14 +19,9 @@ from typing import Any
 
 from airflow.sdk import BaseOperator
 
-from airflow_provider_smartlive.campaigns.model import (
-    Campaign,
-    Defaults,
-    FileModel,
-    Outlets,
-    PlannedCommand,
-    Show,
-)
+from airflow_provider_smartlive.campaigns.model import Campaign
+from airflow_provider_smartlive.campaigns.parts import FileModel, Outlets, PlannedCommand
+from airflow_provider_smartlive.campaigns.show import Defaults, Show
 from airflow_provider_smartlive.operators import (
     SmartLiveAsRunOperator,
     SmartLiveCommandOperator,
