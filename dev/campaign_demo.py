@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_smartlive.campaigns import Campaign, CampaignError
-from airflow_provider_smartlive.campaigns.model import Show
+from airflow_provider_smartlive.campaigns.show import Show
 from airflow_provider_smartlive.cli.output import table
 from dev.command import ignore_signals, run_command
 from dev.full_stack import OUTPUT_CONN_IDS, PROJECT, FullStack

@@ -19,17 +19,13 @@ from typing import Any
 
 from airflow.sdk import BaseOperator
 
-from airflow_provider_smartlive.campaigns.model import (
-    Campaign,
-    Defaults,
-    FileModel,
-    Outlets,
-    PlannedCommand,
-    Show,
-)
+from airflow_provider_smartlive.campaigns.model import Campaign
+from airflow_provider_smartlive.campaigns.parts import FileModel, Outlets, PlannedCommand
+from airflow_provider_smartlive.campaigns.show import Defaults, Show
 from airflow_provider_smartlive.operators import (
     SmartLiveAsRunOperator,
     SmartLiveCommandOperator,
+    SmartLiveRecordsOperator,
     SmartLiveSweepOperator,
     StartSmartLiveJobOperator,
     StopSmartLiveJobOperator,
@@ -172,6 +168,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "arguments of command": partial(arguments_table, SmartLiveCommandOperator),
     "arguments of stop": partial(arguments_table, StopSmartLiveJobOperator),
     "arguments of as run": partial(arguments_table, SmartLiveAsRunOperator),
+    "arguments of records": partial(arguments_table, SmartLiveRecordsOperator),
     "arguments of sweep": partial(arguments_table, SmartLiveSweepOperator),
     "fields of a campaign": partial(fields_table, Campaign),
     "fields of a show": partial(fields_table, Show),

@@ -12,8 +12,10 @@ from airflow.sdk.definitions.param import ParamsDict
 from pendulum import instance
 
 from airflow_provider_smartlive.campaigns.group import Livestream, livestream
-from airflow_provider_smartlive.campaigns.model import Campaign, Notifier, Show
+from airflow_provider_smartlive.campaigns.model import Campaign
 from airflow_provider_smartlive.campaigns.notify import Recipient, dump
+from airflow_provider_smartlive.campaigns.parts import Notifier
+from airflow_provider_smartlive.campaigns.show import Show
 from airflow_provider_smartlive.campaigns.tasks import SHOWS_PARAM
 from airflow_provider_smartlive.campaigns.times import ShowTimes
 

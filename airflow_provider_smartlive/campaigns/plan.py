@@ -9,9 +9,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from airflow_provider_smartlive.campaigns.model import Campaign, Show, room_key
+from airflow_provider_smartlive.campaigns.model import Campaign
 from airflow_provider_smartlive.campaigns.problems import Place, Problem
+from airflow_provider_smartlive.campaigns.show import Show
 from airflow_provider_smartlive.campaigns.times import Airing
+from airflow_provider_smartlive.metastudio.ids import same_id
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ def conflicts(planned: Sequence[PlannedAiring]) -> list[Problem]:
     found: dict[tuple[object, ...], Problem] = {}
     for first, second in _overlaps(planned):
         pair = (first.campaign.source.name, first.number, second.campaign.source.name, second.number)
-        if room_key(first.show.room) == room_key(second.show.room):
+        if same_id(first.show.room, second.show.room):
             found.setdefault(("room", *pair), _in_room(first, second))
         for output in sorted(set(first.show.outputs) & set(second.show.outputs)):
             found.setdefault((output, *pair), _on_output(first, second, output))

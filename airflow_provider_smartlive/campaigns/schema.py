@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_smartlive.campaigns.model import VERSION, Campaign, Defaults
+from airflow_provider_smartlive.campaigns.model import VERSION, Campaign
+from airflow_provider_smartlive.campaigns.show import Defaults
 from airflow_provider_smartlive.metastudio.start import StartJobRequest
 
 #: Where it is in the wheel. ``python -m airflow_provider_smartlive.campaigns.schema`` writes it.

@@ -9,7 +9,7 @@ from typing import Any
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.cli.errors import command, fail
 from airflow_provider_smartlive.cli.output import duration, note, say, say_json, table
-from airflow_provider_smartlive.livestream import as_run_log
+from airflow_provider_smartlive.livestream import as_run_log, storage
 
 _COLUMNS = (
     "planned",
@@ -34,7 +34,7 @@ def as_run(args: Namespace) -> None:
     path = args.path or settings.text("as_run_path")
     if not path:
         fail("Name the folder of the log, or set [smartlive] as_run_path.")
-    folder = as_run_log.open_folder(path)
+    folder = storage.open_folder(path, called=as_run_log.CALLED)
     if not folder.exists():
         fail("There is no such folder: no show has written its row there yet, or the path is another one.")
     rows: list[dict[str, Any]] = []

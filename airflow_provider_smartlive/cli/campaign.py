@@ -15,8 +15,9 @@ from airflow_provider_smartlive.campaigns import schema
 from airflow_provider_smartlive.campaigns.build import SUFFIXES
 from airflow_provider_smartlive.campaigns.calendar import icalendar
 from airflow_provider_smartlive.campaigns.checks import Finding, Preroll
-from airflow_provider_smartlive.campaigns.model import Campaign, Notifier, Show
+from airflow_provider_smartlive.campaigns.model import Campaign
 from airflow_provider_smartlive.campaigns.notify import Recipient
+from airflow_provider_smartlive.campaigns.parts import Notifier
 from airflow_provider_smartlive.campaigns.plan import (
     PlannedAiring,
     airings,
@@ -25,6 +26,7 @@ from airflow_provider_smartlive.campaigns.plan import (
     never,
 )
 from airflow_provider_smartlive.campaigns.problems import CampaignError, Problem
+from airflow_provider_smartlive.campaigns.show import Show
 from airflow_provider_smartlive.cli import airflow_core
 from airflow_provider_smartlive.cli.airflow_core import CommandHook, ConnectionNotFoundError
 from airflow_provider_smartlive.cli.errors import command, fail

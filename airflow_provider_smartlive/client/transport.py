@@ -93,6 +93,7 @@ def respond(
     seconds: float,
     *,
     is_late: Callable[[], bool] = lambda: False,
+    read: Callable[[requests.Response], bytes] | None = None,
 ) -> requests.Response | TransportFailure:
     """
     Send a prepared request over a connection of its own, and wait for the complete answer.
@@ -102,7 +103,9 @@ def respond(
 
     :param seconds: for all of it.
     :param is_late: tells, once the connection stands, that nothing may be sent over it any more.
-    :return: the answer with its body read, bounded and decompressed.
+    :param read: takes the body from the wire and returns what the answer shall hold of it; by default all of it,
+        bounded and decompressed.
+    :return: the answer with its body read.
     :raises NetworkSetupError: if proxy or certificate authorities of this machine are wrong.
     """
     url = prepared.url or ""
@@ -117,7 +120,7 @@ def respond(
                 timeout=(connect_timeout(seconds), seconds),
                 proxies={"http": proxy, "https": proxy} if proxy else {},
             )
-            response._content = _read(response)
+            response._content = (read or _read)(response)
             return TransportFailure.TIMEOUT if deadline.over else response
         except ResponseTooLargeError:
             return TransportFailure.TOO_LARGE

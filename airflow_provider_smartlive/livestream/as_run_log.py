@@ -18,28 +18,17 @@ from typing import Any
 
 from airflow.sdk import ObjectStoragePath
 
+from airflow_provider_smartlive.livestream import storage
 from airflow_provider_smartlive.livestream.as_run import COLUMNS, AsRunRow
 
 #: What a spreadsheet would take for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
+#: What errors call its folder.
+CALLED = "The path of the as-run log"
+
 #: A file that has more is none of ours, in bytes.
 _MAX_SIZE = 65536
-
-
-def open_folder(path: str) -> ObjectStoragePath:
-    """
-    Return the folder of a log.
-
-    :param path: such as ``s3://aws_default@bucket/as-run`` or ``file:///var/as-run``.
-    :raises ValueError: if it is no such path.
-    """
-    if "://" not in path:
-        raise ValueError(
-            f"The path of the as-run log is {path!r}. Write it with its scheme, such as file:///var/as-run or "
-            "s3://aws_default@bucket/as-run."
-        )
-    return ObjectStoragePath(path)
 
 
 def write(folder: ObjectStoragePath, row: AsRunRow) -> str:
@@ -49,11 +38,10 @@ def write(folder: ObjectStoragePath, row: AsRunRow) -> str:
     :return: the name of its file below the folder, without the suffix.
     """
     day = folder / f"date={row.planned_start.astimezone(UTC).date().isoformat()}"
-    if not day.exists():
-        day.mkdir(parents=True, exist_ok=True)
+    storage.make(day)
     values = row.dump()
     for suffix, text in ((".jsonl", f"{json.dumps(values)}\n"), (".csv", as_csv([values]))):
-        _put(day / f"{_name(row, row.job_id)}{suffix}", text)
+        storage.put(day / f"{_name(row, row.job_id)}{suffix}", text.encode())
         if row.job_id is not None:
             # The show has come after all: a clear has started it.
             (day / f"{_name(row, None)}{suffix}").unlink(missing_ok=True)
@@ -91,12 +79,6 @@ def as_csv(rows: list[dict[str, Any]]) -> str:
 
 def _cell(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
-
-
-def _put(file: ObjectStoragePath, text: str) -> None:
-    """Write a file as a whole or not at all; local files are moved to their place when they are complete."""
-    with file.fs.transaction:
-        file.write_bytes(text.encode())
 
 
 def _row(file: ObjectStoragePath) -> dict[str, Any] | None:

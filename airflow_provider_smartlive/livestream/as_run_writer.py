@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 from airflow_provider_smartlive import settings
-from airflow_provider_smartlive.livestream import arguments, as_run_log
+from airflow_provider_smartlive.livestream import arguments, as_run_log, storage
 from airflow_provider_smartlive.livestream.airflow_api import ask
 from airflow_provider_smartlive.livestream.as_run import AsRunRow, JobTimes, OnAir, on_air
 from airflow_provider_smartlive.livestream.asset_events import describe
@@ -51,7 +51,7 @@ class AsRunWriter:
             if starter is None:
                 raise ValueError("Name the livestream by the task that starts it: pass starter_task_id.")
             path = self.operator.path or settings.text("as_run_path")
-            folder = as_run_log.open_folder(path) if path else None
+            folder = storage.open_folder(path, called=as_run_log.CALLED) if path else None
             zone = self._zone()
             planned = arguments.time("planned_start", self.operator.planned_start, zone=zone)
         status = ask(starter.status)

@@ -1,9 +1,10 @@
-"""Operators: start a livestream and wait for its end; talk to it; stop it; log it; sweep up jobs that no task owns."""
+"""Operators: start a livestream and wait for its end; talk to it; stop it; log it; fetch its records; sweep up."""
 
 from __future__ import annotations
 
 from airflow_provider_smartlive.operators.as_run import SmartLiveAsRunOperator
 from airflow_provider_smartlive.operators.command import SmartLiveCommandOperator
+from airflow_provider_smartlive.operators.records import SmartLiveRecordsOperator
 from airflow_provider_smartlive.operators.start import StartSmartLiveJobOperator
 from airflow_provider_smartlive.operators.stop import StopSmartLiveJobOperator
 from airflow_provider_smartlive.operators.sweep import SmartLiveSweepOperator
@@ -11,6 +12,7 @@ from airflow_provider_smartlive.operators.sweep import SmartLiveSweepOperator
 __all__ = [
     "SmartLiveAsRunOperator",
     "SmartLiveCommandOperator",
+    "SmartLiveRecordsOperator",
     "SmartLiveSweepOperator",
     "StartSmartLiveJobOperator",
     "StopSmartLiveJobOperator",

@@ -11,6 +11,7 @@ from airflow.sdk import BaseOperator
 
 from airflow_provider_smartlive.decisions import may_end_with_task
 from airflow_provider_smartlive.links import SmartLiveRoomLink
+from airflow_provider_smartlive.livestream.asset_events import asset_extra, describe
 from airflow_provider_smartlive.livestream.kill import KillHandler
 from airflow_provider_smartlive.provider_info import DEFAULT_CONN_ID
 
@@ -251,8 +252,6 @@ class StartSmartLiveJobOperator(BaseOperator):
         """Tell the result to whatever waits for the outlets, and return it."""
         self._result = result
         if self.outlets:
-            from airflow_provider_smartlive.livestream.asset_events import asset_extra, describe
-
             describe(context, self.outlets, asset_extra(result), room_id=result["room_id"])
         return result
 

@@ -1,4 +1,4 @@
-"""A livestream whose row is written into the as-run log."""
+"""A livestream whose row is written into the as-run log, and whose records are fetched."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ from datetime import datetime, timedelta
 
 from airflow.sdk import DAG, CronTriggerTimetable
 
-from airflow_provider_smartlive.operators import SmartLiveAsRunOperator, StartSmartLiveJobOperator
+from airflow_provider_smartlive.operators import (
+    SmartLiveAsRunOperator,
+    SmartLiveRecordsOperator,
+    StartSmartLiveJobOperator,
+)
 from airflow_provider_smartlive.retries import SmartLiveRetryPolicy
 
 with DAG(
@@ -32,3 +36,10 @@ with DAG(
     )
     # A tear-down: it runs when the livestream has failed as well, and the run fails all the same.
     go_live >> as_run.as_teardown()
+    records = SmartLiveRecordsOperator(
+        task_id="records",
+        starter_task_id="go_live",
+        path="s3://aws_default@broadcasts/records",
+        retries=3,
+    )
+    go_live >> records.as_teardown()

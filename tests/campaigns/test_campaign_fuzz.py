@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_smartlive.campaigns import Campaign, CampaignError
-from airflow_provider_smartlive.campaigns.model import Defaults, Outlets, PlannedCommand, Show
+from airflow_provider_smartlive.campaigns.parts import Outlets, PlannedCommand
 from airflow_provider_smartlive.campaigns.plan import airings, conflicts
+from airflow_provider_smartlive.campaigns.show import Defaults, Show
 from airflow_provider_smartlive.campaigns.source import parse
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)

@@ -6,13 +6,15 @@ import csv
 import json
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, BinaryIO
 
 import pytest
 from airflow.sdk import ObjectStoragePath
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 from airflow_provider_smartlive.callbacks.messages import JOB_KEY
+from airflow_provider_smartlive.livestream import storage
 from airflow_provider_smartlive.livestream.as_run import JobTimes, on_air
 from airflow_provider_smartlive.livestream.as_run_log import read
 from airflow_provider_smartlive.operators import SmartLiveAsRunOperator
@@ -188,13 +190,12 @@ def test_nothing_half_is_left_of_a_writer_that_dies(
     ends_by_callback(deferred)
     aired(deferred)
 
-    def half(path: ObjectStoragePath, data: bytes) -> int:
-        with path.open("wb") as file:
-            file.write(data[: len(data) // 2])
+    def half(source: BinaryIO, target: BinaryIO) -> None:
+        target.write(source.read(100))
         raise OSError("no space left")
 
     with monkeypatch.context() as patch:
-        patch.setattr(ObjectStoragePath, "write_bytes", half)
+        patch.setattr(storage, "shutil", SimpleNamespace(copyfileobj=half))
         with pytest.raises(OSError, match="no space"):
             log(deferred, tmp_path)
     assert [file for file in tmp_path.rglob("*") if file.is_file()] == []

@@ -134,6 +134,8 @@ class FakeMetaStudio:
             base_url=f"{self.endpoint}/v1/fake-project",
             callback_base_url=None,
             callback_auth_type=None,
+            proxy=None,
+            ca_bundle=None,
             console_link=lambda job_ref: f"https://console.example.com/{job_ref.room_id}/{job_ref.job_id}",
         )
 

@@ -17,6 +17,7 @@ from starlette.routing import Route
 from airflow_provider_smartlive.metastudio.events import EventType
 from airflow_provider_smartlive.metastudio.jobs import JobState
 from airflow_provider_smartlive.metastudio.outputs import describe_output
+from airflow_provider_smartlive.sandbox.api import records
 from airflow_provider_smartlive.sandbox.api.authenticator import Authenticator
 from airflow_provider_smartlive.sandbox.api.body import RequestTooLargeError, parse_json, read_body
 from airflow_provider_smartlive.sandbox.backend import Backend
@@ -114,6 +115,7 @@ class ControlApi:
             Route("/platform", self._platform, methods=["GET"]),
             Route("/platform/{action}", self._act_on_platform, methods=["POST"]),
             Route("/assumptions", self._assumptions, methods=["GET"]),
+            Route("/records/{job_id}/{name}.json", self._record, methods=["GET"]),
         ]
 
     async def _health(self, request: Request) -> Response:
@@ -131,11 +133,14 @@ class ControlApi:
         )
         return JSONResponse({"entries": list(entries)})
 
+    async def _record(self, request: Request) -> Response:
+        return records.serve(self._backend, request)
+
     async def _jobs(self, request: Request) -> Response:
         return JSONResponse({"jobs": [self._describe(job) for job in self._backend.engine.jobs()]})
 
     def _describe(self, job: StoredJob) -> dict[str, Any]:
-        view = job.view(self._backend.clock.shown(), report_url="", log_url="", echo=False)
+        view = job.view(self._backend.clock.shown(), report_url="", record_url=str, echo=False)
         kept = (
             "job_id",
             "room_id",

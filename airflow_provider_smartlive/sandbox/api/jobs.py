@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import zip_longest
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from airflow_provider_smartlive.metastudio.start import StartJobRequest
-from airflow_provider_smartlive.sandbox.api import odd_types
+from airflow_provider_smartlive.sandbox.api import odd_types, records
 from airflow_provider_smartlive.sandbox.api.answers import ApiAnswer, ApiError, invalid
 from airflow_provider_smartlive.sandbox.api.call import ApiCall, Endpoint
 from airflow_provider_smartlive.sandbox.api.paging import listing, select_jobs, text
@@ -182,8 +183,8 @@ def _check_places(call: ApiCall, room: StoredRoom, settings: dict[str, Any]) -> 
 
 def _view(call: ApiCall, job: StoredJob) -> dict[str, Any]:
     shown = call.backend.clock.shown()
-    log_url = f"{call.base_url}/sandbox/ledger?job={job.job_id}"
-    return job.view(shown, report_url=report_url(call, job), log_url=log_url, echo=call.echoes)
+    record_url = partial(records.record_url, call.base_url, job)
+    return job.view(shown, report_url=report_url(call, job), record_url=record_url, echo=call.echoes)
 
 
 def _listing(call: ApiCall, jobs: list[StoredJob]) -> ApiAnswer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ from airflow_provider_smartlive.sandbox.model.faults import Fault
 from airflow_provider_smartlive.sandbox.model.script import PlayedParagraph
 
 #: The records that a finished job names; the misspelt one is MetaStudio's.
-_RECORDS = (
+RECORDS = (
     "interaction_records_url",
     "job_config_records_url",
     "scripts_records_url",
@@ -145,13 +146,15 @@ class StoredJob(BaseModel):
         """Return the fault of this kind that the job is to suffer, if any."""
         return next((fault for fault in self.faults if fault.action == action), None)
 
-    def view(self, shown: float, *, report_url: str, log_url: str, echo: bool) -> dict[str, Any]:
+    def view(
+        self, shown: float, *, report_url: str, record_url: Callable[[str], str], echo: bool
+    ) -> dict[str, Any]:
         """
         Return the job as show and list answer it.
 
         :param shown: the show clock.
         :param report_url: the pre-signed URL for live events.
-        :param log_url: where the records of a finished job are.
+        :param record_url: returns where a record of the finished job is, by the name of its field.
         :param echo: whether the callback configuration is among it.
         """
         until = shown if self.ended_shown is None else self.ended_shown
@@ -175,7 +178,7 @@ class StoredJob(BaseModel):
                 "live_event_callback_config": (self.callback or None) if echo else None,
                 "rtc_callback_config": self.settings.get("rtc_callback_config"),
                 "co_streamer_config": self.settings.get("co_streamer_config"),
-                "live_job_log": None if self.is_active else {n: f"{log_url}#{n}" for n in _RECORDS},
+                "live_job_log": None if self.is_active else {name: record_url(name) for name in RECORDS},
                 "relation_live_platform_info": self.settings.get("relation_live_platform_info"),
                 "used_resource_type": self._resource_type(),
             }

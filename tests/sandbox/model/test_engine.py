@@ -44,7 +44,7 @@ async def test_a_job_plays_its_script_and_tells_each_state_of_its_link(stage: St
     assert job.state is JobState.PROCESSING  # END comes a moment before the final state
     await stage.clock.advance(0.3)
     assert job.state is JobState.SUCCEED
-    view = job.view(stage.clock.shown(), report_url="", log_url="", echo=False)
+    view = job.view(stage.clock.shown(), report_url="", record_url=str, echo=False)
     assert view["duration"] == pytest.approx(35.3)
     assert view["stream_duration"] == pytest.approx(30)
 
