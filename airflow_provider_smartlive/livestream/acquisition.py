@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -15,9 +15,11 @@ from airflow_provider_smartlive.exceptions import SmartLiveKilledError
 from airflow_provider_smartlive.livestream import request
 from airflow_provider_smartlive.livestream.ownership import issue_url_for
 from airflow_provider_smartlive.livestream.record import JobRecord
+from airflow_provider_smartlive.livestream.standby import reason_against, start_outcome
 from airflow_provider_smartlive.livestream.start import AcquiredJob, JobStart
 from airflow_provider_smartlive.livestream.wait_state import WaitLimits
 from airflow_provider_smartlive.metastudio.addresses import is_out_of_reach
+from airflow_provider_smartlive.metastudio.errors import MetaStudioError
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger as Logger
@@ -71,12 +73,13 @@ class Acquisition:
         """
         record, attempt = self.task.record(), self.task.attempt
         self._record = record
-        run_config = wanted.fields.get("job_run_config")
-        is_single = isinstance(run_config, Mapping) and run_config.get("single_job_in_room") is True
-        here = (wanted.smartlive_conn_id, wanted.room_id)
+        if record is not None and record.is_unsettled:
+            record = replace(record, unclear_start=True)
+        if record is not None and record.standby and record.continues_in(attempt):
+            wanted = wanted.standby or wanted  # the primary was refused in an earlier try of this life
         start = self._start = self._make_start(
             wanted.limits,
-            single_job_in=here if is_single else None,
+            single_job_in=wanted.single_job_in,
             timeout_at=wanted.time_limits.timeout_at if wanted.waits else lambda now: None,
         )
         if record is not None and record.is_later_than(attempt):
@@ -99,7 +102,37 @@ class Acquisition:
             )
         else:
             planned = self._plan(wanted, generation=new_generation(self.now()))
-        return self._send(start, planned, wanted)
+        if record is not None:
+            planned = replace(planned, unclear_start=record.unclear_start)
+        return self._send_or_stand_by(start, planned, wanted)
+
+    def _send_or_stand_by(self, start: JobStart, planned: JobRecord, wanted: StartArguments) -> AcquiredJob:
+        """Start a job; if that is refused and surely made none, in the standby."""
+        standby = wanted.standby
+        if standby is None:
+            return self._send(start, planned, wanted)
+        if standby.output_conn_ids != wanted.output_conn_ids:
+            # A mistake in them is not found only when they are needed.
+            request.rtmp_outputs(standby.output_conn_ids, argument="standby_output_conn_ids")
+        try:
+            return self._send(start, planned, wanted)
+        except MetaStudioError as error:
+            if error is not start.refusal or start.latest is None:
+                raise
+            reason = reason_against(start_outcome(error), unclear_start=start.latest.unclear_start)
+            if reason is not None:
+                self.log.warning("The standby is not started: %s.", reason)
+                raise
+            refusal = error
+        start.ensure_goes_on()
+        self.log.warning(
+            "The start in room %s was refused: %s The standby is started, in room %s.",
+            wanted.room_id,
+            refusal,
+            standby.room_id,
+        )
+        start.single_job_in = standby.single_job_in
+        return self._send(start, replace(planned, room_id=standby.room_id, standby=True), standby)
 
     def _plan(self, wanted: StartArguments, *, generation: str) -> JobRecord:
         """Return the record of a job that is about to be started, without its times."""
@@ -109,6 +142,7 @@ class Acquisition:
             smartlive_conn_id=wanted.smartlive_conn_id,
             room_id=wanted.room_id,
             calls_back=wanted.use_callbacks,
+            standby=wanted.is_standby,
         )
 
     def _send(self, start: JobStart, planned: JobRecord, wanted: StartArguments) -> AcquiredJob:

@@ -109,9 +109,15 @@ class JobOperator(BaseOperator):
         )
 
     def find_room(self, context: Context) -> str | None:
-        """Return the room of the job; None if nobody has said it."""
+        """
+        Return the room of the job; None if nobody has said it.
+
+        The task that has started it knows better than an argument: it may have gone live in its standby.
+        """
         starter = self.find_starter(context)
-        return self.room_id or (ask(starter.room_id) if starter else None)
+        if starter is None or (self.job_id is not None and self.room_id is not None):
+            return self.room_id
+        return ask(starter.room_id) or self.room_id
 
     def find_address(self, context: Context, job_id: str) -> str | None:
         """Return where the job was started, so that it is not asked for elsewhere; None if nobody has said it."""

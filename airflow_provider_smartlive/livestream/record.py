@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 from airflow_provider_smartlive.decisions import Action, JobStatus, WakeSource, decide
 from airflow_provider_smartlive.metastudio.ids import JobRef, same_id
 
-_VERSION = 4
+_VERSION = 5
 _TIMES = ("sent_at", "started_at", "deadline", "timeout_at")
 _TUPLES = ("attempt", "outputs", "discarded")
 
@@ -58,8 +58,11 @@ class JobRecord:
     :param room_id: the room to which it was sent.
     :param outputs: the RTMP outputs that were asked for, as they may be shown.
     :param address: where ``smartlive_conn_id`` led when the start was sent: MetaStudio's endpoint and the project.
+    :param standby: whether it was sent to the task's standby, as the primary was refused.
     :param calls_back: whether a callback URL of ours was sent along, by which the job can be recognised.
     :param single_job_in_room: whether MetaStudio was asked to refuse a second job in the room.
+    :param unclear_start: whether an earlier start of the task, in whatever life, had an unknown outcome: it may have
+        made a job that nobody has seen.
     :param sent_at: when a start was about to be sent; stays without a job id if the outcome is unknown.
     :param job_id: the job, once MetaStudio has answered.
     :param started_at: when the job was started.
@@ -83,8 +86,10 @@ class JobRecord:
     room_id: str
     outputs: tuple[str, ...] = ()
     address: str | None = None
+    standby: bool = False
     calls_back: bool = True
     single_job_in_room: bool = False
+    unclear_start: bool = False
     sent_at: datetime | None = None
     job_id: str | None = None
     started_at: datetime | None = None

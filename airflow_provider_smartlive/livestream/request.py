@@ -69,13 +69,14 @@ def merge(request: Mapping[str, Any] | None, arguments: Mapping[str, Any]) -> di
     return fields
 
 
-def rtmp_outputs(conn_ids: Iterable[str]) -> list[RtmpOutput]:
+def rtmp_outputs(conn_ids: Iterable[str], *, argument: str = "output_conn_ids") -> list[RtmpOutput]:
     """
     Read the RTMP outputs from their connections.
 
+    :param argument: the argument that names the connections, for messages.
     :raises ValueError: naming the connection that holds none.
     """
-    connections = [find_connection(conn_id, argument="output_conn_ids") for conn_id in conn_ids]
+    connections = [find_connection(conn_id, argument=argument) for conn_id in conn_ids]
     return [RtmpOutput.from_connection(connection) for connection in connections]
 
 

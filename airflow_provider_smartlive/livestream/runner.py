@@ -128,7 +128,7 @@ class LivestreamRunner:
             read=lambda: StartArguments.read(operator, task),
             kill=kill,
             defer=defer,
-            secrets=lambda: _secrets_of(operator.output_conn_ids),
+            secrets=lambda: _secrets_of(operator),
             log=operator.log,
         )
 
@@ -161,6 +161,7 @@ class LivestreamRunner:
             self._wait_of(acquired.record, acquired.origin),
             start_info={
                 "origin": str(acquired.origin),
+                "standby": acquired.record.standby,
                 "started_at": acquired.started_at.isoformat(),
                 "request_id": response.request_id if response else None,
                 "warnings": [str(warning.warning_type) for warning in response.live_warning_info]
@@ -175,6 +176,7 @@ class LivestreamRunner:
         job_id, started_at = record.job_id, record.started_at
         if job_id is None or started_at is None:
             raise AirflowFailException("This task was resumed, and its task state store knows of no job.")
+        told = {"origin": str(origin), "standby": record.standby}
         return WaitState(
             smartlive_conn_id=record.smartlive_conn_id,
             room_id=record.room_id,
@@ -185,7 +187,7 @@ class LivestreamRunner:
             deadline=record.deadline,
             timeout_at=record.timeout_at,
             ended=record.ended,
-            start_info={"origin": str(origin), "started_at": started_at.isoformat(), "warnings": []},
+            start_info={**told, "started_at": started_at.isoformat(), "warnings": []},
         )
 
     def _publish(self, manager: JobManager, acquired: AcquiredJob, wanted: StartArguments) -> None:
@@ -460,12 +462,16 @@ class LivestreamRunner:
             self.log.error("While the task was failing: %s", error)
 
 
-def _secrets_of(output_conn_ids: object) -> list[str]:
-    """Return what the connections of outputs keep secret."""
+def _secrets_of(operator: Any) -> list[str]:
+    """Return what the connections of the outputs keep secret, those of the standby as well."""
     # Only a task that fails asks for them.
     from airflow_provider_smartlive.livestream import request
 
-    conn_ids = arguments.conn_ids("output_conn_ids", output_conn_ids)
+    conn_ids = [
+        conn_id
+        for name in ("output_conn_ids", "standby_output_conn_ids")
+        for conn_id in arguments.conn_ids(name, getattr(operator, name))
+    ]
     return [secret for output in request.rtmp_outputs(conn_ids) for secret in output.secrets]
 
 

@@ -134,6 +134,8 @@ class JobStart:
         self.sleep = sleep
         #: The record with the job, before anything else can fail.
         self.latest: JobRecord | None = None
+        #: Why MetaStudio did not carry out the start that was sent last.
+        self.refusal: MetaStudioError | None = None
         self._has_record = False
         #: The start of an earlier try whose outcome is unknown, and its job surely not recognisable.
         self._unclear: JobRecord | None = None
@@ -351,6 +353,7 @@ class JobStart:
                 )
                 if acquired := self._search(record, own_failure=True):
                     return acquired
+                planned = replace(planned, unclear_start=True)
                 continue
             except Conflict as error:
                 if self._unclear:
@@ -358,15 +361,13 @@ class JobStart:
                         f"Room {record.room_id} has a job already, and an earlier start of this task has an unknown "
                         f"outcome: it may be that job. {error}"
                     ) from error
-                self.latest = planned
-                self.task.save(planned)
+                self._note_refusal(planned, error)
                 raise
             except MetaStudioError as error:
                 # A clear answer, or surely not sent: nothing runs, and a retry need not wait for a listing.
-                self.latest = planned
-                self.task.save(planned)
+                self._note_refusal(planned, error)
                 self._pause_after(error, send)
-                self._ensure_goes_on()
+                self.ensure_goes_on()
                 continue
             # MetaStudio may not show it yet: that counts from its answer, before which a token may have been fetched.
             return self._remember(record, response.job_id, self.now(), Origin.STARTED, response)
@@ -374,6 +375,10 @@ class JobStart:
             f"MetaStudio gave no clear answer to {SENDS} starts in room {planned.room_id}, and none of them made a "
             "job."
         )
+
+    def _note_refusal(self, planned: JobRecord, error: MetaStudioError) -> None:
+        self.latest, self.refusal = planned, error
+        self.task.save(planned)
 
     def _pause_after(self, error: MetaStudioError, send: int) -> None:
         """
@@ -388,7 +393,7 @@ class JobStart:
         self.log.warning("The start was not carried out: %s; again in %.1f s.", error, pause)
         self.sleep(pause)
 
-    def _ensure_goes_on(self) -> None:
+    def ensure_goes_on(self) -> None:
         """
         Make sure that the task was not ended, before a start is sent again.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 
@@ -11,6 +11,7 @@ from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.livestream import arguments, request
 from airflow_provider_smartlive.livestream.time_limits import TimeLimits
 from airflow_provider_smartlive.livestream.wait_state import WaitLimits
+from airflow_provider_smartlive.metastudio.ids import same_id
 
 if TYPE_CHECKING:
     from airflow_provider_smartlive.livestream.current_task import CurrentTask
@@ -25,6 +26,8 @@ class StartArguments:
     :param time_limits: when it may begin, and when it has to end.
     :param limits: the limits of the wait.
     :param max_live_duration: hours after which MetaStudio ends a job that nothing else limits.
+    :param standby: the same with the room and the outputs of the standby; None if there is none.
+    :param is_standby: whether these are those of the standby.
     """
 
     smartlive_conn_id: str
@@ -39,6 +42,15 @@ class StartArguments:
     max_live_duration: int
     waits: bool
     warnings_as_errors: bool
+    standby: StartArguments | None = None
+    is_standby: bool = False
+
+    @property
+    def single_job_in(self) -> tuple[str, str] | None:
+        """Connection and room, if MetaStudio is asked to refuse a second job there."""
+        run_config = self.fields.get("job_run_config")
+        is_single = isinstance(run_config, Mapping) and run_config.get("single_job_in_room") is True
+        return (self.smartlive_conn_id, self.room_id) if is_single else None
 
     @classmethod
     def read(cls, operator: Any, task: CurrentTask) -> Self:
@@ -60,7 +72,7 @@ class StartArguments:
             operator.request, {name: getattr(operator, name) for name in request.ARGUMENTS}
         )
         request.check_fields(fields)
-        return cls(
+        primary = cls(
             smartlive_conn_id=_given(
                 "smartlive_conn_id", arguments.conn_id("smartlive_conn_id", operator.smartlive_conn_id)
             ),
@@ -76,6 +88,25 @@ class StartArguments:
             waits=operator.wait_for_termination,
             warnings_as_errors=operator.warnings_as_errors,
         )
+        return replace(primary, standby=_standby(operator, primary))
+
+
+def _standby(operator: Any, primary: StartArguments) -> StartArguments | None:
+    """Return the arguments of the standby: a room, outputs or both that stand in for those of the primary."""
+    room_id = arguments.ident("standby_room_id", operator.standby_room_id)
+    outputs = tuple(arguments.conn_ids("standby_output_conn_ids", operator.standby_output_conn_ids))
+    if room_id is None and not outputs:
+        return None
+    standby = replace(
+        primary,
+        room_id=room_id or primary.room_id,
+        output_conn_ids=outputs or primary.output_conn_ids,
+        is_standby=True,
+    )
+    if same_id(standby.room_id, primary.room_id) and standby.output_conn_ids == primary.output_conn_ids:
+        name = "standby_room_id" if room_id is not None else "standby_output_conn_ids"
+        raise arguments.ArgumentError(name, "is that of the primary", "Pass another one, or leave it out.")
+    return standby
 
 
 def _given(name: str, value: str | None) -> str:

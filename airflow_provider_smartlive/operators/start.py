@@ -45,6 +45,9 @@ class StartSmartLiveJobOperator(BaseOperator):
     :param output_conn_ids: connections that hold the RTMP output: the URL in the host, the stream key in the
         password: a list, or as a text one id, or several with commas. MetaStudio takes one output per job. Without
         any, the room's own setting counts. Templated.
+    :param standby_room_id: the room to go live in if MetaStudio refuses the start in ``room_id``, which then surely has
+        no job of this task: see the docs page "Operators". Default: ``room_id``, with other outputs. Templated.
+    :param standby_output_conn_ids: the outputs of that livestream. Default: ``output_conn_ids``. Templated.
     :param interaction_conn_id: connection whose host is the ``interaction_callback_url``. Templated.
     :param smartlive_conn_id: connection to MetaStudio. Templated.
     :param use_callbacks: whether MetaStudio is to call back. Without callbacks the wait only asks.
@@ -91,6 +94,8 @@ class StartSmartLiveJobOperator(BaseOperator):
         "rtc_callback_config",
         "job_run_config",
         "output_conn_ids",
+        "standby_room_id",
+        "standby_output_conn_ids",
         "interaction_conn_id",
         "smartlive_conn_id",
         "start_at",
@@ -122,6 +127,8 @@ class StartSmartLiveJobOperator(BaseOperator):
         rtc_callback_config: Mapping[str, Any] | None = None,
         job_run_config: Mapping[str, Any] | None = None,
         output_conn_ids: Sequence[str] | str | None = (),
+        standby_room_id: str | None = None,
+        standby_output_conn_ids: Sequence[str] | str | None = (),
         interaction_conn_id: str | None = None,
         smartlive_conn_id: str = DEFAULT_CONN_ID,
         use_callbacks: bool = True,
@@ -154,6 +161,8 @@ class StartSmartLiveJobOperator(BaseOperator):
         self.rtc_callback_config = rtc_callback_config
         self.job_run_config = job_run_config
         self.output_conn_ids = output_conn_ids
+        self.standby_room_id = standby_room_id
+        self.standby_output_conn_ids = standby_output_conn_ids
         self.interaction_conn_id = interaction_conn_id
         self.smartlive_conn_id = smartlive_conn_id
         self.use_callbacks = use_callbacks
@@ -228,13 +237,21 @@ class StartSmartLiveJobOperator(BaseOperator):
     def get_openlineage_facets_on_failure(self, task_instance: Any) -> OperatorLineage:
         """Return what OpenLineage is told when the task has failed: the job, if there was one."""
         manager = self._runner.manager if self._runner is not None else None
-        told = {"room_id": self.room_id, "outcome": "failed"}
-        return self._lineage(told | {"job_id": manager.wait.job_id} if manager is not None else told)
+        told: dict[str, Any] = {"room_id": self.room_id, "outcome": "failed"}
+        if manager is not None:
+            wait = manager.wait
+            told |= {
+                "room_id": wait.room_id,
+                "job_id": wait.job_id,
+                "standby": wait.start_info.get("standby"),
+            }
+        return self._lineage(told)
 
     def _lineage(self, told: dict[str, Any]) -> OperatorLineage:
         from airflow_provider_smartlive.livestream.lineage import lineage
 
-        return lineage(self.output_conn_ids, told)
+        standby_outputs = self.standby_output_conn_ids if told.get("standby") else ()
+        return lineage(standby_outputs or self.output_conn_ids, told)
 
     def on_kill(self) -> None:
         """Stop the job if the task was ended from outside; a process that only lost its task leaves it alone."""

@@ -158,7 +158,7 @@ def test_the_page_names_every_key_of_a_result() -> None:
     rows = table(page("operators.md"), "key")
     keys = [key for row in rows for key in in_code(row[0])]
     # What the start adds travels with the wait (``WaitState.start_info``); the operator's own test has its keys.
-    story = {"origin", "started_at", "request_id", "warnings"}
+    story = {"origin", "standby", "started_at", "request_id", "warnings"}
     assert set(keys) == set(a_summary()) | story
     assert len(keys) == len(set(keys))
     streams = next(row[2] for row in rows if row[0] == "`streams`")
@@ -170,6 +170,7 @@ def test_the_story_of_a_start_has_these_keys() -> None:
     (story,) = re.findall(r"start_info=\{\n(.*?)\n            \}", source, re.DOTALL)
     assert re.findall(r'^ *"(\w+)":', story, re.MULTILINE) == [
         "origin",
+        "standby",
         "started_at",
         "request_id",
         "warnings",

@@ -16,6 +16,7 @@ from airflow_provider_smartlive.callbacks.task_status import TaskStatus, timeout
 from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError, SmartLiveTimeoutError
 from airflow_provider_smartlive.livestream.stop import stop_and_confirm
 from airflow_provider_smartlive.livestream.sweep import unwanted
+from airflow_provider_smartlive.metastudio.errors import QuotaExceeded
 from airflow_provider_smartlive.metastudio.ids import JobRef
 from airflow_provider_smartlive.operators import StopSmartLiveJobOperator
 from tests.support.fake_airflow import TASK, FakeTaskInstance, a_context
@@ -28,6 +29,8 @@ pytestmark = pytest.mark.usefixtures("in_virtual_time")
 PAGE = Path(__file__).parents[2] / "docs" / "lifecycle.md"
 
 HOUR = timedelta(hours=1)
+
+STANDBY = "24bad716-87b1-45e5-8912-00000000000b"
 
 
 class LeftError(Exception):
@@ -266,6 +269,24 @@ def a_sweep_after_a_crash(life: Life) -> None:
     life.sweeps(TaskStatus("failed", run_goes_on=False))
 
 
+def dies_during_the_start_of_the_standby(life: Life) -> None:
+    refused = QuotaExceeded("at the limit", http_status=400, error_code="MSS.20010056")
+    life.metastudio.start_outcomes = [refused, After(Crash())]
+    with pytest.raises(Crash):
+        life.go_live(ti={"max_tries": 3}, standby_room_id=STANDBY)
+    assert life.job.room_id == STANDBY
+
+
+def a_retry_after_a_crash_in_the_standby(life: Life) -> None:
+    dies_during_the_start_of_the_standby(life)
+    assert life.begins_again(standby_room_id=STANDBY)["origin"] == "adopted"
+
+
+def a_clear_in_the_standby(life: Life) -> None:
+    dies_during_the_start_of_the_standby(life)
+    assert life.begins_again(cleared=True, standby_room_id=STANDBY)["room_id"] == ROOM
+
+
 def the_connection_is_edited(life: Life) -> None:
     life.at(600, lambda: setattr(life.metastudio, "endpoint", "https://elsewhere.example.com"))
     life.defers(ti={"max_tries": 3}, max_duration=HOUR)
@@ -356,6 +377,8 @@ SCENES: dict[str, list[Callable[[Life], None]]] = {
         another_triggerer,
         a_retry_after_a_crash,
         a_sweep_after_a_crash,
+        a_retry_after_a_crash_in_the_standby,
+        a_clear_in_the_standby,
         the_connection_is_edited,
         it_is_edited_before_the_planned_end,
         it_is_set_back_before_a_retry,

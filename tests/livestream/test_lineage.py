@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -13,6 +14,7 @@ import pytest
 
 from airflow_provider_smartlive import livestream
 from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError
+from airflow_provider_smartlive.metastudio.errors import QuotaExceeded
 from airflow_provider_smartlive.operators import StartSmartLiveJobOperator
 from tests.support.fake_callbacks import STREAM_KEY
 from tests.support.simulation import StartSimulation
@@ -102,3 +104,27 @@ def test_an_output_that_is_wrong_keeps_nobody_from_telling_the_rest() -> None:
     operator = StartSmartLiveJobOperator(task_id="go_live", room_id="shoes", output_conn_ids=["no_such"])
     lineage = operator.get_openlineage_facets_on_failure(None)
     assert (lineage.outputs, facet(lineage)) == ([], {"room_id": "shoes", "outcome": "failed"})
+
+
+@pytest.mark.parametrize("state", ["SUCCEED", "FAILED"])
+def test_a_standby_is_told_with_its_own_room_and_output(
+    deferred: StartSimulation, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    output = (
+        '{"conn_type": "rtmp", "host": "rtmp://other.example.com/show", "password": "fake-stream-key-0002"}'
+    )
+    monkeypatch.setenv("AIRFLOW_CONN_RTMP_OTHER", output)
+    deferred.metastudio.start_outcomes = [
+        QuotaExceeded("at the limit", http_status=400, error_code="MSS.20010056")
+    ]
+    deferred.at(600, deferred.ends(state))
+    with contextlib.suppress(SmartLiveJobFailedError):
+        deferred.go_live(standby_room_id="shoes-2", standby_output_conn_ids="rtmp_other")
+    operator = deferred.process
+    told_of = {
+        "SUCCEED": operator.get_openlineage_facets_on_complete,
+        "FAILED": operator.get_openlineage_facets_on_failure,
+    }
+    lineage = told_of[state](None)
+    assert facet(lineage)["room_id"] == "shoes-2"
+    assert [output.namespace for output in lineage.outputs] == ["rtmp://other.example.com"]
