@@ -15,7 +15,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from dev.bench import ingestion, latency, machine, micro, page, rooms, waiting
+from dev.bench import ingestion, latency, machine, micro, page, rooms, starts, waiting
 from dev.bench.plan import FULL, QUICK
 from dev.bench.stack import BenchStack
 from dev.command import catch_signals
@@ -26,6 +26,7 @@ from dev.postgres import Postgres
 PARTS: dict[str, Callable[[BenchStack], Any]] = {
     "waiting": waiting.measure,
     "latency": latency.measure,
+    "starts": starts.measure,
     "ingestion": ingestion.measure,
     "rooms": rooms.measure,
 }

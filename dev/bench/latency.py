@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import time
 import uuid
@@ -19,9 +18,6 @@ from dev.bench.stack import BenchStack
 #: Seconds that every task must have waited before its stream ends: the receiver leaves a task that was
 #: deferred a moment ago to its trigger.
 SETTLE = 11.0
-
-#: The lines after which a task does its own work: Airflow has loaded the DAG, and the job is started.
-PREPARED, ACCEPTED = "::endgroup::", "start_job: HTTP 202"
 
 
 class Wait(ABC):
@@ -137,10 +133,7 @@ def measure(stack: BenchStack) -> dict[str, Any]:
     polled: list[Wait] = [
         Poll(stack, f"HttpSensor, {seconds} s", f"bench_poll_{seconds}") for seconds in stack.plan.polls
     ]
-    pushed = _pushed(stack)
-    found: dict[str, Any] = _play(stack, pushed) | _play(stack, polled)
-    found["start to 202"] = _starts(stack, pushed[0])
-    return found
+    return _play(stack, _pushed(stack)) | _play(stack, polled)
 
 
 def measure_pushed(stack: BenchStack) -> dict[str, Any]:
@@ -173,25 +166,6 @@ def _play(stack: BenchStack, waits: list[Wait]) -> dict[str, dict[str, list[floa
     for wait in waits:
         stack.wait_for_tasks(wait.dag_id, "success", count, task_id="after")
     return {wait.name: wait.collect() for wait in waits}
-
-
-def _starts(stack: BenchStack, operator: Wait) -> dict[str, list[float]]:
-    """Return the seconds from a task's own beginning to MetaStudio's 202, and those of a bare signed call."""
-    api, client = stack.airflow.api, stack.sandbox_client
-    logs = [api.task_log(operator.dag_id, run_id, "wait") for run_id in operator.run_ids]
-    bare = [jobs.time_start(client, str(uuid.uuid4())) for _ in operator.run_ids]
-    return {"operator": [start_seconds(log) for log in logs], "bare call": bare}
-
-
-def start_seconds(log: str) -> float:
-    """Read from a task's log how long it took, once Airflow had loaded the DAG, to start its job."""
-    # Airflow's own heading over a log of several files has no time.
-    lines = [line for line in map(json.loads, log.splitlines()) if line.get("timestamp")]
-    begins, accepted = (
-        next(_seconds(line["timestamp"]) for line in lines if str(line.get("event")).startswith(event))
-        for event in (PREPARED, ACCEPTED)
-    )
-    return accepted - begins
 
 
 def _seconds(text: str) -> float:
