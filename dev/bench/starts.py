@@ -67,7 +67,7 @@ class TimedStartOperator(StartSmartLiveJobOperator):
         with timed(IMPORTS):
             for module in MODULES:
                 importlib.import_module(module)
-        comms, session = task_runner.SUPERVISOR_COMMS, sys.modules["requests"].Session
+        comms, session = type(task_runner.SUPERVISOR_COMMS), sys.modules["requests"].Session
         with (
             patch.object(comms, "send", counted(AIRFLOW, comms.send)),
             patch.object(session, "send", counted(METASTUDIO, session.send)),
