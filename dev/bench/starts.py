@@ -67,10 +67,10 @@ class TimedStartOperator(StartSmartLiveJobOperator):
         with timed(IMPORTS):
             for module in MODULES:
                 importlib.import_module(module)
-        comms, session = type(task_runner.SUPERVISOR_COMMS), sys.modules["requests"].Session
+        comms, adapter = type(task_runner.SUPERVISOR_COMMS), sys.modules["requests"].adapters.HTTPAdapter
         with (
             patch.object(comms, "send", counted(AIRFLOW, comms.send)),
-            patch.object(session, "send", counted(METASTUDIO, session.send)),
+            patch.object(adapter, "send", counted(METASTUDIO, adapter.send)),
         ):
             return super().execute(context)
 
