@@ -111,8 +111,10 @@ tools: | $(UV) ## Take the newest versions of the tools of dev/tools/*.in.
 	done
 
 format: $(READY) ## Put the code into the project's style.
-	$(RUN)ruff check --fix
+	@# First, since a check that finds what it cannot mend ends the target.
 	$(RUN)ruff format
+	$(RUN)ruff check --fix
+	$(RUN)ruff format --quiet
 
 clean: ## Remove everything that can be made again.
 	rm -rf .venv .uv .demo .soak .bench .cluster .faults .matrix .upgrade .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache node_modules dist build .docs api mutants
