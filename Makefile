@@ -44,7 +44,7 @@ bench: .bench/.ready ## Measure this provider beside its peers, an hour. QUICK=1
 	@.bench/venv/bin/python -m dev.bench $(if $(QUICK),--quick)
 
 bench-parsing: .bench/.ready ## Parse a hundred campaigns, beside dag-factory.
-	@.bench/venv/bin/python -m dev.bench.parsing
+	@.bench/venv/bin/python -m dev.bench.parsing --write
 
 faults: $(READY) ## Kill everything, everywhere, and count. RUNS=n SEED=s; ONLY="3 7" plays these runs again.
 	@$(RUN)python -W ignore -m dev.faults $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))

@@ -97,6 +97,7 @@ def _livestream(campaign: Campaign, show: Show, times: ShowTimes) -> Livestream:
         quota=campaign.quota,
         retries=show.retries,
         as_run_path=campaign.as_run_path,
+        records_path=campaign.records_path,
         **show.presets,
         **show.limits,
         **_outlets(show),

@@ -17,6 +17,7 @@ from airflow_provider_smartlive.campaigns.tasks import (
 )
 from airflow_provider_smartlive.operators import (
     SmartLiveAsRunOperator,
+    SmartLiveRecordsOperator,
     StartSmartLiveJobOperator,
     StopSmartLiveJobOperator,
 )
@@ -37,6 +38,8 @@ WAIT_MARGIN = timedelta(hours=1)
 
 COMMAND_RETRY_DELAY = timedelta(seconds=20)
 
+RECORDS_RETRY_DELAY = timedelta(minutes=2)
+
 
 class Livestream(TaskGroup):
     """
@@ -49,6 +52,7 @@ class Livestream(TaskGroup):
     :ivar connected: succeeds when the stream is CONNECTED.
     :ivar stop: the tear-down: whatever happened, the livestream is over after it.
     :ivar as_run: writes the row of the as-run log, at the very end. Its result is the row.
+    :ivar records: fetches MetaStudio's records, likewise; None without a ``records_path``.
     """
 
     check: PrerollCheckOperator
@@ -56,6 +60,7 @@ class Livestream(TaskGroup):
     connected: SmartLiveStreamStateSensor
     stop: StopSmartLiveJobOperator
     as_run: SmartLiveAsRunOperator
+    records: SmartLiveRecordsOperator | None = None
 
     def __enter__(self) -> Self:
         """Let tasks be added."""
@@ -84,6 +89,7 @@ _OWN = (
     TimedCommandOperator,
     StopSmartLiveJobOperator,
     SmartLiveAsRunOperator,
+    SmartLiveRecordsOperator,
 )
 
 
@@ -166,11 +172,13 @@ def livestream(
     connected_outlets: Sequence[Asset] = (),
     as_run_outlets: Sequence[Asset] = (),
     as_run_path: str | None = None,
+    records_path: str | None = None,
     prefix_group_id: bool = True,
     **start_arguments: Any,
 ) -> Livestream:
     """
-    Add a livestream to a DAG: check, go live, CONNECTED in time, what is done while it is live, END, stop, as-run row.
+    Add a livestream to a DAG: check, go live, CONNECTED in time, what is done while it is live, END, stop, as-run row,
+    records.
 
     Use it as a context manager to add tasks of your own that run from CONNECTED on::
 
@@ -200,6 +208,7 @@ def livestream(
     :param connected_outlets: assets that are told when the stream is CONNECTED.
     :param as_run_outlets: assets that are told the row of the as-run log, of a livestream that failed as well.
     :param as_run_path: the folder of the as-run log; default ``[smartlive] as_run_path``.
+    :param records_path: the folder into which MetaStudio's records are fetched; without one they are not.
     :param prefix_group_id: whether the ids of its tasks begin with that of the group.
     :param start_arguments: more arguments of :class:`~airflow_provider_smartlive.operators.StartSmartLiveJobOperator`,
         such as ``connected_within``, ``request``, ``outlets`` (told when it has ended well), or ``pool``, which has to
@@ -254,6 +263,8 @@ def livestream(
         check_before=lead,
         outlets=list(as_run_outlets),
     )
+    if records_path is not None:
+        group.records = _records(shared, records_path)
     return group
 
 
@@ -270,6 +281,20 @@ def _as_run(shared: _Shared, **arguments: Any) -> SmartLiveAsRunOperator:
     # show that was blocked has its row as well. It comes last: a storage that is away must not keep a stop waiting.
     shared.group.stop >> as_run.as_teardown()
     return as_run
+
+
+def _records(shared: _Shared, path: str) -> SmartLiveRecordsOperator:
+    """Add the task that fetches the records: a tear-down like the one that writes the row, and beside it."""
+    records = SmartLiveRecordsOperator(
+        **shared.of_starter("records"),
+        path=path,
+        # Not documented is how soon after the end they are there.
+        retries=3,
+        retry_delay=RECORDS_RETRY_DELAY,
+        **shared.told,
+    )
+    shared.group.stop >> records.as_teardown()
+    return records
 
 
 def _connected(

@@ -45,6 +45,10 @@ class Campaign(FileModel):
         description="The folder of the as-run log, such as s3://aws_default@bucket/as-run; default: [smartlive] "
         "as_run_path.",
     )
+    records_path: StoragePath | None = Field(
+        None,
+        description="The folder into which MetaStudio's records of each show are fetched; without it they are not.",
+    )
     alert_if_not_over_after: Duration | None = Field(
         None,
         description="How long a run may take, from its beginning (`check_before` the start) to the end of its last "

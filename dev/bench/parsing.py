@@ -3,7 +3,8 @@ Parsing campaigns: this provider beside dag-factory, with the same tasks, in one
 
 ``python -m dev.bench.parsing`` in an environment with both; ``make bench-parsing`` makes one. Each library makes the
 DAGs of a hundred files, a file each, in processes of their own that have imported Airflow's SDK before the clock
-starts; what the library itself imports counts. The processes take turns, and the medians are shown.
+starts; what the library itself imports counts. The processes take turns, and the medians are shown. With ``--write``
+they stand in ``docs/campaigns.md`` afterwards, and how they were measured.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from __future__ import annotations
 import argparse
 import inspect
 import json
+import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -29,6 +31,11 @@ ROOT = Path(__file__).parents[2]
 
 #: The campaign that is parsed, under a hundred names: three shows, 23 tasks.
 TEMPLATE = ROOT / "dags" / "campaigns" / "evening.yaml"
+
+#: Where the figures stand for readers.
+PAGE = ROOT / "docs" / "campaigns.md"
+BEGIN = "<!-- begin: figures of parsing (make bench-parsing) -->"
+END = "<!-- end: figures of parsing -->"
 
 CAMPAIGNS = 100
 REPETITIONS = 5
@@ -159,9 +166,15 @@ def _run(parse: str, folder: Path) -> dict[str, float]:
     return found
 
 
-def report(measured: Mapping[str, Mapping[str, float]], factory: str) -> str:
-    """Return the figures as a table, and whether the targets were met."""
-    lines = ["| | DAGs | tasks | seconds | CPU seconds |", "|---|---|---|---|---|"]
+def report(measured: Mapping[str, Mapping[str, float]], factory: str, how: str) -> str:
+    """
+    Return the figures as a table, and whether the targets were met.
+
+    :param measured: what :func:`measure` has returned.
+    :param factory: the version of dag-factory.
+    :param how: how it was measured (:func:`how_measured`).
+    """
+    lines = [how, "", "| | DAGs | tasks | seconds | CPU seconds |", "|---|---|---|---|---|"]
     for library, one in measured.items():
         shown = f"{library} {factory}" if library == "dag-factory" else library
         lines.append(
@@ -177,13 +190,48 @@ def report(measured: Mapping[str, Mapping[str, float]], factory: str) -> str:
     return "\n".join(lines)
 
 
+def how_measured(repetitions: int, count: int, *, load: float, day: date) -> str:
+    """
+    Return how the figures were measured.
+
+    :param repetitions: processes of each library.
+    :param count: campaigns.
+    :param load: the load of the machine before.
+    :param day: when.
+    """
+    each = "one process each" if repetitions == 1 else f"medians of {repetitions} processes each"
+    return (
+        f"{count} campaigns of three shows each ({each}, from the import of Airflow's SDK on;\n{day.isoformat()}, "
+        f"{os.cpu_count()} cores, load {load:.1f} before):"
+    )
+
+
+def filled(page: str, text: str) -> str:
+    """
+    Return a page with these figures instead of its own.
+
+    :raises ValueError: if there is no place for them.
+    """
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"The page has no place for the figures: {BEGIN} ... {END}")
+    return f"{before}{begin}\n{text}\n{end}{after}"
+
+
 def main() -> int:
     """Measure; 0 if the targets are met."""
     parser = argparse.ArgumentParser(prog="python -m dev.bench.parsing", description=__doc__)
-    parser.add_argument("--repetitions", type=int, default=REPETITIONS)
+    parser.add_argument("--repetitions", type=int, default=REPETITIONS, help="processes of each library")
+    parser.add_argument("--write", action="store_true", help="write the figures into docs/campaigns.md")
     arguments = parser.parse_args()
+    load, day = os.getloadavg()[0], datetime.now(UTC).date()
     measured = measure(arguments.repetitions)
-    print(report(measured, version("dag-factory")))
+    how = how_measured(arguments.repetitions, CAMPAIGNS, load=load, day=day)
+    text = report(measured, version("dag-factory"), how)
+    print(text)
+    if arguments.write:
+        PAGE.write_text(filled(PAGE.read_text(encoding="utf-8"), text), encoding="utf-8")
     ours, theirs = measured["this provider"], measured["dag-factory"]
     return 0 if ours["cpu"] <= min(MOST_SECONDS, MOST_SHARE * theirs["cpu"]) else 1
 

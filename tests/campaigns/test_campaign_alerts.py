@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Iterator
 from datetime import timedelta
-from types import SimpleNamespace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,13 +16,14 @@ from airflow.serialization.serialized_objects import DagSerialization
 from airflow_provider_smartlive.campaigns import build
 from airflow_provider_smartlive.campaigns.overdue import tell_overdue
 from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
-from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError
 from airflow_provider_smartlive.sandbox.config import Config
 from airflow_provider_smartlive.sandbox.options import Assumptions
 from airflow_provider_smartlive.sandbox.testing import LocalSandbox, quick_config
 from airflow_provider_smartlive.testing.run import RunDag
+from airflow_provider_smartlive.triggers import job as job_trigger
 from tests.campaigns.campaign_files import campaign
 from tests.campaigns.told import MESSAGES
+from tests.support.interruptions import interrupting
 
 #: Show seconds that the job waits before it streams; half a minute of the test.
 SLOW = 600
@@ -85,16 +86,42 @@ def test_of_a_livestream(
     assert smartlive_sandbox.states()[-1] not in ("WAITING", "PROCESSING")
 
 
-def test_of_one_that_is_interrupted() -> None:
-    """The limits are judged in ``tests/livestream/test_start_limits.py``; what breaks one fails the task."""
-    go_live: Any = evening("", ", max_reconnects: 0, fail_on_disconnect_longer_than: 10m").get_task(
-        "tea.go_live"
-    )
-    assert (go_live.max_reconnects, go_live.fail_on_disconnect_longer_than) == (0, timedelta(minutes=10))
-    (failed,) = go_live.on_failure_callback
-    ti = SimpleNamespace(dag_id="evening", run_id="r", task_id="tea.go_live")
-    failed({"ti": ti, "exception": SmartLiveJobFailedError("the stream was interrupted too often")})
-    assert MESSAGES == ["evening, show tea: tea.go_live failed: the stream was interrupted too often (run r)"]
+@pytest.mark.parametrize(
+    ("show", "states", "text"),
+    [
+        ("fail_on_disconnect_longer_than: 2s", ["DISCONNECTED"], "the stream was interrupted for too long"),
+        ("max_reconnects: 0", ["RECONNECTING"], "the stream was interrupted too often"),
+    ],
+    ids=["too long", "too often"],
+)
+def test_of_one_that_is_interrupted(
+    smartlive_sandbox: LocalSandbox,
+    smartlive_run_dag: RunDag,
+    monkeypatch: pytest.MonkeyPatch,
+    show: str,
+    states: list[str],
+    text: str,
+) -> None:
+    monkeypatch.setattr(job_trigger, "TABLE_INTERVAL", 1.0)
+    smartlive_sandbox.add_room("shoes", seconds=2000)
+    with interrupting(smartlive_sandbox, *states):
+        run = smartlive_run_dag(evening("", f", {show}"))
+    assert (run.state, run.tasks["tea.go_live"]) == ("failed", "failed"), (run, MESSAGES)
+    assert len(MESSAGES) == 1
+    assert MESSAGES[0].startswith("evening, show tea: tea.go_live failed: ")
+    assert text in MESSAGES[0]
+    assert smartlive_sandbox.states()[-1] not in ("WAITING", "PROCESSING")
+
+
+def test_one_that_is_connected_again_in_time_is_no_alert(
+    smartlive_sandbox: LocalSandbox, smartlive_run_dag: RunDag
+) -> None:
+    smartlive_sandbox.add_room("shoes", seconds=2000)
+    show = ", max_duration: 12s, fail_on_disconnect_longer_than: 6s, max_reconnects: 1"
+    with interrupting(smartlive_sandbox, "DISCONNECTED", "RECONNECTING", "CONNECTED"):
+        run = smartlive_run_dag(evening("", show))
+    assert (run.state, MESSAGES) == ("success", []), run
+    assert run.result("tea.as_run")["interruptions"] == 1
 
 
 def test_of_another_job_in_the_room(smartlive_sandbox: LocalSandbox, smartlive_run_dag: RunDag) -> None:
@@ -105,11 +132,50 @@ def test_of_another_job_in_the_room(smartlive_sandbox: LocalSandbox, smartlive_r
     assert MESSAGES[0].startswith("evening, show tea: tea.check failed: other jobs: ")
 
 
-def test_of_a_show_that_is_too_late_when_it_gets_a_worker(smartlive_sandbox: LocalSandbox) -> None:
-    go_live: Any = evening("").get_task("tea.go_live")
-    (late,) = go_live.on_skipped_callback
-    late({"ti": SimpleNamespace(dag_id="evening", run_id="r", task_id="tea.go_live")})
-    assert MESSAGES == ["evening, show tea: tea.go_live was skipped: it was too late to go live (run r)"]
+def test_of_a_show_that_is_too_late_when_it_gets_a_worker(
+    smartlive_sandbox: LocalSandbox, smartlive_run_dag: RunDag
+) -> None:
+    smartlive_sandbox.add_room("shoes", seconds=2000)
+    # The check is in time, and the task after it never is.
+    run = smartlive_run_dag(evening("", ", start_window: 0"))
+    assert run.tasks["tea.go_live"] == "skipped", run
+    assert [
+        f"evening, show tea: tea.go_live was skipped: it was too late to go live (run {run.run_id})"
+    ] == MESSAGES
+    assert smartlive_sandbox.states() == []
+
+
+def test_of_a_show_that_is_over_too_soon(smartlive_sandbox: LocalSandbox, smartlive_run_dag: RunDag) -> None:
+    smartlive_sandbox.add_room("shoes", seconds=40)
+    smartlive_run_dag(evening("", ", min_on_air: 30m"))
+    assert len(MESSAGES) == 1
+    assert MESSAGES[0].startswith("evening, show tea: tea.go_live failed: ")
+    assert "min_on_air" in MESSAGES[0]
+
+
+def test_of_a_command_that_cannot_be_sent(smartlive_sandbox: LocalSandbox, smartlive_run_dag: RunDag) -> None:
+    smartlive_sandbox.add_room("shoes", seconds=400)
+    smartlive_sandbox.add_fault(target="command", action="status", status=400, code="MSS.00000003")
+    run = smartlive_run_dag(evening("", ", commands: [{after: 0, say: Welcome!}]"))
+    assert run.tasks["tea.command_1"] == "failed", run
+    assert len(MESSAGES) == 1
+    assert MESSAGES[0].startswith("evening, show tea: tea.command_1 failed: ")
+
+
+def test_of_a_log_that_cannot_be_written(
+    smartlive_sandbox: LocalSandbox, smartlive_run_dag: RunDag, tmp_path: Path
+) -> None:
+    smartlive_sandbox.add_room("shoes", seconds=40)
+    folder = tmp_path / "file"
+    folder.write_text("")
+    place = f"file://{folder}/logs"
+    run = smartlive_run_dag(evening(f"as_run_path: {place}\nrecords_path: {place}"))
+    assert (run.state, run.tasks["tea.go_live"]) == ("success", "success"), run
+    assert [run.tasks[f"tea.{task}"] for task in ("as_run", "records")] == ["failed", "failed"]
+    assert sorted(text.split(" failed: ")[0] for text in MESSAGES) == [
+        "evening, show tea: tea.as_run",
+        "evening, show tea: tea.records",
+    ]
 
 
 def test_of_a_run_that_is_not_over_in_time(smartlive_sandbox: LocalSandbox) -> None:

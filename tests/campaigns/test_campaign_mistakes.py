@@ -91,6 +91,7 @@ def test_a_mistake_in_a_show(line: str, at: int, field: str, text: str) -> None:
         ("campaign: spring", "campaign: spring sale", 2, "campaign", "has characters that are not taken there"),
         ("defaults:\n  stop: 22:00", "defaults: tea", 4, "defaults", "has to be a show, with fields of its own."),
         ("timezone:", "as_run_path: as-run\ntimezone:", 3, "as_run_path", "is no folder of a storage. Write"),
+        ("timezone:", "records_path: [a]\ntimezone:", 3, "records_path", "is no folder of a storage. Write"),
         ("campaign: spring", "campain: spring", 2, "campain", "is no field of a campaign. Did you mean campaign?"),
         ("  stop: 22:00", "  stpo: 22:00", 5, "defaults.stpo", "is no field of a show. Did you mean stop?"),
         ("stop: 22:00", "tags: x", 7, "shows[0].stop", "is missing. Write the time of day"),
@@ -141,6 +142,7 @@ def test_a_deadline_that_makes_no_sense(after: str, notify: str, text: str) -> N
         ("outlets: {ended: smartlive://a?fake-key-1}", "outlets.ended[0]"),
         ("as_run_path: s3://fake-id:fake-key-1@bucket/as-run", "as_run_path"),
         ("as_run_path: s3://bucket/as-run?key=fake-key-1", "as_run_path"),
+        ("records_path: s3://fake-id:fake-key-1@bucket/records", "records_path"),
     ],
 )
 def test_a_secret_elsewhere_in_the_file_is_refused_and_not_repeated(line: str, field: str) -> None:

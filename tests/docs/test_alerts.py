@@ -20,6 +20,7 @@ from airflow_provider_smartlive.sandbox.options import Assumptions
 from airflow_provider_smartlive.sandbox.testing import LocalSandbox, quick_config
 from airflow_provider_smartlive.testing.run import RunDag
 from tests.support.chat import chat
+from tests.support.interruptions import interrupting
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 ROOM = "24bad716-87b1-45e5-8912-6102f7693265"
@@ -45,9 +46,9 @@ def dag(smartlive_connection: str) -> DAG:
 
 
 @pytest.fixture
-def smartlive_sandbox_config() -> Config:
-    """A MetaStudio that takes half a minute to begin."""
-    return quick_config(assumptions=Assumptions(waiting_seconds=600))
+def smartlive_sandbox_config(request: pytest.FixtureRequest) -> Config:
+    """A MetaStudio that takes half a minute to begin, unless a test says how many show seconds."""
+    return quick_config(assumptions=Assumptions(waiting_seconds=getattr(request, "param", 600)))
 
 
 @pytest.mark.parametrize(
@@ -78,6 +79,21 @@ def test_who_is_on_duty_is_told(
     assert "go_live" in told[0]
     assert text in told[0]
     assert "fake-stream-key" not in told[0]
+
+
+@pytest.mark.parametrize("smartlive_sandbox_config", [1], indirect=True)
+def test_an_interruption_that_is_too_long_is_told_once(
+    smartlive_sandbox: LocalSandbox, smartlive_run_dag: RunDag, dag: DAG, told: list[str]
+) -> None:
+    smartlive_sandbox.add_room(ROOM, seconds=2000)
+    task: Any = dag.get_task("go_live")
+    assert task.fail_on_disconnect_longer_than == timedelta(minutes=10)
+    task.fail_on_disconnect_longer_than = timedelta(seconds=2)
+    with interrupting(smartlive_sandbox, "DISCONNECTED", "RECONNECTING"):
+        smartlive_run_dag(dag)
+    (text,) = told
+    assert "go_live: the stream was interrupted for too long" in text
+    assert smartlive_sandbox.states()[-1] not in ("WAITING", "PROCESSING")
 
 
 def test_another_job_in_the_room_is_told(
