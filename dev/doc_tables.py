@@ -20,7 +20,7 @@ from typing import Any
 from airflow.sdk import BaseOperator
 
 from airflow_provider_smartlive.campaigns.model import Campaign
-from airflow_provider_smartlive.campaigns.parts import FileModel, Outlets, PlannedCommand
+from airflow_provider_smartlive.campaigns.parts import FileModel, Outlets, PlannedCommand, Standby
 from airflow_provider_smartlive.campaigns.show import Defaults, Show
 from airflow_provider_smartlive.operators import (
     SmartLiveAsRunOperator,
@@ -174,6 +174,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "fields of a show": partial(fields_table, Show),
     "fields of defaults": partial(fields_table, Defaults),
     "fields of outlets": partial(fields_table, Outlets),
+    "fields of a standby": partial(fields_table, Standby),
     "fields of a command": partial(fields_table, PlannedCommand),
     "modules": modules_table,
     "modules of livestream": partial(

@@ -101,6 +101,7 @@ def _livestream(campaign: Campaign, show: Show, times: ShowTimes) -> Livestream:
         **show.presets,
         **show.limits,
         **_outlets(show),
+        **_standby(show),
         **_pool(show),
     )
 
@@ -133,6 +134,13 @@ def _outlets(show: Show) -> dict[str, Any]:
         "as_run_outlets": show.outlets.as_run,
     }
     return {argument: [Asset(name) for name in names] for argument, names in of_event.items()}
+
+
+def _standby(show: Show) -> dict[str, Any]:
+    """Return the arguments of the operator that name the standby."""
+    if show.standby is None:
+        return {}
+    return {"standby_room_id": show.standby.room, "standby_output_conn_ids": show.standby.outputs}
 
 
 def _notified(notify: str | Notifier) -> str | Recipient:

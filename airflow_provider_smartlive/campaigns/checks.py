@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.callbacks.task_ref import TaskRef
@@ -64,6 +64,7 @@ class Preroll:
     :param start: when it is to go live: what is planned to be over by then is in nobody's way.
     :param own: the task that will start it; None outside of a run.
     :param find_connection: reads the connections of outputs.
+    :param standby: the check of its standby; None without one.
     """
 
     hook: SmartLiveTaskHook
@@ -74,6 +75,24 @@ class Preroll:
     start: datetime
     own: TaskRef | None
     find_connection: FindConnection
+    standby: Preroll | None = None
+
+    def with_standby(self, room_id: str | None, output_conn_ids: Sequence[str]) -> Self:
+        """
+        Return it with the check of a standby, if there is one.
+
+        :param room_id: the room of the standby; None if it is the same.
+        :param output_conn_ids: the connections of its RTMP outputs; none if they are the same.
+        """
+        if room_id is None and not output_conn_ids:
+            return self
+        standby = replace(
+            self,
+            room_id=room_id or self.room_id,
+            output_conn_ids=output_conn_ids or self.output_conn_ids,
+            quota=None,
+        )
+        return replace(self, standby=standby)
 
     def findings(self) -> Iterator[Finding]:
         """Yield what is wrong. Whoever cannot be asked is a finding, too."""
@@ -82,20 +101,36 @@ class Preroll:
         except ValueError as error:
             yield Finding("connection", str(error))
             return
-        channels: list[RtmpOutput] = []
-        for conn_id in self.output_conn_ids:
-            try:
-                channels.append(RtmpOutput.from_connection(self.find_connection(conn_id, "outputs")))
-            except ValueError as error:
-                yield Finding("outputs", str(error))
+        channels, unread = self._outputs()
+        yield from unread
         if self.interaction_conn_id is not None:
             try:
                 self.find_connection(self.interaction_conn_id, "interaction")
             except ValueError as error:
                 yield Finding("interaction", str(error))
-        yield from self._room()
+        standby = self.standby
+        standby_room = list(standby._room()) if standby is not None else []
+        for finding in self._room():
+            # What keeps MetaStudio from taking the start there lets the show go live in its standby.
+            yield replace(finding, blocks=standby is None or bool(standby_room))
         yield from self._callbacks(profile)
         yield from self.in_the_way(profile, channels)
+        if standby is not None:
+            # Without it a show can go live, unless its outputs cannot be read.
+            channels, unread = standby._outputs()
+            in_its_way = (*standby_room, *standby.in_the_way(profile, channels))
+            for finding in (*unread, *(replace(finding, blocks=False) for finding in in_its_way)):
+                yield replace(finding, check="standby", text=f"{finding.check}: {finding.text}")
+
+    def _outputs(self) -> tuple[list[RtmpOutput], list[Finding]]:
+        """Return the outputs, and why some cannot be read."""
+        channels, unread = [], []
+        for conn_id in self.output_conn_ids:
+            try:
+                channels.append(RtmpOutput.from_connection(self.find_connection(conn_id, "outputs")))
+            except ValueError as error:
+                unread.append(Finding("outputs", str(error)))
+        return channels, unread
 
     def in_the_way(
         self, profile: ConnectionProfile, channels: Sequence[RtmpOutput] | None = None

@@ -155,6 +155,8 @@ def livestream(
     *,
     room_id: str,
     output_conn_ids: Sequence[str] | str = (),
+    standby_room_id: str | None = None,
+    standby_output_conn_ids: Sequence[str] | str = (),
     smartlive_conn_id: str = DEFAULT_CONN_ID,
     start_at: datetime | str | None = None,
     stop_at: datetime | str | None = None,
@@ -188,6 +190,8 @@ def livestream(
     :param group_id: the name of the task group.
     :param room_id: the room.
     :param output_conn_ids: connections that hold the RTMP outputs.
+    :param standby_room_id: the room to go live in if MetaStudio refuses the start, see the docs page "Operators".
+    :param standby_output_conn_ids: the outputs of that livestream.
     :param smartlive_conn_id: connection to MetaStudio.
     :param start_at: when it goes live, as the operator takes it; the check waits until ``check_before`` it. Without it:
         ``check_before`` after the time of the run; in a run by hand at once.
@@ -217,7 +221,12 @@ def livestream(
     group = Livestream(group_id=group_id, prefix_group_id=prefix_group_id)
     notification = Notification(notify, subject=f"show {group_id}") if notify else None
     shared = _Shared(group, room_id, smartlive_conn_id, notification)
-    outputs: dict[str, Any] = {"output_conn_ids": output_conn_ids, "interaction_conn_id": interaction_conn_id}
+    outputs: dict[str, Any] = {
+        "output_conn_ids": output_conn_ids,
+        "standby_room_id": standby_room_id,
+        "standby_output_conn_ids": standby_output_conn_ids,
+        "interaction_conn_id": interaction_conn_id,
+    }
     again: dict[str, Any] = {"retries": retries, "retry_delay": retry_delay, **shared.told}
     lead, zone = (check_before, None) if times is None else (times.lead, times.zone.key)
     group.check = PrerollCheckOperator(

@@ -6,7 +6,14 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
-from airflow_provider_smartlive.campaigns.fields import DOTTED_PATH, AssetName, ConnId, Duration, OneOrMore
+from airflow_provider_smartlive.campaigns.fields import (
+    DOTTED_PATH,
+    AssetName,
+    ConnId,
+    Duration,
+    Id,
+    OneOrMore,
+)
 
 
 class FileModel(BaseModel):
@@ -82,4 +89,16 @@ class Outlets(FileModel):
     as_run: OneOrMore[AssetName] = Field(
         default_factory=list,
         description="Assets that are told its row of the as-run log, also if it has failed.",
+    )
+
+
+class Standby(FileModel):
+    """Where a show goes live if MetaStudio refuses its start."""
+
+    CALLED = "a standby"
+
+    room: Id | None = Field(None, description="MetaStudio's room; that of the show by default.")
+    outputs: Annotated[OneOrMore[ConnId], Field(max_length=1)] = Field(
+        default_factory=list,
+        description="The Airflow connection that holds the RTMP output; that of the show by default.",
     )

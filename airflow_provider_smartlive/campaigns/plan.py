@@ -6,14 +6,33 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from airflow_provider_smartlive.campaigns.model import Campaign
 from airflow_provider_smartlive.campaigns.problems import Place, Problem
 from airflow_provider_smartlive.campaigns.show import Show
 from airflow_provider_smartlive.campaigns.times import Airing
-from airflow_provider_smartlive.metastudio.ids import same_id
+from airflow_provider_smartlive.metastudio.ids import normalise_id
+
+
+class Need(NamedTuple):
+    """
+    What one airing uses and no other may use at the same time.
+
+    :param kind: ``room`` or ``output``.
+    :param name: which one, as the file says.
+    :param field: where it stands in the show.
+    """
+
+    kind: str
+    name: str
+    field: Place
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What is equal if it is the same room or output."""
+        return self.kind, normalise_id(self.name) if self.kind == "room" else self.name
 
 
 @dataclass(frozen=True)
@@ -61,6 +80,7 @@ class PlannedAiring:
             "room": self.show.room,
             "connection": self.show.connection,
             "outputs": self.show.outputs,
+            "standby": self.show.standby.model_dump() if self.show.standby is not None else None,
             "timezone": self.campaign.timezone,
             "run_at": self.airing.run_at.isoformat(),
             "start": self.start.isoformat(),
@@ -75,6 +95,7 @@ class PlannedAiring:
 
     def row(self) -> dict[str, object]:
         """Return the columns of a table."""
+        standby = self.show.standby
         hours, minutes = divmod(round((self.airing.stop - self.airing.start).total_seconds() / 60), 60)
         return {
             "start": f"{self.start:%a %Y-%m-%d %H:%M}",
@@ -84,13 +105,26 @@ class PlannedAiring:
             "show": self.show.name,
             "room": self.show.room,
             "outputs": ", ".join(self.show.outputs),
+            "standby": ", ".join(part for part in (standby.room, *standby.outputs) if part)
+            if standby
+            else "",
             "zone": self.campaign.timezone,
         }
 
-    def problem(self, field: str, text: str) -> Problem:
+    def problem(self, field: Place, text: str) -> Problem:
         """Return a problem of its show, with file and line."""
-        place: Place = ("shows", self.number, field)
-        return self.campaign.source.problem(place, text)
+        return self.campaign.source.problem(("shows", self.number, *field), text)
+
+    def needs(self) -> list[Need]:
+        """Return its room and outputs, and those of its standby, which may be started at any time of it."""
+        show, standby = self.show, self.show.standby
+        found = [Need("room", show.room, ("room",))]
+        found += [Need("output", output, ("outputs",)) for output in show.outputs]
+        if standby is not None and standby.room is not None:
+            found.append(Need("room", standby.room, ("standby", "room")))
+        if standby is not None:
+            found += [Need("output", output, ("standby", "outputs")) for output in standby.outputs]
+        return found
 
 
 def airings(campaigns: Iterable[Campaign], begin: datetime, end: datetime) -> list[PlannedAiring]:
@@ -114,6 +148,8 @@ def conflicts(planned: Sequence[PlannedAiring]) -> list[Problem]:
     """
     Return what cannot all be on the air: two shows in a room or on an output, or more than the account may run.
 
+    A standby counts as long as its show does: it may be started at any time of it.
+
     Each pair of shows is named once, by the first time that they meet. One that starts when the other stops is none.
 
     :param planned: the airings, the earliest first.
@@ -121,10 +157,10 @@ def conflicts(planned: Sequence[PlannedAiring]) -> list[Problem]:
     found: dict[tuple[object, ...], Problem] = {}
     for first, second in _overlaps(planned):
         pair = (first.campaign.source.name, first.number, second.campaign.source.name, second.number)
-        if same_id(first.show.room, second.show.room):
-            found.setdefault(("room", *pair), _in_room(first, second))
-        for output in sorted(set(first.show.outputs) & set(second.show.outputs)):
-            found.setdefault((output, *pair), _on_output(first, second, output))
+        taken = {need.key: need for need in reversed(first.needs())}
+        for need in second.needs():
+            if need.key in taken:
+                found.setdefault((need.key, *pair), _in_use(first, taken[need.key], second, need))
     return sorted({*found.values(), *_over_quota(planned)})
 
 
@@ -145,7 +181,7 @@ def moved_by_clocks(planned: Sequence[PlannedAiring]) -> Iterator[Problem]:
         if starts and (one.start.hour, one.start.minute) not in starts:
             text = f"is {one.start:%H:%M} on {one.start:%Y-%m-%d}: clocks are put forward, and there is no such time."
             field = "start" if one.show.start is not None else "schedule"
-            yield one.problem(field, text)
+            yield one.problem((field,), text)
 
 
 def _overlaps(planned: Sequence[PlannedAiring]) -> Iterator[tuple[PlannedAiring, PlannedAiring]]:
@@ -157,23 +193,20 @@ def _overlaps(planned: Sequence[PlannedAiring]) -> Iterator[tuple[PlannedAiring,
         running.append(one)
 
 
-def _in_room(first: PlannedAiring, second: PlannedAiring) -> Problem:
-    text = f"is in use when {second.name} starts: by {_other(first, second)}. Choose another room, or another time."
-    return second.problem("room", f"{second.show.room} {text}")
-
-
-def _on_output(first: PlannedAiring, second: PlannedAiring, output: str) -> Problem:
-    text = f"{output!r} is in use when {second.name} starts: by {_other(first, second)}."
-    return second.problem(
-        "outputs", f"{text} They would interrupt each other. Choose another, or another time."
-    )
+def _in_use(first: PlannedAiring, taken: Need, second: PlannedAiring, need: Need) -> Problem:
+    as_standby = ", as its standby" if taken.field[0] == "standby" else ""
+    text = f"is in use when {second.name} starts: by {_other(first, second)}{as_standby}."
+    if need.kind == "room":
+        return second.problem(need.field, f"{need.name} {text} Choose another room, or another time.")
+    fix = "They would interrupt each other. Choose another, or another time."
+    return second.problem(need.field, f"{need.name!r} {text} {fix}")
 
 
 def _other(first: PlannedAiring, second: PlannedAiring) -> str:
     """Name the earlier airing, with its file if that is another one."""
     if first.number == second.number and first.campaign.source is second.campaign.source:
         return f"its own airing before ({first.start:%Y-%m-%d %H:%M} to {first.stop:%H:%M})"
-    where = first.problem("room", "")
+    where = first.problem(("room",), "")
     return f"{first.name}, {where.file}:{where.line}"
 
 
@@ -194,7 +227,7 @@ def _over_quota(planned: Sequence[PlannedAiring]) -> Iterator[Problem]:
             if len(running) > quota:
                 names = ", ".join(other.name for other in running[:-1][:3])
                 yield one.problem(
-                    "connection",
+                    ("connection",),
                     f"{connection!r} has a quota of {quota}, and {one.name} would be number {len(running)} at once "
                     f"(with {names}{', ...' if len(running) > 4 else ''}). Move one of them.",
                 )

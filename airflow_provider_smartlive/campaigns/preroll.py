@@ -30,7 +30,7 @@ def read_preroll(task: Any, ti: Any, start: datetime) -> Preroll:
         room_id = arguments.ident("room_id", task.room_id)
         if room_id is None:
             raise arguments.ArgumentError("room_id", "is None", "Pass an id.")
-        return Preroll(
+        preroll = Preroll(
             hook=SmartLiveTaskHook(smartlive_conn_id=task.smartlive_conn_id),
             room_id=room_id,
             output_conn_ids=arguments.conn_ids("output_conn_ids", task.output_conn_ids),
@@ -39,6 +39,10 @@ def read_preroll(task: Any, ti: Any, start: datetime) -> Preroll:
             start=start,
             own=replace(TaskRef.of(ti), task_id=task.starter_task_id),
             find_connection=_find_connection,
+        )
+        return preroll.with_standby(
+            arguments.ident("standby_room_id", task.standby_room_id),
+            arguments.conn_ids("standby_output_conn_ids", task.standby_output_conn_ids),
         )
 
 

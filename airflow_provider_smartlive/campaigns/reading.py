@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from pydantic import ValidationError
 
-from airflow_provider_smartlive.campaigns.parts import FileModel, Notifier, Outlets, PlannedCommand
+from airflow_provider_smartlive.campaigns.parts import FileModel, Notifier, Outlets, PlannedCommand, Standby
 from airflow_provider_smartlive.campaigns.problems import Place, Problem, SourceFile, did_you_mean
 from airflow_provider_smartlive.campaigns.show import Defaults, Show
 
@@ -59,6 +59,8 @@ _OPERATORS_NAMES: Mapping[str, str] = {
     "output_conn_ids": "Write outputs.",
     "interaction_conn_id": "Write interaction.",
     "smartlive_conn_id": "Write connection.",
+    "standby_room_id": "Write standby, with a room.",
+    "standby_output_conn_ids": "Write standby, with outputs.",
     "request": "Write its fields, such as play_policy.",
 }
 
@@ -69,6 +71,7 @@ _INNER: dict[str, type[FileModel]] = {
     "commands": PlannedCommand,
     "notify": Notifier,
     "outlets": Outlets,
+    "standby": Standby,
 }
 
 

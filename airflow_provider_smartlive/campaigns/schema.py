@@ -27,7 +27,7 @@ def schema() -> dict[str, Any]:
         fields = definitions[model]["properties"]
         for name in Defaults.PRESETS:
             fields[name] = request["properties"][name] | {"description": fields[name]["description"]}
-    for part in (found, definitions["Defaults"], definitions["Show"], definitions["Outlets"]):
+    for part in (found, *(definitions[name] for name in ("Defaults", "Show", "Outlets", "Standby"))):
         for name in _ONE_OR_MORE:
             if name in part["properties"]:
                 part["properties"][name] = _one_or_more(part["properties"][name])

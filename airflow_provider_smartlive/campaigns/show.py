@@ -18,7 +18,7 @@ from airflow_provider_smartlive.campaigns.fields import (
     Schedule,
     TimeOfDay,
 )
-from airflow_provider_smartlive.campaigns.parts import FileModel, Notified, Outlets, PlannedCommand
+from airflow_provider_smartlive.campaigns.parts import FileModel, Notified, Outlets, PlannedCommand, Standby
 from airflow_provider_smartlive.campaigns.times import ShowTimes, read_cron
 from airflow_provider_smartlive.provider_info import DEFAULT_CONN_ID
 
@@ -119,6 +119,10 @@ class Show(Defaults):
 
     room: Id = Field(description="MetaStudio's room.")
     show: Name | None = Field(None, description="Its name in the file and in the grid; the room by default.")
+    standby: Standby | None = Field(
+        None,
+        description="Where it goes live if MetaStudio refuses its start, and certainly has no job of it.",
+    )
 
     @property
     def name(self) -> str:

@@ -8,10 +8,11 @@ from zoneinfo import ZoneInfo
 
 from airflow.sdk import Asset
 
-from airflow_provider_smartlive.campaigns.parts import Outlets, PlannedCommand
+from airflow_provider_smartlive.campaigns.parts import Outlets, PlannedCommand, Standby
 from airflow_provider_smartlive.campaigns.problems import Place, did_you_mean, shown
 from airflow_provider_smartlive.campaigns.show import Show
 from airflow_provider_smartlive.campaigns.times import exists, read_cron
+from airflow_provider_smartlive.metastudio.ids import same_id
 from airflow_provider_smartlive.metastudio.validation import RequestError
 
 #: The longest livestream that MetaStudio takes (``max_live_duration``).
@@ -43,6 +44,8 @@ def of_fields(show: Show, zone: ZoneInfo) -> Iterator[tuple[Place, str]]:
             yield (name,), "has to be more than 0."
     if show.outlets is not None:
         yield from _outlet_problems(show.outlets)
+    if show.standby is not None:
+        yield from _standby_problems(show, show.standby)
     yield from _preset_problems(show)
     for number, command in enumerate(show.commands):
         yield from _command_problems(command, ("commands", number))
@@ -106,6 +109,14 @@ def _outlet_problems(outlets: Outlets) -> Iterator[tuple[Place, str]]:
             except ValueError as error:
                 text = f"is {shown(name)}, which is no asset: {error}."
                 yield ("outlets", event, number), f"{text} Write a name, such as smartlive://tea/ended."
+
+
+def _standby_problems(show: Show, standby: Standby) -> Iterator[tuple[Place, str]]:
+    if standby.room is None and not standby.outputs:
+        yield ("standby",), "has neither room nor outputs. Write one of them, or leave standby out."
+    elif same_id(standby.room or show.room, show.room) and standby.outputs in ([], show.outputs):
+        field = "outputs" if standby.room is None else "room"
+        yield ("standby", field), "is that of the show. Write another one."
 
 
 def _preset_problems(show: Show) -> Iterator[tuple[Place, str]]:

@@ -46,6 +46,8 @@ class PrerollCheckOperator(BaseOperator):
 
     :param room_id: the room. Templated.
     :param output_conn_ids: connections that hold the RTMP outputs. Templated.
+    :param standby_room_id: the room to go live in if MetaStudio refuses the start. Templated.
+    :param standby_output_conn_ids: the outputs of that livestream. Templated.
     :param interaction_conn_id: connection of the ``interaction_callback_url``. Templated.
     :param smartlive_conn_id: connection to MetaStudio. Templated.
     :param starter_task_id: the task that will start the job.
@@ -62,6 +64,8 @@ class PrerollCheckOperator(BaseOperator):
     template_fields: Sequence[str] = (
         "room_id",
         "output_conn_ids",
+        "standby_room_id",
+        "standby_output_conn_ids",
         "interaction_conn_id",
         "smartlive_conn_id",
         "start_at",
@@ -73,6 +77,8 @@ class PrerollCheckOperator(BaseOperator):
         *,
         room_id: str,
         output_conn_ids: Sequence[str] | str | None = (),
+        standby_room_id: str | None = None,
+        standby_output_conn_ids: Sequence[str] | str | None = (),
         interaction_conn_id: str | None = None,
         smartlive_conn_id: str = DEFAULT_CONN_ID,
         starter_task_id: str,
@@ -88,6 +94,8 @@ class PrerollCheckOperator(BaseOperator):
         super().__init__(**kwargs)
         self.room_id = room_id
         self.output_conn_ids = output_conn_ids
+        self.standby_room_id = standby_room_id
+        self.standby_output_conn_ids = standby_output_conn_ids
         self.interaction_conn_id = interaction_conn_id
         self.smartlive_conn_id = smartlive_conn_id
         self.starter_task_id = starter_task_id

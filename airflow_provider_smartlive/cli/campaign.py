@@ -36,14 +36,14 @@ from airflow_provider_smartlive.client.connection import MissingConnectionError
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
-_COLUMNS = ("start", "stop", "length", "campaign", "show", "room", "outputs", "zone")
+_COLUMNS = ("start", "stop", "length", "campaign", "show", "room", "outputs", "standby", "zone")
 
 #: Columns that say nothing if all rows have the same.
 _IF_DIFFERENT = ("campaign", "zone")
 
 
 #: The field of a show that a check is about; the whole show without one.
-_FIELDS = ("connection", "room", "outputs", "interaction", "pool")
+_FIELDS = ("connection", "room", "outputs", "interaction", "pool", "standby")
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,8 @@ def _print_plan(rows: Sequence[dict[str, object]]) -> None:
     same = [name for name in _IF_DIFFERENT if len({row[name] for row in rows}) == 1]
     if same:
         say(", ".join(f"{name} {rows[0][name]}" for name in same))
-    say(table([column for column in _COLUMNS if column not in same], rows))
+    empty = () if any(row["standby"] for row in rows) else ("standby",)
+    say(table([column for column in _COLUMNS if column not in (*same, *empty)], rows))
 
 
 @command
@@ -271,6 +272,8 @@ def _findings(campaign: Campaign, show: Show) -> Iterator[Finding]:
         own=None,
         find_connection=_find_connection,
     )
+    if show.standby is not None:
+        preroll = preroll.with_standby(show.standby.room, show.standby.outputs)
     yield from preroll.findings()
     yield from _pool(show)
 

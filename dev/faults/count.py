@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from dev.faults.records import Job
-from dev.faults.schedule import PLANNED_SECONDS, JobOutcome, Listing, Run, Target
+from dev.faults.schedule import PLANNED_SECONDS, JobOutcome, Listing, Point, Run, Target
 
 STARTER = "go_live"
 SENSOR = "off_air"
@@ -167,6 +167,14 @@ def _wrong(run_result: RunResult) -> list[str]:
     result = run_result.result or {}
     if state == "success" and (not run_result.jobs or result.get("job_id") != run_result.jobs[-1].job_id):
         found.append("the result is not that of the last job")
+    if run.case.target is Target.STANDBY:
+        # A process that died before it had noted the refusal leaves no certainty: the next try waits for the primary.
+        expected_room = run.room_id if run.case.point is Point.REFUSED else run.other_room_id
+        found += [
+            f"job {job.job_id} was started in room {job.room_id}"
+            for job in run_result.jobs
+            if job.room_id != expected_room
+        ]
     is_stopped = run.case.target.begins_anew or run.case.target.is_planned_stop
     if not is_stopped and run.job_outcome is not JobOutcome.LINGERS:
         found += [

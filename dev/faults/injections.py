@@ -28,6 +28,7 @@ Without = Literal[
     "the stop after a time-out",
     "the total time-out",
     "the bounds of a locked row",
+    "the doubt before a standby",
 ]
 
 

@@ -87,6 +87,12 @@ CONTROLS = (
         (_run(907, Target.TRIGGERED_AGAIN, Point.STREAMING),),
     ),
     Control(
+        "the doubt before a standby",
+        Broken.DUPLICATE,
+        (_run(913, Target.STANDBY, Point.AFTER_ACCEPT, show_seconds=ENDLESS, start=StartFault.RESET_AFTER),),
+        also=("the look for other lives",),
+    ),
+    Control(
         "the trigger's stop",
         Broken.LATE,
         (

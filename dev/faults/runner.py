@@ -194,9 +194,9 @@ class _Act:
         target, point = self.run.case.target, self.run.case.point
         if target in (Target.TASK, Target.WORKER):
             return target.value
-        if target is Target.FROZEN_WORKER:
+        if target in (Target.FROZEN_WORKER, Target.STANDBY_FROZEN):
             return "freeze"
-        if target in (Target.MOVED, Target.EDITED):
+        if target in (Target.MOVED, Target.EDITED, Target.STANDBY):
             return Target.TASK.value
         if target is Target.THROTTLED:
             return Target.WORKER.value
@@ -245,7 +245,7 @@ class _Act:
         elif target is Target.EDITED:
             with self.stack.edited_connection():
                 in_time = self._wait_until(lambda: self._try_number() > 2, RETRY_PATIENCE)
-        elif target is Target.FROZEN_WORKER:
+        elif target in (Target.FROZEN_WORKER, Target.STANDBY_FROZEN):
             in_time = self._wait_until(self._has_retried, RETRY_PATIENCE)
             self.stack.injections.thaw(self.run.run_id)
         elif target is Target.THROTTLED:
@@ -314,7 +314,7 @@ class _Act:
                 api.mark(run.dag_id, run.run_id, STARTER, "failed")
             case Target.MARK_SUCCESS:
                 api.mark(run.dag_id, run.run_id, STARTER, "success")
-            case Target.CLEAR | Target.CLEAR_MOVED:
+            case Target.CLEAR | Target.CLEAR_MOVED | Target.STANDBY_CLEARED:
                 api.clear(run.dag_id, run.run_id, [STARTER])
             case Target.FAIL_RUN:
                 api.mark_dag_run(run.dag_id, run.run_id, "failed")

@@ -62,6 +62,10 @@ class Target(StrEnum):
     THROTTLED = "worker, after a 429"
     #: The task's process; before its retry the connection leads to another MetaStudio, and later back.
     EDITED = "task, the connection is edited"
+    #: The process of a task with a standby, whose primary MetaStudio refuses.
+    STANDBY = "task, refused"
+    STANDBY_FROZEN = "worker, frozen, refused"
+    STANDBY_CLEARED = "user: clear, in the standby"
 
     @property
     def is_user(self) -> bool:
@@ -115,10 +119,11 @@ _USERS = frozenset(
         Target.TIMEOUT,
         Target.CLEAR_MOVED,
         Target.TRIGGERED_AGAIN,
+        Target.STANDBY_CLEARED,
     }
 )
 _QUIET = frozenset({Target.START_TIMEOUT, Target.LOCKED_ROW, Target.DRIP, Target.THROTTLED, Target.EDITED})
-_ANEW = frozenset({Target.CLEAR, Target.CLEAR_MOVED, Target.TRIGGERED_AGAIN})
+_ANEW = frozenset({Target.CLEAR, Target.CLEAR_MOVED, Target.TRIGGERED_AGAIN, Target.STANDBY_CLEARED})
 _PLANNED = frozenset({Target.PAUSED, Target.REMOVED, Target.FULL_POOL, Target.MARKED_RESUMED})
 
 #: The DAGs that ``dags/faults.py`` builds.
@@ -135,10 +140,14 @@ DAG_IDS = (
     "faults_timed_on_worker",
     "faults_neighbours",
     "faults_edited",
+    "faults_standby",
 )
 
+#: Targets whose task has a standby.
+_STANDBY = frozenset({Target.STANDBY, Target.STANDBY_FROZEN, Target.STANDBY_CLEARED})
+
 #: Targets whose run is in two rooms, one after the other.
-_MOVING = frozenset({Target.MOVED, Target.CLEAR_MOVED})
+_MOVING = frozenset({Target.MOVED, Target.CLEAR_MOVED}) | _STANDBY
 
 
 class Point(StrEnum):
@@ -153,6 +162,17 @@ class Point(StrEnum):
     STREAMING = "streaming"
     RESUMED = "resumed"
     BEFORE_RESULT = "before the result"
+    #: Of a task with a standby: the answer is not noted yet; it is, and the standby is not; the standby is, and not
+    #: sent.
+    REFUSED = "after it was refused"
+    BEFORE_STANDBY = "before the standby is noted"
+    STANDBY_POST = "before the POST of the standby"
+
+
+#: The points of every livestream.
+_USUAL = tuple(
+    point for point in Point if point not in (Point.REFUSED, Point.BEFORE_STANDBY, Point.STANDBY_POST)
+)
 
 
 #: Where a user acts: as the job is started, as it streams, and as the task wakes up while the job still runs.
@@ -167,8 +187,8 @@ _WITH_A_JOB = (
 
 #: The cases of the matrix.
 MATRIX: dict[Target, tuple[Point, ...]] = {
-    Target.TASK: tuple(Point),
-    Target.WORKER: tuple(Point),
+    Target.TASK: _USUAL,
+    Target.WORKER: _USUAL,
     Target.FROZEN_WORKER: (
         Point.BEFORE_POST,
         Point.AFTER_ACCEPT,
@@ -176,10 +196,10 @@ MATRIX: dict[Target, tuple[Point, ...]] = {
         Point.AFTER_STORE,
         Point.BEFORE_DEFER,
     ),
-    Target.SCHEDULER: tuple(Point),
-    Target.TRIGGERER: tuple(Point),
-    Target.API_SERVER: tuple(Point),
-    Target.SANDBOX: tuple(Point),
+    Target.SCHEDULER: _USUAL,
+    Target.TRIGGERER: _USUAL,
+    Target.API_SERVER: _USUAL,
+    Target.SANDBOX: _USUAL,
     Target.FROZEN_TRIGGERER: (Point.STREAMING,),
     Target.MARK_FAILED: _WITH_A_JOB,
     Target.MARK_SUCCESS: _WITH_A_JOB,
@@ -200,6 +220,16 @@ MATRIX: dict[Target, tuple[Point, ...]] = {
     Target.DRIP: (Point.STREAMING,),
     Target.THROTTLED: (Point.AFTER_ACCEPT,),
     Target.EDITED: (Point.AFTER_ACCEPT, Point.AFTER_STORE),
+    Target.STANDBY: (
+        Point.REFUSED,
+        Point.BEFORE_STANDBY,
+        Point.STANDBY_POST,
+        Point.AFTER_ACCEPT,
+        Point.BEFORE_STORE,
+        Point.AFTER_STORE,
+    ),
+    Target.STANDBY_FROZEN: (Point.BEFORE_STANDBY, Point.STANDBY_POST),
+    Target.STANDBY_CLEARED: (Point.STREAMING,),
 }
 
 #: The DAGs of targets that need one of their own, see ``dags/faults.py``.
@@ -213,6 +243,9 @@ _DAGS = {
     Target.MARKED_RESUMED: "faults_marked",
     Target.LOCKED_ROW: "faults_neighbours",
     Target.EDITED: "faults_edited",
+    Target.STANDBY: "faults_standby",
+    Target.STANDBY_FROZEN: "faults_standby",
+    Target.STANDBY_CLEARED: "faults_standby",
 }
 
 
@@ -227,6 +260,9 @@ class StartFault(StrEnum):
     RESET_AFTER = "reset, job made"
     GARBLED = "unreadable 202"
     THROTTLED = "429"
+    REFUSED = "refused"
+    #: So is the one after it, of a retry.
+    REFUSED_TWICE = "refused twice"
 
 
 class Listing(StrEnum):
@@ -328,6 +364,12 @@ class Run:
         return (self.room_id, self.other_room_id) if self.case.target in _MOVING else (self.room_id,)
 
     @property
+    def live_room_id(self) -> str:
+        """The room whose jobs, callbacks and listings have faults: that of the standby, if the primary is refused."""
+        is_refused = self.start in (StartFault.REFUSED, StartFault.REFUSED_TWICE)
+        return self.other_room_id if is_refused else self.room_id
+
+    @property
     def ends_by_itself(self) -> bool:
         """
         Whether the show is short; else only a stop, or the harness, ends it.
@@ -337,7 +379,7 @@ class Run:
         if self.case.point is Point.RESUMED:
             return True
         target, point = self.case.target, self.case.point
-        if target is Target.FROZEN_WORKER:
+        if target in (Target.FROZEN_WORKER, Target.STANDBY_FROZEN):
             return False
         return not (target.is_user or target.is_quiet or point is Point.STREAMING)
 
@@ -391,7 +433,11 @@ OWN_PER_ROUND = 3
 QUIET_PER_ROUND = 8
 
 #: Start faults that leave room for the point: where the answer is lost, nothing is ever "accepted".
-_AT_RANDOM = tuple(fault for fault in StartFault if fault is not StartFault.THROTTLED)
+_AT_RANDOM = tuple(
+    fault
+    for fault in StartFault
+    if fault not in (StartFault.THROTTLED, StartFault.REFUSED, StartFault.REFUSED_TWICE)
+)
 _ANSWERED = (StartFault.NONE, StartFault.ERROR_BEFORE, StartFault.RESET_BEFORE)
 
 #: Points that come even if the start is refused because the listing cannot tell whose a job is.
@@ -404,6 +450,8 @@ _BLOCKED_POINTS = (
     Point.BEFORE_STORE,
     Point.AFTER_STORE,
     Point.RESUMED,
+    Point.BEFORE_STANDBY,
+    Point.STANDBY_POST,
 )
 
 #: Points that come only if the show is not over before the task knows its job, which can take some looks.
@@ -470,7 +518,7 @@ def _run(number: int, round_number: int, case: Case, seed: int) -> Run:
         round=round_number,
         room_id=str(uuid.UUID(int=dice.getrandbits(128), version=4)),
         case=case,
-        start=_pick(dice, _ANSWERED if case.point is Point.AFTER_ACCEPT else _AT_RANDOM, plain=0.5),
+        start=_pick(dice, _start_faults(case), plain=0.5),
         listing=listing,
         callbacks=_pick(dice, tuple(Callbacks), plain=0.4),
         job_outcome=_pick(dice, _job_outcomes(case, listing), plain=0.7),
@@ -497,6 +545,13 @@ def _quiet_run(number: int, round_number: int, case: Case, dice: random.Random) 
         hold_seconds=0.0,
         down_seconds=0.0,
     )
+
+
+def _start_faults(case: Case) -> Sequence[StartFault]:
+    if case.target in _STANDBY:
+        is_asked_again = case.point in (Point.REFUSED, Point.BEFORE_STANDBY)
+        return (StartFault.REFUSED_TWICE,) if is_asked_again else (StartFault.REFUSED,)
+    return _ANSWERED if case.point is Point.AFTER_ACCEPT else _AT_RANDOM
 
 
 def _job_outcomes(case: Case, listing: Listing) -> tuple[JobOutcome, ...]:

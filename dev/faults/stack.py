@@ -101,6 +101,9 @@ _PROGRAMS = {
     Target.ORPHAN: "triggerer",
 }
 
+#: Running jobs at the limit.
+_REFUSED: dict[str, Any] = {"action": "status", "status": 400, "code": "MSS.20010056", "when": "before"}
+
 _START_RULES: dict[StartFault, dict[str, Any]] = {
     StartFault.ERROR_BEFORE: {"nth": 1, "action": "status", "status": 503, "when": "before"},
     StartFault.ERROR_AFTER: {"nth": 1, "action": "status", "status": 500, "when": "after"},
@@ -109,6 +112,8 @@ _START_RULES: dict[StartFault, dict[str, Any]] = {
     StartFault.RESET_AFTER: {"nth": 1, "action": "reset", "when": "after"},
     StartFault.GARBLED: {"nth": 1, "action": "garble"},
     StartFault.THROTTLED: {"nth": 1, "action": "status", "status": 429, "when": "before"},
+    StartFault.REFUSED: {"times": 1, **_REFUSED},
+    StartFault.REFUSED_TWICE: {"times": 2, **_REFUSED},
 }
 
 _CALLBACK_RULES: dict[Callbacks, dict[str, Any]] = {
@@ -259,7 +264,8 @@ class FaultStack:
         }
         for target, rule in rules.items():
             if rule is not None:
-                self.sandbox.add_fault(target=target, room=run.room_id, **rule)
+                room_id = run.room_id if target == "start" else run.live_room_id
+                self.sandbox.add_fault(target=target, room=room_id, **rule)
 
     def kill(self, target: Target) -> None:
         """Kill a process (SIGKILL). The scheduler's task processes go on, as they would."""

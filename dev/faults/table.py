@@ -21,6 +21,9 @@ _HEADS = {
     Point.STREAMING: "streaming",
     Point.RESUMED: "resumed",
     Point.BEFORE_RESULT: "pre-result",
+    Point.REFUSED: "refused",
+    Point.BEFORE_STANDBY: "pre-note",
+    Point.STANDBY_POST: "its POST",
 }
 
 

@@ -60,6 +60,16 @@ def test_a_show_becomes_a_group_with_the_arguments_of_the_file() -> None:
     assert dag.params["shows"] == ["tea"]
 
 
+def test_a_standby_is_that_of_the_start_and_of_the_check() -> None:
+    shows = "show: tea, room: a, schedule: 0 19 * * *, stop: 22:00, standby: {room: b, outputs: c}"
+    dag = build(of_shows(f"{shows}\nshow: coffee, room: d, schedule: 0 19 * * *, stop: 22:00"))
+    for task_id in ("go_live", "check"):
+        of_tea: Any = dag.get_task(f"tea.{task_id}")
+        assert (of_tea.standby_room_id, of_tea.standby_output_conn_ids) == ("b", ["c"])
+        of_coffee: Any = dag.get_task(f"coffee.{task_id}")
+        assert (of_coffee.standby_room_id, of_coffee.standby_output_conn_ids) == (None, ())
+
+
 def test_the_log_and_the_assets_of_the_file_are_those_of_the_tasks() -> None:
     dag = build(
         campaign(

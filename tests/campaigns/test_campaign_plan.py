@@ -58,6 +58,45 @@ def test_two_shows_on_an_output_at_once() -> None:
     assert "'channel' is in use" in text
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "field", "text"),
+    [
+        ("room: b", "standby: {room: A-1}", "shows[1].standby.room", "A-1 is in use"),
+        ("standby: {room: spare}", "room: spare", "shows[1].room", "spring.yaml:5, as its standby."),
+        ("standby: {room: spare}", "standby: {room: spare}", "shows[1].standby.room", "5, as its standby."),
+        ("outputs: x", "standby: {outputs: x}", "shows[1].standby.outputs", "'x' is in use"),
+        ("standby: {outputs: x}", "outputs: x", "shows[1].outputs", "spring.yaml:5, as its standby. They would"),
+        ("standby: {outputs: [x]}", "standby: {outputs: x}", "shows[1].standby.outputs", "'x' is in use"),
+    ],
+)  # fmt: skip
+def test_a_standby_is_in_use_as_long_as_its_show(first: str, second: str, field: str, text: str) -> None:
+    when = "schedule: 0 19 * * mon, stop: 22:00"
+    shows = [f"show: {name}, {when}, {of_show}" for name, of_show in (("a", first), ("b", second))]
+    shows = [
+        show if ", room:" in show else f"{show}, room: {room}"
+        for show, room in zip(shows, ("a1", "b1"), strict=True)
+    ]
+    if "A-1" in second:
+        shows[0] = shows[0].replace("room: b", "room: a1")
+    ((_, at, said),) = found(of_shows("\n".join(shows)))
+    assert at == field
+    assert text in said
+
+
+def test_a_standby_in_the_room_of_its_show_is_in_its_own_way_no_more_than_the_show_itself() -> None:
+    shows = "show: long, room: a1, standby: {outputs: x}, schedule: 0 19 * * *, max_duration: 26h"
+    assert {field for _, field, _ in found(of_shows(shows))} == {"shows[0].room", "shows[0].standby.outputs"}
+    assert found(of_shows(shows.replace("26h", "20h"))) == []
+
+
+def test_a_plan_shows_the_standby() -> None:
+    shows = f"{EVENING}, standby: {{room: spare, outputs: other}}"
+    one = planned(of_shows(shows))[0]
+    assert one.facts()["standby"] == {"room": "spare", "outputs": ["other"]}
+    assert one.row()["standby"] == "spare, other"
+    assert planned(of_shows(EVENING))[0].facts()["standby"] is None
+
+
 def test_a_pair_is_named_once_and_by_its_first_time() -> None:
     shows = "room: a, schedule: 0 19 * * *, stop: 22:00\nshow: b, room: a, schedule: 0 21 * * *, stop: 23:00"
     ((_, _, text),) = found(of_shows(shows))

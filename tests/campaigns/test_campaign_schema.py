@@ -46,6 +46,8 @@ def test_it_takes_the_examples(path: Path, validator: Any) -> None:
         "{room: a, schedule: 0 19 * * *, stop: 22:00, commands: [{after: 5m, say: hi}]}",
         "{room: a, schedule: 0 19 * * *, stop: 22:00, outlets: {ended: smartlive://a/ended, as_run: [as run]}}",
         "{room: a, schedule: 0 19 * * *, stop: 22:00, connected_within: 5m, max_reconnects: 0, min_on_air: 1h}",
+        "{room: a, schedule: 0 19 * * *, stop: 22:00, standby: {room: b, outputs: c}}",
+        "{room: a, schedule: 0 19 * * *, stop: 22:00, standby: {outputs: [c]}}",
     ],
 )
 def test_it_takes(show: str, validator: Any) -> None:
@@ -66,6 +68,9 @@ def test_it_takes(show: str, validator: Any) -> None:
         "{room: a, max_reconnects: -1}",
         "{room: a, outlets: {ended: 'rtmp://push.example.com/live/key'}}",
         "{room: a, outlets: {endde: a}}",
+        "{room: a, standby: b}",
+        "{room: a, standby: {rom: b}}",
+        "{room: a, standby: {outputs: 'rtmp://push.example.com/live/key'}}",
     ],
 )
 def test_it_refuses(show: str, validator: Any) -> None:

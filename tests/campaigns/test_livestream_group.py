@@ -182,6 +182,30 @@ def test_a_room_that_is_not_there_stops_everything_before_the_start(
     assert "unknown, show evening: evening.check failed: room: there is no room hats" in MESSAGES[0]
 
 
+def test_a_room_that_is_not_there_has_its_show_in_the_standby(
+    smartlive_sandbox: LocalSandbox, smartlive_run_dag: RunDag
+) -> None:
+    smartlive_sandbox.add_room("shoes-2", seconds=500)
+    with DAG("stands_by", schedule=None) as dag:
+        livestream(
+            "evening",
+            room_id="shoes",
+            standby_room_id="shoes-2",
+            output_conn_ids="channel",
+            commands=[say("Welcome!")],
+            notify=[listen],
+        )
+    run = smartlive_run_dag(dag)
+    assert run.state == "success", run
+    assert run.result("evening.go_live")["room_id"] == "shoes-2"
+    assert run.result("evening.as_run")["room_id"] == "shoes-2"
+    assert run.result("evening.connected")["job_id"]
+    assert smartlive_sandbox.states() == ["WAITING", "PROCESSING", "SUCCEED"]
+    said = smartlive_sandbox.ledger(kind="job", room_id="shoes-2")
+    assert [entry["command"] for entry in said if entry.get("why") == "command"] == ["INSERT_PLAY_SCRIPT"]
+    assert [text for text in MESSAGES if "there is no room shoes " in text] == MESSAGES
+
+
 def test_a_failed_livestream_fails_the_run_and_is_told_once(
     smartlive_sandbox: LocalSandbox, smartlive_run_dag: RunDag
 ) -> None:

@@ -22,7 +22,7 @@ from airflow_provider_smartlive.campaigns.times import ShowTimes
 from airflow_provider_smartlive.hooks import SmartLiveHook
 from airflow_provider_smartlive.livestream import callback_check
 from airflow_provider_smartlive.livestream.callback_check import Diagnosis
-from airflow_provider_smartlive.sandbox.testing import LocalSandbox
+from airflow_provider_smartlive.sandbox.testing import LocalSandbox, quick_config
 from tests.campaigns.told import MESSAGES, listen
 from tests.support.fake_airflow import FakeSupervisor, a_context
 from tests.support.virtual_time import Clock
@@ -234,8 +234,40 @@ def test_what_stops_a_show(clock: Clock, smartlive_sandbox: LocalSandbox) -> Non
 
 
 @pytest.mark.usefixtures("channels", "callbacks")
+@pytest.mark.parametrize("smartlive_sandbox_config", [quick_config(any_room=False)], ids=["knows its rooms"])
+def test_what_is_wrong_with_a_room_or_its_standby(clock: Clock, smartlive_sandbox: LocalSandbox) -> None:
+    def told(**changes: Any) -> str:
+        MESSAGES.clear()
+        with pytest.raises(TaskDeferred):
+            execute(check(notification=Notification([listen], subject="tea"), **changes), context())
+        return "".join(MESSAGES)
+
+    standby = {"standby_room_id": "hats"}
+    assert "room: there is no room shoes" in failing(check(**standby))
+    smartlive_sandbox.add_room("shoes", seconds=1000)
+    assert "standby: room: there is no room hats" in told(**standby)
+    smartlive_sandbox.add_room("hats", seconds=1000)
+    assert told(**standby) == ""
+    assert "room: there is no room gloves" in told(**standby, room_id="gloves")
+    assert "room: there is no room gloves" in failing(
+        check(room_id="gloves", standby_output_conn_ids="channel_2")
+    )
+    assert "standby: outputs: outputs: there is no connection 'none'" in failing(
+        check(**standby, standby_output_conn_ids="none")
+    )
+    started(smartlive_sandbox, "hats")
+    assert "standby: other jobs: " in told(**standby)
+
+
+@pytest.mark.usefixtures("channels", "callbacks")
 def test_arguments_that_no_retry_can_mend(clock: Clock) -> None:
-    for changes in ({"room_id": "a/b"}, {"room_id": "None"}, {"output_conn_ids": "rtmp://x/y"}):
+    for changes in (
+        {"room_id": "a/b"},
+        {"room_id": "None"},
+        {"output_conn_ids": "rtmp://x/y"},
+        {"standby_room_id": "a/b"},
+        {"standby_output_conn_ids": "rtmp://x/y"},
+    ):
         with pytest.raises(AirflowFailException, match="A retry would meet the same"):
             execute(check(**changes), context())
 

@@ -125,6 +125,7 @@ def test_plan(run: Run, file: Path) -> None:
         "room": "a1",
         "connection": "smartlive_default",
         "outputs": ["channel"],
+        "standby": None,
         "timezone": "Asia/Shanghai",
         "run_at": "2026-11-30T10:50:00+00:00",
         "start": "2026-11-30T19:00:00+08:00",
@@ -229,6 +230,18 @@ def test_check_sees_who_is_in_the_way(
     done = run("campaign", "check", "spring.yaml")
     assert done.code == 1
     assert "runs in this room as well" in done.out
+
+
+def test_a_standby_is_in_the_plan_and_in_the_check(
+    run: Run, file: Path, rooms: Studio, callbacks: list[Diagnosis]
+) -> None:
+    file.write_text(GOOD.replace("stop: 22:00", "stop: 22:00, standby: {room: b1}"))
+    table = run("campaign", "plan", "spring.yaml", "--days", "7").out.splitlines()
+    assert [line.split()[-2:] for line in table[1:]] == [["OUTPUTS", "STANDBY"], ["channel", "b1"]]
+    rooms.start("b1")
+    done = run("campaign", "check", "spring.yaml")
+    assert (done.code, done.err) == (0, "")
+    assert "spring.yaml:5: shows[0].standby: other jobs: " in done.out
 
 
 def test_check_without_a_connection(run: Run, file: Path, connections: Connections) -> None:

@@ -52,6 +52,8 @@ ROUNDS = {
         plan(803, Target.TASK, Point.BEFORE_DEFER, start=StartFault.TIMEOUT_AFTER, show_seconds=20.0),
         plan(804, Target.MARK_FAILED, Point.AFTER_STORE, show_seconds=ENDLESS),
         plan(817, Target.FROZEN_WORKER, Point.BEFORE_POST, show_seconds=ENDLESS),
+        plan(818, Target.STANDBY, Point.STANDBY_POST, start=StartFault.REFUSED),
+        plan(819, Target.STANDBY, Point.AFTER_ACCEPT, start=StartFault.REFUSED, show_seconds=20.0),
         plan(809, Target.MOVED, Point.AFTER_STORE, show_seconds=20.0),
         plan(810, Target.CLEAR_MOVED, Point.STREAMING),
         plan(811, Target.TRIGGERED_AGAIN, Point.STREAMING),

@@ -39,6 +39,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "faults_timed": {"starter": TIMED},
     "faults_timed_on_worker": {"starter": {**TIMED, "deferrable": False}},
     "faults_neighbours": {"has_neighbour": True},
+    "faults_standby": {"starter": {"standby_room_id": OTHER_ROOM}},
     "faults_edited": {"connection": {"smartlive_conn_id": "smartlive_edited"}},
 }
 

@@ -30,6 +30,9 @@ LONGEST_HOLD = 90.0
 #: The DAG run whose starting task this process runs.
 _run_id: str | None = None
 
+#: Whether MetaStudio has refused a start of this process.
+_is_refused = False
+
 
 def reach(point: str) -> None:
     """The task's process has come to a point; obey if there is an injection for it."""
@@ -174,15 +177,36 @@ def _hook(module: ModuleType) -> None:
             is_start = outgoing.method == "POST" and outgoing.url.endswith("/smart-live-jobs")
             if is_start and getattr(answer, "status", None) == 202:
                 reach("after it was accepted")
+            if is_start and getattr(answer, "status", None) == 400:
+                global _is_refused
+                _is_refused = True
+                reach("after it was refused")
             return answer
 
         return send
 
-    _before(module.SmartLiveTaskHook, "start_job", "before the POST")
+    def make_start_job(original: Callable[..., Any]) -> Callable[..., Any]:
+        def start_job(*args: Any, **kwargs: Any) -> Any:
+            reach("before the POST of the standby" if _is_refused else "before the POST")
+            try:
+                return original(*args, **kwargs)
+            except StartOutcomeUnknown as error:
+                if not lacks("the doubt before a standby"):
+                    raise
+                # What may have made a job is taken for a refusal.
+                raise QuotaExceeded(str(error), http_status=400, error_code="MSS.20010056") from error
+
+        return start_job
+
+    from airflow_provider_smartlive.client.errors import StartOutcomeUnknown
+    from airflow_provider_smartlive.metastudio.errors import QuotaExceeded
+
+    _wrap(module.SmartLiveTaskHook, "start_job", make_start_job)
     _wrap(module, "send_with_requests", make_send)
 
 
 def _start(module: ModuleType) -> None:
+    _before(module.JobStart, "ensure_goes_on", "before the standby is noted")
     _unless(module.JobStart, "_search", "lookup")
     _unless(module.JobStart, "_stop_others", "lookup", "the look for other lives")
 

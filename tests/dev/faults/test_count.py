@@ -27,7 +27,7 @@ from dev.faults.table import table
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 TASK = TaskRef("faults", "faults__001", "go_live")
 
-RUN = replace(PLAIN, number=1, round=1, room_id="room")
+RUN = replace(PLAIN, number=1, round=1, room_id="00000000-0000-4000-9000-000000000001")
 
 
 def job(
@@ -71,6 +71,24 @@ def test_a_livestream_that_went_as_it_should_breaks_nothing() -> None:
 
 def test_two_jobs_at_once_are_a_duplicate() -> None:
     assert Broken.DUPLICATE in broken(run_result(job("a"), job("b", began=5, ended=20)))
+
+
+@pytest.mark.parametrize(
+    ("point", "room_id", "is_wrong"),
+    [
+        (Point.STANDBY_POST, RUN.other_room_id, False),
+        (Point.STANDBY_POST, RUN.room_id, True),
+        (Point.REFUSED, RUN.other_room_id, True),
+        (Point.REFUSED, RUN.room_id, False),
+    ],
+)
+def test_a_start_in_the_other_room_than_is_certain_is_wrong(
+    point: Point, room_id: str, is_wrong: bool
+) -> None:
+    run = replace(RUN, case=Case(Target.STANDBY, point))
+    assert broken(run_result(replace(job(), room_id=room_id), run=run)) == (
+        {Broken.WRONG} if is_wrong else set()
+    )
 
 
 def test_two_lives_at_once_are_a_duplicate_too() -> None:
@@ -215,4 +233,4 @@ def test_the_table_shows_hits_and_what_broke() -> None:
     assert counts["orphan"] == "0"
     assert counts["tries of the starting tasks"] == "2: 1 tasks"
     hits = next(line for line in text.splitlines() if line.startswith("task "))
-    assert hits.split() == ["task", "0", "1", *["0"] * 7]
+    assert hits.split() == ["task", "0", "1", *["0"] * 7, *["."] * 3]

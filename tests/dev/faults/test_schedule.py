@@ -26,6 +26,8 @@ from dev.faults.schedule import (
     plan,
 )
 
+STANDBY = (Target.STANDBY, Target.STANDBY_FROZEN, Target.STANDBY_CLEARED)
+
 
 def test_a_seed_gives_the_same_schedule_again() -> None:
     assert plan(80, 7) == plan(80, 7)
@@ -83,6 +85,8 @@ def test_no_plan_contradicts_itself(seed: int) -> None:
             assert run.case.point not in (Point.BEFORE_DEFER, Point.AFTER_DEFER, Point.BEFORE_RESULT)
         if run.case.target is Target.MOVED:
             assert run.listing is not Listing.NO_ECHO  # nobody could tell then which room a job is in
+        is_refused = run.start in (StartFault.REFUSED, StartFault.REFUSED_TWICE)
+        assert is_refused is (run.case.target in STANDBY)
         # An orphan would end by itself, and not be seen.
         if run.case.target.is_user or run.case.target.is_stop:
             is_there = (
@@ -109,10 +113,10 @@ def test_the_dag_that_is_removed_has_a_file_of_its_own(tmp_path: Path) -> None:
     assert [name for name in runpy.run_path(str(copy)) if name.startswith("faults")] == ["faults_removed"]
 
 
-def test_only_a_task_that_moves_goes_live_in_two_rooms() -> None:
+def test_only_a_task_that_moves_or_has_a_standby_goes_live_in_two_rooms() -> None:
     for run in plan(len(ALL_CASES), 1):
         assert run.other_room_id not in (run.room_id, run.again().other_room_id)
-        moves = run.case.target in (Target.MOVED, Target.CLEAR_MOVED)
+        moves = run.case.target in (Target.MOVED, Target.CLEAR_MOVED, *STANDBY)
         assert run.rooms == ((run.room_id, run.other_room_id) if moves else (run.room_id,))
 
 
