@@ -24,6 +24,8 @@ include_patterns = ["docs/*.md", "docs/*.rst", "*.md", "api/**"]
 root_doc = "docs/site"
 # The pages link to each other's headings as GitHub names them.
 myst_heading_anchors = 6
+# A block that names no language is none: Sphinx would take it for Python.
+highlight_language = "none"
 
 autoapi_dirs = [str(PACKAGE)]
 autoapi_ignore = [

@@ -47,9 +47,9 @@ def write(results: dict[str, Any], folder: Path) -> str:
 def _head(results: dict[str, Any]) -> str:
     intro = (
         "# Benchmarks\n\n"
-        "Written by `make bench`: this provider beside what a user would otherwise write, and beside the limit, in "
-        "one run on one stack (Airflow's four processes, PostgreSQL, one API server worker, the local MetaStudio; a "
-        "second one on SQLite where that matters) on one machine. Nothing of it leaves the machine."
+        "To know how soon an END wakes a task, and what waiting costs, beside what a user would otherwise write, and "
+        "beside the limit. Written by `make bench` in one run on one machine: Airflow's four processes, PostgreSQL, "
+        "one API server worker, the local MetaStudio; a second stack on SQLite where that matters."
     )
     if results["quick"]:
         intro += "\n\n**A quick run: it shows that the benchmark works, its figures say little.**"

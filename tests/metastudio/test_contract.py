@@ -94,7 +94,7 @@ def test_every_field_has_a_row_or_another_source(model: type[BaseModel]) -> None
         for name in model.model_fields
         if source_of(model, name) is None and not is_on_the_page(model, name)
     ]
-    assert unexplained == [], "say where it is from: Source(...) beside its type, or a row in page-rows.txt"
+    assert unexplained == [], "say where it is from: Source(...), or a row in page-rows.txt"
 
 
 def test_a_field_without_a_source_would_be_noticed() -> None:
