@@ -11,9 +11,12 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from airflow.sdk.execution_time.comms import SetTaskStateStore
 
+from airflow_provider_smartlive import settings
+from airflow_provider_smartlive.callbacks.task_status import TaskStatus
 from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError, SmartLiveKilledError
 from airflow_provider_smartlive.livestream.current_task import STORE_KEY
 from airflow_provider_smartlive.livestream.start import AmbiguousStartError
+from airflow_provider_smartlive.livestream.sweep import unwanted
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError, QuotaExceeded, Throttled
 from airflow_provider_smartlive.operators import StartSmartLiveJobOperator, StopSmartLiveJobOperator
 from tests.support.fake_airflow import TASK, a_context, running
@@ -160,6 +163,16 @@ def test_an_error_of_the_look_before_the_start_is_no_refusal(
     assert task.sent_to == []
 
 
+def test_nor_is_one_of_the_look_after_an_unclear_start(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*args: Any, **filters: Any) -> Any:
+        raise refused()
+
+    monkeypatch.setattr(task.metastudio, "list_room_jobs", fails)
+    with pytest.raises(QuotaExceeded):
+        task.run(After(ambiguous()))
+    assert task.sent_to == [ROOM]
+
+
 # --- what is not certain is no
 
 
@@ -302,6 +315,7 @@ def test_single_job_in_room_is_believed_in_the_room_of_the_standby(task: Task) -
     task.metastudio.echoes_callbacks = False
     with pytest.raises(AmbiguousStartError, match=STANDBY):
         task.run(refused(), After(ambiguous()), **SINGLE)
+    assert task.sent_to == [ROOM, STANDBY, STANDBY]  # MetaStudio refuses the second one there
     assert task.rooms == [STANDBY]
 
 
@@ -412,6 +426,18 @@ def test_a_tear_down_stops_it(task: Task) -> None:
     with running(stop):
         assert stop.execute(a_context(task.show.supervisor, task_id="stop")) == [task.show.job.job_id]
     assert (task.rooms, task.metastudio.running) == ([STANDBY], [])
+
+
+def test_the_sweep_finds_it(task: Task) -> None:
+    with pytest.raises(Crash):
+        task.run(refused(), After(Crash()))
+    found = unwanted(
+        task.metastudio.list_jobs(),
+        secrets=settings.callback_secrets(),
+        find_task=lambda task_ref: TaskStatus("failed", run_goes_on=False),
+        now=task.show.clock,
+    )
+    assert [job.room_id for job, _ in found] == [STANDBY]
 
 
 def test_its_announcement_and_its_link_are_those_of_the_standby(task: Task) -> None:
