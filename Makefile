@@ -34,8 +34,8 @@ demo: $(READY) ## One livestream from DAG to END on this machine. CAMPAIGN=file:
 up: $(READY) ## The same, then three rooms go live, and all stays until Ctrl-C: see the board.
 	@$(RUN)python -m dev.demo --stay
 
-test: $(READY) ## All tests. ARGS="..." goes to pytest; WORKERS=0: in one process.
-	$(RUN)python -m pytest $(PARALLEL) $(ARGS)
+test: $(READY) ## All tests, with the share of branches that they reach. ARGS="..." goes to pytest; WORKERS=0: in one process.
+	$(RUN)python -m pytest $(PARALLEL) --cov --cov-report= $(ARGS)
 
 test-fast: $(READY) ## The tests that start no processes.
 	$(RUN)python -m pytest $(PARALLEL) -m "not processes" $(ARGS)
