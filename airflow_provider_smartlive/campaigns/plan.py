@@ -69,8 +69,19 @@ class PlannedAiring:
 
     @property
     def name(self) -> str:
-        """Campaign, show and start, for messages."""
-        return f"{self.campaign.campaign}/{self.show.name} ({self.start:%Y-%m-%d %H:%M} to {self.stop:%H:%M})"
+        """Campaign, show and times, for messages."""
+        return f"{self.campaign.campaign}/{self.show.name} ({self.span})"
+
+    @property
+    def span(self) -> str:
+        """From when to when it is on the air, for messages."""
+        return f"{self.start:%Y-%m-%d %H:%M} to {self._stop_of_day}"
+
+    @property
+    def _stop_of_day(self) -> str:
+        """The time of day of its stop, and how many days later that is."""
+        days = (self.stop.date() - self.start.date()).days
+        return f"{self.stop:%H:%M}{f' +{days}' if days else ''}"
 
     def facts(self) -> dict[str, Any]:
         """Return it as JSON has it."""
@@ -99,7 +110,7 @@ class PlannedAiring:
         hours, minutes = divmod(round((self.airing.stop - self.airing.start).total_seconds() / 60), 60)
         return {
             "start": f"{self.start:%a %Y-%m-%d %H:%M}",
-            "stop": f"{self.stop:%H:%M}{'' if self.stop.date() == self.start.date() else ' +1'}",
+            "stop": self._stop_of_day,
             "length": f"{hours}:{minutes:02}",
             "campaign": self.campaign.campaign,
             "show": self.show.name,
@@ -205,7 +216,7 @@ def _in_use(first: PlannedAiring, taken: Need, second: PlannedAiring, need: Need
 def _other(first: PlannedAiring, second: PlannedAiring) -> str:
     """Name the earlier airing, with its file if that is another one."""
     if first.number == second.number and first.campaign.source is second.campaign.source:
-        return f"its own airing before ({first.start:%Y-%m-%d %H:%M} to {first.stop:%H:%M})"
+        return f"its own airing before ({first.span})"
     where = first.problem(("room",), "")
     return f"{first.name}, {where.file}:{where.line}"
 

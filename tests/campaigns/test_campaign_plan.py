@@ -50,6 +50,16 @@ def test_two_shows_in_a_room_at_once(room: str) -> None:
     assert "Choose another room, or another time." in text
 
 
+def test_a_stop_on_another_day_says_so() -> None:
+    long = of_shows("room: tea, schedule: 0 19 * * mon, max_duration: 30h")
+    airing = planned(long)[0]
+    assert airing.row()["stop"] == "01:00 +2"
+    assert airing.name == "spring/tea (2026-11-30 19:00 to 01:00 +2)"
+    daily = of_shows("room: tea, schedule: 0 19 * * *, max_duration: 30h")
+    ((_line, _field, text),) = found(daily)
+    assert "by its own airing before (2026-11-30 19:00 to 01:00 +2)" in text
+
+
 def test_two_shows_on_an_output_at_once() -> None:
     ((line, field, text),) = found(
         of_shows(f"{EVENING}\nroom: b, outputs: channel, schedule: 0 19 * * mon, stop: 22:00")
