@@ -152,10 +152,31 @@ def airings(campaigns: Iterable[Campaign], begin: datetime, end: datetime) -> li
         for number, show in enumerate(campaign.shows)
         for airing in show.times(campaign.zone).airings(begin, end)
     ]
-    return sorted(found, key=lambda one: (one.airing.start, one.campaign.campaign, one.number))
+    return by_start(found)
 
 
-def conflicts(planned: Sequence[PlannedAiring]) -> list[Problem]:
+def by_start(planned: Iterable[PlannedAiring]) -> list[PlannedAiring]:
+    """Return airings in the order of their starts."""
+    return sorted(planned, key=lambda one: (one.airing.start, one.campaign.campaign, one.number))
+
+
+def on_air(campaigns: Iterable[Campaign], at: datetime) -> list[PlannedAiring]:
+    """
+    Return what has started before a time and is stopped after it: it may be in the way of what comes next.
+
+    :param campaigns: the campaigns.
+    :param at: the time.
+    """
+    found: list[PlannedAiring] = []
+    for campaign in campaigns:
+        longest = max(show.times(campaign.zone).length for show in campaign.shows)
+        # Where clocks are changed, a show may be longer than planned.
+        begin = at - longest - timedelta(hours=3)
+        found += [one for one in airings([campaign], begin, at) if one.airing.stop > at]
+    return found
+
+
+def conflicts(planned: Iterable[PlannedAiring]) -> list[Problem]:
     """
     Return what cannot all be on the air: two shows in a room or on an output, or more than the account may run.
 
@@ -163,8 +184,9 @@ def conflicts(planned: Sequence[PlannedAiring]) -> list[Problem]:
 
     Each pair of shows is named once, by the first time that they meet. One that starts when the other stops is none.
 
-    :param planned: the airings, the earliest first.
+    :param planned: the airings.
     """
+    planned = by_start(planned)
     found: dict[tuple[object, ...], Problem] = {}
     for first, second in _overlaps(planned):
         pair = (first.campaign.source.name, first.number, second.campaign.source.name, second.number)
