@@ -76,6 +76,7 @@ class ShowResult:
             f"{self.show} was told to be late.": self.states.get("not_connected") != "skipped",
             f"The tear-down of {self.show} ended in {self.states.get('stop')}.": self.states.get("stop")
             != "success",
+            f"The records of {self.show} were not fetched.": self.states.get("records") != "success",
             f"{self.show}: {self.outcome}, not stopped as planned.": self.ends_by_plan
             and not self.stopped_as_planned,
             f"{self.show} was stopped.": not self.ends_by_plan and self.stopped_as_planned,
@@ -98,6 +99,7 @@ class CampaignStage(FullStack):
         self.campaign = campaign
         self.file = file
         self.dags = home.resolve() / "dags"
+        self.records = home.resolve() / "records"
         port = free_port()
         self.rtmp_url = f"rtmp://127.0.0.1:{port}/live"
         arguments = ("--no-any-room", "--picture", "small", "--with-rtmp", "--rtmp-port", str(port))
@@ -118,8 +120,11 @@ class CampaignStage(FullStack):
 
     def _start(self, exits: Any) -> None:
         self.dags.mkdir(parents=True)
-        for suffix in (".py", self.file.suffix):
-            shutil.copy(self.file.with_suffix(suffix), self.dags)
+        shutil.copy(self.file.with_suffix(".py"), self.dags)
+        text = self.file.read_text(encoding="utf-8")
+        if self.campaign.records_path is None:
+            text += f"\nrecords_path: {self.records.as_uri()}\n"
+        (self.dags / self.file.name).write_text(text, encoding="utf-8")
         super()._start(exits)
         for number, show in enumerate(self.campaign.shows):
             seconds = ENDLESS if ends_by_plan(self.campaign, show) else SCRIPT
@@ -240,6 +245,10 @@ def main() -> int:
         print(f"\n{table(COLUMNS, [_row(campaign, result) for result in results])}")
         rows = [json.loads(line) for line in stage.as_run("--json").splitlines() if line.startswith("{")]
         print(f"\nThe as-run log\n{stage.as_run()}")
+        for listed in sorted(stage.records.rglob("records.json")):
+            found = json.loads(listed.read_text(encoding="utf-8"))
+            sizes = [record["size"] for record in found["records"].values()]
+            print(f"Records of job {found['job_id']}: {len(sizes)} files, {sum(sizes)} bytes")
         print(f"{frames} pictures arrived at the platform. The DAG run: {state}.\n", flush=True)
         ignore_signals()
         tell("stopping", "everything that was started")

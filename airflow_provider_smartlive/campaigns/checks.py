@@ -181,7 +181,8 @@ class Preroll:
         except NotFound as error:
             text = f"there is no room {self.room_id} over connection {self.hook.smartlive_conn_id!r}"
             yield Finding(
-                "room", f"{text}: rooms do not cross regions and projects. MetaStudio says {error}."
+                "room",
+                f"{text}: rooms do not cross regions and projects. MetaStudio says {str(error).rstrip('.')}.",
             )
             return
         except (MetaStudioError, ValueError) as error:

@@ -83,6 +83,8 @@ def _date(value: Any) -> date:
 
 
 def _cron(value: Any) -> Any:
+    if isinstance(value, str) and _DATE.fullmatch(value.strip()):
+        raise ValueError(f"is one date. Write it as a list: [{value.strip()}]")
     if not isinstance(value, str):
         raise ValueError("is neither a cron expression, such as '0 19 * * mon-fri', nor a list of dates")
     try:
@@ -116,7 +118,8 @@ def _zone(value: Any) -> str:
         zones = available_timezones()
         fix = did_you_mean(str(value), zones)
         fix = fix if fix.startswith("Did") else "Write a name such as Asia/Shanghai or Europe/Berlin."
-        raise ValueError(f"is {shown(value)}, no time zone of the IANA database. {fix}") from None
+        given = f"is {shown(value)}, no time zone of the IANA database" if value else "is empty"
+        raise ValueError(f"{given}. {fix}") from None
     return str(value)
 
 

@@ -31,14 +31,17 @@ class Campaign(FileModel):
     CALLED = "a campaign"
 
     version: Literal[1] = Field(description="The version of this format.")
-    campaign: Name = Field(description="Its name: the id of the DAG.")
+    campaign: Name = Field(description="Its name, of letters, digits, - and _: the id of the DAG.")
     timezone: TimeZone = Field(
         description="What all times mean: a name of the IANA database, such as Asia/Shanghai."
     )
     description: str | None = Field(None, description="What it is about; shown with the DAG.")
     tags: OneOrMore[str] = Field(default_factory=list, description="Tags of the DAG.")
     quota: int | None = Field(
-        None, ge=1, description="How many livestreams the account of a connection may run at once."
+        None,
+        strict=True,
+        ge=1,
+        description="How many livestreams the account of a connection may run at once.",
     )
     as_run_path: StoragePath | None = Field(
         None,

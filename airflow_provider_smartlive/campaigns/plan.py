@@ -69,8 +69,19 @@ class PlannedAiring:
 
     @property
     def name(self) -> str:
-        """Campaign, show and start, for messages."""
-        return f"{self.campaign.campaign}/{self.show.name} ({self.start:%Y-%m-%d %H:%M} to {self.stop:%H:%M})"
+        """Campaign, show and times, for messages."""
+        return f"{self.campaign.campaign}/{self.show.name} ({self.span})"
+
+    @property
+    def span(self) -> str:
+        """From when to when it is on the air, for messages."""
+        return f"{self.start:%Y-%m-%d %H:%M} to {self._stop_of_day}"
+
+    @property
+    def _stop_of_day(self) -> str:
+        """The time of day of its stop, and how many days later that is."""
+        days = (self.stop.date() - self.start.date()).days
+        return f"{self.stop:%H:%M}{f' +{days}' if days else ''}"
 
     def facts(self) -> dict[str, Any]:
         """Return it as JSON has it."""
@@ -99,7 +110,7 @@ class PlannedAiring:
         hours, minutes = divmod(round((self.airing.stop - self.airing.start).total_seconds() / 60), 60)
         return {
             "start": f"{self.start:%a %Y-%m-%d %H:%M}",
-            "stop": f"{self.stop:%H:%M}{'' if self.stop.date() == self.start.date() else ' +1'}",
+            "stop": self._stop_of_day,
             "length": f"{hours}:{minutes:02}",
             "campaign": self.campaign.campaign,
             "show": self.show.name,
@@ -141,10 +152,31 @@ def airings(campaigns: Iterable[Campaign], begin: datetime, end: datetime) -> li
         for number, show in enumerate(campaign.shows)
         for airing in show.times(campaign.zone).airings(begin, end)
     ]
-    return sorted(found, key=lambda one: (one.airing.start, one.campaign.campaign, one.number))
+    return by_start(found)
 
 
-def conflicts(planned: Sequence[PlannedAiring]) -> list[Problem]:
+def by_start(planned: Iterable[PlannedAiring]) -> list[PlannedAiring]:
+    """Return airings in the order of their starts."""
+    return sorted(planned, key=lambda one: (one.airing.start, one.campaign.campaign, one.number))
+
+
+def on_air(campaigns: Iterable[Campaign], at: datetime) -> list[PlannedAiring]:
+    """
+    Return what has started before a time and is stopped after it: it may be in the way of what comes next.
+
+    :param campaigns: the campaigns.
+    :param at: the time.
+    """
+    found: list[PlannedAiring] = []
+    for campaign in campaigns:
+        longest = max(show.times(campaign.zone).length for show in campaign.shows)
+        # Where clocks are changed, a show may be longer than planned.
+        begin = at - longest - timedelta(hours=3)
+        found += [one for one in airings([campaign], begin, at) if one.airing.stop > at]
+    return found
+
+
+def conflicts(planned: Iterable[PlannedAiring]) -> list[Problem]:
     """
     Return what cannot all be on the air: two shows in a room or on an output, or more than the account may run.
 
@@ -152,8 +184,9 @@ def conflicts(planned: Sequence[PlannedAiring]) -> list[Problem]:
 
     Each pair of shows is named once, by the first time that they meet. One that starts when the other stops is none.
 
-    :param planned: the airings, the earliest first.
+    :param planned: the airings.
     """
+    planned = by_start(planned)
     found: dict[tuple[object, ...], Problem] = {}
     for first, second in _overlaps(planned):
         pair = (first.campaign.source.name, first.number, second.campaign.source.name, second.number)
@@ -205,7 +238,7 @@ def _in_use(first: PlannedAiring, taken: Need, second: PlannedAiring, need: Need
 def _other(first: PlannedAiring, second: PlannedAiring) -> str:
     """Name the earlier airing, with its file if that is another one."""
     if first.number == second.number and first.campaign.source is second.campaign.source:
-        return f"its own airing before ({first.start:%Y-%m-%d %H:%M} to {first.stop:%H:%M})"
+        return f"its own airing before ({first.span})"
     where = first.problem(("room",), "")
     return f"{first.name}, {where.file}:{where.line}"
 

@@ -46,9 +46,14 @@ def _text(
         return f"has to be {_model_around(model, (*place, '')).CALLED}, with fields of its own."
     if kind == "string_pattern_mismatch":
         return f"has characters that are not taken there. {about}".rstrip()
+    if kind in ("too_short", "string_too_short"):
+        return f"is empty. {about}".rstrip()
+    if kind == "list_type":
+        return f"has to be a list: a line for each entry, which begins with '- '. {about}".rstrip()
     text = message.removeprefix("Value error, ")
-    own = text != message
-    return f"{text}." if own else f"{_SUBJECT.sub('has to ', text)}. {about}".rstrip()
+    if text != message:
+        return text if text.endswith((".", "?")) else f"{text}."
+    return f"{_SUBJECT.sub('has to ', text)}. {about}".rstrip()
 
 
 #: What to write for arguments of the operators that have another name in a file.

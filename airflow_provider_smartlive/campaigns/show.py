@@ -78,6 +78,7 @@ class Defaults(FileModel):
     )
     max_reconnects: int | None = Field(
         None,
+        strict=True,
         ge=0,
         description="How often the stream may be interrupted before the livestream is stopped and fails, likewise.",
     )
@@ -90,7 +91,9 @@ class Defaults(FileModel):
         default_factory=list,
         description="Who is told what goes wrong: Airflow connections, or notifiers by their dotted paths.",
     )
-    retries: int = Field(2, ge=0, le=20, description="How often a start that failed is tried again.")
+    retries: int = Field(
+        2, strict=True, ge=0, le=20, description="How often a start that failed is tried again."
+    )
     pool: str | None = Field(
         None, min_length=1, description="The Airflow pool; it has to count deferred tasks."
     )
@@ -117,8 +120,11 @@ class Defaults(FileModel):
 class Show(Defaults):
     """A room that goes live again and again."""
 
-    room: Id = Field(description="MetaStudio's room.")
-    show: Name | None = Field(None, description="Its name in the file and in the grid; the room by default.")
+    room: Id = Field(description="The id of MetaStudio's room.")
+    show: Name | None = Field(
+        None,
+        description="Its name in the file and in the grid, of letters, digits, - and _; the room by default.",
+    )
     standby: Standby | None = Field(
         None,
         description="Where it goes live if MetaStudio refuses its start, and certainly has no job of it.",

@@ -11,7 +11,7 @@ from airflow.sdk import Asset
 from airflow_provider_smartlive.campaigns.parts import Outlets, PlannedCommand, Standby
 from airflow_provider_smartlive.campaigns.problems import Place, did_you_mean, shown
 from airflow_provider_smartlive.campaigns.show import Show
-from airflow_provider_smartlive.campaigns.times import exists, read_cron
+from airflow_provider_smartlive.campaigns.times import exists, read_cron, until
 from airflow_provider_smartlive.metastudio.ids import same_id
 from airflow_provider_smartlive.metastudio.validation import RequestError
 
@@ -74,9 +74,16 @@ def _date_problems(show: Show, dates: list[date], zone: ZoneInfo) -> Iterator[tu
     for number, day in enumerate(dates):
         if day in dates[:number]:
             yield ("schedule", number), f"is {day}, which stands in the list already. Keep one of them."
-        for name, at in (("start", show.start), ("stop", show.stop)):
-            if at is not None and not exists(datetime.combine(day, at), zone):
-                text = f"is {day}, when clocks are put forward in {zone.key}: there is no {at:%H:%M} then."
+        start = datetime.combine(day, show.start)
+        times = {"start": start}
+        if show.stop is not None:
+            times["stop"] = start + until(start, show.stop)
+        for name, at in times.items():
+            if not exists(at, zone):
+                ends = f", and ends on {at:%Y-%m-%d}" if at.date() != day else ""
+                text = (
+                    f"is {day}{ends}, when clocks are put forward in {zone.key}: there is no {at:%H:%M} then."
+                )
                 yield ("schedule", number), f"{text} Choose another {name}."
 
 
@@ -91,14 +98,17 @@ def _equal_times(show: Show, hour: int, minute: int) -> Iterator[tuple[Place, st
 def of_length(show: Show, zone: ZoneInfo) -> Iterator[tuple[Place, str]]:
     """Yield what does not fit into the time for which it lasts. The rest has to be free of problems."""
     times = show.times(zone)
-    for name in show.WITHIN:
+    # The default of the alert is no mistake of whoever plans a short show.
+    alert = {"alert_if_not_connected_after"} & show.model_fields_set
+    for name in (*alert, *show.WITHIN):
         given = getattr(show, name)
         if given is not None and given > times.shortest:
             text = f"is {given}, and the show lasts {times.shortest}. Write a shorter one."
             yield (name,), text
     for number, command in enumerate(show.commands):
         if command.after >= times.length:
-            yield ("commands", number, "after"), "is not before the show is over."
+            text = f"is {command.after}, and the show lasts {times.length}. Write an earlier one."
+            yield ("commands", number, "after"), text
 
 
 def _outlet_problems(outlets: Outlets) -> Iterator[tuple[Place, str]]:

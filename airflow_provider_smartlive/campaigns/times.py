@@ -7,6 +7,7 @@ one, and one that is left out is as much later as the clocks were put forward (0
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
@@ -20,6 +21,9 @@ from croniter import CroniterBadCronError, CroniterBadDateError, croniter
 _SHIFT = timedelta(hours=3)
 
 _DAY = timedelta(days=1)
+
+#: croniter's R, which is no letter of a day's or month's name.
+_RANDOM = re.compile(r"(?<![a-z])r(?![a-z])", re.IGNORECASE)
 
 
 @dataclass(frozen=True, order=True)
@@ -116,7 +120,7 @@ class ShowTimes:
         limits = [self.max_duration] if self.max_duration is not None else []
         if self.stop is None:
             return limits
-        return [min([_until(datetime.combine(midnight, start), self.stop), *limits]) for start in starts]
+        return [min([until(datetime.combine(midnight, start), self.stop), *limits]) for start in starts]
 
     @property
     def _first_start(self) -> time:
@@ -167,7 +171,7 @@ class ShowTimes:
     def _stop(self, start_at: datetime, start: datetime) -> datetime:
         limits = [] if self.max_duration is None else [start + self.max_duration]
         if self.stop is not None:
-            length = _until(start_at, self.stop)
+            length = until(start_at, self.stop)
             stop = aware(start_at + length, self.zone)
             # Where the clocks were put forward in between, nothing of a short show may be left.
             limits.append(stop if stop > start else start + length)
@@ -188,11 +192,15 @@ def read_cron(text: str) -> tuple[tuple[tuple[int, int], ...] | None, str]:
             f"has {len(fields)} fields, not five: minute, hour, day of month, month, day of week"
         )
     days = " ".join(fields[2:])
+    if _RANDOM.search(text):
+        raise ValueError(
+            "has a random time (R), which is another one whenever the file is read: name the time"
+        )
     try:
         expanded: Sequence[Sequence[Any]] = croniter(text).expanded
         croniter(f"0 0 {days}", start_time=datetime(2001, 1, 1)).get_next(datetime)
     except CroniterBadDateError:
-        raise ValueError("never comes: there is no such day in any year") from None
+        raise ValueError("never comes: there is no such day in any year. Write another day") from None
     except (CroniterBadCronError, ValueError, KeyError) as error:
         raise ValueError(f"is no cron expression: {error}") from None
     minutes, hours = expanded[0], expanded[1]
@@ -223,7 +231,7 @@ def exists(at: datetime, zone: tzinfo) -> bool:
     return there.replace(tzinfo=None, fold=0) == at.replace(fold=0)
 
 
-def _until(start_at: datetime, stop: time) -> timedelta:
+def until(start_at: datetime, stop: time) -> timedelta:
     """Return how long it is on the clock from a start to the next time that it shows ``stop``."""
     stop_at = datetime.combine(start_at.date(), stop)
     return (stop_at if stop_at > start_at else stop_at + _DAY) - start_at

@@ -19,11 +19,12 @@ from airflow_provider_smartlive.campaigns.model import Campaign
 from airflow_provider_smartlive.campaigns.notify import Recipient
 from airflow_provider_smartlive.campaigns.parts import Notifier
 from airflow_provider_smartlive.campaigns.plan import (
-    PlannedAiring,
     airings,
+    by_start,
     conflicts,
     moved_by_clocks,
     never,
+    on_air,
 )
 from airflow_provider_smartlive.campaigns.problems import CampaignError, Problem
 from airflow_provider_smartlive.campaigns.show import Show
@@ -97,7 +98,7 @@ def lint(args: Namespace) -> None:
             *never(campaigns, now),
             *_twice(campaigns),
             *_notifiers(campaigns),
-            *conflicts(planned),
+            *conflicts([*on_air(campaigns, now), *planned]),
         }
     )
     moved = sorted(set(moved_by_clocks(planned)))
@@ -129,8 +130,13 @@ def plan(args: Namespace) -> None:
     if problems:
         _refuse(problems)
     now = utcnow().astimezone(UTC)
-    planned = _planned(campaigns, args, now)
-    found = conflicts(planned)
+    begins = [(campaign, _begin(campaign, args, now)) for campaign in campaigns]
+    length = timedelta(days=args.days)
+    planned = by_start(
+        one for campaign, begin in begins for one in airings([campaign], begin, begin + length)
+    )
+    running = [one for campaign, begin in begins for one in on_air([campaign], begin)]
+    found = conflicts([*running, *planned])
     if found and not args.with_conflicts:
         _refuse(found)
     for problem in found:
@@ -219,15 +225,9 @@ def _refuse(problems: Iterable[Problem]) -> NoReturn:
     fail(str(last))
 
 
-def _planned(campaigns: Sequence[Campaign], args: Namespace, now: datetime) -> list[PlannedAiring]:
-    """Return the airings of the days that are asked for; a day begins where the campaign is."""
-    if args.begin is None:
-        return airings(campaigns, now, now + timedelta(days=args.days))
-    found: list[PlannedAiring] = []
-    for campaign in campaigns:
-        first = datetime.combine(args.begin, time(0), campaign.zone)
-        found += airings([campaign], first, first + timedelta(days=args.days))
-    return sorted(found, key=lambda one: one.airing)
+def _begin(campaign: Campaign, args: Namespace, now: datetime) -> datetime:
+    """Return from when on a plan is asked for; a day begins where the campaign is."""
+    return now if args.begin is None else datetime.combine(args.begin, time(0), campaign.zone)
 
 
 def _twice(campaigns: Sequence[Campaign]) -> Iterator[Problem]:

@@ -117,7 +117,7 @@ def test_one_that_is_connected_again_in_time_is_no_alert(
     smartlive_sandbox: LocalSandbox, smartlive_run_dag: RunDag
 ) -> None:
     smartlive_sandbox.add_room("shoes", seconds=2000)
-    show = ", max_duration: 12s, fail_on_disconnect_longer_than: 6s, max_reconnects: 1"
+    show = ", max_duration: 15s, fail_on_disconnect_longer_than: 10s, max_reconnects: 1"
     with interrupting(smartlive_sandbox, "DISCONNECTED", "RECONNECTING", "CONNECTED"):
         run = smartlive_run_dag(evening("", show))
     assert (run.state, MESSAGES) == ("success", []), run

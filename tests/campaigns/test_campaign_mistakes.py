@@ -25,6 +25,10 @@ MISTAKES = [
     ("schedule: '0 19 * * xxx'", 8, "shows[0].schedule", "is no cron expression"),
     ("schedule: '0 19 * *'", 8, "shows[0].schedule", "has 4 fields, not five"),
     ("schedule: '0 19 30 2 *'", 8, "shows[0].schedule", "never comes: there is no such day in any year"),
+    ("schedule: '0 19 31 4,6 *'", 8, "shows[0].schedule", "in any year. Write another day. See crontab(5)."),
+    ("schedule: 'R 19 * * *'", 8, "shows[0].schedule", "has a random time (R), which is another one whenever"),
+    ("schedule: '0 19 * * r'", 8, "shows[0].schedule", "has a random time (R), which is another one whenever"),
+    ("schedule: 2026-12-24\n    start: 19:00", 8, "shows[0].schedule", "is one date. Write it as a list: [2026-"),
     ("schedule: '*/5 * * * *'", 8, "shows[0].schedule", "name the minutes and hours of the starts"),
     ("schedule: '* * * * mon'", 7, "shows[0].start", "is missing. Write the time of day; schedule '* * * * mon'"),
     ("schedule: '0 19 * * *'\n    start: 20:00", 9, "shows[0].start", "Leave start out, or write the schedule as"),
@@ -35,6 +39,12 @@ MISTAKES = [
     ("schedule: [24.12.2026]\n    start: 19:00", 8, "shows[0].schedule[0]", "is '24.12.2026', no date"),
     ("schedule: [2026-12-24, 2026-12-24]\n    start: 19:00", 8, "shows[0].schedule[1]", "stands in the list already"),
     ("schedule: [2026-03-29]\n    start: 02:30", 8, "shows[0].schedule[0]", "no 02:30 then. Choose another start"),
+    (
+        "schedule: [2026-03-28]\n    start: 22:00\n    stop: 02:30",
+        8,
+        "shows[0].schedule[0]",
+        "ends on 2026-03-29, when clocks are put forward in Europe/Berlin: there is no 02:30 then. Choose another st",
+    ),
     ("schedule: [2026-12-24]", 7, "shows[0].start", "is missing. Write the time of day"),
     ("schedule: '0 19 * * *'\n    stop: 25:00", 9, "shows[0].stop", "is '25:00', no time of day. Write hours and"),
     ("schedule: '0 19 * * *'\n    stop: 2200", 9, "shows[0].stop", "is 2200, no time of day"),
@@ -62,7 +72,12 @@ MISTAKES = [
     ("schedule: '0 19 * * *'\n    standby_room_id: b", 9, "shows[0].standby_room_id", "Write standby, with a room."),
     ("schedule: '0 19 * * *'\n    start_at: 19:00", 9, "shows[0].start_at", "of a show. Write schedule and start."),
     ("schedule: '0 19 * * *'\n    output_conn_ids: a", 9, "shows[0].output_conn_ids", "Write outputs."),
-    ("schedule: '0 19 * * *'\n    commands: [{after: 3h, say: x}]", 9, "shows[0].commands[0].after", "not before the"),
+    ("schedule: '0 19 * * *'\n    commands: [{after: 3h, say: x}]", 9, "shows[0].commands[0].after", "show lasts 3:00"),
+    ("schedule: '0 19 * * *'\n    retries: true", 9, "shows[0].retries", "has to be a valid integer"),
+    ("schedule: '0 19 * * *'\n    alert_if_not_connected_after: 4h", 9, "shows[0].alert_if_not_connected_after", "the"),
+    ("schedule: '0 19 * * *'\n    show: ''", 9, "shows[0].show", "is empty. Its name in the file"),
+    ("schedule: '0 19 * * *'\n    show: a b", 9, "shows[0].show", "not taken there. Its name in the file and in the"),
+    ("schedule: '0 19 * * *'\n    commands: hello", 9, "shows[0].commands", "has to be a list: a line for each entry"),
     ("schedule: '0 19 * * *'\n    retries: many", 9, "shows[0].retries", "has to be a valid integer"),
     ("schedule: '0 19 * * *'\n    outputs: [a, b]", 9, "shows[0].outputs", "at most 1 item"),
     ("schedule: '0 19 * * *'\n    video_config: {bitrate: 1}", 9, "shows[0].video_config.bitrate", "greater than"),
@@ -94,6 +109,7 @@ def test_a_mistake_in_a_show(line: str, at: int, field: str, text: str) -> None:
         ("version: 1\n", "", 1, "version", "is missing. Write `version: 1`."),
         ("timezone: Europe/Berlin\n", "", 1, "timezone", "is missing. What all times mean"),
         ("Europe/Berlin", "Europe/Berlim", 3, "timezone", "Did you mean Europe/Berlin?"),
+        ("Europe/Berlin", "", 3, "timezone", "is empty. Write a name such as Asia/Shanghai or Europe/Berlin."),
         ("Europe/Berlin", "+08:00", 3, "timezone", "Write a name such as Asia/Shanghai"),
         ("campaign: spring", "campaign: spring sale", 2, "campaign", "has characters that are not taken there"),
         ("defaults:\n  stop: 22:00", "defaults: tea", 4, "defaults", "has to be a show, with fields of its own."),
@@ -103,8 +119,9 @@ def test_a_mistake_in_a_show(line: str, at: int, field: str, text: str) -> None:
         ("  stop: 22:00", "  stpo: 22:00", 5, "defaults.stpo", "is no field of a show. Did you mean stop?"),
         ("stop: 22:00", "tags: x", 7, "shows[0].stop", "is missing. Write the time of day"),
         ("room: skincare", "room: a/b", 7, "shows[0].room", "has characters that are not taken there"),
-        ("  - room: skincare\n   ", "  -", 7, "shows[0].room", "is missing. MetaStudio's room."),
-        ('  - room: skincare\n    schedule: "0 19 * * mon-fri"', "  []", 6, "shows", "at least 1 item"),
+        ("  - room: skincare\n   ", "  -", 7, "shows[0].room", "is missing. The id of MetaStudio's room."),
+        ('  - room: skincare\n    schedule: "0 19 * * mon-fri"', "  []", 6, "shows", "is empty. What goes live."),
+        ("version: 1", "version: 1\nquota: true", 2, "quota", "has to be a valid integer"),
     ],
 )  # fmt: skip
 def test_a_mistake_elsewhere(old: str, new: str, at: int, field: str, text: str) -> None:
@@ -112,6 +129,24 @@ def test_a_mistake_elsewhere(old: str, new: str, at: int, field: str, text: str)
     found = errors_of(GOOD.replace(old, new))
     assert (at, field) in [problem[:2] for problem in found]
     assert any(text in problem[2] for problem in found)
+
+
+def test_a_stop_on_the_day_before_clocks_are_put_forward_is_right() -> None:
+    text = GOOD.replace(
+        'schedule: "0 19 * * mon-fri"', "schedule: [2026-03-29]\n    start: 22:00\n    stop: 02:30"
+    )
+    assert campaign(text).shows[0].stop is not None
+
+
+def test_a_message_ends_once() -> None:
+    mistakes = [GOOD.replace("Europe/Berlin", zone) for zone in ("Europe/Berlim", "Mars", "")]
+    for ((_line, _field, said),) in map(errors_of, mistakes):
+        assert said.endswith((".", "?"))
+        assert not said.endswith(("..", "?."))
+
+
+def test_a_short_show_need_not_know_when_nobody_is_told() -> None:
+    assert campaign(GOOD.replace("stop: 22:00", "max_duration: 3m")).shows[0].max_duration
 
 
 def test_a_stream_key_in_the_file_is_refused_and_not_repeated() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -14,6 +15,7 @@ from airflow_provider_smartlive.campaigns.plan import (
     conflicts,
     moved_by_clocks,
     never,
+    on_air,
 )
 from tests.campaigns.campaign_files import campaign, of_shows
 
@@ -48,6 +50,37 @@ def test_two_shows_in_a_room_at_once(room: str) -> None:
     assert "is in use when spring/late (2026-11-30 21:30 to 23:00) starts" in text
     assert "by spring/evening (2026-11-30 19:00 to 22:00), spring.yaml:5" in text
     assert "Choose another room, or another time." in text
+
+
+def test_a_stop_on_another_day_says_so() -> None:
+    long = of_shows("room: tea, schedule: 0 19 * * mon, max_duration: 30h")
+    airing = planned(long)[0]
+    assert airing.row()["stop"] == "01:00 +2"
+    assert airing.name == "spring/tea (2026-11-30 19:00 to 01:00 +2)"
+    daily = of_shows("room: tea, schedule: 0 19 * * *, max_duration: 30h")
+    ((_line, _field, text),) = found(daily)
+    assert "by its own airing before (2026-11-30 19:00 to 01:00 +2)" in text
+
+
+def test_what_is_on_the_air_already_is_in_the_way() -> None:
+    shows = of_shows(f"{EVENING}\nshow: late, room: a1, schedule: 30 21 * * mon, stop: 23:00")
+    at_eight = datetime(2026, 11, 30, 20, tzinfo=ZoneInfo("Asia/Shanghai"))
+    running, ahead = on_air([shows], at_eight), planned(shows, begin=at_eight, length=timedelta(days=1))
+    assert [one.show.name for one in running] == ["evening"]
+    assert [one.show.name for one in ahead] == ["late"]
+    (problem,) = conflicts([*ahead, *running])
+    assert "is in use when spring/late (2026-11-30 21:30 to 23:00) starts" in problem.text
+    assert conflicts(ahead) == []
+    # One that starts just then is ahead, and one that stops then is over.
+    assert on_air([shows], at_eight - timedelta(hours=1)) == []
+    assert [one.show.name for one in on_air([shows], at_eight + timedelta(hours=2))] == ["late"]
+
+
+def test_an_order_of_runs_is_no_order_of_starts() -> None:
+    early = "show: early, room: a1, schedule: 0 19 * * mon, stop: 20:00, check_before: 1m"
+    late = "show: late, room: a1, schedule: 30 19 * * mon, stop: 21:00, check_before: 2h"
+    both = planned(of_shows(f"{early}\n{late}"), length=timedelta(days=1))
+    assert conflicts(both) == conflicts(sorted(both, key=lambda one: one.airing)) != []
 
 
 def test_two_shows_on_an_output_at_once() -> None:

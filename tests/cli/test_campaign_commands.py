@@ -149,6 +149,19 @@ def test_plan_refuses_conflicts_unless_it_is_told_not_to(run: Run, file: Path) -
     assert "is in use" in told.err
 
 
+def test_what_is_on_the_air_is_in_the_way_of_what_comes_next(
+    run: Run, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once = "  - {show: late, room: a1, schedule: [2026-11-30], start: 21:00, stop: 23:00}\n"
+    (file.parent / "once.yaml").write_text(GOOD.replace("spring", "once").partition("  - {")[0] + once)
+    # Monday at eight in Shanghai.
+    monkeypatch.setattr(commands, "utcnow", lambda: datetime(2026, 11, 30, 12, tzinfo=UTC))
+    said = "once.yaml:5: shows[0].room: a1 is in use when once/late"
+    for text in (run("campaign", "lint", ".").out, run("campaign", "plan", ".").err):
+        assert said in text
+    assert run("campaign", "plan", ".", "--from", "2026-12-01").code == 0
+
+
 def test_arguments_that_are_none(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("campaign", "plan", "x", "--days", "0").code == 2
     assert run("campaign", "plan", "x", "--from", "tomorrow").code == 2

@@ -25,6 +25,7 @@ GOOD = ShowResult(
         "connected": "success",
         "not_connected": "skipped",
         "stop": "success",
+        "records": "success",
         "command_1": "success",
     },
     outcome="the job succeeded",
@@ -66,6 +67,8 @@ def test_a_campaign_from_its_file_to_its_end(tmp_path: Path) -> None:
         "kitchen": kitchen["reconnects"],
         "night_market": 0,
     }
+    lists = list((tmp_path / "demo" / "records").rglob("records.json"))
+    assert [len(json.loads(listed.read_text())["records"]) for listed in lists] == [5, 5, 5]
     assert processes_of(run) == []
 
 
@@ -76,6 +79,7 @@ def test_the_demo_says_what_is_not_as_promised() -> None:
         "tea was not CONNECTED.": {"states": {**GOOD.states, "connected": "failed"}},
         "tea was told to be late.": {"states": {**GOOD.states, "not_connected": "success"}},
         "The tear-down of tea ended in failed.": {"states": {**GOOD.states, "stop": "failed"}},
+        "The records of tea were not fetched.": {"states": {**GOOD.states, "records": "failed"}},
         "A command to tea was not sent.": {"states": {**GOOD.states, "command_1": "failed"}},
         "tea: the job succeeded, not stopped as planned.": {"ends_by_plan": True},
         "tea was stopped.": {"outcome": "stopped as planned"},
