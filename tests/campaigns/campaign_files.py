@@ -16,6 +16,19 @@ shows:
 """
 
 
+#: One show; tests put something else in the place of a line.
+GOOD = """\
+version: 1
+campaign: spring
+timezone: Europe/Berlin
+defaults:
+  stop: 22:00
+shows:
+  - room: skincare
+    schedule: "0 19 * * mon-fri"
+"""
+
+
 def campaign(text: str, name: str = "spring.yaml") -> Campaign:
     """Return the campaign of a text."""
     return Campaign.of(parse(text, name))
