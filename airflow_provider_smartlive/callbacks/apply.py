@@ -133,9 +133,9 @@ def apply_event(
         when an output is new or ends.
     :param refused: Returns the marks of those commands that were refused. Called only when one has exchanged outputs.
     """
-    if digest is not None and digest in table.digests:
-        return table, Outcome(OutcomeKind.DUPLICATE)
     message = event.message
+    if digest in table.digests and not _is_back(table, message, fingerprint_key, signed_at):
+        return table, Outcome(OutcomeKind.DUPLICATE)
     if not isinstance(message, StreamStateChange | ScriptSwitch | ReplyFinished):
         return unrecognised(table, str(event.event_type), "unknown event type", at=at, digest=digest)
 
@@ -146,9 +146,7 @@ def apply_event(
         update={"last_at": at, "last_event": number, "room_id": room_id or before.room_id}
     )
     if isinstance(message, StreamStateChange):
-        output = describe_output(
-            message.output_url, message.stream_key.get_secret_value(), key=fingerprint_key
-        )
+        output = _output_of(message, fingerprint_key)
         state = _name(str(message.state))
         if before.refreshes:
             before = _without_refreshes(before, refused())
@@ -201,6 +199,30 @@ def _placed(jobs: list[JobCallbacks], job: JobCallbacks, kept: str) -> list[JobC
         silent = min((other for other in jobs if other.job_id != kept), key=lambda other: other.last_event)
         jobs = [other for other in jobs if other is not silent]
     return [*jobs, job]
+
+
+def _output_of(message: StreamStateChange, fingerprint_key: bytes) -> Output:
+    return describe_output(message.output_url, message.stream_key.get_secret_value(), key=fingerprint_key)
+
+
+def _is_back(
+    table: CallbackTable, message: object, fingerprint_key: bytes, signed_at: datetime | None
+) -> bool:
+    """
+    Tell whether what looks like a repetition says that a link has come back in the second in which it went down.
+
+    MetaStudio signs whole seconds, so the two are alike. To take a link for down that is up would end a show by
+    ``fail_on_disconnect_longer_than``; the next event corrects the other mistake.
+    """
+    if not isinstance(message, StreamStateChange):
+        return False
+    job = table.job(normalise_id(_name(message.job_id)))
+    row = _row_of(job, _output_of(message, fingerprint_key)) if job is not None else None
+    if row is None or row.ended or row.down_since is None or row.signed_at is None or signed_at is None:
+        return False
+    return message.state == StreamState.CONNECTED and int(row.signed_at.timestamp()) == int(
+        signed_at.timestamp()
+    )
 
 
 def _row_of(job: JobCallbacks, output: Output) -> StreamRow | None:

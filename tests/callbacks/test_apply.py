@@ -479,6 +479,34 @@ def test_every_event_is_numbered_and_timed():
     assert (noted.events, noted.updated_at) == (5, AT + timedelta(seconds=60))
 
 
+def test_a_link_that_is_back_within_the_second_is_up():
+    """MetaStudio signs whole seconds: the second CONNECTED has the bytes and the time of the first."""
+    table, _ = _fold(CallbackTable(), stream("CONNECTED"), signed_at=AT, digest="up")
+    table, _ = _fold(table, stream("DISCONNECTED"), signed_at=AT, digest="down")
+    table, outcome = _fold(table, stream("CONNECTED"), signed_at=AT, digest="up")
+
+    (row,) = table.job(JOB).streams
+    assert outcome.kind is OutcomeKind.APPLIED
+    assert (row.state, row.down_since, row.counts) == ("CONNECTED", None, {"CONNECTED": 2, "DISCONNECTED": 1})
+    again, outcome = _fold(table, stream("CONNECTED"), signed_at=AT, digest="up")
+    assert (again, outcome.kind) == (table, OutcomeKind.DUPLICATE)
+
+
+@pytest.mark.parametrize(
+    ("down", "seconds", "repeated"),
+    [
+        ("DISCONNECTED", 1, "CONNECTED"),  # the link went down later: a repetition that is late
+        ("END", 0, "CONNECTED"),  # what has ended stays so
+        ("CONNECTED", 0, "DISCONNECTED"),  # up, and a repetition of down
+    ],
+)
+def test_any_other_repetition_is_one(down, seconds, repeated):
+    table, _ = _fold(CallbackTable(), stream(repeated), signed_at=AT, digest="first")
+    table, _ = _fold(table, stream(down), signed_at=AT + timedelta(seconds=seconds), digest="second")
+    again, outcome = _fold(table, stream(repeated), signed_at=AT, digest="first")
+    assert (again, outcome.kind) == (table, OutcomeKind.DUPLICATE)
+
+
 def test_a_digest_is_of_time_and_body():
     first = event_digest(AT, b"{}")
 
