@@ -384,8 +384,9 @@ class JobStart:
         if start_outcome(error) is StartOutcome.UNKNOWN:
             # A proxy's word: enough not to look for a job, and not enough to start another one in the standby.
             planned = replace(planned, unclear_start=True)
-        self.latest, self.problem = planned, error
-        self.task.save(planned)
+        # What an earlier start may have made stays remembered.
+        self.latest, self.problem = self._unclear or planned, error
+        self.task.save(self.latest)
 
     def _pause_after(self, error: MetaStudioError, send: int) -> None:
         """
