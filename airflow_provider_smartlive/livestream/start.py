@@ -278,7 +278,7 @@ class JobStart:
             return
         here = (record.smartlive_conn_id, record.room_id)
         if record.single_job_in_room and here == self.single_job_in:
-            self._unclear = record
+            self._unclear = replace(record, unclear_start=True)
             return
         raise AmbiguousStartError(
             f"A start in room {record.room_id} has an unknown outcome, and {_UNREADABLE if unreadable else _SILENT}. "

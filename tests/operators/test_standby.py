@@ -257,6 +257,15 @@ def test_it_is_not_started_while_the_jobs_of_this_task_cannot_be_listed(
     assert task.sent_to == [ROOM]
 
 
+def test_nor_is_it_a_certainty_that_the_next_start_is_refused_for_another_reason(task: Task) -> None:
+    single = {"use_callbacks": False, **SINGLE}
+    with pytest.raises(QuotaExceeded):
+        task.run(After(ambiguous()), refused(), **single)
+    with pytest.raises(AmbiguousStartError):
+        task.run(**single)
+    assert STANDBY not in task.sent_to
+
+
 @pytest.mark.parametrize(
     ("outcome", "sent_to"),
     [(refused(), [ROOM]), (Throttled("too many", http_status=429), [ROOM]), (ambiguous(), [ROOM])],
