@@ -515,3 +515,17 @@ def test_a_failure_shows_no_stream_key_of_the_standby(task: Task, monkeypatch: p
         task.show.go_live(standby_room_id=STANDBY, standby_output_conn_ids="rtmp_other")
     assert "fake-stream-key-0002" not in str(raised.value)
     assert "fake-stream-key-0002" not in json.dumps(task.record)
+
+
+def test_a_connection_that_is_gone_makes_nobody_forget_the_keys_of_the_others(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_RTMP_OTHER", OTHER_OUTPUT)
+    monkeypatch.setenv("AIRFLOW_CONN_RTMP_MAIN", OTHER_OUTPUT.replace("fake-stream-key-0002", "key8"))
+    reason = {"error_info": {"error_code": "MSS.1", "error_msg": "no such stream key8"}}
+    task.show.at(50, lambda: monkeypatch.delenv("AIRFLOW_CONN_RTMP_OTHER"))
+    task.show.at(60, task.show.ends("FAILED", **reason))
+    with pytest.raises(SmartLiveJobFailedError) as raised:
+        task.show.go_live(standby_room_id=STANDBY, standby_output_conn_ids="rtmp_other")
+    assert "no such stream ***" in str(raised.value)
+    assert "key8" not in json.dumps(task.record)
