@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -19,11 +19,22 @@ from airflow_provider_smartlive.client.connection import ConnectionProfile
 from airflow_provider_smartlive.client.errors import TransportFailure
 from airflow_provider_smartlive.client.flow import LONGEST_BACKOFF, USER_AGENT
 from airflow_provider_smartlive.client.transport import CHUNK, respond
+from airflow_provider_smartlive.metastudio.known_secrets import without_secrets
+from airflow_provider_smartlive.metastudio.text import safe_text
 
 #: Seconds for one request, its body included. A file that takes longer is gone on with.
 REQUEST_SECONDS = 120.0
 
+#: Seconds for one file: a server may send a byte with each request, and another try goes on with what has arrived.
+LONGEST_DOWNLOAD = 3600
+
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+
+#: A version that can be sent back in a header. One that is longer is not kept.
+_VERSION = re.compile(r"[!-~][ -~]{0,1000}")
+
+#: Characters that are kept of what a server says of a file.
+_LONGEST_WORD = 100
 
 #: What may pass: the server is busy or broken.
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -80,6 +91,7 @@ class Downloader:
     :param attempts: how many requests in a row may bring nothing.
     :param limit: bytes that a file may have.
     :param sleep: waits between two requests, in seconds.
+    :param monotonic: a clock that only goes forward, in seconds.
     """
 
     def __init__(
@@ -89,11 +101,13 @@ class Downloader:
         attempts: int,
         limit: int,
         sleep: Callable[[float], None] = time.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._profile = profile
         self._attempts = attempts
         self._limit = limit
         self._sleep = sleep
+        self._monotonic = monotonic
 
     def download(self, url: str, file: PartialFile) -> None:
         """
@@ -105,14 +119,16 @@ class Downloader:
         :raises NetworkSetupError: if proxy or certificate authorities of this machine are wrong.
         """
         self._check(url)
-        idle = 0
+        until = self._monotonic() + LONGEST_DOWNLOAD
+        most, idle = file.size, 0
         while True:
-            before = file.size
             problem = self._request(url, file)
             if problem is None:
                 return
-            idle = 0 if file.size > before else idle + 1
-            if idle >= self._attempts:
+            # More than ever before: a file that begins again and again comes to no end.
+            idle = 0 if file.size > most else idle + 1
+            most = max(most, file.size)
+            if idle >= self._attempts or self._monotonic() >= until:
                 raise DownloadError(problem)
             self._sleep(min(2.0**idle, LONGEST_BACKOFF))
 
@@ -126,8 +142,9 @@ class Downloader:
         if not is_usable:
             # Not repeated, nor is the error, which shows it.
             raise DownloadError("its address is none of https.", may_pass=False)
-        # urllib3 logs paths and queries at debug level.
-        for secret in (url, parts.query, f"{parts.path}?{parts.query}"):
+        # urllib3 logs paths and queries at debug level, as they go on the wire: with other escapes.
+        sent = _prepare(url)
+        for secret in (url, parts.query, sent.url, sent.path_url, sent.path_url.partition("?")[2]):
             mask_secret(secret)
 
     def _request(self, url: str, file: PartialFile) -> str | None:
@@ -142,13 +159,8 @@ class Downloader:
         headers = {"Accept-Encoding": "identity", "User-Agent": USER_AGENT}
         if file.size:
             headers |= {"Range": f"bytes={file.size}-", "If-Range": str(file.version)}
-        try:
-            prepared = requests.Request("GET", url, headers=headers).prepare()
-        except (requests.RequestException, ValueError):
-            # The error shows the address.
-            raise DownloadError("its address cannot be read.", may_pass=False) from None
-        reader = _BodyReader(file, self._limit)
-        response = respond(self._profile, prepared, REQUEST_SECONDS, read=reader)
+        reader = _BodyReader(file, self._limit, secrets=(url,))
+        response = respond(self._profile, _prepare(url, headers), REQUEST_SECONDS, read=reader)
         if isinstance(response, TransportFailure):
             return self._failure(response, urlsplit(url).netloc.rpartition("@")[2])
         return _judge(response.status_code, file, is_taken=reader.is_taken)
@@ -161,18 +173,28 @@ class Downloader:
         return f"{failure.text.format(peer=peer)}."
 
 
+def _prepare(url: str, headers: Mapping[str, str] | None = None) -> requests.PreparedRequest:
+    try:
+        return requests.Request("GET", url, headers=headers).prepare()
+    except (requests.RequestException, ValueError):
+        # The error shows the address.
+        raise DownloadError("its address cannot be read.", may_pass=False) from None
+
+
 class _BodyReader:
     """
     Takes the body of an answer into a file, if the answer holds some of the file.
 
     :param file: the file.
     :param limit: bytes that it may have.
+    :param secrets: what is kept of no answer.
     :ivar is_taken: whether the answer held what was asked for.
     """
 
-    def __init__(self, file: PartialFile, limit: int) -> None:
+    def __init__(self, file: PartialFile, limit: int, *, secrets: tuple[str, ...] = ()) -> None:
         self._file = file
         self._limit = limit
+        self._secrets = secrets
         self.is_taken = False
 
     def __call__(self, response: requests.Response) -> bytes:
@@ -187,6 +209,8 @@ class _BodyReader:
             if self.is_taken:
                 for chunk in response.raw.stream(CHUNK, decode_content=False):
                     self._write(chunk)
+            if self.is_taken and _says_its_end(response):
+                self._file.total = self._file.size
         finally:
             response.close()
         return b""
@@ -194,7 +218,7 @@ class _BodyReader:
     def _begin(self, response: requests.Response) -> bool:
         """Find out which part of the file the answer holds; tell whether it is the next one."""
         file, headers = self._file, response.headers
-        version = _version(headers.get("ETag"), headers.get("Last-Modified"))
+        version = self._version(headers.get("ETag"), headers.get("Last-Modified"))
         if response.status_code == HTTPStatus.PARTIAL_CONTENT:
             found = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", ""))
             if found is None or int(found[1]) != file.size or version not in (None, file.version):
@@ -205,12 +229,11 @@ class _BodyReader:
             return False
         file.begin_again()
         file.version = version
-        file.content_type, file.content_encoding = (
-            headers.get("Content-Type"),
-            headers.get("Content-Encoding"),
-        )
-        with suppress(ValueError):
-            file.total = int(headers.get("Content-Length", ""))
+        file.content_type = self._word(headers.get("Content-Type"))
+        file.content_encoding = self._word(headers.get("Content-Encoding"))
+        if not response.raw.chunked:
+            with suppress(ValueError):
+                file.total = int(headers.get("Content-Length", ""))
         if (file.total or 0) > self._limit:
             raise ResponseTooLargeError
         return True
@@ -223,6 +246,22 @@ class _BodyReader:
         except OSError as error:
             raise DownloadError(f"cannot be written on this machine: {error.strerror}.") from None
 
+    def _version(self, etag: str | None, modified: str | None) -> str | None:
+        """Return what If-Range takes: a weak tag does not promise that the bytes are the same."""
+        version = etag if etag and not etag.startswith("W/") else modified
+        if version is None or not _VERSION.fullmatch(version):
+            return None
+        return version if without_secrets(version, self._secrets) == version else None
+
+    def _word(self, value: str | None) -> str | None:
+        """Return what a header says of the file, as it may be shown."""
+        return safe_text(value, secrets=self._secrets, limit=_LONGEST_WORD) or None
+
+
+def _says_its_end(response: requests.Response) -> bool:
+    """Whether a complete file comes in chunks, the last of which says that it is."""
+    return response.status_code == HTTPStatus.OK and bool(response.raw.chunked)
+
 
 def _judge(status: int, file: PartialFile, *, is_taken: bool) -> str | None:
     """
@@ -231,10 +270,10 @@ def _judge(status: int, file: PartialFile, *, is_taken: bool) -> str | None:
     :param status: of the answer.
     :param is_taken: whether the answer held what was asked for.
     """
+    if is_taken and file.total is None:
+        return "the server does not say how large it is."
     if is_taken:
-        return (
-            None if file.size == (file.total or file.size) else "its size is not the one that was announced."
-        )
+        return None if file.size == file.total else "its size is not the one that was announced."
     if status == HTTPStatus.PARTIAL_CONTENT:
         file.begin_again()
         return "the server answers with another part of it."
@@ -247,8 +286,3 @@ def _judge(status: int, file: PartialFile, *, is_taken: bool) -> str | None:
     if 300 <= status < 400:
         raise DownloadError(f"{text} Redirects are not followed.")
     raise DownloadError(f"{text} The URL may have expired; another try asks for a new one.")
-
-
-def _version(etag: str | None, modified: str | None) -> str | None:
-    """Return what If-Range takes: a weak tag does not promise that the bytes are the same."""
-    return etag if etag and not etag.startswith("W/") else modified

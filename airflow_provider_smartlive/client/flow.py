@@ -210,7 +210,7 @@ class RequestFlow:
             error = refusal(reply, secrets=(*self.secrets, *operation.secrets), now=self._now())
             self._remark_clock(error, reply)
             unclear = isinstance(error, errors.ServerError) or (
-                error.error_code is None and reply.status in _AFTER_FORWARDING
+                reply.status in _AFTER_FORWARDING and not errors.is_own_code(error.error_code)
             )
         return self._placed(_ambiguous(error) if operation.starts_job and unclear else error, operation)
 

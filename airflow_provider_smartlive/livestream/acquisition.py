@@ -117,7 +117,7 @@ class Acquisition:
         try:
             return self._send(start, planned, wanted)
         except MetaStudioError as error:
-            if error is not start.refusal or start.latest is None:
+            if error is not start.problem or start.latest is None:
                 raise
             reason = reason_against(start_outcome(error), unclear_start=start.latest.unclear_start)
             if reason is not None:
@@ -187,7 +187,7 @@ class Acquisition:
         return start.send(
             planned,
             built,
-            may_send=lambda: self._check_time(planned, wanted),
+            may_send=lambda: self._check_time(planned, wanted, start.problem),
             deadline=time_limits.deadline,
         )
 
@@ -199,19 +199,23 @@ class Acquisition:
                 f"The request has warnings (warnings_as_errors): {'; '.join(warnings)}"
             )
 
-    def _check_time(self, planned: JobRecord, wanted: StartArguments) -> None:
-        """Refuse to go live when it is not the time; but a livestream that has failed is no skip."""
+    def _check_time(
+        self, planned: JobRecord, wanted: StartArguments, problem: MetaStudioError | None
+    ) -> None:
+        """
+        Refuse to go live when it is not the time; but a livestream that has failed is no skip.
+
+        :param problem: why a start of this try made no job; None if none was sent.
+        """
         if self.kill.requested:
             raise SmartLiveKilledError("The task was told to end before its livestream was started.")
         try:
             wanted.time_limits.check(self.now())
         except AirflowSkipException as too_late:
-            if not planned.has_failed:
+            if problem is None and not planned.has_failed:
                 raise
-            raise AirflowFailException(
-                f"{planned.failure or 'The livestream of an earlier try failed.'} It is too late for another one: "
-                f"{too_late}"
-            ) from None
+            failure = problem or planned.failure or "The livestream of an earlier try failed."
+            raise AirflowFailException(f"{failure} It is too late for another one: {too_late}") from None
 
     def _make_start(
         self,

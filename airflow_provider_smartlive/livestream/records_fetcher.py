@@ -111,6 +111,7 @@ class RecordsFetcher:
 
     def _fetch_all(self, folder: RecordsFolder, urls: Mapping[str, str]) -> dict[str, StoredRecord]:
         stored = folder.stored()
+        folder.write_list(stored)
         problems: dict[str, DownloadError] = {}
         for name, url in urls.items():
             if name in stored:
@@ -120,7 +121,8 @@ class RecordsFetcher:
                 stored[name] = self._fetch(folder, name, url)
             except DownloadError as error:
                 problems[name] = error
-        folder.write_list(stored)
+            # Each at once: the task may be ended over the next one.
+            folder.write_list(stored)
         if problems:
             text = " ".join(f"{name}: {error}" for name, error in problems.items())
             may_pass = any(error.may_pass for error in problems.values())

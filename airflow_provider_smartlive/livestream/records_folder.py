@@ -81,10 +81,10 @@ class RecordsFolder:
         """Return the records that are there, each as large and with the checksum that the list says."""
         try:
             listed = json.loads((self._folder / LIST).read_bytes())["records"]
-        except (FileNotFoundError, ValueError, TypeError, KeyError):
+            found = {name: StoredRecord.load(value) for name, value in listed.items()}
+        except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
             return {}
-        found = {name: StoredRecord.load(value) for name, value in listed.items()}
-        return {name: record for name, record in found.items() if record and self._is_there(record)}
+        return {name: record for name, record in found.items() if record and self._is_there(name, record)}
 
     def write_list(self, records: Mapping[str, StoredRecord]) -> None:
         """Write the list of the records that are there."""
@@ -172,8 +172,10 @@ class RecordsFolder:
     def _part(self, name: str) -> ObjectStoragePath:
         return self._folder / f"{name}.part"
 
-    def _is_there(self, record: StoredRecord) -> bool:
-        file = self._folder / _safe(record.file)
+    def _is_there(self, name: str, record: StoredRecord) -> bool:
+        if record.file not in [f"{_safe(name)}{suffix}" for suffix in ("", *_SUFFIXES)]:
+            return False
+        file = self._folder / record.file
         try:
             if file.size() != record.size:
                 return False

@@ -467,12 +467,20 @@ def _secrets_of(operator: Any) -> list[str]:
     # Only a task that fails asks for them.
     from airflow_provider_smartlive.livestream import request
 
-    conn_ids = [
-        conn_id
-        for name in ("output_conn_ids", "standby_output_conn_ids")
-        for conn_id in arguments.conn_ids(name, getattr(operator, name))
-    ]
-    return [secret for output in request.rtmp_outputs(conn_ids) for secret in output.secrets]
+    found: list[str] = []
+    for name in ("output_conn_ids", "standby_output_conn_ids"):
+        for conn_id in arguments.conn_ids(name, getattr(operator, name)):
+            try:
+                (output,) = request.rtmp_outputs([conn_id], argument=name)
+            except Exception as error:
+                # One that cannot be read any more must not hide the failure, nor show the keys of the others.
+                why = type(error).__name__
+                operator.log.warning(
+                    "Connection %r cannot be read (%s): its keys are not known here.", conn_id, why
+                )
+                continue
+            found += output.secrets
+    return found
 
 
 def _reason(error: Exception) -> str:

@@ -14,6 +14,7 @@ from airflow_provider_smartlive.metastudio.errors import (
     NotFound,
     PermissionDenied,
     QuotaExceeded,
+    is_own_code,
 )
 
 
@@ -33,10 +34,10 @@ _REFUSALS = (Blocked, Conflict, InvalidRequest, NotFound, PermissionDenied, Quot
 
 
 def start_outcome(error: MetaStudioError) -> StartOutcome:
-    """Return what the error of a start means. An answer without an error code is some proxy's, not MetaStudio's."""
+    """Return what the error of a start means. An answer without one of MetaStudio's error codes is some proxy's."""
     if isinstance(error, AuthenticationError) or was_not_carried_out(error):
         return StartOutcome.NOT_CARRIED_OUT
-    is_refusal = isinstance(error, _REFUSALS) and error.error_code is not None
+    is_refusal = isinstance(error, _REFUSALS) and is_own_code(error.error_code)
     return StartOutcome.REFUSED if is_refusal else StartOutcome.UNKNOWN
 
 

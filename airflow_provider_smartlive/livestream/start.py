@@ -23,6 +23,7 @@ from airflow_provider_smartlive.decisions import JobStatus
 from airflow_provider_smartlive.exceptions import SmartLiveKilledError
 from airflow_provider_smartlive.livestream.ownership import callback_url_of, is_unreadable, target_of
 from airflow_provider_smartlive.livestream.snapshot import ACTIVE_STATES, JobSnapshot
+from airflow_provider_smartlive.livestream.standby import StartOutcome, start_outcome
 from airflow_provider_smartlive.livestream.stop import LOOK_AGAIN_INTERVAL, look, stop_and_confirm
 from airflow_provider_smartlive.metastudio.errors import Conflict, MetaStudioError, Throttled
 from airflow_provider_smartlive.metastudio.ids import JobRef
@@ -134,8 +135,8 @@ class JobStart:
         self.sleep = sleep
         #: The record with the job, before anything else can fail.
         self.latest: JobRecord | None = None
-        #: Why MetaStudio did not carry out the start that was sent last.
-        self.refusal: MetaStudioError | None = None
+        #: Why the start that was sent last made no job.
+        self.problem: MetaStudioError | None = None
         self._has_record = False
         #: The start of an earlier try whose outcome is unknown, and its job surely not recognisable.
         self._unclear: JobRecord | None = None
@@ -187,7 +188,10 @@ class JobStart:
                     record = record.without(job.job_id)
                 return replace(record, sent_at=None, is_over=True)
         self._refuse_if_unrecognisable(record, jobs, [job for job in jobs if job.is_active])
-        return record if self._unclear else replace(record, sent_at=None, is_over=True)
+        if self._unclear:
+            return record
+        # It is not looked for again, but that it was unclear stays remembered.
+        return replace(record, sent_at=None, is_over=True, unclear_start=True)
 
     def _check_connection(self, record: JobRecord) -> None:
         """Refuse to look for a job where it cannot be."""
@@ -274,7 +278,7 @@ class JobStart:
             return
         here = (record.smartlive_conn_id, record.room_id)
         if record.single_job_in_room and here == self.single_job_in:
-            self._unclear = record
+            self._unclear = replace(record, unclear_start=True)
             return
         raise AmbiguousStartError(
             f"A start in room {record.room_id} has an unknown outcome, and {_UNREADABLE if unreadable else _SILENT}. "
@@ -353,7 +357,7 @@ class JobStart:
                 )
                 if acquired := self._search(record, own_failure=True):
                     return acquired
-                planned = replace(planned, unclear_start=True)
+                planned, self.problem = replace(planned, unclear_start=True), error
                 continue
             except Conflict as error:
                 if self._unclear:
@@ -377,8 +381,12 @@ class JobStart:
         )
 
     def _note_refusal(self, planned: JobRecord, error: MetaStudioError) -> None:
-        self.latest, self.refusal = planned, error
-        self.task.save(planned)
+        if start_outcome(error) is StartOutcome.UNKNOWN:
+            # A proxy's word: enough not to look for a job, and not enough to start another one in the standby.
+            planned = replace(planned, unclear_start=True)
+        # What an earlier start may have made stays remembered.
+        self.latest, self.problem = self._unclear or planned, error
+        self.task.save(self.latest)
 
     def _pause_after(self, error: MetaStudioError, send: int) -> None:
         """

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import shutil
+from pathlib import Path
 from typing import BinaryIO
+from uuid import uuid4
 
 from airflow.sdk import ObjectStoragePath
 
@@ -38,8 +40,28 @@ def put(file: ObjectStoragePath, content: bytes | BinaryIO) -> None:
     :param content: what is to stand in it; of an open file the rest.
     """
     source = io.BytesIO(content) if isinstance(content, bytes) else content
+    if file.protocol in ("file", "local"):
+        _put_local(Path(file.path), source)
+        return
     with file.fs.transaction, _open(file, "wb") as target:
         shutil.copyfileobj(source, target)
+
+
+def _put_local(file: Path, source: BinaryIO) -> None:
+    """
+    Write a local file beside its place, and move it there.
+
+    ``fsspec`` collects it in the machine's temporary folder. From there to another file system a move is a copy: it
+    can be seen half done, and where a link stands it overwrites what that leads to.
+    """
+    part = file.with_name(f".{file.name}.{uuid4().hex}")
+    try:
+        with part.open("xb") as target:
+            shutil.copyfileobj(source, target)
+        part.replace(file)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def read(file: ObjectStoragePath) -> BinaryIO:

@@ -31,6 +31,10 @@ _MAX_BODY = 64 * 1024
 _SECONDS = re.compile(r"\s*([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(?:,.*)?", re.ASCII)
 
 
+#: MetaStudio's own codes, with and without their prefix, and those of its gateway.
+_OWN_CODE = re.compile(r"(?:MSS\.)?[0-9]{8}|APIGW?\.[0-9]{4}", re.ASCII)
+
+
 class MetaStudioError(Exception):
     """
     MetaStudio refused a call.
@@ -312,6 +316,11 @@ def family(error_code: str | None, http_status: int | None = None) -> type[MetaS
         # Without a code it is some proxy's word. Its 404 must not pass for MetaStudio's "no such job".
         return {401: AuthenticationError, 403: PermissionDenied}.get(http_status or 0, UnexpectedResponse)
     return _FAMILY_OF_STATUS.get(http_status or 0, MetaStudioError)
+
+
+def is_own_code(error_code: str | None) -> bool:
+    """Tell whether an error code is MetaStudio's or its gateway's; proxies have codes of their own, such as ``409``."""
+    return _OWN_CODE.fullmatch(error_code or "") is not None
 
 
 def fix_of(error_code: str | None) -> str | None:

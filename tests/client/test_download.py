@@ -226,3 +226,117 @@ def test_a_server_that_stalls_is_left(
     server.will(server.stall)
     with pytest.raises(DownloadError, match="did not send all of it within"):
         get(server, profile, attempts=1)
+
+
+def chunked(status: int, body: bytes, *headers: str) -> Behaviour:
+    """An answer that says how large it is only as it comes, whatever its headers say."""
+    lines = [f"HTTP/1.1 {status} Status", "Transfer-Encoding: chunked", "Connection: close", *headers]
+    head = "\r\n".join([*lines, "", ""]).encode()
+    return lambda connection: connection.sendall(head + b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body))
+
+
+def test_a_file_whose_size_is_said_as_it_comes(server: RecordingServer, profile: ConnectionProfile) -> None:
+    server.will(chunked(200, CONTENT, 'ETag: "v1"'))
+    file = get(server, profile)
+    assert (content(file), file.total) == (CONTENT, len(CONTENT))
+
+
+def test_a_file_of_which_nobody_knows_where_it_ends_is_not_complete(
+    server: RecordingServer, profile: ConnectionProfile
+) -> None:
+    def until_closed(connection: Any) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + CONTENT[:HALF])
+
+    server.will(*[until_closed] * 3)
+    with pytest.raises(DownloadError, match="does not say how large it is"):
+        get(server, profile, attempts=2)
+
+
+def test_a_part_is_not_the_end_of_a_file_because_nobody_says_how_large_it_is(
+    server: RecordingServer, profile: ConnectionProfile
+) -> None:
+    head = b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nETag: "v1"\r\n\r\n'
+    server.will(lambda connection: connection.sendall(head + b"%x\r\n%b\r\n" % (HALF, CONTENT[:HALF])))
+    start = HALF
+    server.will(
+        answer(206, CONTENT[start : start + 10], Content_Range=f"bytes {start}-{start + 9}/*", ETag='"v1"'),
+        rest(start + 10),
+    )
+    assert content(get(server, profile)) == CONTENT
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        [
+            cut(200, CONTENT[:100], 'ETag: "v1"', length=300),
+            answer(206, CONTENT[:200], Content_Range="bytes 100-299/200"),
+            answer(416),
+        ],
+        [
+            cut(200, CONTENT[:200], 'ETag: "v1"', length=300),
+            cut(200, CONTENT[:100], 'ETag: "v2"', length=300),
+        ],
+    ],
+    ids=["never the size that was announced", "another one each time"],
+)
+def test_a_server_that_never_comes_to_an_end_is_left(
+    server: RecordingServer, profile: ConnectionProfile, turn: list[Behaviour]
+) -> None:
+    server.will(*turn * 20)
+    with pytest.raises(DownloadError):
+        get(server, profile)
+    assert len(server.requests) < 10
+
+
+def test_a_server_that_sends_a_few_bytes_each_time_is_left_when_the_time_is_over(
+    server: RecordingServer, profile: ConnectionProfile
+) -> None:
+    server.will(cut(200, CONTENT[:1], 'ETag: "v1"', length=len(CONTENT)))
+    for start in range(1, 20):
+        span = f"Content-Range: bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}"
+        server.will(cut(206, CONTENT[start : start + 1], span, length=len(CONTENT) - start))
+    file = PartialFile(io.BytesIO())
+    seconds = iter(range(0, 100_000, 600))
+    downloader = Downloader(
+        profile, attempts=3, limit=10**6, sleep=PAUSES.append, monotonic=lambda: float(next(seconds))
+    )
+    with pytest.raises(DownloadError, match="broke before the answer was complete") as caught:
+        downloader.download(server.url + PATH, file)
+    assert caught.value.may_pass
+    assert len(server.requests) == download.LONGEST_DOWNLOAD // 600
+    assert file.size == len(server.requests)  # the next try goes on there
+
+
+@pytest.mark.parametrize(
+    ("path", "secrets"),
+    [
+        ("/r/a.json?Signature=ab%2fcd%3d0123456789", ["ab%2fcd", "ab%2Fcd", "0123456789"]),
+        ("/r/a.json?Signature=%41%42%43%440123456789 x", ["ABCD0123456789"]),
+        ("/r/../capability-0123456789/a.json", ["capability-0123456789"]),
+    ],
+    ids=["lower-case escapes", "escapes that are not needed", "a path alone"],
+)
+def test_an_address_is_masked_as_it_goes_on_the_wire(
+    server: RecordingServer,
+    profile: ConnectionProfile,
+    caplog: pytest.LogCaptureFixture,
+    path: str,
+    secrets: list[str],
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    server.will(whole())
+    get(server, profile, url=server.url + path)
+    assert "GET" in caplog.text
+    assert not any(secret in redact(caplog.text) for secret in secrets)
+
+
+def test_what_a_server_says_of_a_file_is_bounded_and_holds_no_secret(
+    server: RecordingServer, profile: ConnectionProfile
+) -> None:
+    server.will(whole(Content_Type="text/plain; a=" + "x" * 60_000, Content_Encoding=PATH, ETag="v" * 5000))
+    file = get(server, profile)
+    assert file.content_type is not None
+    assert len(file.content_type) <= 100
+    assert file.version is None
+    assert SECRET not in str(file.content_encoding)

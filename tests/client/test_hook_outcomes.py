@@ -43,6 +43,8 @@ OPEN_OUTCOMES = {
     "reset after the request": lambda server: reset,
     "500": lambda server: FAILURE,
     "502 of some proxy": lambda server: answer(502, b"<html>Bad Gateway</html>"),
+    "408 of some proxy": lambda server: answer(408, {"code": "408", "message": "Request Timeout"}),
+    "499 of some proxy": lambda server: answer(499, {"code": "ClientClosed", "message": "gone"}),
     "504": lambda server: answer(504, {"error_code": "APIGW.0201", "error_msg": "Backend timeout."}),
     "half a body": lambda server: truncated(202, b'{"job_id": "jo'),
     "no JSON": lambda server: answer(202, b"accepted"),

@@ -276,3 +276,64 @@ def test_the_urls_are_told_to_nobody(
     written = [file.read_text() for file in of_job(over, tmp_path).iterdir()]
     told = [str(caught.value), str(result), redact(caplog.text), str(over.supervisor.xcoms), *written]
     assert not any(part in text for text in told for part in (SECRET, "scripts_records.json?"))
+
+
+def test_what_has_arrived_is_listed_at_once(
+    over: StartSimulation, files: RecordingServer, tmp_path: Path
+) -> None:
+    class Ended(BaseException): ...
+
+    def end(_: float) -> None:
+        raise Ended
+
+    files.will(answer(200, ASKED), hang_up)
+    with pytest.raises(Ended):
+        fetch(over, tmp_path, sleep=end)
+    files.will(answer(200, SAID))
+    assert set(fetch(over, tmp_path)["records"]) == {"interaction_records", "scripts_records"}
+    assert len(files.requests) == 3
+
+
+@pytest.mark.parametrize(
+    "listed", [b'{"records": []}', b"[]", b'{"records": {"scripts_records": {"file": 1}}}']
+)
+def test_a_list_that_is_broken_counts_for_nothing(
+    over: StartSimulation, files: RecordingServer, tmp_path: Path, listed: bytes
+) -> None:
+    name(over, files, "scripts_records")
+    folder = of_job(over, tmp_path)
+    folder.mkdir(parents=True)
+    (folder / "records.json").write_bytes(listed)
+    files.will(answer(200, SAID))
+    assert fetch(over, tmp_path)["records"]["scripts_records"]["size"] == len(SAID)
+
+
+@pytest.mark.parametrize("file", ["..", ".", "records.json/x", 7])
+def test_a_list_that_names_no_file_of_the_folder_counts_for_nothing(
+    over: StartSimulation, files: RecordingServer, tmp_path: Path, file: Any
+) -> None:
+    name(over, files, "scripts_records")
+    folder = of_job(over, tmp_path)
+    folder.mkdir(parents=True)
+    size = (folder / "..").stat().st_size
+    listed = {"records": {"scripts_records": {"file": file, "size": size, "sha256": "0"}}}
+    (folder / "records.json").write_text(json.dumps(listed))
+    files.will(answer(200, SAID))
+    assert fetch(over, tmp_path)["records"]["scripts_records"]["size"] == len(SAID)
+
+
+def test_a_link_in_the_folder_is_replaced_and_not_followed(
+    over: StartSimulation, files: RecordingServer, tmp_path: Path, between_file_systems: None
+) -> None:
+    name(over, files, "scripts_records")
+    other = tmp_path / "other"
+    other.write_bytes(b"of somebody else")
+    folder = of_job(over, tmp_path)
+    folder.mkdir(parents=True)
+    for link in ("scripts_records.json", "records.json"):
+        (folder / link).symlink_to(other)
+    files.will(answer(200, SAID))
+    fetch(over, tmp_path)
+    assert other.read_bytes() == b"of somebody else"
+    assert (folder / "scripts_records.json").read_bytes() == SAID
+    assert sorted(file.name for file in folder.iterdir()) == ["records.json", "scripts_records.json"]

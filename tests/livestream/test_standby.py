@@ -49,6 +49,10 @@ def test_one_case_of_all_starts_it() -> None:
         (errors.PermissionDenied("not allowed", http_status=403, error_code="APIGW.0302"), "refused"),
         (errors.PermissionDenied("a proxy's word", http_status=403), "unknown"),
         (errors.UnexpectedResponse("a proxy's word", http_status=400), "unknown"),
+        (errors.Conflict("a proxy's word", http_status=409, error_code="409"), "unknown"),
+        (errors.NotFound("a proxy's word", http_status=404, error_code="NoSuchRoute"), "unknown"),
+        (errors.InvalidRequest("IAM's word", http_status=400, error_code="IAM.0011"), "unknown"),
+        (errors.QuotaExceeded("at the limit", http_status=400, error_code="20010056"), "refused"),
         (errors.ServerError("down", http_status=503, error_code="MSS.00000004"), "unknown"),
         (errors.MetaStudioError("never heard of", http_status=418, error_code="MSS.99999999"), "unknown"),
         (StartOutcomeUnknown("no answer"), "unknown"),
@@ -69,7 +73,7 @@ def test_what_an_error_of_the_start_means(error: errors.MetaStudioError, outcome
 
 def test_each_kind_of_error_that_metastudio_has_a_code_for_is_decided_on() -> None:
     known = set(errors.FAMILY_OF_CODE.values()) | set(errors.FAMILY_OF_GATEWAY_CODE.values())
-    outcomes = {kind: start_outcome(kind("?", error_code="MSS.1")) for kind in known}
+    outcomes = {kind: start_outcome(kind("?", error_code="MSS.00000001")) for kind in known}
     assert {kind.__name__ for kind, outcome in outcomes.items() if outcome is StartOutcome.REFUSED} == {
         "Conflict",
         "InvalidRequest",

@@ -682,6 +682,27 @@ def test_an_unclear_start_is_remembered_while_another_job_of_the_task_is_stopped
 
 
 @pytest.mark.parametrize(
+    "then", [{}, {"job_run_config": {"single_job_in_room": True}}], ids=["without", "single"]
+)
+def test_an_unclear_start_is_remembered_when_the_next_one_is_refused(
+    task: Task, then: dict[str, Any]
+) -> None:
+    """Else the one after that would take a refused room for free, or one that takes two jobs for empty."""
+    single = {"job_run_config": {"single_job_in_room": True}}
+    task.metastudio.start_outcomes = [After(Crash())]
+    with pytest.raises(Crash):
+        task.run(use_callbacks=False, **single)
+    task.metastudio.start_outcomes = [
+        QuotaExceeded("running jobs at the limit", http_status=400, error_code="MSS.20010056")
+    ]
+    with pytest.raises(QuotaExceeded):
+        task.run(use_callbacks=False, **single)
+    with pytest.raises(AmbiguousStartError):
+        task.run(use_callbacks=False, **then)
+    assert len(task.metastudio.running) == 1
+
+
+@pytest.mark.parametrize(
     "retry", [{"room_id": OTHER_ROOM, "job_run_config": {"single_job_in_room": True}}, {}]
 )
 def test_single_job_in_room_is_believed_for_that_room_and_request_only(

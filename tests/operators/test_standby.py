@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -13,11 +14,21 @@ from airflow.sdk.execution_time.comms import SetTaskStateStore
 
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.callbacks.task_status import TaskStatus
-from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError, SmartLiveKilledError
+from airflow_provider_smartlive.exceptions import (
+    SmartLiveJobFailedError,
+    SmartLiveKilledError,
+    SmartLiveTimeoutError,
+)
 from airflow_provider_smartlive.livestream.current_task import STORE_KEY
 from airflow_provider_smartlive.livestream.start import AmbiguousStartError
 from airflow_provider_smartlive.livestream.sweep import unwanted
-from airflow_provider_smartlive.metastudio.errors import MetaStudioError, QuotaExceeded, Throttled
+from airflow_provider_smartlive.metastudio.errors import (
+    Conflict,
+    MetaStudioError,
+    QuotaExceeded,
+    Throttled,
+    UnexpectedResponse,
+)
 from airflow_provider_smartlive.operators import StartSmartLiveJobOperator, StopSmartLiveJobOperator
 from tests.support.fake_airflow import TASK, a_context, running
 from tests.support.fake_metastudio import ROOM, After, Crash, FakeJob, ambiguous, unreachable
@@ -204,6 +215,31 @@ def test_nor_after_a_clear_that_came_upon_an_unclear_start(task: Task) -> None:
     assert STANDBY not in task.sent_to
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        UnexpectedResponse("a proxy's word", http_status=400),
+        Conflict("a proxy's word", http_status=409, error_code="409"),
+        MetaStudioError("never heard of", http_status=418, error_code="MSS.99999999"),
+    ],
+    ids=["without a code", "with a code of its own", "unheard of"],
+)
+def test_nor_after_a_try_that_was_answered_by_a_proxy(task: Task, answer: MetaStudioError) -> None:
+    for outcome in (answer, refused()):
+        with pytest.raises(type(outcome)):
+            task.run(outcome)
+    assert STANDBY not in task.sent_to
+
+
+def test_nor_after_a_try_that_reached_its_execution_timeout_over_an_unclear_start(task: Task) -> None:
+    task.show.at(10, task.show.alarm)
+    with pytest.raises(SmartLiveTimeoutError):
+        task.run(ambiguous())
+    with pytest.raises(QuotaExceeded):
+        task.run(refused())
+    assert STANDBY not in task.sent_to
+
+
 def test_a_job_that_nothing_tells_apart_is_no_certainty(task: Task) -> None:
     """MetaStudio refuses a second job in the room: it may be that of the unclear start."""
     task.metastudio.echoes_callbacks = False
@@ -232,6 +268,31 @@ def test_it_is_not_started_while_the_jobs_of_this_task_cannot_be_listed(
     with pytest.raises(MetaStudioError, match="did not answer"):
         task.run(refused())
     assert task.sent_to == [ROOM]
+
+
+def test_nor_is_it_a_certainty_that_the_next_start_is_refused_for_another_reason(task: Task) -> None:
+    single = {"use_callbacks": False, **SINGLE}
+    with pytest.raises(QuotaExceeded):
+        task.run(After(ambiguous()), refused(), **single)
+    with pytest.raises(AmbiguousStartError):
+        task.run(**single)
+    assert STANDBY not in task.sent_to
+
+
+@pytest.mark.parametrize(
+    ("outcome", "sent_to"),
+    [(refused(), [ROOM]), (Throttled("too many", http_status=429), [ROOM]), (ambiguous(), [ROOM])],
+    ids=["refused", "throttled", "unknown"],
+)
+def test_a_start_that_made_no_job_is_no_skip_because_it_is_too_late_for_another_one(
+    task: Task, outcome: MetaStudioError, sent_to: list[str]
+) -> None:
+    task.metastudio.before_start = lambda: task.show.clock.sleep(8)
+    with pytest.raises(
+        AirflowFailException, match=f"^{re.escape(str(outcome))} It is too late for another one"
+    ):
+        task.run(outcome, start_window=5)
+    assert task.sent_to == sent_to
 
 
 # --- what dies in between
@@ -480,3 +541,17 @@ def test_a_failure_shows_no_stream_key_of_the_standby(task: Task, monkeypatch: p
         task.show.go_live(standby_room_id=STANDBY, standby_output_conn_ids="rtmp_other")
     assert "fake-stream-key-0002" not in str(raised.value)
     assert "fake-stream-key-0002" not in json.dumps(task.record)
+
+
+def test_a_connection_that_is_gone_makes_nobody_forget_the_keys_of_the_others(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_RTMP_OTHER", OTHER_OUTPUT)
+    monkeypatch.setenv("AIRFLOW_CONN_RTMP_MAIN", OTHER_OUTPUT.replace("fake-stream-key-0002", "key8"))
+    reason = {"error_info": {"error_code": "MSS.1", "error_msg": "no such stream key8"}}
+    task.show.at(50, lambda: monkeypatch.delenv("AIRFLOW_CONN_RTMP_OTHER"))
+    task.show.at(60, task.show.ends("FAILED", **reason))
+    with pytest.raises(SmartLiveJobFailedError) as raised:
+        task.show.go_live(standby_room_id=STANDBY, standby_output_conn_ids="rtmp_other")
+    assert "no such stream ***" in str(raised.value)
+    assert "key8" not in json.dumps(task.record)
