@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import json
 import random
 import re
+import tracemalloc
 from collections.abc import Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -127,6 +129,33 @@ def without_jitter(monkeypatch: pytest.MonkeyPatch, spread: float = 0.0) -> None
     by_chance = SimpleNamespace(random=lambda: spread, uniform=lambda low, high: low + (high - low) * spread)
     for module in ("poller", "requests"):
         monkeypatch.setattr(f"airflow_provider_smartlive.reconciler.{module}.random", by_chance)
+
+
+def test_looks_leave_nothing_in_memory(poller: Poller) -> None:
+    """A triggerer runs for weeks: what is learned about a job at one look goes when the next one replaces it."""
+    jobs, looks = 100, 40
+
+    async def trigger(job: FakeJob) -> None:
+        async with watching("one", job_id=job.job_id, room_id=ROOM, interval=INTERVAL) as watch:
+            while True:
+                await watch.next()
+
+    async def kept() -> int:
+        await asyncio.sleep(looks * INTERVAL)
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    async def main() -> None:
+        poller.waiting += [asyncio.create_task(trigger(poller.metastudio.add())) for _ in range(jobs)]
+        tracemalloc.start()
+        try:
+            grown = -await kept() + await kept()
+        finally:
+            tracemalloc.stop()
+        # One more object of 48 bytes for each answer about a job would be three times as much.
+        assert grown < jobs * looks * 16
+
+    poller.run(main)
 
 
 def test_a_connection_that_was_edited_is_read_again(poller: Poller) -> None:
