@@ -63,12 +63,15 @@ def draw_lines(
     """
     with rc_context(STYLE):
         figure, axes = _figure(title, height=4.2)
+        top = max(y for line in series.values() for _, y in line)
+        heights = _apart({name: line[-1][1] for name, line in series.items()}, gap=0.05 * top)
         for name, line in series.items():
             label = f"{name}: {line[-1][1]:,.0f}"
             axes.plot(
                 *zip(*line, strict=True), marker="o", color=OURS if name == ours else OTHERS, label=label
             )
-            axes.annotate(label, line[-1], xytext=(8, 0), textcoords="offset points", va="center")
+            place = (line[-1][0], heights[name])
+            axes.annotate(label, place, xytext=(8, 0), textcoords="offset points", va="center")
         axes.set_xlabel(labels[0])
         axes.set_ylabel(labels[1])
         axes.set_ylim(bottom=0)
@@ -76,6 +79,16 @@ def draw_lines(
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         axes.grid(color=FAINT)
         _save(figure, path)
+
+
+def _apart(heights: Mapping[str, float], *, gap: float) -> dict[str, float]:
+    """Return the heights of labels, moved up where they would cover each other."""
+    apart: dict[str, float] = {}
+    lowest = 0.0
+    for name, height in sorted(heights.items(), key=lambda item: item[1]):
+        apart[name] = max(height, lowest)
+        lowest = apart[name] + gap
+    return apart
 
 
 def _figure(title: str, *, height: float) -> tuple[Figure, Axes]:
