@@ -8,7 +8,7 @@ job looks first, for the job of an earlier try, and sends only when there surely
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -182,7 +182,7 @@ class JobStart:
         if not record.is_unsettled:
             return record
         for jobs in self._looks(record):
-            if found := [job for job in jobs if self._is_of(record, job)]:
+            if found := self._own(record, jobs):
                 for job in found:
                     self._stop(record, JobRef(record.room_id, job.job_id), JobSnapshot.of(job))
                     record = record.without(job.job_id)
@@ -232,8 +232,7 @@ class JobStart:
             is for.
         """
         for jobs in self._looks(record):
-            found = [job for job in jobs if self._is_of(record, job) and not record.is_discarded(job.job_id)]
-            if found:
+            if found := self._own(record, jobs):
                 return self._claim_one(record, found, own_failure=own_failure)
         self._refuse_if_unrecognisable(record, jobs, jobs)
         return None
@@ -253,9 +252,15 @@ class JobStart:
                 return
             self.sleep(LOOK_AGAIN_INTERVAL)
 
-    def _is_of(self, record: JobRecord, job: SmartLiveJob) -> bool:
-        target = self._target_of(job)
-        return target is not None and target.generation == record.generation
+    def _own(self, record: JobRecord, jobs: Iterable[SmartLiveJob]) -> list[SmartLiveJob]:
+        """Return the jobs of the life of a record that may be that of its start: earlier ones are discarded."""
+        return [
+            job
+            for job in jobs
+            if (target := self._target_of(job)) is not None
+            and target.generation == record.generation
+            and not record.is_discarded(job.job_id)
+        ]
 
     def _target_of(self, job: SmartLiveJob) -> CallbackTarget | None:
         """Return where a job of this task instance belongs, of whatever life; None for all others."""
