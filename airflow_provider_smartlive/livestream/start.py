@@ -137,6 +137,8 @@ class JobStart:
         self.latest: JobRecord | None = None
         #: Why the start that was sent last made no job.
         self.problem: MetaStudioError | None = None
+        #: The job of an earlier try that was found and not taken up: its end is nobody's result.
+        self.passed_over: str | None = None
         self._has_record = False
         #: The start of an earlier try whose outcome is unknown, and its job surely not recognisable.
         self._unclear: JobRecord | None = None
@@ -312,10 +314,12 @@ class JobStart:
             running | {JobStatus.SUCCEED, JobStatus.BLOCKED} | ({JobStatus.FAILED} if own_failure else set())
         )
         if snapshot.status not in claimable and not record.planned_stop:
+            self.passed_over = job_id
             return None
         timed_out = not record.planned_stop and snapshot.job and record.timed_out(snapshot.job.end_time)
         if snapshot.status is JobStatus.SUCCEED and timed_out:
             self.log.info("Job %s was stopped at the execution_timeout of an earlier try.", job_id)
+            self.passed_over = job_id
             return None
         record = replace(record, timeout_at=self.timeout_at(self.now()))
         origin = Origin.ADOPTED if snapshot.status in running else Origin.FINISHED
