@@ -97,9 +97,8 @@ class Acquisition:
             if acquired := start.take_up(replace(record, deadline=due)):
                 return acquired
             planned = self._plan(wanted, generation=record.generation)
-            planned = replace(
-                planned, discarded=record.without(record.job_id).discarded, failure=record.failure
-            )
+            passed_over = record.without(record.job_id).without(start.passed_over)
+            planned = replace(planned, discarded=passed_over.discarded, failure=record.failure)
         else:
             planned = self._plan(wanted, generation=new_generation(self.now()))
         if record is not None:

@@ -8,7 +8,7 @@ job looks first, for the job of an earlier try, and sends only when there surely
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -137,6 +137,8 @@ class JobStart:
         self.latest: JobRecord | None = None
         #: Why the start that was sent last made no job.
         self.problem: MetaStudioError | None = None
+        #: The job of an earlier try that was found and not taken up: its end is nobody's result.
+        self.passed_over: str | None = None
         self._has_record = False
         #: The start of an earlier try whose outcome is unknown, and its job surely not recognisable.
         self._unclear: JobRecord | None = None
@@ -182,7 +184,7 @@ class JobStart:
         if not record.is_unsettled:
             return record
         for jobs in self._looks(record):
-            if found := [job for job in jobs if self._is_of(record, job)]:
+            if found := self._own(record, jobs):
                 for job in found:
                     self._stop(record, JobRef(record.room_id, job.job_id), JobSnapshot.of(job))
                     record = record.without(job.job_id)
@@ -232,8 +234,7 @@ class JobStart:
             is for.
         """
         for jobs in self._looks(record):
-            found = [job for job in jobs if self._is_of(record, job) and not record.is_discarded(job.job_id)]
-            if found:
+            if found := self._own(record, jobs):
                 return self._claim_one(record, found, own_failure=own_failure)
         self._refuse_if_unrecognisable(record, jobs, jobs)
         return None
@@ -253,9 +254,15 @@ class JobStart:
                 return
             self.sleep(LOOK_AGAIN_INTERVAL)
 
-    def _is_of(self, record: JobRecord, job: SmartLiveJob) -> bool:
-        target = self._target_of(job)
-        return target is not None and target.generation == record.generation
+    def _own(self, record: JobRecord, jobs: Iterable[SmartLiveJob]) -> list[SmartLiveJob]:
+        """Return the jobs of the life of a record that may be that of its start: earlier ones are discarded."""
+        return [
+            job
+            for job in jobs
+            if (target := self._target_of(job)) is not None
+            and target.generation == record.generation
+            and not record.is_discarded(job.job_id)
+        ]
 
     def _target_of(self, job: SmartLiveJob) -> CallbackTarget | None:
         """Return where a job of this task instance belongs, of whatever life; None for all others."""
@@ -307,10 +314,12 @@ class JobStart:
             running | {JobStatus.SUCCEED, JobStatus.BLOCKED} | ({JobStatus.FAILED} if own_failure else set())
         )
         if snapshot.status not in claimable and not record.planned_stop:
+            self.passed_over = job_id
             return None
         timed_out = not record.planned_stop and snapshot.job and record.timed_out(snapshot.job.end_time)
         if snapshot.status is JobStatus.SUCCEED and timed_out:
             self.log.info("Job %s was stopped at the execution_timeout of an earlier try.", job_id)
+            self.passed_over = job_id
             return None
         record = replace(record, timeout_at=self.timeout_at(self.now()))
         origin = Origin.ADOPTED if snapshot.status in running else Origin.FINISHED

@@ -662,6 +662,25 @@ def test_single_job_in_room_lets_metastudio_refuse_the_second(task: Task) -> Non
     assert task.record.is_unsettled, "a retry must not forget it either"
 
 
+def test_a_job_that_is_not_listed_yet_is_waited_for_although_an_earlier_one_of_its_life_is(
+    task: Task,
+) -> None:
+    task.run()
+    task.metastudio.jobs[0].state = "FAILED"
+    task.metastudio.listing_lag = lag = timedelta(seconds=20)
+    list_jobs = task.metastudio.list_jobs
+    task.metastudio.list_jobs = lambda **filters: (  # type: ignore[method-assign]  # of this one
+        job for job in list_jobs(**filters) if job.create_time and task.clock.now - job.create_time >= lag
+    )
+    task.clock.sleep(30)
+    task.metastudio.start_outcomes = [After(Crash())]
+    with pytest.raises(Crash):
+        task.run()
+    acquired = task.run(1)
+    assert task.metastudio.stopped == [task.metastudio.jobs[1].job_id]
+    assert task.metastudio.running == [acquired.job_id]
+
+
 def test_an_unclear_start_is_remembered_while_another_job_of_the_task_is_stopped(task: Task) -> None:
     single = {"job_run_config": {"single_job_in_room": True}}
     task.metastudio.start_outcomes = [After(Crash())]

@@ -345,6 +345,20 @@ def test_a_process_that_dies_before_it_has_stored_the_job_of_the_standby(task: T
     assert task.rooms == [STANDBY]
 
 
+def test_a_job_that_has_failed_is_not_taken_for_that_of_the_next_start(task: Task) -> None:
+    """The listing does not show that one yet, of which nobody has read the answer either."""
+    with pytest.raises(Crash):
+        task.run(After(Crash()))
+    task.show.ends("FAILED")()
+    task.show.clock.sleep(30)
+    task.metastudio.listing_lag = timedelta(seconds=20)
+    with pytest.raises(Crash):
+        task.run(After(Crash()))
+    assert task.record["discarded"] == [task.metastudio.jobs[0].job_id]
+    result = task.run(AssertionError("nothing is sent"))
+    assert (result["job_id"], result["origin"]) == (task.metastudio.jobs[1].job_id, "adopted")
+
+
 def test_an_unclear_start_of_the_standby_is_looked_for_there(task: Task) -> None:
     assert task.run(refused(), After(ambiguous()))["room_id"] == STANDBY
     assert task.rooms == [STANDBY]
