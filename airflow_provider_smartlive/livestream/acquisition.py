@@ -73,8 +73,6 @@ class Acquisition:
         """
         record, attempt = self.task.record(), self.task.attempt
         self._record = record
-        if record is not None and record.is_unsettled:
-            record = replace(record, unclear_start=True)
         if record is not None and record.standby and record.continues_in(attempt):
             wanted = wanted.standby or wanted  # the primary was refused in an earlier try of this life
         start = self._start = self._make_start(
@@ -89,16 +87,20 @@ class Acquisition:
         if record is not None and not record.continues_in(attempt):
             self.log.info("This task was cleared: it begins anew.")
             # If no other start follows, nothing of this life is looked for again.
-            self.task.save(start.end(record))
+            record = start.end(record)
+            self.task.save(record)
             planned = self._plan(wanted, generation=new_generation(self.now(), after=record.generation))
         elif record is not None:
             # A deadline that was agreed stays; one may still be added.
             due = record.deadline or wanted.time_limits.deadline(record.started_at or self.now())
             if acquired := start.take_up(replace(record, deadline=due)):
                 return acquired
+            if record.is_unsettled and not start.passed_over:
+                record = replace(record, unclear_start=True)
+            for job_id in (record.job_id, *start.passed_over):
+                record = record.without(job_id)
             planned = self._plan(wanted, generation=record.generation)
-            passed_over = record.without(record.job_id).without(start.passed_over)
-            planned = replace(planned, discarded=passed_over.discarded, failure=record.failure)
+            planned = replace(planned, discarded=record.discarded, failure=record.failure)
         else:
             planned = self._plan(wanted, generation=new_generation(self.now()))
         if record is not None:

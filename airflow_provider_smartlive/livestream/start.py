@@ -137,8 +137,8 @@ class JobStart:
         self.latest: JobRecord | None = None
         #: Why the start that was sent last made no job.
         self.problem: MetaStudioError | None = None
-        #: The job of an earlier try that was found and not taken up: its end is nobody's result.
-        self.passed_over: str | None = None
+        #: The jobs of a start with an unknown outcome that were found and not taken up: their end is nobody's result.
+        self.passed_over: tuple[str, ...] = ()
         self._has_record = False
         #: The start of an earlier try whose outcome is unknown, and its job surely not recognisable.
         self._unclear: JobRecord | None = None
@@ -191,7 +191,7 @@ class JobStart:
                 return replace(record, sent_at=None, is_over=True)
         self._refuse_if_unrecognisable(record, jobs, [job for job in jobs if job.is_active])
         if self._unclear:
-            return record
+            return self._unclear
         # It is not looked for again, but that it was unclear stays remembered.
         return replace(record, sent_at=None, is_over=True, unclear_start=True)
 
@@ -235,7 +235,9 @@ class JobStart:
         """
         for jobs in self._looks(record):
             if found := self._own(record, jobs):
-                return self._claim_one(record, found, own_failure=own_failure)
+                acquired = self._claim_one(record, found, own_failure=own_failure)
+                self.passed_over = () if acquired else tuple(job.job_id for job in found)
+                return acquired
         self._refuse_if_unrecognisable(record, jobs, jobs)
         return None
 
@@ -314,12 +316,10 @@ class JobStart:
             running | {JobStatus.SUCCEED, JobStatus.BLOCKED} | ({JobStatus.FAILED} if own_failure else set())
         )
         if snapshot.status not in claimable and not record.planned_stop:
-            self.passed_over = job_id
             return None
         timed_out = not record.planned_stop and snapshot.job and record.timed_out(snapshot.job.end_time)
         if snapshot.status is JobStatus.SUCCEED and timed_out:
             self.log.info("Job %s was stopped at the execution_timeout of an earlier try.", job_id)
-            self.passed_over = job_id
             return None
         record = replace(record, timeout_at=self.timeout_at(self.now()))
         origin = Origin.ADOPTED if snapshot.status in running else Origin.FINISHED

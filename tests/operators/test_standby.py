@@ -295,6 +295,23 @@ def test_a_start_that_made_no_job_is_no_skip_because_it_is_too_late_for_another_
     assert task.sent_to == sent_to
 
 
+@pytest.mark.parametrize("attempt", [{}, {"max_tries": 5, "try_number": 2}], ids=["retry", "clear"])
+def test_a_start_whose_job_was_found_is_not_unclear_any_more(task: Task, attempt: dict[str, int]) -> None:
+    with pytest.raises(Crash):
+        task.run(After(Crash()))
+    task.show.ends("FAILED")()
+    assert task.run(refused(), ti=attempt)["room_id"] == STANDBY
+
+
+def test_nor_is_one_whose_job_was_taken_up(task: Task) -> None:
+    with pytest.raises(Crash):
+        task.run(After(Crash()))
+    task.show.at(task.show.clock.seconds + 60, task.show.ends("FAILED"))
+    with pytest.raises(SmartLiveJobFailedError):
+        task.run()
+    assert task.run(refused())["room_id"] == STANDBY
+
+
 # --- what dies in between
 
 
