@@ -10,6 +10,7 @@ import requests
 from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
 from airflow_provider_smartlive.metastudio.ids import JobRef
 from airflow_provider_smartlive.sandbox.testing import LocalSandbox
+from dev.process import wait_until
 
 KEY = "fake-stream-key-0123456789"
 
@@ -22,6 +23,8 @@ def urls(smartlive_sandbox: LocalSandbox, smartlive_connection: str) -> dict[str
     job = JobRef("room-1", hook.start_job("room-1", request).job_id)
     assert hook.show_job(job).live_job_log is None
     requests.post(f"{smartlive_sandbox.url}/sandbox/jobs/{job.job_id}/fail", timeout=10).raise_for_status()
+    # The sandbox takes the order, and the job ends by itself right after it.
+    wait_until(lambda: "FAILED" in smartlive_sandbox.states(job.job_id), "end of the job", timeout=10)
     log = hook.show_job(job).live_job_log
     assert log is not None
     found = log.model_dump()
