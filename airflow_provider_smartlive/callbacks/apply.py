@@ -134,7 +134,7 @@ def apply_event(
     :param refused: Returns the marks of those commands that were refused. Called only when one has exchanged outputs.
     """
     message = event.message
-    if digest in table.digests and not _is_back(table, message, fingerprint_key, signed_at):
+    if digest is not None and digest in table.digests:
         return table, Outcome(OutcomeKind.DUPLICATE)
     if not isinstance(message, StreamStateChange | ScriptSwitch | ReplyFinished):
         return unrecognised(table, str(event.event_type), "unknown event type", at=at, digest=digest)
@@ -203,26 +203,6 @@ def _placed(jobs: list[JobCallbacks], job: JobCallbacks, kept: str) -> list[JobC
 
 def _output_of(message: StreamStateChange, fingerprint_key: bytes) -> Output:
     return describe_output(message.output_url, message.stream_key.get_secret_value(), key=fingerprint_key)
-
-
-def _is_back(
-    table: CallbackTable, message: object, fingerprint_key: bytes, signed_at: datetime | None
-) -> bool:
-    """
-    Tell whether what looks like a repetition says that a link has come back in the second in which it went down.
-
-    MetaStudio signs whole seconds, so the two are alike. To take a link for down that is up would end a show by
-    ``fail_on_disconnect_longer_than``; the next event corrects the other mistake.
-    """
-    if not isinstance(message, StreamStateChange):
-        return False
-    job = table.job(normalise_id(_name(message.job_id)))
-    row = _row_of(job, _output_of(message, fingerprint_key)) if job is not None else None
-    if row is None or row.ended or row.down_since is None or row.signed_at is None or signed_at is None:
-        return False
-    return message.state == StreamState.CONNECTED and int(row.signed_at.timestamp()) == int(
-        signed_at.timestamp()
-    )
 
 
 def _row_of(job: JobCallbacks, output: Output) -> StreamRow | None:
@@ -334,8 +314,7 @@ def _with_state(
         "counts": {**stream.counts, counted: stream.counts.get(counted, 0) + 1},
     }
     is_end = state == StreamState.END
-    overtaken = signed_at is not None and stream.signed_at is not None and signed_at < stream.signed_at
-    if not stream.ended and (is_end or not overtaken):
+    if not stream.ended and (is_end or not _is_overtaken(stream, signed_at)):
         changes |= {"state": state, "ended": is_end, "signed_at": signed_at or stream.signed_at}
         if state == StreamState.CONNECTED:
             changes["down_since"] = None
@@ -344,6 +323,20 @@ def _with_state(
         if state != stream.state:
             changes["transitions"] = _latest(stream.transitions, (state, at), MAX_TRANSITIONS)
     return stream.model_copy(update=changes)
+
+
+def _is_overtaken(stream: StreamRow, signed_at: datetime | None) -> bool:
+    """
+    Tell whether an event is older than the one that set the state of its stream.
+
+    MetaStudio signs whole seconds. Of the events of one second CONNECTED counts as the last, in whatever order they
+    come: to take a link for down that is up would end a show by ``fail_on_disconnect_longer_than``, and the next event
+    corrects the other mistake.
+    """
+    if signed_at is None or stream.signed_at is None:
+        return False
+    second, known = int(signed_at.timestamp()), int(stream.signed_at.timestamp())
+    return second < known or (second == known and stream.state == StreamState.CONNECTED)
 
 
 def _has_room_for(stream: StreamRow, state: str) -> bool:

@@ -4,7 +4,7 @@ import json
 import time
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from itertools import product
+from itertools import permutations, product
 
 import pytest
 from hypothesis import given, settings
@@ -425,11 +425,11 @@ def test_jobs_are_kept_apart_whatever_the_spelling_of_their_ids():
 def test_states_are_ordered_by_the_signed_time():
     table, _ = _fold(CallbackTable(), stream("CONNECTED"), signed_at=AT + timedelta(seconds=5))
     overtaken, _ = _fold(table, stream("CONNECTING"), signed_at=AT + timedelta(seconds=4))
-    same_second, _ = _fold(table, stream("DISCONNECTED"), signed_at=AT + timedelta(seconds=5))
+    next_second, _ = _fold(table, stream("DISCONNECTED"), signed_at=AT + timedelta(seconds=6))
 
     assert overtaken.job(JOB).streams[0].state == "CONNECTED"
     assert overtaken.job(JOB).has_reached("CONNECTING")
-    assert same_second.job(JOB).streams[0].state == "DISCONNECTED"
+    assert next_second.job(JOB).streams[0].state == "DISCONNECTED"
 
 
 def test_end_counts_however_old_its_signature_is():
@@ -479,31 +479,35 @@ def test_every_event_is_numbered_and_timed():
     assert (noted.events, noted.updated_at) == (5, AT + timedelta(seconds=60))
 
 
-def test_a_link_that_is_back_within_the_second_is_up():
-    """MetaStudio signs whole seconds: the second CONNECTED has the bytes and the time of the first."""
-    table, _ = _fold(CallbackTable(), stream("CONNECTED"), signed_at=AT, digest="up")
-    table, _ = _fold(table, stream("DISCONNECTED"), signed_at=AT, digest="down")
-    table, outcome = _fold(table, stream("CONNECTED"), signed_at=AT, digest="up")
+_DOWN = ("CONNECTING", "DISCONNECTED", "RECONNECTING")
+
+
+@pytest.mark.parametrize("before", ["CONNECTED", "DISCONNECTED", None])
+@pytest.mark.parametrize("states", list(permutations([*_DOWN, "CONNECTED"])))
+def test_of_the_events_of_one_second_connected_is_the_last(before, states):
+    """MetaStudio signs whole seconds, and its events may overtake each other."""
+    table = CallbackTable()
+    if before is not None:
+        table, _ = _fold(table, stream(before), signed_at=AT - timedelta(seconds=1))
+    for second, state in enumerate(states):
+        table, _ = _fold(table, stream(state), second=second, signed_at=AT)
 
     (row,) = table.job(JOB).streams
-    assert outcome.kind is OutcomeKind.APPLIED
-    assert (row.state, row.down_since, row.counts) == ("CONNECTED", None, {"CONNECTED": 2, "DISCONNECTED": 1})
+    assert (row.state, row.down_since) == ("CONNECTED", None)
+    assert all(row.counts[state] == 1 + (state == before) for state in states)
+
+    later, _ = _fold(table, stream("RECONNECTING"), second=9, signed_at=AT + timedelta(seconds=1))
+    assert later.job(JOB).interrupted_since() == AT + timedelta(seconds=9)
+
+
+def test_a_link_that_is_back_within_the_second_is_up():
+    """The second CONNECTED has the bytes and the time of the first, and counts as a repetition."""
+    table, _ = _fold(CallbackTable(), stream("CONNECTED"), signed_at=AT, digest="up")
+    table, _ = _fold(table, stream("DISCONNECTED"), signed_at=AT, digest="down")
     again, outcome = _fold(table, stream("CONNECTED"), signed_at=AT, digest="up")
-    assert (again, outcome.kind) == (table, OutcomeKind.DUPLICATE)
 
-
-@pytest.mark.parametrize(
-    ("down", "seconds", "repeated"),
-    [
-        ("DISCONNECTED", 1, "CONNECTED"),  # the link went down later: a repetition that is late
-        ("END", 0, "CONNECTED"),  # what has ended stays so
-        ("CONNECTED", 0, "DISCONNECTED"),  # up, and a repetition of down
-    ],
-)
-def test_any_other_repetition_is_one(down, seconds, repeated):
-    table, _ = _fold(CallbackTable(), stream(repeated), signed_at=AT, digest="first")
-    table, _ = _fold(table, stream(down), signed_at=AT + timedelta(seconds=seconds), digest="second")
-    again, outcome = _fold(table, stream(repeated), signed_at=AT, digest="first")
+    (row,) = table.job(JOB).streams
+    assert (row.state, row.down_since, row.counts) == ("CONNECTED", None, {"CONNECTED": 1, "DISCONNECTED": 1})
     assert (again, outcome.kind) == (table, OutcomeKind.DUPLICATE)
 
 
