@@ -314,14 +314,18 @@ def _with_state(
         "counts": {**stream.counts, counted: stream.counts.get(counted, 0) + 1},
     }
     is_end = state == StreamState.END
-    if not stream.ended and (is_end or not _is_overtaken(stream, signed_at)):
+    overtaken = _is_overtaken(stream, signed_at)
+    if not stream.ended and (is_end or not overtaken):
         changes |= {"state": state, "ended": is_end, "signed_at": signed_at or stream.signed_at}
         if state == StreamState.CONNECTED:
             changes["down_since"] = None
-        elif not is_end:
+        elif not is_end and (state in _KNOWN_STATES or not stream.state):
             changes["down_since"] = stream.down_since or at
         if state != stream.state:
             changes["transitions"] = _latest(stream.transitions, (state, at), MAX_TRANSITIONS)
+    elif overtaken and state == StreamState.CONNECTED and stream.down_since is not None:
+        # The link may have been up since then: of two interruptions the later one counts.
+        changes["down_since"] = stream.last_at
     return stream.model_copy(update=changes)
 
 

@@ -511,6 +511,34 @@ def test_a_link_that_is_back_within_the_second_is_up():
     assert (again, outcome.kind) == (table, OutcomeKind.DUPLICATE)
 
 
+@pytest.mark.parametrize("signed", [True, False])
+def test_an_unknown_state_takes_no_link_down(signed):
+    """What it means is not known: the link stays up, or down, as it was."""
+    table, since = CallbackTable(), []
+    for second, state in enumerate(["NEW", "CONNECTED", "NEW", "DISCONNECTED", "NEW", "CONNECTED", "OTHER"]):
+        at = AT + timedelta(seconds=second) if signed else None
+        table, _ = _fold(table, stream(state), second=second, signed_at=at)
+        since.append(table.job(JOB).interrupted_since())
+
+    down = AT + timedelta(seconds=3)
+    assert since == [AT, None, None, down, down, None, None]
+    assert table.job(JOB).streams[0].state == "OTHER"
+
+
+def test_of_two_interruptions_the_later_one_counts_also_if_the_connected_between_them_is_late():
+    table = CallbackTable()
+    for second, state, signed in (
+        (0, "CONNECTED", 0),
+        (10, "DISCONNECTED", 10),
+        (500, "DISCONNECTED", 500),
+        (501, "CONNECTED", 11),
+    ):
+        table, _ = _fold(table, stream(state), second=second, signed_at=AT + timedelta(seconds=signed))
+
+    (row,) = table.job(JOB).streams
+    assert (row.state, row.down_since) == ("DISCONNECTED", AT + timedelta(seconds=500))
+
+
 def test_a_digest_is_of_time_and_body():
     first = event_digest(AT, b"{}")
 
