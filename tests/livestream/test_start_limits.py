@@ -134,6 +134,17 @@ class TestMaxReconnects:
         show.at(3000, show.ends())
         assert show.go_live(max_reconnects=2)["state"] == "SUCCEED"
 
+    @pytest.mark.parametrize("states", [("END", "RECONNECTING"), ("RECONNECTING", "END")])
+    def test_what_is_reported_of_a_link_that_has_ended_stops_nothing(
+        self, show: StartSimulation, states: tuple[str, str]
+    ) -> None:
+        """MetaStudio takes its time to finish the job, and the table is read meanwhile."""
+        show.at(30, show.calls_back(*LIVE))
+        show.at(1000, show.calls_back(*states))
+        show.at(1100, show.ends())
+        assert show.go_live(max_reconnects=0)["state"] == "SUCCEED"
+        assert show.metastudio.stopped == []
+
 
 class TestMinOnAir:
     def test_an_end_that_comes_too_early(self, show: StartSimulation) -> None:
