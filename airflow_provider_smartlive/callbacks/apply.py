@@ -60,6 +60,9 @@ OTHER_STATE = "OTHER"
 
 _KNOWN_STATES = frozenset(state.value for state in StreamState)
 
+#: What is reported of a link that is made.
+_COMES_UP = (StreamState.CONNECTING, StreamState.CONNECTED)
+
 
 class OutcomeKind(StrEnum):
     """What an event did to the table."""
@@ -130,7 +133,7 @@ def apply_event(
     :param outputs: Fingerprints of the outputs that the job was started with; END is counted by them. Empty if they are
         not known: then every link counts that was up.
     :param refreshes: Returns the marks of the commands that exchanged the outputs of the job, in any order. Called only
-        when an output is new or ends.
+        when an output is new, ends, or comes up after it was exchanged.
     :param refused: Returns the marks of those commands that were refused. Called only when one has exchanged outputs.
     """
     message = event.message
@@ -150,7 +153,8 @@ def apply_event(
         state = _name(str(message.state))
         if before.refreshes:
             before = _without_refreshes(before, refused())
-        if state == StreamState.END or _row_of(before, output) is None:
+        row = _row_of(before, output)
+        if state == StreamState.END or row is None or (row.replaced and state in _COMES_UP):
             before = _with_refreshes(before, refreshes())
         after, kind = _with_stream(before, output, state, at, signed_at, outputs)
         outcome = _outcome_of_stream(before, after, state, kind)
@@ -206,7 +210,8 @@ def _output_of(message: StreamStateChange, fingerprint_key: bytes) -> Output:
 
 
 def _row_of(job: JobCallbacks, output: Output) -> StreamRow | None:
-    return next((row for row in job.streams if row.fingerprint == output.fingerprint), None)
+    """Return the latest link to an output."""
+    return next((row for row in reversed(job.streams) if row.fingerprint == output.fingerprint), None)
 
 
 def _with_refreshes(job: JobCallbacks, marks: Sequence[str]) -> JobCallbacks:
@@ -253,6 +258,8 @@ def _with_stream(
     outputs: Sequence[str],
 ) -> tuple[JobCallbacks, OutcomeKind]:
     old = _row_of(job, output)
+    if old is not None and _is_back(old, state, signed_at):
+        old = None
     if old is not None:
         changed = _with_state(old, state, at, signed_at, job.last_event)
         streams = [changed if row is old else row for row in job.streams]
@@ -267,6 +274,15 @@ def _with_stream(
     if not after.ended() and _is_complete(after, outputs):
         after = after.model_copy(update={"ended_at": at})
     return after, OutcomeKind.LATE if old is not None and old.ended else OutcomeKind.APPLIED
+
+
+def _is_back(row: StreamRow, state: str, signed_at: datetime | None) -> bool:
+    """
+    Tell whether an output that was exchanged is in use again, so that its link is a new one.
+
+    After one command it may be the old link that goes on; after another one that link is long gone.
+    """
+    return len(row.replaced_by) > 1 and state in _COMES_UP and not _is_overtaken(row, signed_at)
 
 
 def _with_room(streams: list[StreamRow], *, started: bool, outputs: Sequence[str]) -> list[StreamRow] | None:
@@ -290,9 +306,9 @@ def _is_complete(job: JobCallbacks, outputs: Sequence[str]) -> bool:
     if job.refreshes:
         outputs = ()
     rows = [row for row in job.streams if not row.replaced]
-    started = [row for row in rows if row.fingerprint in outputs]
+    started = {row.fingerprint: row for row in rows if row.fingerprint in outputs}
     if outputs and len(started) == len(set(outputs)):
-        return all(row.ended for row in started)
+        return all(row.ended for row in started.values())
     were_up = [row for row in rows if StreamState.CONNECTED in row.counts]
     return len(rows) >= max(len(outputs), 1) and all(row.ended for row in were_up or rows)
 

@@ -315,6 +315,43 @@ def test_outputs_that_are_exchanged_after_the_end_begin_anew():
     assert outcome.reached == frozenset()
 
 
+_BACK = [
+    ("CONNECTED", OUTPUT, []),
+    ("CONNECTED", NEW, ["there"]),
+    ("DISCONNECTED", OUTPUT, ["there"]),
+]
+
+
+@pytest.mark.parametrize("more", [{}, STARTED])
+@pytest.mark.parametrize(
+    "events",
+    [
+        [("DISCONNECTED", NEW), ("CONNECTED", OUTPUT)],
+        [("END", NEW), ("CONNECTED", OUTPUT)],
+        [("CONNECTED", OUTPUT), ("END", NEW)],
+        [("CONNECTED", OUTPUT), ("DISCONNECTED", NEW)],
+        [("CONNECTING", OUTPUT), ("DISCONNECTED", NEW), ("CONNECTED", OUTPUT)],
+    ],
+)
+@pytest.mark.parametrize("has_ended", [True, False])
+def test_an_output_that_comes_back_is_a_new_link(events, more, has_ended):
+    """From the main output to the spare one, and back again."""
+    ended = [("END", OUTPUT, ["there"])] if has_ended else []
+    events = [*_BACK, *ended, *((state, output, ["there", "back"]) for state, output in events)]
+    table = CallbackTable()
+    for second, (state, output, marks) in enumerate(events):
+        event = stream(state, output=output)
+        table, outcome = _fold(table, event, second=second, refreshes=lambda marks=marks: marks, **more)
+        assert not outcome.all_ended
+
+    assert table.job(JOB).interrupted_since() is None
+    table, _ = _fold(table, stream("DISCONNECTED"), second=50, **more)
+    assert table.job(JOB).interrupted_since() == AT + timedelta(seconds=50)
+    table, outcome = _fold(table, stream("END"), second=60, refreshes=lambda: ["there", "back"], **more)
+    assert outcome.all_ended
+    assert outcome.reached >= {"END"}
+
+
 def test_commands_are_looked_for_only_when_an_output_is_new_or_ends():
     asked, table = [], CallbackTable()
     states = ("CONNECTING", "CONNECTED", "DISCONNECTED", "CONNECTED", "END")
