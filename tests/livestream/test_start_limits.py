@@ -147,6 +147,10 @@ class TestMaxReconnects:
 
 
 class TestMinOnAir:
+    def test_an_end_that_overtook_connected_does_not_say_how_long_it_was(self, show: StartSimulation) -> None:
+        show.at(600, show.calls_back("END", "CONNECTED"), show.ends(stream_duration=None))
+        assert show.go_live(min_on_air=300)["state"] == "SUCCEED"
+
     def test_an_end_that_comes_too_early(self, show: StartSimulation) -> None:
         show.at(600, show.ends(stream_duration=580), show.calls_back("END"))
         with pytest.raises(SmartLiveJobFailedError, match="on the air for 580 s; min_on_air is 1800 s"):
