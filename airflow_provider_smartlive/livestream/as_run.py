@@ -174,7 +174,7 @@ def _connected_at(stream: StreamRow) -> datetime | None:
 
     None if END overtook all that came before it.
     """
-    if not stream.counts.get("CONNECTED") or [state for state, _ in stream.transitions] == ["END"]:
+    if not stream.counts.get("CONNECTED") or ("END", stream.first_at) in stream.transitions:
         return None
     at = next((at for state, at in stream.transitions if state == "CONNECTED"), None)
     return at if at is not None and _is_complete(stream) else stream.first_at
