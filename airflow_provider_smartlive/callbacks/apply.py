@@ -60,6 +60,9 @@ OTHER_STATE = "OTHER"
 
 _KNOWN_STATES = frozenset(state.value for state in StreamState)
 
+#: What is reported of a link that is made.
+_COMES_UP = (StreamState.CONNECTING, StreamState.CONNECTED)
+
 
 class OutcomeKind(StrEnum):
     """What an event did to the table."""
@@ -130,11 +133,11 @@ def apply_event(
     :param outputs: Fingerprints of the outputs that the job was started with; END is counted by them. Empty if they are
         not known: then every link counts that was up.
     :param refreshes: Returns the marks of the commands that exchanged the outputs of the job, in any order. Called only
-        when an output is new or ends.
+        when an output is new, ends, or comes up after it was exchanged.
     :param refused: Returns the marks of those commands that were refused. Called only when one has exchanged outputs.
     """
     message = event.message
-    if digest in table.digests and not _is_back(table, message, fingerprint_key, signed_at):
+    if digest is not None and digest in table.digests:
         return table, Outcome(OutcomeKind.DUPLICATE)
     if not isinstance(message, StreamStateChange | ScriptSwitch | ReplyFinished):
         return unrecognised(table, str(event.event_type), "unknown event type", at=at, digest=digest)
@@ -150,7 +153,8 @@ def apply_event(
         state = _name(str(message.state))
         if before.refreshes:
             before = _without_refreshes(before, refused())
-        if state == StreamState.END or _row_of(before, output) is None:
+        row = _row_of(before, output)
+        if state == StreamState.END or row is None or (row.replaced and state in _COMES_UP):
             before = _with_refreshes(before, refreshes())
         after, kind = _with_stream(before, output, state, at, signed_at, outputs)
         outcome = _outcome_of_stream(before, after, state, kind)
@@ -205,28 +209,9 @@ def _output_of(message: StreamStateChange, fingerprint_key: bytes) -> Output:
     return describe_output(message.output_url, message.stream_key.get_secret_value(), key=fingerprint_key)
 
 
-def _is_back(
-    table: CallbackTable, message: object, fingerprint_key: bytes, signed_at: datetime | None
-) -> bool:
-    """
-    Tell whether what looks like a repetition says that a link has come back in the second in which it went down.
-
-    MetaStudio signs whole seconds, so the two are alike. To take a link for down that is up would end a show by
-    ``fail_on_disconnect_longer_than``; the next event corrects the other mistake.
-    """
-    if not isinstance(message, StreamStateChange):
-        return False
-    job = table.job(normalise_id(_name(message.job_id)))
-    row = _row_of(job, _output_of(message, fingerprint_key)) if job is not None else None
-    if row is None or row.ended or row.down_since is None or row.signed_at is None or signed_at is None:
-        return False
-    return message.state == StreamState.CONNECTED and int(row.signed_at.timestamp()) == int(
-        signed_at.timestamp()
-    )
-
-
 def _row_of(job: JobCallbacks, output: Output) -> StreamRow | None:
-    return next((row for row in job.streams if row.fingerprint == output.fingerprint), None)
+    """Return the latest link to an output."""
+    return next((row for row in reversed(job.streams) if row.fingerprint == output.fingerprint), None)
 
 
 def _with_refreshes(job: JobCallbacks, marks: Sequence[str]) -> JobCallbacks:
@@ -273,6 +258,8 @@ def _with_stream(
     outputs: Sequence[str],
 ) -> tuple[JobCallbacks, OutcomeKind]:
     old = _row_of(job, output)
+    if old is not None and _is_back(old, state, signed_at):
+        old = None
     if old is not None:
         changed = _with_state(old, state, at, signed_at, job.last_event)
         streams = [changed if row is old else row for row in job.streams]
@@ -287,6 +274,15 @@ def _with_stream(
     if not after.ended() and _is_complete(after, outputs):
         after = after.model_copy(update={"ended_at": at})
     return after, OutcomeKind.LATE if old is not None and old.ended else OutcomeKind.APPLIED
+
+
+def _is_back(row: StreamRow, state: str, signed_at: datetime | None) -> bool:
+    """
+    Tell whether an output that was exchanged is in use again, so that its link is a new one.
+
+    After one command it may be the old link that goes on; after another one that link is long gone.
+    """
+    return len(row.replaced_by) > 1 and state in _COMES_UP and not _is_overtaken(row, signed_at)
 
 
 def _with_room(streams: list[StreamRow], *, started: bool, outputs: Sequence[str]) -> list[StreamRow] | None:
@@ -310,9 +306,9 @@ def _is_complete(job: JobCallbacks, outputs: Sequence[str]) -> bool:
     if job.refreshes:
         outputs = ()
     rows = [row for row in job.streams if not row.replaced]
-    started = [row for row in rows if row.fingerprint in outputs]
+    started = {row.fingerprint: row for row in rows if row.fingerprint in outputs}
     if outputs and len(started) == len(set(outputs)):
-        return all(row.ended for row in started)
+        return all(row.ended for row in started.values())
     were_up = [row for row in rows if StreamState.CONNECTED in row.counts]
     return len(rows) >= max(len(outputs), 1) and all(row.ended for row in were_up or rows)
 
@@ -334,16 +330,33 @@ def _with_state(
         "counts": {**stream.counts, counted: stream.counts.get(counted, 0) + 1},
     }
     is_end = state == StreamState.END
-    overtaken = signed_at is not None and stream.signed_at is not None and signed_at < stream.signed_at
+    overtaken = _is_overtaken(stream, signed_at)
     if not stream.ended and (is_end or not overtaken):
         changes |= {"state": state, "ended": is_end, "signed_at": signed_at or stream.signed_at}
         if state == StreamState.CONNECTED:
             changes["down_since"] = None
-        elif not is_end:
+        elif not is_end and (state in _KNOWN_STATES or not stream.state):
             changes["down_since"] = stream.down_since or at
         if state != stream.state:
             changes["transitions"] = _latest(stream.transitions, (state, at), MAX_TRANSITIONS)
+    elif overtaken and state == StreamState.CONNECTED and stream.down_since is not None:
+        # The link may have been up since then: of two interruptions the later one counts.
+        changes["down_since"] = stream.last_at
     return stream.model_copy(update=changes)
+
+
+def _is_overtaken(stream: StreamRow, signed_at: datetime | None) -> bool:
+    """
+    Tell whether an event is older than the one that set the state of its stream.
+
+    MetaStudio signs whole seconds. Of the events of one second CONNECTED counts as the last, in whatever order they
+    come: to take a link for down that is up would end a show by ``fail_on_disconnect_longer_than``, and the next event
+    corrects the other mistake.
+    """
+    if signed_at is None or stream.signed_at is None:
+        return False
+    second, known = int(signed_at.timestamp()), int(stream.signed_at.timestamp())
+    return second < known or (second == known and stream.state == StreamState.CONNECTED)
 
 
 def _has_room_for(stream: StreamRow, state: str) -> bool:

@@ -30,6 +30,7 @@ CALLBACK = "callback"
 _WAITER_KEY_PREFIX = "smartlive_waiter/"
 _REFRESH_KEY_PREFIX = "smartlive_refresh/"
 _STOP_KEY_PREFIX = "smartlive_stop/"
+_END_KEY_PREFIX = "smartlive_end/"
 
 #: Where the triggers of this provider are.
 _TRIGGERS = "airflow_provider_smartlive.triggers."
@@ -75,6 +76,20 @@ def read_stop_key(key: str) -> tuple[str, str] | None:
     """Return the source and the job id of a :func:`stop_key`; None for any other key."""
     source, slash, job_id = key.removeprefix(_STOP_KEY_PREFIX).partition("/")
     return (source, job_id) if key.startswith(_STOP_KEY_PREFIX) and slash else None
+
+
+def end_key(job_id: str) -> str:
+    """
+    Return the XCom key under which the receiver notes that END of a job was complete, beside the callback table.
+
+    A try that begins later finds no table, but is told of the key, as of a :func:`stop_key`.
+    """
+    return f"{_END_KEY_PREFIX}{normalise_id(job_id)}"
+
+
+def read_end_key(key: str) -> str | None:
+    """Return the job id of an :func:`end_key`; None for any other key."""
+    return key.removeprefix(_END_KEY_PREFIX) if key.startswith(_END_KEY_PREFIX) else None
 
 
 def is_ours(classpath: str) -> bool:

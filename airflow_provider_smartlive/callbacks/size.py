@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from airflow_provider_smartlive.callbacks.table import CallbackTable, Replies, StreamRow, Unrecognised
+from airflow_provider_smartlive.callbacks.table import CallbackTable, StreamRow, Unrecognised
 
 #: The largest table, as JSON text.
 MAX_BYTES = 16 * 1024
@@ -70,11 +70,11 @@ def _with_transitions(table: CallbackTable, bound: int) -> CallbackTable:
 
 
 def _without_lists(table: CallbackTable) -> CallbackTable:
-    """Keep the counts of replies, switches and unrecognised events, not the latest of them."""
+    """Keep the counts of replies, switches and unrecognised events, and the latest reply: a task may wait for it."""
     jobs = [
         job.model_copy(
             update={
-                "replies": job.replies and Replies(finished=job.replies.finished),
+                "replies": job.replies and job.replies.model_copy(update={"recent": job.replies.recent[-1:]}),
                 "scripts": job.scripts and job.scripts.model_copy(update={"recent": []}),
             }
         )

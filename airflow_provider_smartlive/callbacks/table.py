@@ -167,8 +167,12 @@ class JobCallbacks(_Row):
         return down[-missing:][0] if down and missing > 0 else None
 
     def reconnects(self) -> int:
-        """Return how often MetaStudio has reported that it reconnects a stream."""
-        return sum(stream.counts.get(StreamState.RECONNECTING, 0) for stream in self.streams)
+        """Return how often MetaStudio has reported that it reconnects a link which has not ended or been replaced."""
+        return sum(
+            stream.counts.get(StreamState.RECONNECTING, 0)
+            for stream in self.streams
+            if not (stream.ended or stream.replaced)
+        )
 
     def ended(self) -> bool:
         """Tell whether every output that counts has reported END. No later event takes it back."""

@@ -169,8 +169,12 @@ def on_air(callbacks: JobCallbacks | None, job: JobTimes) -> OnAir:
 
 
 def _connected_at(stream: StreamRow) -> datetime | None:
-    """Return when a link was up first. Of a long list of changes only the latest are kept: then, when it was seen."""
-    if not stream.counts.get("CONNECTED"):
+    """
+    Return when a link was up first. Of a long list of changes only the latest are kept: then, when it was seen.
+
+    None if END overtook all that came before it.
+    """
+    if not stream.counts.get("CONNECTED") or ("END", stream.first_at) in stream.transitions:
         return None
     at = next((at for state, at in stream.transitions if state == "CONNECTED"), None)
     return at if at is not None and _is_complete(stream) else stream.first_at

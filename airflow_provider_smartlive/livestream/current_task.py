@@ -19,6 +19,7 @@ from airflow_provider_smartlive.callbacks.messages import (
     JOB_KEY,
     ROOM_ID_KEY,
     XCOM_TABLE_KEY,
+    read_end_key,
     read_stop_key,
     stop_key,
 )
@@ -169,15 +170,18 @@ class CurrentTask:
         if record and record.job_id and same_id(record.job_id, job_id):
             self.save(record.stopped_by(source))
 
-    def note_earlier_stop(self) -> None:
+    def note_earlier_end(self) -> None:
         """
-        Remember why the trigger of an earlier try stopped the job, if the process that it resumed died over it.
+        Remember that END came, or why the trigger of an earlier try stopped the job, if that try could not.
 
-        Airflow deletes the XComs of a task as a try begins, and what is left of the trigger's note is its key. To be
-        called first in a new try: a later one is not told any more.
+        The process that was resumed for it may have died, or nobody had the task. Airflow deletes the XComs of a task
+        as a try begins, and what is left of such a note is its key. To be called first in a new try: a later one is not
+        told any more.
         """
         told = getattr(self._ti, "_ti_context_from_server", None)
         for key in (told and told.xcom_keys_to_clear) or ():
+            if (job_id := read_end_key(key)) is not None:
+                self.note_end(job_id)
             if (note := read_stop_key(key)) and note[0] in set(WakeSource):
                 self.note_stop(note[1], WakeSource(note[0]))
 

@@ -148,7 +148,7 @@ class LivestreamRunner:
         )
         with self._leaving_no_job_behind():
             with failing_for_good(unless=self.task.may_have_job):
-                self.task.note_earlier_stop()
+                self.task.note_earlier_end()
                 wanted = self.read()
                 acquired = acquisition.acquire(wanted)
             manager = self.manager = self._make_manager(self._first_wait(acquired, wanted), wanted.limits)

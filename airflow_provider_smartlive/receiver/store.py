@@ -32,6 +32,7 @@ from airflow_provider_smartlive.callbacks.messages import (
     JOB_KEY,
     XCOM_TABLE_KEY,
     ResumeEvent,
+    end_key,
     is_fresh,
     is_ours,
     starter_waiter_key,
@@ -223,6 +224,8 @@ class Store:
         if current_job:
             # In the starter's spelling: people compare the results of the tasks that are woken.
             job = job.model_copy(update={"job_id": current_job})
+            if outcome.all_ended:
+                statements.save(session, owner, task_ref, end_key(job.job_id), _wake_up(job, at).dump(), at)
         return self._wake(session, task_ref, owner, job, outcome, at, knows_job=current_job is not None)
 
     def _wake(
@@ -263,9 +266,13 @@ class Store:
         trigger = statements.trigger_of(session, owner)
         if trigger is None or not is_ours(trigger[1]) or not may_resume(trigger[0]):
             return False
-        wake = ResumeEvent(source=CALLBACK, job_id=job.job_id, state="END", at=at)
-        statements.resume(session, statements.task_instances(session, [owner.id])[owner.id], wake)
+        owner_row = statements.task_instances(session, [owner.id])[owner.id]
+        statements.resume(session, owner_row, _wake_up(job, at))
         return True
+
+
+def _wake_up(job: JobCallbacks, at: datetime) -> ResumeEvent:
+    return ResumeEvent(source=CALLBACK, job_id=job.job_id, state="END", at=at)
 
 
 def _table_of_life(value: object, generation: str) -> CallbackTable:

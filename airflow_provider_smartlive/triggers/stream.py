@@ -290,11 +290,11 @@ class SmartLiveStreamTrigger(BaseTrigger):
         )
         return self._has_reached(callbacks)
 
-    async def _is_called_back(self, job_id: str, *, if_unknown: bool = False) -> bool:
+    async def _is_called_back(self, job_id: str, *, if_unknown: bool = False) -> bool | None:
         """
-        Read whether the state was called back by now.
+        Read whether the state was called back by now; None if the table cannot be read at the moment.
 
-        :param if_unknown: what counts without a table; one that cannot be read at the moment says no.
+        :param if_unknown: what counts without a table.
         """
         if self._starter is None:
             return if_unknown
@@ -302,7 +302,7 @@ class SmartLiveStreamTrigger(BaseTrigger):
             callbacks = await self._starter.callbacks_async(job_id)
         except Exception as error:
             self.log.warning("The callback table cannot be read at the moment: %s", error)
-            return False
+            return None
         return if_unknown if callbacks is None else self._has_reached(callbacks)
 
     def _has_reached(self, callbacks: JobCallbacks | None) -> bool:

@@ -4,7 +4,7 @@ import json
 import time
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from itertools import product
+from itertools import permutations, product
 
 import pytest
 from hypothesis import given, settings
@@ -315,6 +315,43 @@ def test_outputs_that_are_exchanged_after_the_end_begin_anew():
     assert outcome.reached == frozenset()
 
 
+_BACK = [
+    ("CONNECTED", OUTPUT, []),
+    ("CONNECTED", NEW, ["there"]),
+    ("DISCONNECTED", OUTPUT, ["there"]),
+]
+
+
+@pytest.mark.parametrize("more", [{}, STARTED])
+@pytest.mark.parametrize(
+    "events",
+    [
+        [("DISCONNECTED", NEW), ("CONNECTED", OUTPUT)],
+        [("END", NEW), ("CONNECTED", OUTPUT)],
+        [("CONNECTED", OUTPUT), ("END", NEW)],
+        [("CONNECTED", OUTPUT), ("DISCONNECTED", NEW)],
+        [("CONNECTING", OUTPUT), ("DISCONNECTED", NEW), ("CONNECTED", OUTPUT)],
+    ],
+)
+@pytest.mark.parametrize("has_ended", [True, False])
+def test_an_output_that_comes_back_is_a_new_link(events, more, has_ended):
+    """From the main output to the spare one, and back again."""
+    ended = [("END", OUTPUT, ["there"])] if has_ended else []
+    events = [*_BACK, *ended, *((state, output, ["there", "back"]) for state, output in events)]
+    table = CallbackTable()
+    for second, (state, output, marks) in enumerate(events):
+        event = stream(state, output=output)
+        table, outcome = _fold(table, event, second=second, refreshes=lambda marks=marks: marks, **more)
+        assert not outcome.all_ended
+
+    assert table.job(JOB).interrupted_since() is None
+    table, _ = _fold(table, stream("DISCONNECTED"), second=50, **more)
+    assert table.job(JOB).interrupted_since() == AT + timedelta(seconds=50)
+    table, outcome = _fold(table, stream("END"), second=60, refreshes=lambda: ["there", "back"], **more)
+    assert outcome.all_ended
+    assert outcome.reached >= {"END"}
+
+
 def test_commands_are_looked_for_only_when_an_output_is_new_or_ends():
     asked, table = [], CallbackTable()
     states = ("CONNECTING", "CONNECTED", "DISCONNECTED", "CONNECTED", "END")
@@ -425,11 +462,11 @@ def test_jobs_are_kept_apart_whatever_the_spelling_of_their_ids():
 def test_states_are_ordered_by_the_signed_time():
     table, _ = _fold(CallbackTable(), stream("CONNECTED"), signed_at=AT + timedelta(seconds=5))
     overtaken, _ = _fold(table, stream("CONNECTING"), signed_at=AT + timedelta(seconds=4))
-    same_second, _ = _fold(table, stream("DISCONNECTED"), signed_at=AT + timedelta(seconds=5))
+    next_second, _ = _fold(table, stream("DISCONNECTED"), signed_at=AT + timedelta(seconds=6))
 
     assert overtaken.job(JOB).streams[0].state == "CONNECTED"
     assert overtaken.job(JOB).has_reached("CONNECTING")
-    assert same_second.job(JOB).streams[0].state == "DISCONNECTED"
+    assert next_second.job(JOB).streams[0].state == "DISCONNECTED"
 
 
 def test_end_counts_however_old_its_signature_is():
@@ -479,32 +516,64 @@ def test_every_event_is_numbered_and_timed():
     assert (noted.events, noted.updated_at) == (5, AT + timedelta(seconds=60))
 
 
-def test_a_link_that_is_back_within_the_second_is_up():
-    """MetaStudio signs whole seconds: the second CONNECTED has the bytes and the time of the first."""
-    table, _ = _fold(CallbackTable(), stream("CONNECTED"), signed_at=AT, digest="up")
-    table, _ = _fold(table, stream("DISCONNECTED"), signed_at=AT, digest="down")
-    table, outcome = _fold(table, stream("CONNECTED"), signed_at=AT, digest="up")
+_DOWN = ("CONNECTING", "DISCONNECTED", "RECONNECTING")
+
+
+@pytest.mark.parametrize("before", ["CONNECTED", "DISCONNECTED", None])
+@pytest.mark.parametrize("states", list(permutations([*_DOWN, "CONNECTED"])))
+def test_of_the_events_of_one_second_connected_is_the_last(before, states):
+    """MetaStudio signs whole seconds, and its events may overtake each other."""
+    table = CallbackTable()
+    if before is not None:
+        table, _ = _fold(table, stream(before), signed_at=AT - timedelta(seconds=1))
+    for second, state in enumerate(states):
+        table, _ = _fold(table, stream(state), second=second, signed_at=AT)
 
     (row,) = table.job(JOB).streams
-    assert outcome.kind is OutcomeKind.APPLIED
-    assert (row.state, row.down_since, row.counts) == ("CONNECTED", None, {"CONNECTED": 2, "DISCONNECTED": 1})
+    assert (row.state, row.down_since) == ("CONNECTED", None)
+    assert all(row.counts[state] == 1 + (state == before) for state in states)
+
+    later, _ = _fold(table, stream("RECONNECTING"), second=9, signed_at=AT + timedelta(seconds=1))
+    assert later.job(JOB).interrupted_since() == AT + timedelta(seconds=9)
+
+
+def test_a_link_that_is_back_within_the_second_is_up():
+    """The second CONNECTED has the bytes and the time of the first, and counts as a repetition."""
+    table, _ = _fold(CallbackTable(), stream("CONNECTED"), signed_at=AT, digest="up")
+    table, _ = _fold(table, stream("DISCONNECTED"), signed_at=AT, digest="down")
     again, outcome = _fold(table, stream("CONNECTED"), signed_at=AT, digest="up")
+
+    (row,) = table.job(JOB).streams
+    assert (row.state, row.down_since, row.counts) == ("CONNECTED", None, {"CONNECTED": 1, "DISCONNECTED": 1})
     assert (again, outcome.kind) == (table, OutcomeKind.DUPLICATE)
 
 
-@pytest.mark.parametrize(
-    ("down", "seconds", "repeated"),
-    [
-        ("DISCONNECTED", 1, "CONNECTED"),  # the link went down later: a repetition that is late
-        ("END", 0, "CONNECTED"),  # what has ended stays so
-        ("CONNECTED", 0, "DISCONNECTED"),  # up, and a repetition of down
-    ],
-)
-def test_any_other_repetition_is_one(down, seconds, repeated):
-    table, _ = _fold(CallbackTable(), stream(repeated), signed_at=AT, digest="first")
-    table, _ = _fold(table, stream(down), signed_at=AT + timedelta(seconds=seconds), digest="second")
-    again, outcome = _fold(table, stream(repeated), signed_at=AT, digest="first")
-    assert (again, outcome.kind) == (table, OutcomeKind.DUPLICATE)
+@pytest.mark.parametrize("signed", [True, False])
+def test_an_unknown_state_takes_no_link_down(signed):
+    """What it means is not known: the link stays up, or down, as it was."""
+    table, since = CallbackTable(), []
+    for second, state in enumerate(["NEW", "CONNECTED", "NEW", "DISCONNECTED", "NEW", "CONNECTED", "OTHER"]):
+        at = AT + timedelta(seconds=second) if signed else None
+        table, _ = _fold(table, stream(state), second=second, signed_at=at)
+        since.append(table.job(JOB).interrupted_since())
+
+    down = AT + timedelta(seconds=3)
+    assert since == [AT, None, None, down, down, None, None]
+    assert table.job(JOB).streams[0].state == "OTHER"
+
+
+def test_of_two_interruptions_the_later_one_counts_also_if_the_connected_between_them_is_late():
+    table = CallbackTable()
+    for second, state, signed in (
+        (0, "CONNECTED", 0),
+        (10, "DISCONNECTED", 10),
+        (500, "DISCONNECTED", 500),
+        (501, "CONNECTED", 11),
+    ):
+        table, _ = _fold(table, stream(state), second=second, signed_at=AT + timedelta(seconds=signed))
+
+    (row,) = table.job(JOB).streams
+    assert (row.state, row.down_since) == ("DISCONNECTED", AT + timedelta(seconds=500))
 
 
 def test_a_digest_is_of_time_and_body():

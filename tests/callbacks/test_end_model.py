@@ -30,6 +30,20 @@ class Link:
     was_up: bool = False
     ended: bool = False
     replaced_by: set[str] = field(default_factory=set)
+    state: str = ""
+    second: int = -1
+
+    def is_later(self, second: int | None) -> bool:
+        """Return whether the state was reported later than an event was."""
+        if second is None:
+            return False
+        return second < self.second or (second == self.second and self.state == "CONNECTED")
+
+    def hears(self, state: str, second: int | None) -> None:
+        if not self.ended and (state == "END" or not self.is_later(second)):
+            self.state, self.second = state, self.second if second is None else second
+        self.was_up |= state == "CONNECTED"
+        self.ended |= state == "END"
 
 
 @dataclass
@@ -46,15 +60,24 @@ class Show:
     marks: set[str] = field(default_factory=set)
     over: bool = False
 
-    def hears(self, name: str, state: str, sent: set[str], refused: set[str]) -> tuple[bool, bool]:
-        """Take an event, and return whether it was over, and for sensors too, before it and after all commands."""
+    def hears(
+        self, name: str, state: str, sent: set[str], refused: set[str], second: int | None
+    ) -> tuple[bool, bool]:
+        """
+        Take an event, and return whether it was over, and for sensors too, before it and after all commands.
+
+        :param second: when it was signed.
+        """
         self._forgets(refused)
-        if state == "END" or name not in self.links:
+        link = self.links.get(name)
+        comes_up = state in ("CONNECTING", "CONNECTED")
+        if state == "END" or link is None or (link.replaced_by and comes_up):
             self._exchanges(sent - self.marks)
         before = self.over, self.over and not self.is_up
+        if link is not None and len(link.replaced_by) > 1 and comes_up and not link.is_later(second):
+            self.links[f"{name} {len(self.links)}"] = self.links.pop(name)  # back on an output of before
         link = self.links.setdefault(name, Link())
-        link.was_up |= state == "CONNECTED"
-        link.ended |= state == "END"
+        link.hears(state, second)
         self.over = self.over or self._is_complete()
         return before
 
@@ -135,7 +158,8 @@ def test_end_is_complete_exactly_when_it_is_in_the_model(
         if outcome.kind is OutcomeKind.DUPLICATE:
             assert is_signed
             continue
-        was_over, was_reached = show.hears(name, state, sent - refused, refused)
+        signed = second % 3600 if is_signed else None
+        was_over, was_reached = show.hears(name, state, sent - refused, refused, signed)
 
         job = table.job(JOB)
         assert job is not None

@@ -9,8 +9,10 @@ from airflow_provider_smartlive.callbacks.messages import (
     OutputRefresh,
     ResumeEvent,
     WaiterRegistration,
+    end_key,
     is_fresh,
     is_ours,
+    read_end_key,
     read_stop_key,
     refresh_key,
     starter_waiter_key,
@@ -53,6 +55,11 @@ def test_the_key_of_a_stop_says_all_that_a_retry_has_to_know():
 )
 def test_other_keys_say_nothing_of_a_stop(key: str):
     assert read_stop_key(key) is None
+
+
+def test_the_key_of_an_end_says_of_which_job():
+    assert read_end_key(end_key("26F06524-4F75-4b3a-a853-b649a21aaf66")) == "26f065244f754b3aa853b649a21aaf66"
+    assert read_end_key(stop_key("deadline", "26f06524")) is None
 
 
 def test_a_registration_survives_the_way_through_an_xcom():

@@ -27,6 +27,7 @@ from airflow_provider_smartlive.callbacks.table import (
     StreamRow,
     Unrecognised,
     UnrecognisedEvent,
+    reply_mark,
 )
 
 AT = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
@@ -88,7 +89,7 @@ def _shortened(table: CallbackTable, *, transitions: int, lists: bool) -> Callba
             del stream.transitions[:-transitions]
         if not lists:
             job.scripts.recent.clear()
-            job.replies.recent.clear()
+            del job.replies.recent[:-1]
     if not lists:
         table.unrecognised.recent.clear()
     return table
@@ -111,13 +112,14 @@ def test_the_older_transitions_go_first():
     assert fitted(table, FIRST) == _shortened(table, transitions=5, lists=True)
 
 
-def test_then_the_lists_and_the_counts_stay():
+def test_then_the_lists_and_the_counts_and_the_reply_that_a_task_may_wait_for_stay():
     excess = MAX_BYTES + 1 - len(json.dumps(_shortened(_table(), transitions=5, lists=True).dump()))
     table = _table().model_copy(update={"generation": "x" * excess})
     small = fitted(table, FIRST)
 
     assert small == _shortened(table, transitions=5, lists=False)
     assert [(job.scripts.switches, job.replies.finished) for job in small.jobs] == [(7, 5)] * 3
+    assert all(job.has_reached(reply_mark("r-2")) for job in small.jobs)
     assert small.unrecognised.count == 4
 
 

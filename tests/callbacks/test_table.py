@@ -34,6 +34,14 @@ def test_reconnects_of_all_streams_are_counted():
     )
 
 
+def test_reconnects_of_a_link_that_no_longer_counts_are_left_out():
+    """Whether MetaStudio goes on to try an output that was exchanged is not known."""
+    counts = {"RECONNECTING": 2}
+    gone = _row("one", counts=counts, ended=True), _row("two", counts=counts, replaced_by=["mark"])
+
+    assert _job(*gone, _row("three", counts=counts)).reconnects() == 2
+
+
 def test_a_link_that_has_ended_is_not_interrupted():
     assert _row("one", down_since=AT).interrupted_since() == AT
     assert _row("one", down_since=AT, ended=True).interrupted_since() is None

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_smartlive.exceptions import SmartLiveJobFailedError, SmartLiveTimeoutError
+from airflow_provider_smartlive.livestream.current_task import CurrentTask
 from airflow_provider_smartlive.metastudio.errors import Conflict
 from airflow_provider_smartlive.metastudio.ids import JobRef
 from tests.support.fake_metastudio import Crash, unreachable
@@ -127,4 +128,21 @@ def test_a_job_that_does_not_finish_by_itself_is_stopped_once_and_for_all(
         show.go_live(ti={"max_tries": 3}, start_window=None)
     ti = {"try_number": 2, "max_tries": 3, "deleted_xcoms": show.supervisor.clear_xcoms()}
     show.go_live(ti=ti, start_window=None)
+    assert show.metastudio.asked["start"] == 1
+
+
+def test_an_end_that_the_try_before_could_not_note_is_known_to_the_next_one(
+    show: StartSimulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It came while nobody had the task, or its process died over it; MetaStudio does not finish the job by itself."""
+    show.at(30, show.calls_back(*LIVE))
+    show.at(600, show.calls_back("END"))
+    show.at(7200, show.ends())
+    with monkeypatch.context() as patch:
+        patch.setattr(CurrentTask, "note_end", lambda *_: raises(Crash())())
+        with pytest.raises(Crash):
+            show.go_live(ti={"max_tries": 3}, start_window=None)
+    ti = {"try_number": 2, "max_tries": 3, "deleted_xcoms": show.supervisor.clear_xcoms()}
+    assert show.go_live(ti=ti, start_window=None)["state"] == "SUCCEED"
+    assert show.clock.seconds < 1200
     assert show.metastudio.asked["start"] == 1

@@ -134,8 +134,23 @@ class TestMaxReconnects:
         show.at(3000, show.ends())
         assert show.go_live(max_reconnects=2)["state"] == "SUCCEED"
 
+    @pytest.mark.parametrize("states", [("END", "RECONNECTING"), ("RECONNECTING", "END")])
+    def test_what_is_reported_of_a_link_that_has_ended_stops_nothing(
+        self, show: StartSimulation, states: tuple[str, str]
+    ) -> None:
+        """MetaStudio takes its time to finish the job, and the table is read meanwhile."""
+        show.at(30, show.calls_back(*LIVE))
+        show.at(1000, show.calls_back(*states))
+        show.at(1100, show.ends())
+        assert show.go_live(max_reconnects=0)["state"] == "SUCCEED"
+        assert show.metastudio.stopped == []
+
 
 class TestMinOnAir:
+    def test_an_end_that_overtook_connected_does_not_say_how_long_it_was(self, show: StartSimulation) -> None:
+        show.at(600, show.calls_back("END", "CONNECTED"), show.ends(stream_duration=None))
+        assert show.go_live(min_on_air=300)["state"] == "SUCCEED"
+
     def test_an_end_that_comes_too_early(self, show: StartSimulation) -> None:
         show.at(600, show.ends(stream_duration=580), show.calls_back("END"))
         with pytest.raises(SmartLiveJobFailedError, match="on the air for 580 s; min_on_air is 1800 s"):

@@ -14,6 +14,7 @@ from airflow_provider_smartlive.callbacks.messages import (
     XCOM_TABLE_KEY,
     ResumeEvent,
     WaiterRegistration,
+    end_key,
     starter_waiter_key,
     waiter_key,
 )
@@ -151,6 +152,18 @@ def test_an_owner_that_deferred_just_now_is_left_to_its_triggers_first_read(data
     assert not receipt.owner_resumed
     assert database.row(owner).state == "deferred"
     assert _table(database, owner).job(JOB).ended()
+
+
+@pytest.mark.parametrize("state", ["deferred", "running", "up_for_retry", "scheduled"])
+def test_an_end_is_noted_for_a_try_that_begins_later(database, state):
+    """Such a try finds no table. It is told of the keys of the XComs that Airflow has deleted."""
+    owner = database.task(state=state, xcoms={JOB_ID_KEY: DASHED_JOB})
+    _record(database, owner, stream("CONNECTED"))
+    _record(database, owner, stream("END", job_id=OTHER_JOB))
+    assert [database.xcom(owner, end_key(job)) for job in (JOB, OTHER_JOB)] == [None, None]
+
+    _record(database, owner, stream("END"))
+    assert ResumeEvent.load(database.xcom(owner, end_key(JOB))).state == "END"
 
 
 @pytest.mark.parametrize("generation", [0, 2])

@@ -21,6 +21,7 @@ from airflow_provider_smartlive.callbacks.messages import (
     XCOM_TABLE_KEY,
     ResumeEvent,
     WaiterRegistration,
+    end_key,
     starter_waiter_key,
     waiter_key,
 )
@@ -67,6 +68,9 @@ class Simulation:
             table = CallbackTable.load(self.supervisor.xcom(XCOM_TABLE_KEY))
             table = called_back(job_id, *states, at=self.clock.now, table=table, **more)
             self.supervisor.xcoms[TASK, -1, XCOM_TABLE_KEY] = table.dump()
+            job = table.job(job_id)
+            if job is not None and job.ended():
+                self.supervisor.xcoms[TASK, -1, end_key(job_id)] = {}
             if self.task_id != TASK:
                 self._wake_waiter(table.job(job_id))
             elif "END" in states:

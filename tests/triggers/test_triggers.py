@@ -787,6 +787,14 @@ class TestStreamTrigger:
         assert (self.result(world).source, self.result(world).confirmed) == ("first-read", True)
         assert world.clock.seconds <= 31 + 5
 
+    def test_a_table_that_cannot_be_read_when_end_is_confirmed_does_not_deny_it(self, world: World) -> None:
+        """The job goes on without a stream: whether the END still stands is read again, a few seconds later."""
+        world.calls_back(*LIVE, "END")
+        world.clock.at(100, lambda: setattr(world.supervisor, "faults", [api_error()]))
+        assert type(self.wait(world, stream_trigger(world, confirm=True))) is TaskSuccessEvent
+        assert (self.result(world).source, self.result(world).confirmed) == ("first-read", True)
+        assert 120 <= world.clock.seconds <= 120 + 20
+
     # -- what nobody was woken by: the row was locked
 
     @pytest.mark.parametrize("state", [*LIVE, "DISCONNECTED", "RECONNECTING", "END"])
