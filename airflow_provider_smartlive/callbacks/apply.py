@@ -136,9 +136,9 @@ def apply_event(
         when an output is new, ends, or comes up after it was exchanged.
     :param refused: Returns the marks of those commands that were refused. Called only when one has exchanged outputs.
     """
-    message = event.message
     if digest is not None and digest in table.digests:
         return table, Outcome(OutcomeKind.DUPLICATE)
+    message = event.message
     if not isinstance(message, StreamStateChange | ScriptSwitch | ReplyFinished):
         return unrecognised(table, str(event.event_type), "unknown event type", at=at, digest=digest)
 
@@ -149,7 +149,9 @@ def apply_event(
         update={"last_at": at, "last_event": number, "room_id": room_id or before.room_id}
     )
     if isinstance(message, StreamStateChange):
-        output = _output_of(message, fingerprint_key)
+        output = describe_output(
+            message.output_url, message.stream_key.get_secret_value(), key=fingerprint_key
+        )
         state = _name(str(message.state))
         if before.refreshes:
             before = _without_refreshes(before, refused())
@@ -203,10 +205,6 @@ def _placed(jobs: list[JobCallbacks], job: JobCallbacks, kept: str) -> list[JobC
         silent = min((other for other in jobs if other.job_id != kept), key=lambda other: other.last_event)
         jobs = [other for other in jobs if other is not silent]
     return [*jobs, job]
-
-
-def _output_of(message: StreamStateChange, fingerprint_key: bytes) -> Output:
-    return describe_output(message.output_url, message.stream_key.get_secret_value(), key=fingerprint_key)
 
 
 def _row_of(job: JobCallbacks, output: Output) -> StreamRow | None:

@@ -11,7 +11,6 @@ import csv
 import hashlib
 import io
 import json
-import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -99,4 +98,4 @@ def _name(row: AsRunRow, job_id: str | None) -> str:
         f"{row.dag_id}.{row.task_id}" if row.map_index < 0 else f"{row.dag_id}.{row.task_id}.{row.map_index}"
     )
     run = hashlib.sha256(f"{row.dag_id}/{row.run_id}".encode()).hexdigest()[:12]
-    return re.sub(r"[^\w.-]", "_", f"{task}.{run}.{job_id or 'none'}")
+    return storage.safe_name(f"{task}.{run}.{job_id or 'none'}")

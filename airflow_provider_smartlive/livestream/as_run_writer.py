@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.livestream import arguments, as_run_log, storage
@@ -54,8 +54,9 @@ class AsRunWriter:
             folder = storage.open_folder(path, called=as_run_log.CALLED) if path else None
             zone = self._zone()
             planned = arguments.time("planned_start", self.operator.planned_start, zone=zone)
-        status = ask(starter.status)
-        self._check(starter, status, is_planned=planned is not None)
+        status = self.operator.status_when_over(starter)
+        if status.was_skipped and planned is None:
+            raise AirflowSkipException(f"The {starter} was skipped: the show was not due.")
         row = self._row(starter, status, zone, planned)
         if folder is not None:
             name = as_run_log.write(folder, row)
@@ -63,16 +64,6 @@ class AsRunWriter:
         if self.operator.outlets:
             describe(self.context, self.operator.outlets, row.dump(), room_id=row.room_id)
         return row.dump()
-
-    def _check(self, starter: Starter, status: StarterStatus, *, is_planned: bool) -> None:
-        if status.problem is not None:
-            raise AirflowFailException(status.problem)
-        if status.was_skipped and not is_planned:
-            raise AirflowSkipException(f"The {starter} was skipped: the show was not due.")
-        if not status.is_over:
-            raise AirflowException(
-                f"The {starter} is not over ({status}). Let this task come after it, with trigger_rule='all_done'."
-            )
 
     def _zone(self) -> ZoneInfo:
         dag: Any = self.context["dag"]

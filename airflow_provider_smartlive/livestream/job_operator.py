@@ -7,6 +7,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from airflow_provider_smartlive.livestream import arguments
 from airflow_provider_smartlive.livestream.airflow_api import ask
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
-    from airflow_provider_smartlive.livestream.starter import Starter
+    from airflow_provider_smartlive.livestream.starter import Starter, StarterStatus
 
 
 class JobOperator(BaseOperator):
@@ -107,6 +108,22 @@ class JobOperator(BaseOperator):
             run_id=self.starter_run_id,
             map_index=self.starter_map_index,
         )
+
+    def status_when_over(self, starter: Starter) -> StarterStatus:
+        """
+        Return how the task stands that has started the job, which has to be over.
+
+        :raises AirflowFailException: if there is no such task.
+        :raises AirflowException: if it is not over yet.
+        """
+        status = ask(starter.status)
+        if status.problem is not None:
+            raise AirflowFailException(status.problem)
+        if not status.is_over:
+            raise AirflowException(
+                f"The {starter} is not over ({status}). Let this task come after it, with trigger_rule='all_done'."
+            )
+        return status
 
     def find_room(self, context: Context) -> str | None:
         """

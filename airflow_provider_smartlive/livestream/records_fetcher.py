@@ -87,13 +87,7 @@ class RecordsFetcher:
             if self.operator.room_id is None:
                 raise AirflowFailException("Name the room of the job: pass room_id, or starter_task_id.")
             return JobRef(self.operator.room_id, self.operator.job_id), None
-        status = ask(starter.status)
-        if status.problem is not None:
-            raise AirflowFailException(status.problem)
-        if not status.is_over:
-            raise AirflowException(
-                f"The {starter} is not over ({status}). Let this task come after it, with trigger_rule='all_done'."
-            )
+        self.operator.status_when_over(starter)
         announced = ask(starter.announcement) or {}
         if announced.get("job_id") is None:
             raise AirflowSkipException(f"The {starter} has started no livestream: there are no records.")
@@ -112,30 +106,31 @@ class RecordsFetcher:
     def _fetch_all(self, folder: RecordsFolder, urls: Mapping[str, str]) -> dict[str, StoredRecord]:
         stored = folder.stored()
         folder.write_list(stored)
-        problems: dict[str, DownloadError] = {}
-        for name, url in urls.items():
-            if name in stored:
-                self.operator.log.info("%s is there already (SHA-256 %s).", name, stored[name].sha256)
-                continue
-            try:
-                stored[name] = self._fetch(folder, name, url)
-            except DownloadError as error:
-                problems[name] = error
-            # Each at once: the task may be ended over the next one.
-            folder.write_list(stored)
-        if problems:
-            text = " ".join(f"{name}: {error}" for name, error in problems.items())
-            may_pass = any(error.may_pass for error in problems.values())
-            raise AirflowException(text) if may_pass else AirflowFailException(text)
-        return stored
-
-    def _fetch(self, folder: RecordsFolder, name: str, url: str) -> StoredRecord:
         downloader = Downloader(
             self.operator.hook.profile(),
             attempts=settings.number("request_attempts"),
             limit=self.operator.max_bytes,
             sleep=self._sleep,
         )
+        problems: dict[str, DownloadError] = {}
+        for name, url in urls.items():
+            if name in stored:
+                self.operator.log.info("%s is there already (SHA-256 %s).", name, stored[name].sha256)
+                continue
+            try:
+                stored[name] = self._fetch(downloader, folder, name, url)
+            except DownloadError as error:
+                problems[name] = error
+            else:
+                # Each at once: the task may be ended over the next one.
+                folder.write_list(stored)
+        if problems:
+            text = " ".join(f"{name}: {error}" for name, error in problems.items())
+            may_pass = any(error.may_pass for error in problems.values())
+            raise AirflowException(text) if may_pass else AirflowFailException(text)
+        return stored
+
+    def _fetch(self, downloader: Downloader, folder: RecordsFolder, name: str, url: str) -> StoredRecord:
         with tempfile.TemporaryFile() as data:
             file = folder.read_part(name, data)
             if file.size:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -74,7 +73,8 @@ class RecordsFolder:
 
     def __init__(self, folder: ObjectStoragePath, job_ref: JobRef) -> None:
         self._job_ref = job_ref
-        self.name = f"room={_safe(job_ref.room_id)}/job={_safe(job_ref.job_id)}"
+        # No id can name another folder, as something stands before it.
+        self.name = f"room={storage.safe_name(job_ref.room_id)}/job={storage.safe_name(job_ref.job_id)}"
         self._folder = folder / self.name
 
     def stored(self) -> dict[str, StoredRecord]:
@@ -173,7 +173,7 @@ class RecordsFolder:
         return self._folder / f"{name}.part"
 
     def _is_there(self, name: str, record: StoredRecord) -> bool:
-        if record.file not in [f"{_safe(name)}{suffix}" for suffix in ("", *_SUFFIXES)]:
+        if record.file not in [f"{storage.safe_name(name)}{suffix}" for suffix in ("", *_SUFFIXES)]:
             return False
         file = self._folder / record.file
         try:
@@ -188,8 +188,3 @@ class RecordsFolder:
 def _checksum(data: BinaryIO) -> str:
     data.seek(0)
     return hashlib.file_digest(data, "sha256").hexdigest()  # type: ignore[arg-type]  # files have readinto
-
-
-def _safe(text: str) -> str:
-    """Return an id as a part of a path; it never names another folder, as something stands before it."""
-    return re.sub(r"[^\w.-]", "_", text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 from pathlib import Path
 from typing import BinaryIO
@@ -25,6 +26,11 @@ def open_folder(path: str, *, called: str) -> ObjectStoragePath:
             "s3://aws_default@bucket/as-run."
         )
     return ObjectStoragePath(path)
+
+
+def safe_name(text: str) -> str:
+    """Return an id, or several, as a part of a path: with letters, digits, ``_``, ``.`` and ``-`` only."""
+    return re.sub(r"[^\w.-]", "_", text)
 
 
 def make(folder: ObjectStoragePath) -> None:
