@@ -12,8 +12,9 @@ READY := .venv/.ready
 
 # Use a Python that is there; never fetch one.
 export UV_PYTHON_DOWNLOADS := never
-# Compiled once here, instead of by every start of every Airflow process.
+# Compiled once, what is installed as well as what is here, instead of by every start of every Airflow process.
 export UV_COMPILE_BYTECODE := 1
+unexport PYTHONDONTWRITEBYTECODE
 
 # Processes of pytest. Much of the tests' time is waiting for livestreams: one more than two cores keeps both busy.
 # WORKERS=0 runs the tests in the first process, for a debugger or for a few of them.

@@ -40,6 +40,9 @@ CAMPAIGN = (
     *("--picture", "small"),
 )
 
+#: Of ``make up``: seconds until a campaign's file that was edited is read again, as only DAG files are watched.
+READ_AGAIN = {"AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "30"}
+
 #: The board: what is live now, in Airflow's UI.
 BOARD_PATH = "/plugin/livestreams"
 
@@ -54,8 +57,6 @@ RESUME_LIMIT = 10.0
 LOOK_INTERVAL = 0.3
 
 EXPECTED_STATES = ("CONNECTING", "CONNECTED", "END")
-
-#: What ends the demo early.
 
 #: The line with which Airflow begins each piece of work of a task on a worker.
 WORK_BEGINS = "::group::Pre Execute"
@@ -217,8 +218,8 @@ def main() -> int:
     arguments = _arguments()
     demo = Demo(time.monotonic())
     print(f"One livestream from DAG to END, on this machine only. Logs: {arguments.home}", flush=True)
-    show = (*SHOW, *CAMPAIGN) if arguments.stay else SHOW
-    with FullStack(arguments.home, sandbox_arguments=show, tell=demo.tell) as stage:
+    show, airflow = ((*SHOW, *CAMPAIGN), {"env": READ_AGAIN}) if arguments.stay else (SHOW, {})
+    with FullStack(arguments.home, sandbox_arguments=show, airflow_options=airflow, tell=demo.tell) as stage:
         summary = demo.play(stage)
         print(f"\nThe livestream\n{summary.text()}\n", flush=True)
         if arguments.stay:

@@ -284,6 +284,7 @@ CODED += [_nested("x1", ["base64"] * 20)[:9000], random.Random(1).randbytes(16_0
 
 
 # Measured on 2 cores: at most 1 s.
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     "piece",
     [
