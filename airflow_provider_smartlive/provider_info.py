@@ -1,4 +1,4 @@
-"""What Airflow asks a provider for: its connection type, its operators' links and its configuration section."""
+"""What Airflow asks a provider for: connection type, links, configuration section."""
 
 from __future__ import annotations
 
