@@ -1,5 +1,5 @@
 """
-What becomes of a job: the policy of the whole provider, as two pure tables.
+What becomes of a job: two pure tables, the policy of the whole provider.
 
 :func:`decide` says what the task that owns a job does when it is woken, by what woke it and by what MetaStudio says
 about the job (its status). :func:`decide_kill` says whether a job ends with its task. Nothing else in the package

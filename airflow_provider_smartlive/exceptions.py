@@ -1,4 +1,4 @@
-"""How a livestream can end badly, in Airflow's terms: whether a retry may help decides the base class."""
+"""How a livestream can end badly; the base class says whether a retry may help."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calling out to MetaStudio: :class:`SmartLiveHook` for tasks, :class:`SmartLiveAsyncHook` for triggers."""
+"""Hooks: :class:`SmartLiveHook` for tasks, :class:`SmartLiveAsyncHook` for triggers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Airflow loads into every process; only the API server ever asks it for the receiver and the board."""
+"""The Airflow plugin: puts receiver and board into the API server, and imports neither elsewhere."""
 
 from __future__ import annotations
 

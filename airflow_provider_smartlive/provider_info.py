@@ -1,4 +1,4 @@
-"""What Airflow asks a provider for: its connection type, its operators' links and its configuration section."""
+"""What Airflow asks a provider for: connection type, links, configuration section."""
 
 from __future__ import annotations
 
@@ -149,39 +149,37 @@ CONNECTION_TYPE: dict[str, Any] = {
 #: what it accepts (``minimum``, ``maximum``, ``choices``, ``is_list``): the documentation and the code cannot differ.
 OPTIONS: dict[str, dict[str, Any]] = {
     "callback_secrets": _option(
-        "Secrets of the callback receiver, separated by commas: the first one issues callback URLs and keys, "
-        "all of them are accepted, so that a secret can be rotated while streams run. "
-        "`airflow smartlive generate-secret` makes one. The workers and the API server need the same value. "
-        "While it is empty every callback is refused, and a task that asks for callbacks does not start.",
+        "Secrets of the callback receiver, separated by commas: the first one issues callback URLs and keys, all "
+        "of them are accepted. `airflow smartlive generate-secret` makes one. The workers and the API server need "
+        "the same value. Without one every callback is refused, and a task that asks for callbacks does not start.",
         "string",
         "",
         sensitive=True,
     ),
     "callback_base_url": _option(
-        "The URL under which MetaStudio reaches this deployment's API server, with a path prefix if there is "
-        "one. Empty: `[api] base_url`. The connection's own setting comes first.",
+        "The URL under which MetaStudio reaches this deployment's API server, with its path prefix. Empty: `[api] "
+        "base_url`. The connection's own setting comes first.",
         "string",
         "",
         "https://airflow.example.com",
     ),
     "deployment": _option(
-        "The mark of this deployment in its callback URLs. Two deployments that share callback secrets and a "
-        "MetaStudio project, such as production and a copy of it for staging, take each other's livestreams for "
-        "their own without it. Empty: the callback base URL. After a change, livestreams that were started before "
-        "are no longer swept.",
+        "The mark of this deployment in its callback URLs. Without it, two deployments that share callback secrets "
+        "and a MetaStudio project (production and staging) take each other's livestreams for their own. Empty: the "
+        "callback base URL. After a change, livestreams that were started before are no longer swept.",
         "string",
         "",
         "production",
     ),
     "callback_auth_type": _option(
-        "How MetaStudio signs its callbacks: MSS_A_HEAD (headers), MSS_A (query) or NONE. With MSS_A_HEAD a "
-        "URL that somebody saw in a log is not enough to send an event.",
+        "How MetaStudio signs its callbacks: MSS_A_HEAD (headers), MSS_A (query) or NONE. With MSS_A_HEAD a URL "
+        "from a log is not enough to send an event.",
         "string",
         "MSS_A_HEAD",
         choices=("MSS_A_HEAD", "MSS_A", "NONE"),
     ),
     "callback_auth_window": _option(
-        "How many seconds the time of a signed callback may differ from ours, in both directions.",
+        "Seconds by which the time of a signed callback may differ from ours, both ways.",
         "integer",
         "300",
         minimum=1,
@@ -189,8 +187,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     ),
     "callback_auth_forms": _option(
         "Forms of the signed URI that are accepted, separated by commas, in order: `host-path-query` is the "
-        "published one (host, path, query sorted by name); `full-url` and `path-query` are plausible others, as "
-        "MetaStudio does not document the form for event callbacks.",
+        "published one (query sorted by name); `full-url` and `path-query` are plausible others.",
         "string",
         "host-path-query",
         choices=("host-path-query", "full-url", "path-query"),
@@ -204,88 +201,85 @@ OPTIONS: dict[str, dict[str, Any]] = {
         maximum=1_048_576,
     ),
     "callback_rate_limit": _option(
-        "Verified events per minute and task instance that are applied to the callback table by one API server "
-        "process; more are answered with 429. A stream that flaps every second stays below it.",
+        "Verified events per minute, task instance and API server process; more are answered with 429. A stream "
+        "that flaps every second stays below it.",
         "integer",
         "600",
         minimum=1,
         maximum=100_000,
     ),
     "reconcile_interval": _option(
-        "Seconds between two questions to MetaStudio about the streams that wait, when callbacks are on: the "
-        "bound on how late an END is seen of which every callback was lost.",
+        "Seconds between two questions to MetaStudio about waiting streams, when callbacks are on: how late an END "
+        "is seen at most whose callbacks were all lost.",
         "integer",
         "300",
         minimum=1,
         maximum=86_400,
     ),
     "reconcile_interval_without_rtmp": _option(
-        "The same, in seconds, for jobs that have no RTMP output or no callbacks: for them asking is the only way "
-        "to see the end.",
+        "Seconds between two questions about jobs without an RTMP output or without callbacks.",
         "integer",
         "60",
         minimum=1,
         maximum=86_400,
     ),
     "resume_delay": _option(
-        "Seconds after its deferral for which a task is sent back to no worker, except for a deadline: Airflow fails "
-        "a task that is resumed before the exit of the worker which deferred it was reported. It may notice that exit "
-        "only with its next heartbeat (`[workers] min_heartbeat_interval`, 5 seconds); a few seconds are for a busy "
-        "scheduler.",
+        "Seconds after its deferral for which a task is not resumed, except for a deadline: Airflow fails a task "
+        "that is resumed before the exit of its worker was reported, which may take a heartbeat (`[workers] "
+        "min_heartbeat_interval`, 5 seconds).",
         "integer",
         "8",
         minimum=0,
         maximum=300,
     ),
     "silence_threshold": _option(
-        "Seconds after the start of a stream without a single callback before we take it that callbacks do not "
-        "arrive: MetaStudio is then asked as often as without callbacks, and the task's log says so.",
+        "Seconds after the start of a stream without a single callback, after which MetaStudio is asked as often "
+        "as without callbacks; the task's log says so.",
         "integer",
         "300",
         minimum=1,
         maximum=86_400,
     ),
     "end_grace": _option(
-        "Seconds that MetaStudio gets to finish a job after the last RTMP link reported END, before we stop it.",
+        "Seconds that MetaStudio gets to finish a job after END, before we stop it.",
         "integer",
         "120",
         minimum=0,
         maximum=86_400,
     ),
     "stop_grace": _option(
-        "Seconds that a job gets to end after a stop request was accepted, before the stop counts as failed.",
+        "Seconds that a job gets to end after an accepted stop, before the stop counts as failed.",
         "integer",
         "120",
         minimum=0,
         maximum=3600,
     ),
     "failure_budget": _option(
-        "Seconds for which MetaStudio may be unreachable while we wait, before the task fails. Any good answer "
-        "starts the budget anew.",
+        "Seconds for which MetaStudio may be unreachable before a waiting task fails. Any good answer starts them "
+        "anew.",
         "integer",
         "3600",
         minimum=1,
         maximum=604_800,
     ),
     "look_again_window": _option(
-        "Seconds for which a start with an unknown outcome is looked for in MetaStudio's listing before it is "
-        "sent again: the listing may lag behind.",
+        "Seconds for which a start with an unknown outcome is looked for in MetaStudio's listing, which may lag, "
+        "before it is sent again.",
         "integer",
         "30",
         minimum=0,
         maximum=3600,
     ),
     "max_live_duration": _option(
-        "Hours after which MetaStudio itself ends a job for which neither `stop_at` nor `max_duration` is given. "
-        "The backstop behind every owner: a job that nobody waits for any more ends here.",
+        "Hours after which MetaStudio itself ends a job without `stop_at` and `max_duration`: the backstop for a "
+        "job that nobody waits for any more.",
         "integer",
         "24",
         minimum=1,
         maximum=168,
     ),
     "request_timeout": _option(
-        "Seconds for one request as a whole, from connecting to the last byte of its answer, however slowly it drips. "
-        "At most 10 of them are for the connection.",
+        "Seconds for one request, from connecting (at most 10 of them) to the last byte of its answer.",
         "integer",
         "30",
         minimum=1,
@@ -299,8 +293,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         maximum=20,
     ),
     "as_run_path": _option(
-        "The folder of the as-run log, as ObjectStoragePath takes it. Tasks write it, and the command "
-        "`airflow smartlive as-run` reads it.",
+        "The folder of the as-run log, as ObjectStoragePath takes it, for tasks and `airflow smartlive as-run`.",
         "string",
         "",
         "s3://aws_default@bucket/as-run",

@@ -1,4 +1,4 @@
-"""Which failures are worth a retry: a policy for ``retry_policy``, and the ones that no retry can change."""
+"""Which failures are worth a retry: a policy for ``retry_policy``."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The page "Livestreams" of Airflow's UI: its declaration, and the app that serves its modules. No data."""
+"""The page "Livestreams" of Airflow's UI, and the app that serves its modules. No data."""

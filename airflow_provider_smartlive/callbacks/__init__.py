@@ -1,1 +1,1 @@
-"""What receiver, tasks and triggers agree on: the callback URL, the callback table, and messages. Pure."""
+"""What receiver, tasks and triggers share: callback URL, callback table, messages. Pure."""

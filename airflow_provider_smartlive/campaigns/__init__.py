@@ -1,5 +1,5 @@
 """
-Campaigns: what goes live when, in a file that people can read; and the task group of one livestream.
+Campaigns: what goes live when, in a YAML file; and the task group of one livestream.
 
 Beside ``evening.yaml`` stands ``evening.py``::
 

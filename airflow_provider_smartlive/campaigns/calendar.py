@@ -1,5 +1,5 @@
 """
-A plan as iCalendar (RFC 5545), for calendar programs to subscribe to.
+A plan as iCalendar (RFC 5545).
 
 Written here instead of by a library: a plan needs four properties of one kind of entry, all times in UTC, and a
 dependency more would be installed by everybody who never asks for a calendar.

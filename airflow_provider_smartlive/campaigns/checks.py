@@ -1,4 +1,4 @@
-"""What is checked before a show goes live: connection, room, outputs, callbacks, quota, and who else is in the way."""
+"""The checks before a show goes live: connection, room, outputs, callbacks, quota, rivals."""
 
 from __future__ import annotations
 

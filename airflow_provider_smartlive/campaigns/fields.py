@@ -1,4 +1,4 @@
-"""The values in a campaign file: how each is read, and what is said of one that cannot be."""
+"""The types of the fields in a campaign file, and their errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One livestream with all that belongs to it, as a task group of any DAG."""
+"""The task group of one livestream, for any DAG."""
 
 from __future__ import annotations
 

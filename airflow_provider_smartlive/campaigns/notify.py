@@ -1,4 +1,4 @@
-"""Tell people what goes wrong with a show: by an Airflow connection, or by any notifier."""
+"""Tell people what goes wrong, by an Airflow connection or any notifier."""
 
 from __future__ import annotations
 

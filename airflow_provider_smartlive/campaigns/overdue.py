@@ -1,4 +1,4 @@
-"""Tell that a run of a campaign is not over in time: what Airflow's triggerer calls for a deadline alert."""
+"""Tell that a run of a campaign is late: the callback of a deadline alert."""
 
 from __future__ import annotations
 

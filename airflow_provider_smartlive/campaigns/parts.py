@@ -1,4 +1,4 @@
-"""The parts of a show in a campaign file that have fields of their own."""
+"""The parts of a show that have fields of their own."""
 
 from __future__ import annotations
 

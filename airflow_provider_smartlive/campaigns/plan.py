@@ -1,4 +1,4 @@
-"""What goes out in the days ahead, and what gets in each other's way."""
+"""What goes out in the days ahead, and what is in conflict."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a campaign file: each problem with its file, line, field and fix."""
+"""What is wrong with a campaign file: file, line, field, fix."""
 
 from __future__ import annotations
 

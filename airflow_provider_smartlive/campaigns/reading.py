@@ -1,4 +1,4 @@
-"""What is said of the fields of a campaign file that pydantic refuses."""
+"""What is said of the fields that pydantic refuses."""
 
 from __future__ import annotations
 

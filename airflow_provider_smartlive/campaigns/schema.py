@@ -1,4 +1,4 @@
-"""The JSON Schema of campaign files, for editors: generated from the models, and shipped beside this module."""
+"""The JSON Schema of campaign files, generated from the models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A show in a campaign file: its fields, and what follows from them."""
+"""A show in a campaign file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What does not fit together in a show, though each of its fields is right."""
+"""What does not fit together in a show whose fields are right one by one."""
 
 from __future__ import annotations
 

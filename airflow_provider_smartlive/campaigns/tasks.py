@@ -1,4 +1,4 @@
-"""The tasks of a show that are not simply an operator or sensor of this provider."""
+"""The tasks of a show that are no operator or sensor of this provider."""
 
 from __future__ import annotations
 

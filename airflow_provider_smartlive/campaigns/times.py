@@ -1,5 +1,5 @@
 """
-When a show goes out: its airings, as its schedule, times and time zone say.
+The airings of a show, by schedule, times and time zone.
 
 Airflow's own rules count for clocks that are changed, for starts and stops alike: a time that comes twice is the second
 one, and one that is left out is as much later as the clocks were put forward (02:30 is 03:30 that night).

@@ -1,1 +1,1 @@
-"""``airflow smartlive ...``: what the commands are. What they do is imported when one of them is called."""
+"""The commands of ``airflow smartlive``, whose work is imported when one is called."""

@@ -1,1 +1,1 @@
-"""Calling MetaStudio: what a connection says, which request each operation is, how it is sent."""
+"""Calling MetaStudio: connection, operations, transport."""

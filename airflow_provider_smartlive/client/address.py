@@ -1,4 +1,4 @@
-"""The URL that a connection of any type holds: as a whole, or in the parts that Airflow makes of a connection URI."""
+"""The URL in a connection of any type, as a whole or in parts."""
 
 from __future__ import annotations
 

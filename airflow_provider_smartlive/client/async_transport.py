@@ -1,4 +1,4 @@
-"""The transport of triggers: what ``aiohttp`` makes of a request, an answer and a failure."""
+"""The transport of triggers, by ``aiohttp``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The body of an answer: decompressed, bounded, and in UTF-8, whichever library received it."""
+"""The body of an answer: decompressed, bounded, in UTF-8."""
 
 from __future__ import annotations
 

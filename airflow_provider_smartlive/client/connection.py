@@ -1,4 +1,4 @@
-"""What a connection of type ``smartlive`` says, parsed and checked. Asks nobody and opens nothing."""
+"""A connection of type ``smartlive``, parsed and checked. No I/O."""
 
 from __future__ import annotations
 

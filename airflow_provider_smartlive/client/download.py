@@ -1,4 +1,4 @@
-"""Download a file from a pre-signed URL, and go on where the connection broke. The URL is a secret."""
+"""Download a file from a pre-signed URL (a secret), resumed where the connection broke."""
 
 from __future__ import annotations
 

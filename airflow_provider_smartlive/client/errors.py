@@ -1,4 +1,4 @@
-"""What can go wrong between a task and MetaStudio, beside what MetaStudio itself says."""
+"""Errors between a task and MetaStudio, beside MetaStudio's own."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """
-Carry out one operation: authorise, send, send again where that is harmless, and tell errors apart.
+Carry out one operation: authorise, send, send again where that is harmless.
 
 Pure: :meth:`RequestFlow.run` is a generator that yields what to send next, and when, and is sent what came
 of it. The hooks drive it, one with ``requests`` and one with ``aiohttp``, so that both follow the same rules to

@@ -1,4 +1,4 @@
-"""Read a connection of Airflow for an argument, so that an error names the argument."""
+"""Read an Airflow connection for an argument that an error can name."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """
-The proxy and the certificate authorities, as the connection and the machine's environment say.
+The proxy and the certificate authorities, by connection and environment.
 
 Read here for both transports, so that a trigger reaches whatever a task reaches.
 """

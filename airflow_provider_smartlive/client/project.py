@@ -1,4 +1,4 @@
-"""Whether a connection still leads to the project in which a job was started."""
+"""Whether a connection still leads to the project of a job."""
 
 from __future__ import annotations
 

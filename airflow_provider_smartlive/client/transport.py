@@ -1,4 +1,4 @@
-"""The transport of tasks: what ``requests`` makes of a request, an answer and a failure."""
+"""The transport of tasks, by ``requests``."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""One livestream and the task that owns it: starting it once, waiting, deciding, stopping it."""
+"""One livestream and the task that owns it: start once, wait, decide, stop."""

@@ -1,4 +1,4 @@
-"""Acquire the one job of a task: that of an earlier try, or one that is started now."""
+"""Acquire the job of a task: that of an earlier try, or a new one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Call Airflow's API on a worker, again if it fails: no passing fault may end a livestream or leave one running."""
+"""Call Airflow's API on a worker, again if it fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Airflow's API in a trigger: the task instance, calls that are retried, and work that no cancellation interrupts."""
+"""Airflow's API in a trigger, with retries, and work that no cancellation interrupts."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """
-Read the arguments of operators and sensors, as a DAG file, a template or native rendering gives them.
+Read the arguments of operators and sensors, whether from Python, a template or native rendering.
 
 None means "not given" everywhere. Whatever cannot be read is an :class:`ArgumentError`, before anything is sent.
 """

@@ -1,4 +1,4 @@
-"""The as-run row of a show: what was planned, what went out, and how sure that is."""
+"""The as-run row of a show: planned, on the air, and how sure that is."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """
-The as-run log in a folder of any storage: one JSON Lines and one CSV file for each livestream.
+The as-run log in a folder: one JSON Lines and one CSV file for each livestream.
 
 Storages have no append, so a row is an object of its own. Its name follows from the job: whoever writes it again, after
 a retry or a clear, writes over it. Programs that read a folder of files (DuckDB, Spark, pandas) read all at once.

@@ -1,4 +1,4 @@
-"""Make the as-run row of a show when its starting task is over, and write it into the log."""
+"""Write the as-run row of a show into the log, when its starting task is over."""
 
 from __future__ import annotations
 

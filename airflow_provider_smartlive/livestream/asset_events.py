@@ -1,4 +1,4 @@
-"""What the asset events of a task say, beside that there was one."""
+"""What the asset events of a task say."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does a callback get through to this deployment? One harmless event, sent as MetaStudio does, and what comes back."""
+"""Send one harmless event, as MetaStudio would, to see whether callbacks get through."""
 
 from __future__ import annotations
 

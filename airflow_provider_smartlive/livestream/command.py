@@ -1,4 +1,4 @@
-"""Send a command to a running job, once, and wait until what it says was spoken."""
+"""Send a command to a running job once, and wait until its reply was spoken."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The task instance that runs in this process: its name, its record, and what was called back to it."""
+"""The task instance of this process: its name, record and callbacks."""
 
 from __future__ import annotations
 

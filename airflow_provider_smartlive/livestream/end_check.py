@@ -1,4 +1,4 @@
-"""The check of an END that was called back: MetaStudio is asked whether it is true."""
+"""Ask MetaStudio whether an END that was called back is true."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The base of operators that work with somebody else's job, named by its id or by the task that starts it."""
+"""The base of operators that work with another task's job."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """
-Handle the kill of a task on a worker: stop its job in time, if the task was ended from outside.
+Stop the job of a task that is killed on a worker, if it was ended from outside.
 
 Airflow calls ``on_kill`` from a signal handler, and gives the process five seconds. The handler may have
 interrupted the main thread in the middle of a message to its supervisor, so it must not talk to the

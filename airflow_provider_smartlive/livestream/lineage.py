@@ -1,4 +1,4 @@
-"""What OpenLineage is told of a livestream. Imported only by its provider's listener, which brings ``openlineage``."""
+"""What OpenLineage is told of a livestream. Imported only by that provider's listener."""
 
 from __future__ import annotations
 

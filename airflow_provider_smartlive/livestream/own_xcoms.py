@@ -1,5 +1,5 @@
 """
-XComs of this provider: written and read past the XCom backend of the deployment, if it has one.
+Read and write this provider's XComs past the deployment's XCom backend.
 
 A backend may keep values elsewhere, and leave a reference in the database. The receiver works on the database: it could
 not read such a reference, and what it writes itself goes through no backend. None of these values holds a secret.

@@ -1,4 +1,4 @@
-"""Recognise the jobs that a task has started, by opening the token in their callback URL, never by comparing text."""
+"""Recognise a task's jobs by the token in their callback URL."""
 
 from __future__ import annotations
 

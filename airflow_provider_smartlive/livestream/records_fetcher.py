@@ -1,4 +1,4 @@
-"""Fetch the records that MetaStudio keeps of a livestream into a folder of any storage."""
+"""Fetch MetaStudio's records of a livestream into a folder."""
 
 from __future__ import annotations
 

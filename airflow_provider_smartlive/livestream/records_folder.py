@@ -1,5 +1,5 @@
 """
-The records of one job in a folder of any storage: a file each, and a list of them with their checksums.
+The records of one job in a folder: the files, and a list with their checksums.
 
 Storages have no append, so what has arrived of a file when a task gives up is an object of its own (``.part``), with
 which the next try goes on, on whatever worker.

@@ -1,4 +1,4 @@
-"""Register a task that waits for somebody else's job with the receiver."""
+"""Register a task that waits for another task's job with the receiver."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The request of a task: its arguments, its outputs and its callback URL, put together and checked."""
+"""Put the request together and check it: arguments, outputs, callback URL."""
 
 from __future__ import annotations
 

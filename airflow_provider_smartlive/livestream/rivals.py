@@ -1,4 +1,4 @@
-"""Find the active jobs that get in the way of a new one: in the same room, or on the same RTMP output."""
+"""Find active jobs in the same room, or on the same RTMP output."""
 
 from __future__ import annotations
 

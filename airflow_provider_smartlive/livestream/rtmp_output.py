@@ -1,5 +1,5 @@
 """
-Read an RTMP output, to which a livestream is pushed, from an Airflow connection.
+Read an RTMP output from an Airflow connection.
 
 A stream key lets anyone broadcast on the channel, so neither it nor the URL is an operator's argument:
 Airflow stores rendered arguments and shows them. A task names connections, and they are read when it runs.

@@ -1,4 +1,4 @@
-"""The arguments of a start, read and checked before anything is sent."""
+"""Read and check the arguments of a start before anything is sent."""
 
 from __future__ import annotations
 

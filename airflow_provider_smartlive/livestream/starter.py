@@ -1,4 +1,4 @@
-"""The task that starts a job, as other tasks name it: how it stands, and which job it has."""
+"""The task that started a job, as another task sees it: its state, and its job."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """
-Look at a job, and stop it until MetaStudio says that it is over: an accepted stop is not yet an end.
+Look at a job, and stop it until MetaStudio says that it is over.
 
 Pure inside: :func:`_look` and :func:`_stop` are generators that yield the next operation and are sent its answer, be it
 an error. One driver performs it by a task's hook and one by a trigger's, so both follow the same rules to the letter.

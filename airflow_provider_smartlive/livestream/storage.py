@@ -1,4 +1,4 @@
-"""Folders of any storage that ``ObjectStoragePath`` knows, and files that are written into them as a whole."""
+"""Folders on any ``ObjectStoragePath``, into which files are written as a whole."""
 
 from __future__ import annotations
 

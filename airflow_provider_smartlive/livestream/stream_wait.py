@@ -1,4 +1,4 @@
-"""Wait, on a worker, until the stream of a job has reached a state."""
+"""Wait on a worker until the stream of a job has reached a state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Make the result of a task, and what it announces of its job, without a secret in them."""
+"""The result of a task, and what it publishes of its job, without a secret."""
 
 from __future__ import annotations
 

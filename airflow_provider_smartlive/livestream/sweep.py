@@ -1,4 +1,4 @@
-"""Find the jobs that run in the name of a task that does not want them any more: the last backstop."""
+"""Find the jobs of tasks that do not want them any more: the last backstop."""
 
 from __future__ import annotations
 

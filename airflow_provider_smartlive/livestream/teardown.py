@@ -1,4 +1,4 @@
-"""Stop the jobs that a task names: one by its id, or all that run in the name of the task that starts them."""
+"""Stop the jobs that a task names, by id or by the task that started them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a waiting task has to remember: the job and how its wait stands, and the limits that were set for it."""
+"""What a waiting task has to remember: its job, the state of the wait, its limits."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The vendor's contract: requests, answers, events, errors and signatures. Pure: no Airflow, no I/O."""
+"""MetaStudio's contract: requests, answers, events, errors, signatures. Pure: no Airflow, no I/O."""

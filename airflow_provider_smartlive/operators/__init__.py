@@ -1,4 +1,4 @@
-"""Operators: start a livestream and wait for its end; talk to it; stop it; log it; fetch its records; sweep up."""
+"""Operators: start, talk to, stop, log and sweep livestreams, and fetch their records."""
 
 from __future__ import annotations
 

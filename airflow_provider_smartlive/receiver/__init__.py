@@ -1,1 +1,1 @@
-"""The server that MetaStudio calls, in Airflow's API server: verifies events, stores them, and wakes tasks."""
+"""The server that MetaStudio calls, in Airflow's API server: verifies and stores events, wakes tasks."""

@@ -1,5 +1,5 @@
 """
-One poller per event loop and connection, shared by every trigger that waits there.
+One poller per event loop and connection, shared by the triggers that wait there.
 
 Asking MetaStudio is only the safety net behind the callbacks, so it must cost next to nothing: streams are asked for
 in pages of active jobs, not one by one. What one poller promises, and how (figures in docs/scaling.md):

@@ -1,1 +1,1 @@
-"""A local MetaStudio: REST API, real RTMP links and signed callbacks, without an account, without Airflow."""
+"""A local MetaStudio: REST API, real RTMP links, signed callbacks. No account, no Airflow."""

@@ -1,1 +1,1 @@
-"""What users' own tests need: fixtures, and a DAG that runs to its end inside a test's process."""
+"""Fixtures for users' tests, and a DAG run inside a test's process."""

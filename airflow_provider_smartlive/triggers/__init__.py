@@ -1,5 +1,5 @@
 """
-Triggers: they wait for a job, or for a state of its stream, while no worker does.
+Triggers: wait for a job, or for a state of its stream, without a worker.
 
 A callback resumes a waiting task from the API server, past its trigger. The triggers here are what stands
 behind that: they read the callback table once, shortly after they start, ask MetaStudio now and then through the
