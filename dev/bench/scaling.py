@@ -1,4 +1,4 @@
-"""The page beyond one machine: a model of a few lines, fitted to the measured figures."""
+"""The page on scaling: a model of a few lines, fitted to the measured figures."""
 
 from __future__ import annotations
 
@@ -148,7 +148,6 @@ def _fitted(fitted: Fitted) -> str:
 def _model(sizes: Sequence[Deployment]) -> str:
     rows = [
         ("events a second", *(f"{size.events:,.0f}" for size in sizes)),
-        ("commits a second for them", *(f"{size.events:,.0f}" for size in sizes)),
         ("API server workers for them", *(f"{size.api_workers}" for size in sizes)),
         ("triggerers (capacity 1,000)", *(f"{size.triggerers}" for size in sizes)),
         (
