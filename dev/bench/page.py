@@ -47,17 +47,17 @@ def write(results: dict[str, Any], folder: Path) -> str:
 def _head(results: dict[str, Any]) -> str:
     intro = (
         "# Benchmarks\n\n"
-        "To know how soon an END wakes a task, and what waiting costs, beside what a user would otherwise write, and "
-        "beside the limit. Written by `make bench` in one run on one machine: Airflow's four processes, PostgreSQL, "
-        "one API server worker, the local MetaStudio; a second stack on SQLite where that matters."
+        "To compare how soon an END wakes a task, and what waiting costs, with what you would otherwise write. Written "
+        "by `make bench` (`QUICK=1` to try): Airflow's four processes, PostgreSQL or SQLite, one API server worker, "
+        "the sandbox."
     )
     if results["quick"]:
         intro += "\n\n**A quick run: it shows that the benchmark works, its figures say little.**"
     facts = table(("", ""), results["machine"].items())
     targets = table(("what", "target", "measured", ""), [target.row() for target in judge(results)])
-    minutes = f"The run took {results['seconds'] / 60:.0f} minutes."
+    minutes = f"It took {results['seconds'] / 60:.0f} minutes."
     if "apart" in results:
-        minutes += f" Measured after it, on a stack of its own: {', '.join(results['apart'])}."
+        minutes += f" Measured apart, later: {', '.join(results['apart'])}."
     return f"{intro}\n\n{facts}\n\n{minutes}\n\n## Targets\n\n{targets}"
 
 
@@ -79,9 +79,9 @@ def _latency(results: dict[str, Any]) -> str:
     shown = table(heads if on_sqlite else heads[:-1], rows)
     return (
         "## From END to the next task\n\n"
-        "Seconds, median (95th percentile). The job is SUCCEED the moment that END is called back. Human in the loop "
-        "is Airflow's own push: the time from the response by its REST API. The sensor has confirm=False. HttpSensor "
-        "is deferred; it can tell a success from 404 only, so the sandbox hides its jobs until they are over.\n\n"
+        "Seconds, median (95th percentile); at END the job is SUCCEED. Human in the loop, Airflow's own push, is timed "
+        "from its REST API's response. The sensor has `confirm=False`. HttpSensor is deferred, and gets 404 until its "
+        "job is over.\n\n"
         f"{shown}\n\n![From END to task finished](benchmarks-latency.svg)"
     )
 
@@ -108,10 +108,8 @@ def _starts(results: dict[str, Any]) -> str:
     ]
     return (
         "## From a task's beginning to 202\n\n"
-        f"From the call of the operator's `execute` to MetaStudio's 202, median of {len(started)} starts: "
-        f"**{whole:.0f} ms**, where a bare signed call over a new connection takes {bare * 1000:.0f} ms. "
-        "Airflow's API is reached through the task's supervisor; it keeps the note of the start, without which a "
-        "retry would not know of it.\n\n"
+        f"From the call of `execute`, median of {len(started)} starts: **{whole:.0f} ms**; a bare signed call over a "
+        f"new connection takes {bare * 1000:.0f} ms.\n\n"
         + table(("step", "ms, median"), [(step, f"{took:.0f}") for step, took in rows])
     )
 
@@ -142,13 +140,11 @@ def _waiting(results: dict[str, Any]) -> str:
     )
     return (
         "## What waiting costs\n\n"
-        "Seconds of processor time in an hour of the triggerer, the API server and the scheduler, memory "
-        "(proportional set size), and requests to MetaStudio, with so many deferred tasks; each measured for "
-        f"{idle['seconds']:.0f} seconds and scaled to an hour. Each kind begins with a new triggerer. Both ask every "
-        "60 seconds here (our default is 300). A trigger that does nothing shows what Airflow itself takes for a "
-        "deferred task.\n\n"
+        f"{idle['seconds']:.0f} seconds, scaled to an hour; memory is proportional set size. Each kind has a new "
+        "triggerer, and asks every 60 seconds (our default: 300). A trigger that does nothing shows Airflow's "
+        "price.\n\n"
         f"{table(columns, rows)}\n\n![What waiting costs](benchmarks-waiting.svg)\n\n"
-        "The scheduler looks at every running DAG run again and again, whatever its tasks wait for. Without it:\n\n"
+        "Without the scheduler:\n\n"
         "![What triggers cost](benchmarks-triggers.svg)"
     )
 
@@ -179,11 +175,9 @@ def _ingestion(results: dict[str, Any]) -> str:
     columns = ("receiver", *heads, *(f"{head}, SQLite" for head in heads if on_sqlite))
     return (
         "## How many callbacks one API server worker takes\n\n"
-        "Eight callers send as fast as they are answered, from a process of their own on the same two cores, in "
-        "turns. The bare route does one row lock, one upsert and one commit with the store's own statements and "
-        "nothing else. inbound-webhooks 0.2.0 accepts signed deliveries to which no DAG subscribes, its cheapest "
-        "case; what it does with them cannot be compared with an apply and a wake-up.\n\n"
-        + table(columns, rows)
+        "Eight callers on the same cores send as fast as they are answered. The bare route does one row lock, upsert "
+        "and commit with the store's statements; inbound-webhooks 0.2.0 takes signed deliveries to which no DAG "
+        "subscribes, its cheapest case.\n\n" + table(columns, rows)
     )
 
 
@@ -214,8 +208,7 @@ def _rooms(results: dict[str, Any]) -> str:
     ]
     return (
         "## Many rooms at once\n\n"
-        "Four tasks run at a time on these two cores, each in a process of its own: that is what takes the time, "
-        "starting as well as resuming.\n\n" + table(("", ""), rows)
+        "Four tasks run at a time, each start and resume in a process of its own.\n\n" + table(("", ""), rows)
     )
 
 
@@ -224,9 +217,7 @@ def _apply(results: dict[str, Any]) -> str:
         (name, f"{early:.1f}", f"{late:.1f}", f"{late / early:.2f}")
         for name, (early, late) in ((what, results["apply"][what]) for what in ("apply", "load, apply, dump"))
     ]
-    shown = table(("microseconds", "event 10", "event 10,000", "ratio"), rows)
-    size = f"The table of a link that flapped 10,000 times: {results['apply']['bytes']:,} bytes."
-    return f"## Applying an event\n\n{shown}\n\n{size}"
+    return "## Applying an event\n\n" + table(("microseconds", "event 10", "event 10,000", "ratio"), rows)
 
 
 def _signing(results: dict[str, Any]) -> str:
@@ -239,7 +230,7 @@ def _signing(results: dict[str, Any]) -> str:
 
 def _imports(results: dict[str, Any]) -> str:
     rows = [(name, f"{value:.1f}") for name, value in results["imports"].items()]
-    text = "By `-X importtime`, beyond `airflow.sdk`'s DAG and operators; the plugin beyond Airflow's plugin base."
+    text = "By `-X importtime`, beyond `airflow.sdk` and Airflow's plugin base."
     return f"## Imports\n\n{text}\n\n" + table(("import", "ms"), rows)
 
 
