@@ -49,7 +49,7 @@ def measure_apply(samples: int) -> dict[str, Any]:
     applies = [partial(_taking(number), before) for number, before in tables.items()]
     whole = [partial(_take_dumped, _taking(number), before.dump()) for number, before in tables.items()]
     return {
-        "fold": _times(*applies, samples=samples),
+        "apply": _times(*applies, samples=samples),
         "load, apply, dump": _times(*whole, samples=samples),
         "bytes": len(json.dumps(table.dump())),
     }
