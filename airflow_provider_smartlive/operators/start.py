@@ -75,9 +75,9 @@ class StartSmartLiveJobOperator(BaseOperator):
     :param min_on_air: how long the livestream has to be on the air (by ``stream_duration``, else by callbacks; if
         neither is known, it counts as reached), at most ``max_duration``: if it ends before, other than as planned, the
         task fails. Templated.
-    :param fail_on_disconnect_longer_than: how long the stream may not be CONNECTED, interrupted or never up, before the
-        job is stopped and the task fails; None: as long as MetaStudio tries. Choose more than the start takes, unless
-        ``connected_within`` limits that. Seen by callback only.
+    :param fail_on_disconnect_longer_than: how long the stream may be interrupted, or without ``connected_within`` take
+        to be CONNECTED, before the job is stopped and the task fails; None: as long as MetaStudio tries. Seen by
+        callback only.
     :param reconcile_interval: seconds between two questions to MetaStudio; default
         ``[smartlive] reconcile_interval``, or ``reconcile_interval_without_rtmp`` where no callback can tell
         the end.
