@@ -52,13 +52,14 @@ class SmartLiveStreamStateSensor(JobOperator, BaseSensorOperator):
     :param room_id: its room; saves a search of MetaStudio's listing if only ``job_id`` is given. Templated.
     :param target_state: CONNECTING, CONNECTED, DISCONNECTED, RECONNECTING or END.
     :param deferrable: whether to wait in the triggerer; if not, ``mode`` decides.
-    :param needs_worker: whether the task ends on a worker although it has no outlets or callbacks.
+    :param needs_worker: whether the task ends on a worker, with log and listeners, although it has no outlets or
+        callbacks.
     :param confirm: whether MetaStudio has to confirm an END that was called back; default: yes.
     :param reconcile_interval: seconds between two questions to MetaStudio, or a timedelta; default
-        ``[smartlive] reconcile_interval``. For CONNECTING and CONNECTED it is asked earlier as well, after 20 seconds,
-        a minute, and so on.
-    :param timeout: how long to wait, as a timedelta or in seconds; mandatory unless ``target_state`` is END,
-        where Airflow's default of 7 days counts.
+        ``[smartlive] reconcile_interval``. CONNECTING and CONNECTED are asked for earlier as well: after 20 seconds, a
+        minute, and so on.
+    :param timeout: how long to wait, as a timedelta or in seconds; mandatory but for END, where Airflow's default of 7
+        days counts.
     """
 
     def __init__(

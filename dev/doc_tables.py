@@ -22,6 +22,7 @@ from airflow.sdk import BaseOperator
 from airflow_provider_smartlive.campaigns.model import Campaign
 from airflow_provider_smartlive.campaigns.parts import FileModel, Outlets, PlannedCommand, Standby
 from airflow_provider_smartlive.campaigns.show import Defaults, Show
+from airflow_provider_smartlive.livestream.job_operator import JobOperator
 from airflow_provider_smartlive.operators import (
     SmartLiveAsRunOperator,
     SmartLiveCommandOperator,
@@ -73,17 +74,20 @@ def arguments_table(operator: type[BaseOperator]) -> str:
     Return the arguments of an operator, and after its own those of its bases in the package.
 
     Those without a text of their own join the one before; a text about one of a base counts instead of that base's.
+    The arguments that name a job have a table of their own, that of ``JobOperator``: here stand only those of which
+    the operator says something else.
     """
     texts: dict[str, str] = {}
     parameters: dict[str, inspect.Parameter] = {}
     for made_of in operator.__mro__:
         if made_of.__module__.startswith(PACKAGE.name):
-            texts = dict(_PARAM.findall(inspect.getdoc(made_of) or "")) | texts
+            elsewhere = made_of is JobOperator and made_of is not operator
             parameters |= {
                 name: parameter
                 for name, parameter in inspect.signature(made_of).parameters.items()
-                if name not in ("kwargs", *parameters)
+                if name not in ("kwargs", *parameters) and (name in texts or not elsewhere)
             }
+            texts = dict(_PARAM.findall(inspect.getdoc(made_of) or "")) | texts
     rows: list[tuple[list[str], str, str]] = []
     for name, parameter in parameters.items():
         shown = f"`{name}`{' (t)' if name in operator.template_fields else ''}"
@@ -164,6 +168,7 @@ def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
 BLOCKS: dict[str, Callable[[], str]] = {
     "settings": settings_table,
     "arguments of start": partial(arguments_table, StartSmartLiveJobOperator),
+    "arguments of job": partial(arguments_table, JobOperator),
     "arguments of sensor": partial(arguments_table, SmartLiveStreamStateSensor),
     "arguments of command": partial(arguments_table, SmartLiveCommandOperator),
     "arguments of stop": partial(arguments_table, StopSmartLiveJobOperator),

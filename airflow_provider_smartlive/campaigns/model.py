@@ -45,17 +45,17 @@ class Campaign(FileModel):
     )
     as_run_path: StoragePath | None = Field(
         None,
-        description="The folder of the as-run log, such as s3://aws_default@bucket/as-run; default: [smartlive] "
-        "as_run_path.",
+        description="The folder of the as-run log, as ObjectStoragePath takes it: s3://aws_default@bucket/as-run, "
+        "file:///var/as-run; default: [smartlive] as_run_path.",
     )
     records_path: StoragePath | None = Field(
         None,
-        description="The folder into which MetaStudio's records of each show are fetched; without it they are not.",
+        description="The folder for MetaStudio's records of each show; without it they are not fetched.",
     )
     alert_if_not_over_after: Duration | None = Field(
         None,
-        description="How long a run may take, from its beginning (`check_before` the start) to the end of its last "
-        "show, until `notify` is told, whatever hangs.",
+        description="How long a run may take, from `check_before` its start to the end of its last show, until "
+        "`notify` is told, whatever hangs.",
     )
     defaults: Defaults | None = Field(None, description="What all shows have in common.")
     shows: list[Show] = Field(min_length=1, description="What goes live.")

@@ -63,7 +63,9 @@ class PlannedCommand(FileModel):
     say: str | None = Field(
         None, min_length=1, description="What the virtual human says: short for INSERT_PLAY_SCRIPT."
     )
-    command: str | None = Field(None, description="MetaStudio's command, such as REWRITE_PLAY_SCRIPT.")
+    command: str | None = Field(
+        None, description="MetaStudio's command, such as REWRITE_PLAY_SCRIPT, instead of `say`."
+    )
     params: dict[str, Any] | None = Field(None, description="Its parameters, as on MetaStudio's page.")
 
     @property
@@ -79,16 +81,14 @@ class Outlets(FileModel):
 
     CALLED = "the outlets"
 
-    connected: OneOrMore[AssetName] = Field(
-        default_factory=list, description="Assets that are told when the stream is CONNECTED."
-    )
+    connected: OneOrMore[AssetName] = Field(default_factory=list, description="When the stream is CONNECTED.")
     ended: OneOrMore[AssetName] = Field(
         default_factory=list,
-        description="Assets that are told when the livestream has ended well, and how.",
+        description="When the livestream has ended well, and how.",
     )
     as_run: OneOrMore[AssetName] = Field(
         default_factory=list,
-        description="Assets that are told its row of the as-run log, also if it has failed.",
+        description="Its row of the as-run log, also if it has failed.",
     )
 
 

@@ -30,15 +30,17 @@ class Defaults(FileModel):
 
     schedule: Schedule | None = Field(
         None,
-        description="When it comes: a cron expression of five fields, or a list of dates. With `start`, minute and "
-        "hour of the expression are `* *`.",
+        description="When it comes: a cron expression of five fields, such as `0 19 * * mon-fri`, or a list of dates; "
+        "a file has one kind. With `start`, minute and hour of the expression are `* *`.",
     )
     start: TimeOfDay | None = Field(None, description="The time of day at which it goes live.")
     stop: TimeOfDay | None = Field(
         None,
         description="The time of day at which it is stopped; on the next day unless it is after the start.",
     )
-    max_duration: Duration | None = Field(None, description="How long it lasts at most.")
+    max_duration: Duration | None = Field(
+        None, description="How long it lasts at most; `stop` may come first."
+    )
     connection: ConnId = Field(DEFAULT_CONN_ID, description="The Airflow connection to MetaStudio.")
     outputs: Annotated[OneOrMore[ConnId], Field(max_length=1)] = Field(
         default_factory=list,
@@ -61,7 +63,7 @@ class Defaults(FileModel):
         description="How long before the start everything is checked; not on the day before.",
     )
     start_window: Duration = Field(
-        timedelta(hours=1), description="How late it may still go live; later it is skipped."
+        timedelta(hours=1), description="How late after its start it may go live; later it is skipped."
     )
     alert_if_not_connected_after: Duration = Field(
         timedelta(minutes=5),
@@ -69,33 +71,38 @@ class Defaults(FileModel):
     )
     connected_within: Duration | None = Field(
         None,
-        description="How long after the start the stream may take to be CONNECTED before the livestream is stopped and "
+        description="How long after the start the stream may take to be CONNECTED, or the livestream is stopped and "
         "fails; a retry starts another one.",
     )
     fail_on_disconnect_longer_than: Duration | None = Field(
         None,
-        description="How long the stream may be interrupted before the livestream is stopped and fails, likewise.",
+        description="How long the stream may be interrupted, likewise.",
     )
     max_reconnects: int | None = Field(
         None,
         strict=True,
         ge=0,
-        description="How often the stream may be interrupted before the livestream is stopped and fails, likewise.",
+        description="How often the stream may be interrupted, likewise.",
     )
     min_on_air: Duration | None = Field(
         None,
-        description="How long it has to be on the air: if it ends before, and not as planned, it fails, likewise.",
+        description="How long it has to be on the air, unless it ends as planned, likewise.",
     )
     outlets: Outlets | None = Field(None, description="The assets that are told of it.")
     notify: OneOrMore[Notified] = Field(
         default_factory=list,
-        description="Who is told what goes wrong: Airflow connections, or notifiers by their dotted paths.",
+        description='Who is told what goes wrong: Airflow connections of type http (gets {"text": ...} as JSON), '
+        "slackwebhook, discord or apprise, if that provider is installed; dotted paths of notifiers, or of functions "
+        "that take a task's context; or {notifier: PATH, arguments: {...}}, where {{ message }} is what happened.",
     )
     retries: int = Field(
         2, strict=True, ge=0, le=20, description="How often a start that failed is tried again."
     )
     pool: str | None = Field(
-        None, min_length=1, description="The Airflow pool; it has to count deferred tasks."
+        None,
+        min_length=1,
+        description="The Airflow pool that limits how many go live at once; it has to count deferred tasks. A show "
+        "without a slot waits, until `start_window` is over.",
     )
     tags: OneOrMore[str] = Field(default_factory=list, description="Tags of the DAG.")
 
@@ -127,7 +134,8 @@ class Show(Defaults):
     )
     standby: Standby | None = Field(
         None,
-        description="Where it goes live if MetaStudio refuses its start, and certainly has no job of it.",
+        description="Where it goes live if MetaStudio refuses its start, and certainly has no job of it: a room, "
+        "outputs, or both.",
     )
 
     @property

@@ -28,13 +28,12 @@ class SmartLiveAsRunOperator(JobOperator):
     task.
 
     :param path: the folder of the log, as ``ObjectStoragePath`` takes it (``s3://aws_default@bucket/as-run``,
-        ``file:///var/as-run``); default ``[smartlive] as_run_path``. Without either the row is only the result.
+        ``file:///var/as-run``); default ``[smartlive] as_run_path``. Without either the row is only the task's result.
         Templated.
     :param campaign: the campaign; default: the DAG. Templated.
     :param show: the show; default: the starting task. Templated.
     :param timezone: the time zone of the ``..._local`` times, such as ``Asia/Shanghai``; default: the DAG's own.
-    :param planned_start: when the show was to go live, as the operator takes ``stop_at``; default: the time of the run.
-        Templated.
+    :param planned_start: when the show was to go live, written as ``stop_at``; default: the time of the run. Templated.
     :param check_before: how long after the time of the run that default is.
     """
 

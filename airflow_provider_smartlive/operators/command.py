@@ -28,11 +28,11 @@ class SmartLiveCommandOperator(JobOperator):
     :param command: INSERT_PLAY_SCRIPT, INSERT_PLAY_AUDIO, REWRITE_PLAY_SCRIPT, REWRITE_INTERACTION_RULES,
         GET_CURRENT_PLAYING_SCRIPTS, GET_LIVE_JOB_CONFIG_INFO, CLEAN_UP_INSERT_COMMAND, RESET_EXIT_CONFIG,
         REFRESH_OUTPUT_URL, or one that only a later MetaStudio knows. Templated.
-    :param command_params: its parameters, with MetaStudio's field names; checked where they are documented.
-        Airflow stores and shows them: they must hold no secret. Templated.
-    :param wait_for_reply: whether to wait until the inserted speech was spoken (REPLY_COMMAND_FINISH). The
-        starter must subscribe to that event, as it does by default.
-    :param reply_timeout: how long to wait for that, as a timedelta or in seconds.
+    :param command_params: its parameters, with MetaStudio's field names; checked where documented. Airflow stores and
+        shows them: they must hold no secret. Templated.
+    :param wait_for_reply: whether to wait until the inserted speech was spoken (REPLY_COMMAND_FINISH, to which the
+        starter subscribes by default). Name the starter then, or a short speech may be missed.
+    :param reply_timeout: how long to wait for that, as a timedelta or in seconds; then the task fails without a retry.
     :param deferrable: whether to wait in the triggerer instead of on a worker.
     """
 

@@ -30,9 +30,10 @@ class SmartLiveRecordsOperator(JobOperator):
     :class:`~airflow_provider_smartlive.livestream.job_operator.JobOperator` has the arguments that name the job or the
     starting task.
 
-    :param path: the folder of the records, as ``ObjectStoragePath`` takes it (``s3://aws_default@bucket/records``,
+    :param path: the folder, as ``ObjectStoragePath`` takes it (``s3://aws_default@bucket/records``,
         ``file:///var/records``). Templated.
-    :param max_bytes: the largest file that is fetched; a larger one fails the task. Default: 256 MiB.
+    :param max_bytes: the largest file that is fetched, in bytes (256 MiB). A larger one fails the task; the others are
+        fetched.
     """
 
     template_fields: Sequence[str] = (*JobOperator.template_fields, "path")

@@ -38,45 +38,46 @@ class StartSmartLiveJobOperator(BaseOperator):
     say the same in short.
 
     :param room_id: the room (MetaStudio's script) to go live with. Templated.
-    :param request: the request, with the field names of MetaStudio's API (see the docs page "Contract").
-        Secrets and outputs have no place in it. Templated.
+    :param request: the request, with MetaStudio's field names (see the docs page "Contract"), without secrets and
+        outputs. Templated.
     :param video_config: this field of the request; likewise ``play_policy``, ``view_mode``,
         ``co_streamer_config``, ``rtc_callback_config`` and ``job_run_config``. Templated.
-    :param output_conn_ids: connections that hold the RTMP output: the URL in the host, the stream key in the
-        password: a list, or as a text one id, or several with commas. MetaStudio takes one output per job. Without
-        any, the room's own setting counts. Templated.
-    :param standby_room_id: the room to go live in if MetaStudio refuses the start in ``room_id``, which then surely has
-        no job of this task: see the docs page "Operators". Default: ``room_id``, with other outputs. Templated.
-    :param standby_output_conn_ids: the outputs of that livestream. Default: ``output_conn_ids``. Templated.
+    :param output_conn_ids: connections that hold the RTMP output (URL in the host, stream key in the password): a list,
+        or a text with commas. MetaStudio takes one output per job. Default: the room's own setting. Templated.
+    :param standby_room_id: the room to go live in if MetaStudio refuses the start in ``room_id`` and surely has no job
+        of this task: see the docs page "Operators". Default: ``room_id``, with other outputs. Templated.
+    :param standby_output_conn_ids: the outputs of the standby. Default: ``output_conn_ids``. Templated.
     :param interaction_conn_id: connection whose host is the ``interaction_callback_url``. Templated.
     :param smartlive_conn_id: connection to MetaStudio. Templated.
-    :param use_callbacks: whether MetaStudio is to call back. Without callbacks the wait only asks.
-    :param callback_event_types: the events to subscribe to; all three by default.
-    :param wait_for_termination: whether to wait. If not, the task succeeds as soon as the job is started, and
-        a ``StopSmartLiveJobOperator`` has to own the job's end.
+    :param use_callbacks: whether MetaStudio is to call back; if not, the wait only asks.
+    :param callback_event_types: the events to subscribe to; default: all three.
+    :param wait_for_termination: whether to wait. If not, the task succeeds once the job is started, and a
+        ``StopSmartLiveJobOperator`` has to own its end.
     :param deferrable: whether to wait in the triggerer instead of on a worker.
-    :param start_at: when the livestream is to go live, likewise: until then the task is rescheduled, without a worker,
-        and ``start_window`` counts from here. Without it: at once. Templated.
-    :param stop_at: when the livestream is to be stopped as planned: a datetime, or a text with date and time
-        (ISO 8601). Without an offset, the DAG's own time zone counts. Templated.
-    :param max_duration: how long it may last at most, from its start, before it is stopped as planned: a timedelta,
-        or seconds (as all durations here).
-    :param start_window: how late after ``start_at``, or the run's scheduled time, it may still go live; later the task
-        is skipped. None: however late.
+    :param start_at: when to go live, written as ``stop_at``, and before it. Everything is checked, then the task waits
+        "up for reschedule", without a worker. A retry adopts a running job at once; a clear stops it first. Default: at
+        once. Templated.
+    :param stop_at: when to stop as planned: a datetime, or a text with date and time (ISO 8601); without an offset in
+        the DAG's time zone. Templated.
+    :param max_duration: how long it may last from its start, before it is stopped as planned: a timedelta, or seconds
+        (as all durations here).
+    :param start_window: how late after ``start_at``, or the run's scheduled time, it may go live; later the task is
+        skipped. None: however late.
     :param allow_backfill: whether a backfill may go live.
     :param cancel_on_kill: whether the job is stopped when the task is killed, marked or cleared.
-    :param stop_after_end: whether the job is stopped if MetaStudio does not finish it within ``end_grace``
-        after END.
+    :param stop_after_end: whether to stop a job that MetaStudio does not finish within ``end_grace`` after END.
     :param end_grace: seconds; default ``[smartlive] end_grace``.
-    :param connected_within: how long the stream may take from the start to CONNECTED before the job is stopped and the
-        task fails. MetaStudio has the last word, should the callback be lost. Templated.
-    :param max_reconnects: how often MetaStudio may report RECONNECTING before the job is stopped and the task fails; 0:
-        never. Seen by callback only. Templated.
-    :param min_on_air: how long the livestream has to be on the air: if it ends before, other than by ``stop_at`` or
-        ``max_duration``, the task fails, and a retry starts another one. Templated.
-    :param fail_on_disconnect_longer_than: how long the stream may not be CONNECTED, be it interrupted or never up,
-        before the job is stopped and the task fails; None: as long as MetaStudio tries. Choose more than the way
-        from the start to CONNECTED takes, unless ``connected_within`` limits that. Seen by callback only.
+    :param connected_within: how long the stream may take from the start to CONNECTED, before the job is stopped and the
+        task fails; at most ``max_duration``. If the callback is lost, MetaStudio's word counts. Templated.
+    :param max_reconnects: how often MetaStudio may report RECONNECTING, before the job is stopped and the task fails;
+        0: never. Links that have ended or were exchanged do not count, nor does what came before a retry adopted the
+        job. Seen by callback only. Templated.
+    :param min_on_air: how long the livestream has to be on the air (by ``stream_duration``, else by callbacks; if
+        neither is known, it counts as reached), at most ``max_duration``: if it ends before, other than as planned, the
+        task fails. Templated.
+    :param fail_on_disconnect_longer_than: how long the stream may be interrupted, or without ``connected_within`` take
+        to be CONNECTED, before the job is stopped and the task fails; None: as long as MetaStudio tries. Seen by
+        callback only.
     :param reconcile_interval: seconds between two questions to MetaStudio; default
         ``[smartlive] reconcile_interval``, or ``reconcile_interval_without_rtmp`` where no callback can tell
         the end.

@@ -22,7 +22,7 @@ class SmartLiveSweepOperator(BaseOperator):
     -9``, a planned end that nobody kept.
 
     :param smartlive_conn_id: connection to MetaStudio. Templated.
-    :param only_report: whether to only say what would be stopped.
+    :param only_report: whether to only report what would be stopped.
     """
 
     template_fields: Sequence[str] = ("smartlive_conn_id",)
