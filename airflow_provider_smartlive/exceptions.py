@@ -19,3 +19,7 @@ class SmartLiveTimeoutError(AirflowException):
 
 class SmartLiveKilledError(AirflowException):
     """The task was ended from outside while it was running."""
+
+
+class AmbiguousStartError(AirflowFailException):
+    """A start has an unknown outcome and cannot be looked up, so that sending it again could stream twice."""

@@ -16,7 +16,7 @@ from airflow_provider_smartlive.livestream import request
 from airflow_provider_smartlive.livestream.ownership import issue_url_for
 from airflow_provider_smartlive.livestream.record import JobRecord
 from airflow_provider_smartlive.livestream.standby import reason_against, start_outcome
-from airflow_provider_smartlive.livestream.start import AcquiredJob, JobStart
+from airflow_provider_smartlive.livestream.start import JobStart
 from airflow_provider_smartlive.livestream.wait_state import WaitLimits
 from airflow_provider_smartlive.metastudio.addresses import is_out_of_reach
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger as Logger
 
     from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
+    from airflow_provider_smartlive.livestream.acquired_job import AcquiredJob
     from airflow_provider_smartlive.livestream.current_task import CurrentTask
     from airflow_provider_smartlive.livestream.kill import KillHandler
     from airflow_provider_smartlive.livestream.start_arguments import StartArguments

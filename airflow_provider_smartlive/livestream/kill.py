@@ -13,6 +13,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from airflow_provider_smartlive.exceptions import SmartLiveKilledError
+
 #: Seconds that the handler waits for the thread to find out what happened to the task.
 LOOK_TIMEOUT = 1.0
 
@@ -64,6 +66,16 @@ class KillHandler:
             if not self._done:
                 self._handle(self._identified.set)
                 self._done = True
+
+    def end_if_requested(self) -> None:
+        """
+        Handle the kill and end the task, if it is to end.
+
+        :raises SmartLiveKilledError: if it is.
+        """
+        if self.requested:
+            self.handle()
+            raise SmartLiveKilledError("The task was ended from outside.")
 
     def sleep(self, seconds: float) -> None:
         """Sleep, but not through a kill; after it, only nap: what is asked for in a loop is asked for faster."""

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from airflow_provider_smartlive.client.address import url_of
 from airflow_provider_smartlive.client.connection import InvalidConnectionError
 from airflow_provider_smartlive.client.lookup import find_connection
+from airflow_provider_smartlive.livestream import arguments
 from airflow_provider_smartlive.livestream.rtmp_output import RtmpOutput
 from airflow_provider_smartlive.metastudio.addresses import is_host
 from airflow_provider_smartlive.metastudio.start import StartJobRequest
@@ -78,6 +79,28 @@ def rtmp_outputs(conn_ids: Iterable[str], *, argument: str = "output_conn_ids") 
     """
     connections = [find_connection(conn_id, argument=argument) for conn_id in conn_ids]
     return [RtmpOutput.from_connection(connection) for connection in connections]
+
+
+def secrets_of_outputs(operator: Any) -> list[str]:
+    """
+    Return what the connections of the outputs keep secret, those of the standby as well.
+
+    :param operator: a :class:`~airflow_provider_smartlive.operators.StartSmartLiveJobOperator`.
+    """
+    found: list[str] = []
+    for name in ("output_conn_ids", "standby_output_conn_ids"):
+        for conn_id in arguments.conn_ids(name, getattr(operator, name)):
+            try:
+                (output,) = rtmp_outputs([conn_id], argument=name)
+            except Exception as error:
+                # One that cannot be read any more must not hide a failure, nor show the keys of the others.
+                why = type(error).__name__
+                operator.log.warning(
+                    "Connection %r cannot be read (%s): its keys are not known here.", conn_id, why
+                )
+                continue
+            found += output.secrets
+    return found
 
 
 def interaction_url(conn_id: str | None) -> str | None:

@@ -2,42 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import timedelta
 from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
-from airflow.sdk.exceptions import (
-    AirflowFailException,
-    AirflowRescheduleException,
-    AirflowSkipException,
-    AirflowTaskTimeout,
-    TaskDeferred,
-)
+from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
 from airflow.sdk.timezone import utcnow
 
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.callbacks.messages import ResumeEvent
 from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
 from airflow_provider_smartlive.decisions import WakeSource, may_end_with_task
-from airflow_provider_smartlive.exceptions import (
-    SmartLiveJobFailedError,
-    SmartLiveKilledError,
-    SmartLiveTimeoutError,
-)
-from airflow_provider_smartlive.livestream import arguments
+from airflow_provider_smartlive.livestream.acquired_job import AcquiredJob
 from airflow_provider_smartlive.livestream.current_task import CurrentTask
+from airflow_provider_smartlive.livestream.failure import FailureHandler
 from airflow_provider_smartlive.livestream.manager import JobManager
-from airflow_provider_smartlive.livestream.record import JobRecord
 from airflow_provider_smartlive.livestream.rivals import rival_warnings
 from airflow_provider_smartlive.livestream.snapshot import ACTIVE_STATES
-from airflow_provider_smartlive.livestream.start import AcquiredJob, AmbiguousStartError, Origin
 from airflow_provider_smartlive.livestream.start_arguments import StartArguments
 from airflow_provider_smartlive.livestream.summary import announce
 from airflow_provider_smartlive.livestream.wait_state import StoredByOtherRelease, WaitLimits, WaitState
+from airflow_provider_smartlive.livestream.worker_wait import next_source
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError
 from airflow_provider_smartlive.metastudio.ids import same_id
 from airflow_provider_smartlive.retries import failing_for_good
@@ -50,9 +37,6 @@ if TYPE_CHECKING:
     from airflow_provider_smartlive.livestream.kill import KillHandler
 
 T = TypeVar("T")
-
-#: Seconds between two looks into the callback table of a task that waits on a worker.
-POLL_INTERVAL = 5.0
 
 #: What resumes a task without saying whether the job was being stopped.
 _NO_REASON_TO_STOP = (WakeSource.CALLBACK, WakeSource.FIRST_READ, WakeSource.RECONCILIATION)
@@ -91,6 +75,7 @@ class LivestreamRunner:
         self.secrets = secrets
         self.log = log
         self.now = utcnow
+        self.failure = FailureHandler(task, end_job=self._end_job, has_seen_end=self._has_seen_end, log=log)
         self.hook_of = cache(lambda conn_id: SmartLiveTaskHook(smartlive_conn_id=conn_id))
         #: Acquires the job; a process that goes on after a deferral needs none.
         self.acquisition: Acquisition | None = None
@@ -123,12 +108,19 @@ class LivestreamRunner:
             resumed=resumed,
             sleep=kill.sleep,
         )
+
+        def secrets() -> list[str]:
+            # Only a task that fails asks for them.
+            from airflow_provider_smartlive.livestream import request
+
+            return request.secrets_of_outputs(operator)
+
         return cls(
             task,
             read=lambda: StartArguments.read(operator, task),
             kill=kill,
             defer=defer,
-            secrets=lambda: _secrets_of(operator),
+            secrets=secrets,
             log=operator.log,
         )
 
@@ -146,49 +138,14 @@ class LivestreamRunner:
         acquisition = self.acquisition = Acquisition(
             self.task, self.hook_of, kill=self.kill, log=self.log, now=self.now
         )
-        with self._leaving_no_job_behind():
+        with self.failure.leaving_no_job_behind():
             with failing_for_good(unless=self.task.may_have_job):
                 self.task.note_earlier_end()
                 wanted = self.read()
                 acquired = acquisition.acquire(wanted)
-            manager = self.manager = self._make_manager(self._first_wait(acquired, wanted), wanted.limits)
+            manager = self.manager = self._make_manager(acquired.first_wait(), wanted.limits)
             self._publish(manager, acquired, wanted)
             return self._result(lambda: self._go_on(manager, acquired, wanted))
-
-    def _first_wait(self, acquired: AcquiredJob, wanted: StartArguments) -> WaitState:
-        response = acquired.response
-        return replace(
-            self._wait_of(acquired.record, acquired.origin),
-            start_info={
-                "origin": str(acquired.origin),
-                "standby": acquired.record.standby,
-                "started_at": acquired.started_at.isoformat(),
-                "request_id": response.request_id if response else None,
-                "warnings": [str(warning.warning_type) for warning in response.live_warning_info]
-                if response
-                else [],
-            },
-        )
-
-    @staticmethod
-    def _wait_of(record: JobRecord, origin: Origin) -> WaitState:
-        """Return how the wait for the job of a record begins."""
-        job_id, started_at = record.job_id, record.started_at
-        if job_id is None or started_at is None:
-            raise AirflowFailException("This task was resumed, and its task state store knows of no job.")
-        told = {"origin": str(origin), "standby": record.standby}
-        return WaitState(
-            smartlive_conn_id=record.smartlive_conn_id,
-            room_id=record.room_id,
-            job_id=job_id,
-            expected_outputs=len(record.outputs),
-            started_at=started_at,
-            address=record.address,
-            deadline=record.deadline,
-            timeout_at=record.timeout_at,
-            ended=record.ended,
-            start_info={**told, "started_at": started_at.isoformat(), "warnings": []},
-        )
 
     def _publish(self, manager: JobManager, acquired: AcquiredJob, wanted: StartArguments) -> None:
         """Make the job known before the task waits: to sensors, to tear-downs, to people."""
@@ -201,7 +158,7 @@ class LivestreamRunner:
         self.log.info("Job %s in room %s: %s.", wait.job_id, wait.room_id, acquired.origin)
 
     def _go_on(self, manager: JobManager, acquired: AcquiredJob, wanted: StartArguments) -> dict[str, Any]:
-        self._handle_kill()
+        self.kill.end_if_requested()
         if acquired.response is not None:
             self._look_for_rivals(manager)
         self._judge_livestream(manager, wanted)
@@ -262,7 +219,7 @@ class LivestreamRunner:
             then says what is known of the job.
         :param limits: likewise of :class:`WaitLimits`.
         """
-        with self._leaving_no_job_behind():
+        with self.failure.leaving_no_job_behind():
             manager = self.manager = self._make_manager(
                 self._stored(WaitState.load, wait) or self._remembered_wait(),
                 self._stored(WaitLimits.load, limits) or self.read().limits,
@@ -301,7 +258,7 @@ class LivestreamRunner:
 
         :param raise_error: raises Airflow's own error.
         """
-        with self._leaving_no_job_behind():
+        with self.failure.leaving_no_job_behind():
             self.manager = self._make_manager(self._remembered_wait(), self._limits_or_defaults())
             raise_error()
         raise AssertionError("unreachable: Airflow has raised its error")
@@ -327,10 +284,7 @@ class LivestreamRunner:
         return self.task.why_stopped(manager.wait.job_id, sources)
 
     def _remembered_wait(self) -> WaitState:
-        record = self.task.record()
-        if record is None:
-            raise AirflowFailException("This task was resumed, and its task state store knows of no job.")
-        return self._wait_of(record, Origin.STARTED)
+        return AcquiredJob.remembered(self.task.record()).first_wait()
 
     # -- the wait
 
@@ -361,27 +315,9 @@ class LivestreamRunner:
         if self.defer is not None:
             self._ensure_not_killed(manager)
             self.defer(manager.wait, manager.limits)
-        while (result := manager.check(self._next_source(manager))) is None:
+        while (result := manager.check(next_source(manager, self.kill, now=self.now))) is None:
             pass
         return result
-
-    def _next_source(self, manager: JobManager) -> WakeSource:
-        """Wait on the worker for what would wake a deferred task."""
-        interval = manager.wait.interval(manager.limits)
-        ask_at = self.now() + timedelta(seconds=max(interval, manager.pause))
-        connect_by = manager.wait.connect_by(manager.limits)
-        if connect_by is not None and connect_by > self.now():
-            ask_at = min(ask_at, connect_by)  # whether video was pushed, MetaStudio has to say
-        while True:
-            self._handle_kill()
-            callbacks = manager.callbacks()
-            if source := manager.due(callbacks):
-                return source
-            if not manager.wait.is_ending and manager.has_ended(callbacks):
-                return WakeSource.CALLBACK
-            if self.now() >= ask_at:
-                return WakeSource.RECONCILIATION
-            self.kill.sleep(min(POLL_INTERVAL, interval))
 
     # -- the end of the process
 
@@ -389,56 +325,15 @@ class LivestreamRunner:
         if may_end_with_task(cancel_on_kill=manager.limits.cancel_on_kill):
             manager.ensure_not_killed()
 
-    def _handle_kill(self) -> None:
-        if self.kill.requested:
-            self.kill.handle()
-            raise SmartLiveKilledError("The task was ended from outside.")
-
     def handle_kill(self, identified: Callable[[], None]) -> None:
         """Stop the job if the task was ended from outside (for :class:`KillHandler`)."""
         if self.manager is not None:
             self.manager.handle_kill(identified)
 
-    @contextmanager
-    def _leaving_no_job_behind(self) -> Iterator[None]:
-        """
-        End the job if the task fails for good, whatever the error is; a retry will take it up otherwise.
-
-        :raises SmartLiveTimeoutError: if ``execution_timeout`` was over before there was a job to wait for.
-        """
-        try:
-            yield
-        except (
-            TaskDeferred,
-            AirflowRescheduleException,
-            AirflowSkipException,
-            SmartLiveKilledError,
-            AmbiguousStartError,
-        ):
-            raise
-        except AirflowTaskTimeout as interrupted:
-            self._quietly(lambda: self._end_job(for_good=True))
-            timeout = SmartLiveTimeoutError("execution_timeout was reached while the job was started.")
-            self._quietly(lambda: self.task.note_failure(str(timeout), is_over=self._has_seen_end()))
-            raise timeout from interrupted
-        except Exception as error:
-            if self.task.fails_for_good(error) and not self._runs_again():
-                self._quietly(self._end_job)
-            reason = _reason(error)
-            self._quietly(lambda: self.task.note_failure(reason, is_over=self._has_seen_end()))
-            raise
-
-    def _runs_again(self) -> bool:
-        """Whether the task runs again although it may not be tried again: a new scheduler has reset it."""
-        try:
-            return self.task.is_reset()
-        except Exception:
-            return False  # an Airflow that does not answer must not leave a job without an owner
-
     def _has_seen_end(self) -> bool:
         return self.manager is not None and self.manager.has_seen_end
 
-    def _end_job(self, *, for_good: bool = False) -> None:
+    def _end_job(self, for_good: bool) -> None:
         """
         End whatever this task has running.
 
@@ -450,40 +345,3 @@ class LivestreamRunner:
             self.manager.end()
         elif self.acquisition is not None:
             self.acquisition.end(for_good=for_good)
-
-    def _quietly(self, action: Callable[[], None]) -> None:
-        """Do what can still be done while the task fails: the error that led here is the one that counts."""
-        try:
-            try:
-                action()
-            except AirflowTaskTimeout:
-                action()  # execution_timeout comes once, be it in the middle of this
-        except Exception as error:
-            self.log.error("While the task was failing: %s", error)
-
-
-def _secrets_of(operator: Any) -> list[str]:
-    """Return what the connections of the outputs keep secret, those of the standby as well."""
-    # Only a task that fails asks for them.
-    from airflow_provider_smartlive.livestream import request
-
-    found: list[str] = []
-    for name in ("output_conn_ids", "standby_output_conn_ids"):
-        for conn_id in arguments.conn_ids(name, getattr(operator, name)):
-            try:
-                (output,) = request.rtmp_outputs([conn_id], argument=name)
-            except Exception as error:
-                # One that cannot be read any more must not hide the failure, nor show the keys of the others.
-                why = type(error).__name__
-                operator.log.warning(
-                    "Connection %r cannot be read (%s): its keys are not known here.", conn_id, why
-                )
-                continue
-            found += output.secrets
-    return found
-
-
-def _reason(error: Exception) -> str:
-    """Return why a try failed, as a later one may repeat it: texts of others may hold anything."""
-    ours = isinstance(error, (SmartLiveJobFailedError, SmartLiveTimeoutError, MetaStudioError))
-    return str(error) if ours else f"An earlier try failed with {type(error).__name__}."

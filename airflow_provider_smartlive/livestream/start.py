@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
@@ -20,7 +19,8 @@ from airflow_provider_smartlive.client.errors import StartOutcomeUnknown
 from airflow_provider_smartlive.client.flow import backoff, may_be_sent_again
 from airflow_provider_smartlive.client.project import OtherProjectError, check_project
 from airflow_provider_smartlive.decisions import JobStatus
-from airflow_provider_smartlive.exceptions import SmartLiveKilledError
+from airflow_provider_smartlive.exceptions import AmbiguousStartError, SmartLiveKilledError
+from airflow_provider_smartlive.livestream.acquired_job import AcquiredJob, Origin
 from airflow_provider_smartlive.livestream.ownership import callback_url_of, is_unreadable, target_of
 from airflow_provider_smartlive.livestream.snapshot import ACTIVE_STATES, JobSnapshot
 from airflow_provider_smartlive.livestream.standby import StartOutcome, start_outcome
@@ -57,39 +57,6 @@ _UNREADABLE = (
     "a job there has a callback URL that no secret of [smartlive] callback_secrets opens, so that it may be its job "
     "(put a secret that was removed back to the end of the list)"
 )
-
-
-class Origin(StrEnum):
-    """How a task came by its job."""
-
-    STARTED = "started"
-    #: A job of an earlier try was still running.
-    ADOPTED = "adopted"
-    #: A job of an earlier try had ended while nobody waited.
-    FINISHED = "finished"
-
-
-@dataclass(frozen=True)
-class AcquiredJob:
-    """
-    The job of a task.
-
-    :param record: the record of this life, with the job.
-    :param job_id: the job.
-    :param started_at: when it was started.
-    :param origin: how the task came by it.
-    :param response: MetaStudio's answer, if this try started it.
-    """
-
-    record: JobRecord
-    job_id: str
-    started_at: datetime
-    origin: Origin
-    response: StartJobResponse | None = None
-
-
-class AmbiguousStartError(AirflowFailException):
-    """A start has an unknown outcome and cannot be looked up, so that sending it again could stream twice."""
 
 
 class JobStart:

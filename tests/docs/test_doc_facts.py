@@ -23,9 +23,9 @@ from airflow_provider_smartlive.decisions import (
     decide,
     decide_kill,
 )
-from airflow_provider_smartlive.livestream.manager import JobManager
+from airflow_provider_smartlive.livestream.acquired_job import AcquiredJob
+from airflow_provider_smartlive.livestream.record import Attempt, JobRecord
 from airflow_provider_smartlive.livestream.summary import summarise
-from airflow_provider_smartlive.livestream.wait_state import WaitState
 from airflow_provider_smartlive.metastudio import errors
 from airflow_provider_smartlive.metastudio.ids import JobRef
 from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
@@ -166,17 +166,14 @@ def test_the_page_names_every_key_of_a_result() -> None:
 
 
 def test_the_story_of_a_start_has_these_keys() -> None:
-    source = (ROOT / "airflow_provider_smartlive/livestream/runner.py").read_text()
-    (story,) = re.findall(r"start_info=\{\n(.*?)\n            \}", source, re.DOTALL)
-    assert re.findall(r'^ *"(\w+)":', story, re.MULTILINE) == [
+    record = JobRecord("0", Attempt(1, 1, 0), "smartlive_default", "2", job_id="1", started_at=NOW)
+    assert list(AcquiredJob.remembered(record).first_wait().start_info) == [
         "origin",
         "standby",
         "started_at",
         "request_id",
         "warnings",
     ]
-    assert "start_info" in WaitState.__dataclass_fields__
-    assert callable(JobManager.started)
 
 
 def test_the_page_names_what_can_wake_a_task_that_then_has_a_result() -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from airflow_provider_smartlive.exceptions import SmartLiveKilledError
 from airflow_provider_smartlive.livestream import kill
 from airflow_provider_smartlive.livestream.kill import KillHandler
 
@@ -68,6 +69,16 @@ def test_a_failure_leaves_it_to_the_next() -> None:
             handler.handle()
     handler.handle()
     assert len(handle.threads) == 3
+
+
+def test_a_step_goes_on_until_the_task_is_to_end() -> None:
+    handle = Handle()
+    handler = KillHandler(handle)
+    handler.end_if_requested()
+    handler.request(at_once=False)
+    with pytest.raises(SmartLiveKilledError):
+        handler.end_if_requested()
+    assert len(handle.threads) == 1, "handled before it leaves"
 
 
 @contextmanager

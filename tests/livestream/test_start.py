@@ -16,11 +16,12 @@ from airflow_provider_smartlive.callbacks.task_ref import TaskRef
 from airflow_provider_smartlive.callbacks.url import CallbackTarget, issue
 from airflow_provider_smartlive.client.connection import InvalidConnectionError
 from airflow_provider_smartlive.client.errors import TransportFailure, Unreachable
-from airflow_provider_smartlive.exceptions import SmartLiveKilledError
+from airflow_provider_smartlive.exceptions import AmbiguousStartError, SmartLiveKilledError
 from airflow_provider_smartlive.livestream import request
+from airflow_provider_smartlive.livestream.acquired_job import AcquiredJob, Origin
 from airflow_provider_smartlive.livestream.current_task import STORE_KEY, CurrentTask
 from airflow_provider_smartlive.livestream.record import JobRecord
-from airflow_provider_smartlive.livestream.start import AcquiredJob, AmbiguousStartError, JobStart, Origin
+from airflow_provider_smartlive.livestream.start import JobStart
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
 from airflow_provider_smartlive.metastudio.errors import (
     AuthenticationError,

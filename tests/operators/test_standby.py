@@ -15,12 +15,12 @@ from airflow.sdk.execution_time.comms import SetTaskStateStore
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.callbacks.task_status import TaskStatus
 from airflow_provider_smartlive.exceptions import (
+    AmbiguousStartError,
     SmartLiveJobFailedError,
     SmartLiveKilledError,
     SmartLiveTimeoutError,
 )
 from airflow_provider_smartlive.livestream.current_task import STORE_KEY
-from airflow_provider_smartlive.livestream.start import AmbiguousStartError
 from airflow_provider_smartlive.livestream.sweep import unwanted
 from airflow_provider_smartlive.metastudio.errors import (
     Conflict,

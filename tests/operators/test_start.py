@@ -19,12 +19,12 @@ from airflow.sdk.execution_time import comms
 
 from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.exceptions import (
+    AmbiguousStartError,
     SmartLiveJobBlockedError,
     SmartLiveJobFailedError,
     SmartLiveKilledError,
     SmartLiveTimeoutError,
 )
-from airflow_provider_smartlive.livestream.start import AmbiguousStartError
 from airflow_provider_smartlive.metastudio.errors import AuthenticationError, QuotaExceeded
 from airflow_provider_smartlive.metastudio.ids import JobRef
 from airflow_provider_smartlive.operators import StartSmartLiveJobOperator

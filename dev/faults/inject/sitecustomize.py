@@ -213,7 +213,7 @@ def _start(module: ModuleType) -> None:
 
 def _runner(module: ModuleType) -> None:
     runner = module.LivestreamRunner
-    _before(runner, "_next_source", "streaming")
+    _before(module, "next_source", "streaming")
     _before(runner, "_check_or_wait", "resumed")
     _after(runner, "_check_or_wait", "before the result")
     _after(runner, "_wait", "before the result")
