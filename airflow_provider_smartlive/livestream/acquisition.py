@@ -13,6 +13,7 @@ from airflow_provider_smartlive import settings
 from airflow_provider_smartlive.callbacks.url import CallbackTarget, JobTerms, new_generation
 from airflow_provider_smartlive.exceptions import SmartLiveKilledError
 from airflow_provider_smartlive.livestream import request
+from airflow_provider_smartlive.livestream.job_search import JobSearch
 from airflow_provider_smartlive.livestream.ownership import issue_url_for
 from airflow_provider_smartlive.livestream.record import JobRecord
 from airflow_provider_smartlive.livestream.standby import reason_against, start_outcome
@@ -228,9 +229,15 @@ class Acquisition:
         return JobStart(
             self.hook_of,
             task=self.task,
-            secrets=_secrets_or_none(),
+            job_search=JobSearch(
+                self.hook_of,
+                task_ref=self.task.task_ref,
+                secrets=_secrets_or_none(),
+                look_again_window=limits.look_again_window,
+                now=self.now,
+                sleep=self.kill.sleep,
+            ),
             deployment=settings.deployment(),
-            look_again_window=limits.look_again_window,
             stop_grace=limits.stop_grace,
             single_job_in=single_job_in,
             timeout_at=timeout_at,

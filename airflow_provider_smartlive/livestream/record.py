@@ -155,6 +155,11 @@ class JobRecord:
         return self.sent_at is not None and not self.is_over
 
     @property
+    def address_to_ask(self) -> str | None:
+        """Return where its job has to be asked for; None if it is over, wherever it was."""
+        return self.address if self.may_run else None
+
+    @property
     def has_failed(self) -> bool:
         """Whether an earlier try of this life had a livestream that failed, or failed to start one."""
         return self.failure is not None or bool(self.discarded)

@@ -8,7 +8,7 @@ job looks first, for the job of an earlier try, and sends only when there surely
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -17,29 +17,24 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from airflow_provider_smartlive.client.errors import StartOutcomeUnknown
 from airflow_provider_smartlive.client.flow import backoff, may_be_sent_again
-from airflow_provider_smartlive.client.project import OtherProjectError, check_project
 from airflow_provider_smartlive.decisions import JobStatus
 from airflow_provider_smartlive.exceptions import AmbiguousStartError, SmartLiveKilledError
 from airflow_provider_smartlive.livestream.acquired_job import AcquiredJob, Origin
-from airflow_provider_smartlive.livestream.ownership import callback_url_of, is_unreadable, target_of
 from airflow_provider_smartlive.livestream.snapshot import ACTIVE_STATES, JobSnapshot
 from airflow_provider_smartlive.livestream.standby import StartOutcome, start_outcome
-from airflow_provider_smartlive.livestream.stop import LOOK_AGAIN_INTERVAL, look, stop_and_confirm
+from airflow_provider_smartlive.livestream.stop import stop_and_confirm
 from airflow_provider_smartlive.metastudio.errors import Conflict, MetaStudioError, Throttled
 from airflow_provider_smartlive.metastudio.ids import JobRef
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger as Logger
 
-    from airflow_provider_smartlive.callbacks.url import CallbackTarget
     from airflow_provider_smartlive.client.task_hook import SmartLiveTaskHook
     from airflow_provider_smartlive.livestream.current_task import CurrentTask
+    from airflow_provider_smartlive.livestream.job_search import JobSearch
     from airflow_provider_smartlive.livestream.record import JobRecord
     from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob, StartJobResponse
     from airflow_provider_smartlive.metastudio.start import StartJobRequest
-
-#: Our clock and MetaStudio's may differ by this much (its gateway refuses more), so a listing starts earlier.
-CLOCK_DIFFERENCE = timedelta(minutes=15)
 
 #: Time within which a start is sent after it was noted. Airflow takes the note from the current try of a task only. A
 #: worker that was frozen does not know that another try has begun, but Airflow begins one only after a longer time
@@ -51,23 +46,14 @@ SEND_WITHIN = timedelta(seconds=10)
 SENDS = 3
 
 
-#: Why the job of a start cannot be told from others.
-_SILENT = "MetaStudio's listing carries no callback URL by which its job could be recognised"
-_UNREADABLE = (
-    "a job there has a callback URL that no secret of [smartlive] callback_secrets opens, so that it may be its job "
-    "(put a secret that was removed back to the end of the list)"
-)
-
-
 class JobStart:
     """
     Acquires the one job of a task instance, and ends the jobs that it must not have.
 
     :param hook_of: returns the hook for a connection id.
     :param task: the task instance that wants the job.
-    :param secrets: the callback secrets with which callback URLs are recognised; empty if there are none.
+    :param job_search: searches for its jobs.
     :param deployment: the mark of this deployment: another one's jobs are not touched.
-    :param look_again_window: seconds for which MetaStudio may not show a job that was started.
     :param stop_grace: seconds that a job gets to stop.
     :param single_job_in: connection and room of the start that is wanted, if MetaStudio is asked to refuse a second
         job there: then a start with an unknown outcome in that room cannot be doubled.
@@ -79,9 +65,8 @@ class JobStart:
         hook_of: Callable[[str], SmartLiveTaskHook],
         *,
         task: CurrentTask,
-        secrets: tuple[str, ...],
+        job_search: JobSearch,
         deployment: str,
-        look_again_window: float,
         stop_grace: float,
         single_job_in: tuple[str, str] | None = None,
         timeout_at: Callable[[datetime], datetime | None] = lambda now: None,
@@ -91,9 +76,8 @@ class JobStart:
     ) -> None:
         self.hook_of = hook_of
         self.task = task
-        self.secrets = secrets
+        self.job_search = job_search
         self.deployment = deployment
-        self.look_again_window = timedelta(seconds=look_again_window)
         self.stop_grace = stop_grace
         self.single_job_in = single_job_in
         self.timeout_at = timeout_at
@@ -121,10 +105,10 @@ class JobStart:
         :raises MetaStudioError: if MetaStudio cannot be asked.
         """
         self._has_record = True
-        self._check_connection(record)
+        self.job_search.check_connection(record)
         if record.job_id is None:
             return self._search(record) if record.is_unsettled else None
-        snapshot = self._look(record, record.job_id)
+        snapshot = self.job_search.look(record, record.job_id)
         if record.is_discarded(record.job_id):
             self._stop(record, JobRef(record.room_id, record.job_id), snapshot)
             return None
@@ -143,15 +127,15 @@ class JobStart:
         :raises MetaStudioError: if MetaStudio cannot be asked.
         """
         self._has_record = True
-        self._check_connection(record)
+        self.job_search.check_connection(record)
         if record.job_id is not None:
-            snapshot = self._look(record, record.job_id)
+            snapshot = self.job_search.look(record, record.job_id)
             self._stop(record, JobRef(record.room_id, record.job_id), snapshot)
             return replace(record.without(record.job_id), is_over=True)
         if not record.is_unsettled:
             return record
-        for jobs in self._looks(record):
-            if found := self._own(record, jobs):
+        for jobs in self.job_search.listings(record):
+            if found := self.job_search.of_start(record, jobs):
                 for job in found:
                     self._stop(record, JobRef(record.room_id, job.job_id), JobSnapshot.of(job))
                     record = record.without(job.job_id)
@@ -162,37 +146,6 @@ class JobStart:
         # It is not looked for again, but that it was unclear stays remembered.
         return replace(record, sent_at=None, is_over=True, unclear_start=True)
 
-    def _check_connection(self, record: JobRecord) -> None:
-        """Refuse to look for a job where it cannot be."""
-        if not record.may_run:
-            return
-        try:
-            check_project(self.hook_of(record.smartlive_conn_id).profile(), record.address, record.job_name)
-        except OtherProjectError as error:
-            raise OtherProjectError(
-                f"{error} If nothing runs there any more, delete the task's state `smartlive_job`."
-            ) from None
-
-    def _look(self, record: JobRecord, job_id: str) -> JobSnapshot:
-        """Ask for a job by its id; right after its start, that MetaStudio does not know it tells nothing."""
-        known_until = self._shown_by(record)
-        while True:
-            hook = self.hook_of(record.smartlive_conn_id)
-            snapshot = look(hook, JobRef(record.room_id, job_id), address=_address_of(record))
-            if (
-                snapshot.status in (JobStatus.UNKNOWN, JobStatus.REFUSED)
-                and snapshot.error
-                and not snapshot.job
-            ):
-                raise snapshot.error
-            if snapshot.status is not JobStatus.NOT_FOUND or self.now() >= known_until:
-                return snapshot
-            self.sleep(LOOK_AGAIN_INTERVAL)
-
-    def _shown_by(self, record: JobRecord) -> datetime:
-        """Return by when MetaStudio must show the job of a start."""
-        return (record.started_at or record.sent_at or self.now()) + self.look_again_window
-
     def _search(self, record: JobRecord, *, own_failure: bool = False) -> AcquiredJob | None:
         """
         Look for the job of a start with an unknown outcome, in the room to which it was sent.
@@ -200,43 +153,13 @@ class JobStart:
         :param own_failure: whether a job that has failed is this try's own; one of an earlier try is what this try
             is for.
         """
-        for jobs in self._looks(record):
-            if found := self._own(record, jobs):
+        for jobs in self.job_search.listings(record):
+            if found := self.job_search.of_start(record, jobs):
                 acquired = self._claim_one(record, found, own_failure=own_failure)
                 self.passed_over = () if acquired else tuple(job.job_id for job in found)
                 return acquired
         self._refuse_if_unrecognisable(record, jobs, jobs)
         return None
-
-    def _looks(self, record: JobRecord) -> Iterator[list[SmartLiveJob]]:
-        """List the jobs since a start, again and again until the listing must show its job: it may lag behind."""
-        until = self.now() + self.look_again_window
-        since = (record.sent_at or self.now()) - CLOCK_DIFFERENCE
-        hook = self.hook_of(record.smartlive_conn_id)
-        while True:
-            yield list(
-                hook.list_room_jobs(
-                    record.room_id, create_since=since, sort_key="create_time", sort_dir="desc"
-                )
-            )
-            if self.now() >= until:
-                return
-            self.sleep(LOOK_AGAIN_INTERVAL)
-
-    def _own(self, record: JobRecord, jobs: Iterable[SmartLiveJob]) -> list[SmartLiveJob]:
-        """Return the jobs of the life of a record that may be that of its start: earlier ones are discarded."""
-        return [
-            job
-            for job in jobs
-            if (target := self._target_of(job)) is not None
-            and target.generation == record.generation
-            and not record.is_discarded(job.job_id)
-        ]
-
-    def _target_of(self, job: SmartLiveJob) -> CallbackTarget | None:
-        """Return where a job of this task instance belongs, of whatever life; None for all others."""
-        target = target_of(job, self.secrets)
-        return target if target is not None and target.task_ref == self.task.task_ref else None
 
     def _refuse_if_unrecognisable(
         self, record: JobRecord, jobs: list[SmartLiveJob], candidates: list[SmartLiveJob]
@@ -247,17 +170,15 @@ class JobStart:
         :param jobs: all jobs that were made since.
         :param candidates: those of them that must not be the one.
         """
-        listing_tells = record.calls_back and any(map(callback_url_of, jobs))
-        silent = not listing_tells and not all(map(callback_url_of, candidates))
-        unreadable = record.calls_back and any(is_unreadable(job, self.secrets) for job in candidates)
-        if not silent and not unreadable:
+        doubt = self.job_search.doubt(record, jobs, candidates)
+        if doubt is None:
             return
         here = (record.smartlive_conn_id, record.room_id)
         if record.single_job_in_room and here == self.single_job_in:
             self._unclear = replace(record, unclear_start=True)
             return
         raise AmbiguousStartError(
-            f"A start in room {record.room_id} has an unknown outcome, and {_UNREADABLE if unreadable else _SILENT}. "
+            f"A start in room {record.room_id} has an unknown outcome, and {doubt}. "
             "Not started again, because that could stream twice. Look at the room's jobs (`airflow smartlive jobs "
             "list`), stop what should not run, and clear the task; or trigger a new run. `job_run_config: "
             "{single_job_in_room: true}` makes such a restart safe."
@@ -392,7 +313,7 @@ class JobStart:
         """Stop what this task left running, in whatever room, although no record tells of it."""
         others = []
         for job in hook.list_jobs(state=ACTIVE_STATES):
-            target = self._target_of(job)
+            target = self.job_search.target_of(job)
             if target is None or self.deployment != target.deployment:
                 continue
             # Without a record its run was deleted, and generations were named by the clocks of different machines.
@@ -431,15 +352,15 @@ class JobStart:
             return
         self.log.info("Stopping %s, which nobody owns any more.", job_ref)
         hook = self.hook_of(record.smartlive_conn_id)
-        lag = max(0.0, (self._shown_by(record) - self.now()).total_seconds())
-        stopped = stop_and_confirm(hook, job_ref, address=_address_of(record), grace=self.stop_grace, lag=lag)
+        stopped = stop_and_confirm(
+            hook,
+            job_ref,
+            address=record.address_to_ask,
+            grace=self.stop_grace,
+            lag=self.job_search.lag(record),
+        )
         if not stopped.status.is_over:
             raise AirflowException(
                 f"Job {job_ref.job_id} of this task is still running in room {job_ref.room_id} although it was told to "
                 "stop; starting another one would stream twice."
             )
-
-
-def _address_of(record: JobRecord) -> str | None:
-    """Return where the job of a record has to be asked for; None if it is over, wherever it was."""
-    return record.address if record.may_run else None

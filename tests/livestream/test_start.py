@@ -20,6 +20,7 @@ from airflow_provider_smartlive.exceptions import AmbiguousStartError, SmartLive
 from airflow_provider_smartlive.livestream import request
 from airflow_provider_smartlive.livestream.acquired_job import AcquiredJob, Origin
 from airflow_provider_smartlive.livestream.current_task import STORE_KEY, CurrentTask
+from airflow_provider_smartlive.livestream.job_search import JobSearch
 from airflow_provider_smartlive.livestream.record import JobRecord
 from airflow_provider_smartlive.livestream.start import JobStart
 from airflow_provider_smartlive.metastudio.callback_auth import AuthType
@@ -85,9 +86,8 @@ class Task:
         start = JobStart(
             lambda conn_id: self.metastudio,
             task=task,
-            secrets=secrets,
+            job_search=self.job_search(secrets=secrets),
             deployment=deployment,
-            look_again_window=WINDOW,
             stop_grace=stop_grace,
             single_job_in=("smartlive_default", room_id)
             if (fields.get("job_run_config") or {}).get("single_job_in_room")
@@ -110,6 +110,17 @@ class Task:
         run_config = built.job_run_config
         planned = replace(planned, single_job_in_room=bool(run_config and run_config.single_job_in_room))
         return start.send(planned, built, may_send=may_send, deadline=lambda at: None)
+
+    def job_search(self, hook_of: Any = None, *, secrets: tuple[str, ...] = (OLD_SECRET,)) -> JobSearch:
+        """Return what searches for its jobs."""
+        return JobSearch(
+            hook_of or (lambda conn_id: self.metastudio),
+            task_ref=TASK_REF,
+            secrets=secrets,
+            look_again_window=WINDOW,
+            now=self.clock,
+            sleep=self.clock.sleep,
+        )
 
     @property
     def current(self) -> CurrentTask:
@@ -228,7 +239,7 @@ def test_the_negative_control_duplicates_appear_without_the_look(
     task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same crash, with the look-up taken out: this file can see a double start."""
-    monkeypatch.setattr(JobStart, "_looks", lambda self, record: iter([[]]))
+    monkeypatch.setattr(JobSearch, "listings", lambda self, record: iter([[]]))
     monkeypatch.setattr(JobStart, "_stop_others", lambda self, hook, planned: None)
     task.metastudio.start_outcomes = [After(Crash())]
     with pytest.raises(Crash):
@@ -401,9 +412,8 @@ def test_the_job_is_asked_for_over_the_connection_that_started_it(task: Task) ->
     start = JobStart(
         hooks.__getitem__,
         task=task.current,
-        secrets=(OLD_SECRET,),
+        job_search=task.job_search(hooks.__getitem__),
         deployment=HERE,
-        look_again_window=WINDOW,
         stop_grace=60,
         log=structlog.get_logger(),
         now=task.clock,
