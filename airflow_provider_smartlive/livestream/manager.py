@@ -208,7 +208,7 @@ class JobManager:
             snapshot = self._look_once()
         if snapshot.status is JobStatus.OTHER_PROJECT:
             self.log.error("%s", snapshot.error)
-        snapshot = snapshot.believed(may_lag=self._is_new())
+        snapshot = snapshot.believed(may_lag=self.wait.lag(self.limits, self.now()) > 0)
         self.pause = REFUSED_PAUSE if snapshot.status is JobStatus.REFUSED else 0.0
         self._note_over(snapshot)
         self._is_idle = snapshot.status is JobStatus.ACTIVE and not snapshot.streamed
@@ -223,10 +223,6 @@ class JobManager:
     def _note_over(self, snapshot: JobSnapshot) -> None:
         self._is_over = snapshot.status.is_over
         self.has_seen_end = self._is_over and snapshot.job is not None
-
-    def _is_new(self) -> bool:
-        """Whether MetaStudio may not show the job yet."""
-        return self.now() < self.wait.started_at + timedelta(seconds=self.limits.look_again_window)
 
     def _budget_is_over(self) -> bool:
         lost_since = self.wait.lost_since
@@ -362,9 +358,8 @@ class JobManager:
 
     def _stop_and_confirm(self, reason: str) -> JobSnapshot:
         grace = self.limits.stop_grace
-        shown_by = self.wait.started_at + timedelta(seconds=self.limits.look_again_window)
-        lag = max(0.0, (shown_by - self.now()).total_seconds())
         wait = self.wait
+        lag = wait.lag(self.limits, self.now())
         try:
             snapshot = stop_and_confirm(self.hook, wait.job_ref, address=wait.address, grace=grace, lag=lag)
         except OtherProjectError as error:

@@ -225,6 +225,11 @@ class WaitState:
         was_planned = self.deadline is not None and self.deadline < self.timeout_at
         return not was_planned and ended_at >= self.timeout_at + SWEEP_MARGIN
 
+    def lag(self, limits: WaitLimits, now: datetime) -> float:
+        """Return for how many more seconds MetaStudio may not show the job."""
+        shown_by = self.started_at + timedelta(seconds=limits.look_again_window)
+        return max(0.0, (shown_by - now).total_seconds())
+
     def interval(self, limits: WaitLimits) -> float:
         """Return the seconds between two questions to MetaStudio."""
         return ENDING_INTERVAL if self.is_ending else limits.interval

@@ -4,45 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 from airflow.sdk.timezone import utcnow
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_smartlive.callbacks.messages import ResumeEvent, stop_key
-from airflow_provider_smartlive.client.project import OtherProjectError
-from airflow_provider_smartlive.decisions import (
-    Action,
-    JobStatus,
-    KillSeenBy,
-    WakeSource,
-    decide,
-    decide_kill,
-    may_end_with_task,
-)
-from airflow_provider_smartlive.livestream import own_xcoms
-from airflow_provider_smartlive.livestream.airflow_async import (
-    LONGEST_PAUSE,
-    push,
-    retry_api,
-    shielded,
-    task_ref_of,
-    task_state_async,
-    withdraw,
-)
-from airflow_provider_smartlive.livestream.snapshot import REFUSED_PAUSE, JobSnapshot
+from airflow_provider_smartlive.callbacks.messages import ResumeEvent
+from airflow_provider_smartlive.decisions import Action, JobStatus, WakeSource, decide
+from airflow_provider_smartlive.livestream.airflow_async import retry_api, task_ref_of
+from airflow_provider_smartlive.livestream.snapshot import JobSnapshot
 from airflow_provider_smartlive.livestream.starter import Starter
-from airflow_provider_smartlive.livestream.stop import look_async, stop_and_confirm_async
+from airflow_provider_smartlive.livestream.stop import look_async
 from airflow_provider_smartlive.livestream.wait_state import (
     ENDING_INTERVAL,
     WaitLimits,
     WaitState,
     state_changes,
 )
-from airflow_provider_smartlive.metastudio.errors import AuthenticationError
+from airflow_provider_smartlive.triggers.job_stop import STOP_REASONS, JobStop, StopNote
 from airflow_provider_smartlive.triggers.timing import first_read, head_start
 
 if TYPE_CHECKING:
@@ -60,28 +41,6 @@ TABLE_INTERVAL = 60.0
 
 #: Seconds for which a trigger tries to read the callback table before it goes on without it.
 TABLE_BUDGET = 60.0
-
-#: Seconds between the first two tries to stop a job whose time is over.
-FIRST_STOP_PAUSE = 5.0
-
-#: How many jobs whose time is over one triggerer stops at once: a thousand that end by the same clock must neither use
-#: up its sockets nor have MetaStudio refuse them all for their number.
-STOPS_AT_ONCE = 50
-
-#: Most seconds that a stop waits for Airflow to take the note of why.
-NOTE_TIMEOUT = 10.0
-
-#: Seconds for which a killed task's trigger tries to learn what became of its task; it has 30 for everything.
-KILL_BUDGET = 8.0
-
-#: What ends a job by plan or by a limit: the trigger stops it without waiting for a worker.
-_STOPPING = {
-    WakeSource.DEADLINE: "its planned end has come",
-    WakeSource.TIMEOUT: "the task's execution_timeout is over",
-    WakeSource.DISCONNECTED: "its stream has not been connected for longer than fail_on_disconnect_longer_than",
-    WakeSource.NOT_CONNECTED: "its stream was not CONNECTED within connected_within",
-    WakeSource.RECONNECTS: "its stream was interrupted more often than max_reconnects",
-}
 
 
 class SmartLiveJobTrigger(BaseTrigger):
@@ -104,6 +63,7 @@ class SmartLiveJobTrigger(BaseTrigger):
         self._logged_until = self.wait.logged_until
         self._read_at: datetime | None = None
         self._is_note_withdrawn = False
+        self._job_stop = JobStop(self, self.wait, self.limits)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class and the arguments; none of them is a secret."""
@@ -137,7 +97,9 @@ class SmartLiveJobTrigger(BaseTrigger):
         self._plan_read()
         while True:
             if source := await self._due():
-                return self._wake(source, stopped=source in _STOPPING and await self._stop(source))
+                return self._wake(
+                    source, stopped=source in STOP_REASONS and await self._job_stop.stop(source)
+                )
             try:
                 async with asyncio.timeout(self._seconds_to_next_look()):
                     snapshot = await watch.next()
@@ -173,13 +135,8 @@ class SmartLiveJobTrigger(BaseTrigger):
             wait.smartlive_conn_id,
             wait.job_ref,
             address=wait.address,
-            may_lag=self._lag_left() > 0,
+            may_lag=wait.lag(self.limits, utcnow()) > 0,
         )
-
-    def _lag_left(self) -> float:
-        """Return for how many seconds MetaStudio may not show the job yet."""
-        shown_by = self.wait.started_at + timedelta(seconds=self.limits.look_again_window)
-        return max(0.0, (shown_by - utcnow()).total_seconds())
 
     async def _ended_already(self) -> bool:
         try:
@@ -241,7 +198,7 @@ class SmartLiveJobTrigger(BaseTrigger):
         if self._is_note_withdrawn or not was_interrupted or callbacks.ended():
             return
         self._is_note_withdrawn = True
-        await self._mind_note(withdraw(self, stop_key(WakeSource.DISCONNECTED, self.wait.job_id)))
+        await StopNote(self, WakeSource.DISCONNECTED, self.wait.job_id).withdraw()
 
     def _plan_read(self) -> None:
         """The link is only seen in the callback table, so whoever limits it has it read."""
@@ -304,82 +261,6 @@ class SmartLiveJobTrigger(BaseTrigger):
     def _wake(self, source: WakeSource, state: str | None = None, *, stopped: bool = False) -> ResumeEvent:
         return ResumeEvent(source=source, job_id=self.wait.job_id, state=state, stopped=stopped, at=utcnow())
 
-    async def _stop(self, source: WakeSource) -> bool:
-        """
-        Stop the job whose time is over, again and again until MetaStudio confirms it or ``failure_budget`` is over.
-
-        A worker may never come: the DAG is paused or its file gone, the pool full, the task marked meanwhile.
-
-        :return: whether the job is over, by our doing.
-        """
-        wait, limits = self.wait, self.limits
-        self.log.info("Job %s: %s.", wait.job_id, _STOPPING[source])
-        note = stop_key(source, wait.job_id)
-        is_noted = False
-
-        async def take_note() -> None:
-            nonlocal is_noted
-            if not is_noted:
-                is_noted = True
-                await self._mind_note(push(self, note, self._wake(source)))
-
-        until = utcnow() + timedelta(seconds=limits.failure_budget)
-        stopped, pause = False, FIRST_STOP_PAUSE
-        while True:
-            try:
-                async with _stop_slot():
-                    snapshot = await stop_and_confirm_async(
-                        wait.smartlive_conn_id,
-                        wait.job_ref,
-                        address=wait.address,
-                        grace=limits.stop_grace,
-                        lag=self._lag_left(),
-                        note=take_note,
-                    )
-                stopped = stopped or snapshot.stopped
-                if snapshot.status.is_over:
-                    if stopped:
-                        return True
-                    if not is_noted:
-                        # It was over before; this trigger may have begun to stop it in another triggerer.
-                        return await self._is_noted(note)
-                    await self._mind_note(withdraw(self, note))
-                    return False
-            except OtherProjectError as error:
-                # No fault that passes: the task fails with it at once, so that somebody gets to know of it.
-                self.log.error("Job %s cannot be stopped: %s", wait.job_id, error)
-                return False
-            except AuthenticationError as error:
-                self.log.error("Job %s cannot be stopped at the moment: %s", wait.job_id, error)
-                pause = REFUSED_PAUSE
-            except Exception as error:
-                self.log.error("Job %s cannot be stopped at the moment: %s", wait.job_id, error)
-            if utcnow() + timedelta(seconds=pause) > until:
-                return False
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE)
-
-    async def _is_noted(self, note: str) -> bool:
-        """Tell whether there is a note that the job was to be stopped; an Airflow that does not answer says no."""
-        try:
-            async with asyncio.timeout(NOTE_TIMEOUT):
-                return await own_xcoms.pull_async(task_ref_of(self), note) is not None
-        except Exception as error:
-            self.log.warning("It is not known whether the job was to be stopped before: %s", error)
-            return False
-
-    async def _mind_note(self, change: Awaitable[None]) -> None:
-        """
-        Write or withdraw the note of why the job is stopped (:func:`~.callbacks.messages.stop_key`).
-
-        The stop does not wait for an Airflow that does not answer.
-        """
-        try:
-            async with asyncio.timeout(NOTE_TIMEOUT):
-                await change
-        except Exception as error:
-            self.log.warning("The note of why the job is stopped cannot be changed: %s", error)
-
     async def on_kill(self) -> None:
         """
         Stop the job if the task was ended from outside, and only then.
@@ -387,39 +268,4 @@ class SmartLiveJobTrigger(BaseTrigger):
         Airflow also calls this for a task that a callback resumed, and on every trigger of a triggerer that
         stalled and lost them to another one: the state of the own task instance tells them apart.
         """
-        moment = self.wait.next_moment()
-        terms = {
-            "cancel_on_kill": self.limits.cancel_on_kill,
-            "time_is_over": moment is not None and moment[0] <= utcnow() and moment[1] in _STOPPING,
-        }
-        if may_end_with_task(**terms):
-            await shielded(self._honour_kill(**terms))
-
-    async def _honour_kill(self, *, cancel_on_kill: bool, time_is_over: bool) -> None:
-        state = await retry_api(self, lambda: task_state_async(task_ref_of(self)), budget=KILL_BUDGET)
-        job_id = self.wait.job_id
-        verdict = decide_kill(
-            KillSeenBy.TRIGGER, state, cancel_on_kill=cancel_on_kill, time_is_over=time_is_over
-        )
-        if not verdict.stops:
-            # Airflow has just written that a user cancelled the trigger, whatever the reason was.
-            self.log.info("The task goes on (it is %s): job %s is left alone.", state, job_id)
-            return
-        self.log.info(
-            "The task is %s: making sure that job %s does not run on.", state or "cleared or gone", job_id
-        )
-        wait = self.wait
-        try:
-            await stop_and_confirm_async(
-                wait.smartlive_conn_id, wait.job_ref, address=wait.address, lag=self._lag_left()
-            )
-        except OtherProjectError as error:
-            self.log.error("Job %s is not stopped although its task is over: %s", job_id, error)
-
-
-_stop_slots: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
-
-
-def _stop_slot() -> asyncio.Semaphore:
-    """Return what bounds the stops of this event loop (a semaphore belongs to one)."""
-    return _stop_slots.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(STOPS_AT_ONCE))
+        await self._job_stop.handle_kill()

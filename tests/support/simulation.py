@@ -226,6 +226,7 @@ def set_up(stage: Simulation, monkeypatch: pytest.MonkeyPatch) -> Simulation:
         "livestream.runner",
         "livestream.stream_wait",
         "triggers.job",
+        "triggers.job_stop",
         "triggers.stream",
         "livestream.airflow_async",
     ):

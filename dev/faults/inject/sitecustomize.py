@@ -243,7 +243,7 @@ def _triggers(module: ModuleType) -> None:
         return stop
 
     _wrap(module.SmartLiveJobTrigger, "on_kill", make_on_kill)
-    _wrap(module.SmartLiveJobTrigger, "_stop", make_stop)
+    _wrap(module.JobStop, "stop", make_stop)
 
 
 def _reconciler(module: ModuleType) -> None:
