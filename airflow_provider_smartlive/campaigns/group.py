@@ -221,49 +221,36 @@ def livestream(
     group = Livestream(group_id=group_id, prefix_group_id=prefix_group_id)
     notification = Notification(notify, subject=f"show {group_id}") if notify else None
     shared = _Shared(group, room_id, smartlive_conn_id, notification)
-    outputs: dict[str, Any] = {
+    lead, zone, length = (
+        (check_before, None, max_duration) if times is None else (times.lead, times.zone.key, times.length)
+    )
+    # What the check looks at is what goes live.
+    start: dict[str, Any] = {
         "output_conn_ids": output_conn_ids,
         "standby_room_id": standby_room_id,
         "standby_output_conn_ids": standby_output_conn_ids,
         "interaction_conn_id": interaction_conn_id,
+        "start_window": start_window,
+        "retries": retries,
+        "retry_delay": retry_delay,
     }
-    again: dict[str, Any] = {"retries": retries, "retry_delay": retry_delay, **shared.told}
-    lead, zone = (check_before, None) if times is None else (times.lead, times.zone.key)
-    group.check = PrerollCheckOperator(
-        **shared.of_starter("check"),
-        **outputs,
-        start_at=start_at,
-        show=group_id,
-        times=times,
-        check_before=check_before,
-        start_window=start_window,
-        quota=quota,
-        notification=notification,
-        **again,
+    group.check = _check(
+        shared, **start, start_at=start_at, show=group_id, times=times, check_before=check_before, quota=quota
     )
-    group.go_live = StartSmartLiveJobOperator(
-        **shared.own("go_live"),
-        **outputs,
-        # If somebody has marked the check, it goes live as planned, or at once if that is over.
-        start_at=shared.checked("planned_start", default=f" or {{'planned_start': {_planned_start(lead)}}}"),
+    group.go_live = _go_live(
+        shared,
+        lead,
+        **start,
         stop_at=stop_at if times is None else shared.checked("planned_end"),
         max_duration=max_duration,
-        start_window=start_window,
-        retry_policy=SmartLiveRetryPolicy(),
-        on_skipped_callback=[notification.skipped] if notification else None,
-        **again,
         **start_arguments,
     )
-    length = times.length if times is not None else max_duration
-    group.connected = _connected(
-        shared, "connected", LONGEST_WAIT if length is None else length + WAIT_MARGIN, connected_outlets
-    )
+    longest = LONGEST_WAIT if length is None else length + WAIT_MARGIN
+    group.connected = _connected(shared, "connected", longest, connected_outlets)
+    group.check >> [group.go_live, group.connected]
     alert = _alert(shared, alert_if_not_connected_after)
     said = _commands(shared, commands)
-    group.stop = StopSmartLiveJobOperator(**shared.of_starter("stop"), retries=3)
-    group.check >> [group.go_live, group.connected]
-    [group.go_live, group.connected, *alert, *said] >> group.stop
-    group.stop.as_teardown(setups=[group.check, group.go_live])
+    group.stop = _stop(shared, after=[group.go_live, group.connected, *alert, *said])
     group.as_run = _as_run(
         shared,
         path=as_run_path,
@@ -275,6 +262,43 @@ def livestream(
     if records_path is not None:
         group.records = _records(shared, records_path)
     return group
+
+
+def _check(shared: _Shared, **arguments: Any) -> PrerollCheckOperator:
+    """Add the task that looks whether the livestream can begin, and waits for its start."""
+    return PrerollCheckOperator(
+        **shared.of_starter("check"), **arguments, notification=shared.notification, **shared.told
+    )
+
+
+def _go_live(shared: _Shared, lead: timedelta, **arguments: Any) -> StartSmartLiveJobOperator:
+    """
+    Add the task that owns the livestream.
+
+    :param lead: how long before it the run begins.
+    """
+    notification = shared.notification
+    return StartSmartLiveJobOperator(
+        **shared.own("go_live"),
+        # If somebody has marked the check, it goes live as planned, or at once if that is over.
+        start_at=shared.checked("planned_start", default=f" or {{'planned_start': {_planned_start(lead)}}}"),
+        retry_policy=SmartLiveRetryPolicy(),
+        on_skipped_callback=[notification.skipped] if notification else None,
+        **shared.told,
+        **arguments,
+    )
+
+
+def _stop(shared: _Shared, *, after: list[Any]) -> StopSmartLiveJobOperator:
+    """
+    Add the tear-down of check and livestream.
+
+    :param after: the tasks that it comes after.
+    """
+    stop = StopSmartLiveJobOperator(**shared.of_starter("stop"), retries=3)
+    after >> stop
+    stop.as_teardown(setups=[shared.group.check, shared.group.go_live])
+    return stop
 
 
 def _as_run(shared: _Shared, **arguments: Any) -> SmartLiveAsRunOperator:

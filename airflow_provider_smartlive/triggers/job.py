@@ -63,7 +63,6 @@ class SmartLiveJobTrigger(BaseTrigger):
         self._logged_until = self.wait.logged_until
         self._read_at: datetime | None = None
         self._is_note_withdrawn = False
-        self._job_stop = JobStop(self, self.wait, self.limits)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class and the arguments; none of them is a secret."""
@@ -97,9 +96,8 @@ class SmartLiveJobTrigger(BaseTrigger):
         self._plan_read()
         while True:
             if source := await self._due():
-                return self._wake(
-                    source, stopped=source in STOP_REASONS and await self._job_stop.stop(source)
-                )
+                stopped = source in STOP_REASONS and await self._job_stop().stop(source)
+                return self._wake(source, stopped=stopped)
             try:
                 async with asyncio.timeout(self._seconds_to_next_look()):
                     snapshot = await watch.next()
@@ -261,6 +259,9 @@ class SmartLiveJobTrigger(BaseTrigger):
     def _wake(self, source: WakeSource, state: str | None = None, *, stopped: bool = False) -> ResumeEvent:
         return ResumeEvent(source=source, job_id=self.wait.job_id, state=state, stopped=stopped, at=utcnow())
 
+    def _job_stop(self) -> JobStop:
+        return JobStop(self, self.wait, self.limits)
+
     async def on_kill(self) -> None:
         """
         Stop the job if the task was ended from outside, and only then.
@@ -268,4 +269,4 @@ class SmartLiveJobTrigger(BaseTrigger):
         Airflow also calls this for a task that a callback resumed, and on every trigger of a triggerer that
         stalled and lost them to another one: the state of the own task instance tells them apart.
         """
-        await self._job_stop.handle_kill()
+        await self._job_stop().handle_kill()
