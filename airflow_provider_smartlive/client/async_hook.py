@@ -19,8 +19,9 @@ from airflow_provider_smartlive.client.async_transport import AiohttpTransport
 from airflow_provider_smartlive.client.connection import ConnectionProfile
 from airflow_provider_smartlive.client.errors import TransportFailure
 from airflow_provider_smartlive.client.flow import RequestFlow, utc_now
+from airflow_provider_smartlive.client.listing import AllJobsFilters, JobFilters, RoomFilters, next_offset
 from airflow_provider_smartlive.client.lookup import naming
-from airflow_provider_smartlive.client.operations import AllJobsFilters, JobFilters, Operation, RoomFilters
+from airflow_provider_smartlive.client.operations import Operation
 from airflow_provider_smartlive.client.tokens import TOKENS
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError
 from airflow_provider_smartlive.metastudio.jobs import LiveWarningInfo, SmartLiveJob, StartJobResponse
@@ -168,7 +169,7 @@ class SmartLiveAsyncHook(BaseHook):
             page = await self.perform(operations.list_room_jobs(room_id, offset, filters))
             for job in page.smart_live_jobs:
                 yield job
-            offset = operations.next_offset(offset, page)
+            offset = next_offset(offset, page)
 
     async def list_jobs(self, **filters: Unpack[AllJobsFilters]) -> AsyncIterator[SmartLiveJob]:
         """Return the jobs of all rooms, page by page as they are consumed."""
@@ -177,7 +178,7 @@ class SmartLiveAsyncHook(BaseHook):
             page = await self.perform(operations.list_jobs(offset, filters))
             for job in page.smart_live_jobs:
                 yield job
-            offset = operations.next_offset(offset, page)
+            offset = next_offset(offset, page)
 
     async def execute_command(
         self, job_ref: JobRef, command: CommandRequest | Mapping[str, Any]
@@ -192,7 +193,7 @@ class SmartLiveAsyncHook(BaseHook):
             page = await self.perform(operations.list_rooms(offset, filters))
             for room in page.smart_live_rooms:
                 yield room
-            offset = operations.next_offset(offset, page)
+            offset = next_offset(offset, page)
 
     async def show_room(self, room_id: str) -> Room:
         """Return a room."""

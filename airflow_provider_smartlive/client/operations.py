@@ -9,13 +9,19 @@ Source of paths, parameters and success codes: the StartSmartLive page and the S
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import quote
 
-from airflow_provider_smartlive.metastudio.errors import UnexpectedResponse
+from airflow_provider_smartlive.client.listing import (
+    PAGE_SIZE,
+    AllJobsFilters,
+    JobFilters,
+    RoomFilters,
+    page_query,
+)
 from airflow_provider_smartlive.metastudio.iam import CONTENT_TYPE, TOKEN_PATH, Token, TokenRequest
 from airflow_provider_smartlive.metastudio.jobs import (
     JobList,
@@ -26,7 +32,6 @@ from airflow_provider_smartlive.metastudio.jobs import (
 from airflow_provider_smartlive.metastudio.text import printable, request_id
 
 if TYPE_CHECKING:
-    from airflow_provider_smartlive.metastudio.base import Page
     from airflow_provider_smartlive.metastudio.commands import CommandRequest, CommandResponse
     from airflow_provider_smartlive.metastudio.ids import JobRef
     from airflow_provider_smartlive.metastudio.reports import EventReport, LiveEvent, ReportResponse
@@ -40,13 +45,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: The largest page that the listings give (SDK schema).
-PAGE_SIZE = 100
-
 _ROOMS = "/smart-live-rooms"
-
-#: Entries after which a listing that still goes on is given up: its count is wrong, or every page is the same.
-MAX_ENTRIES = 100_000
 
 
 @dataclass(frozen=True)
@@ -118,48 +117,6 @@ class Operation(Generic[T]):
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
-class JobFilters(TypedDict, total=False):
-    """
-    What a listing of jobs can be narrowed to.
-
-    ``state``: one or several job states; ``sort_key``: ``create_time`` (default) or ``update_time``;
-    ``sort_dir``: ``asc`` (default) or ``desc``; ``create_since``, ``create_until``: aware datetimes, or
-    RFC 3339 text.
-    """
-
-    state: str | Iterable[str]
-    sort_key: str
-    sort_dir: str
-    create_since: datetime | str
-    create_until: datetime | str
-
-
-class AllJobsFilters(JobFilters, total=False):
-    """The filters of the listing across rooms: also ``room_name``, a part of the room's name."""
-
-    room_name: str
-
-
-class RoomFilters(TypedDict, total=False):
-    """
-    What a listing of rooms can be narrowed to.
-
-    ``room_name``: a part of the name; ``dh_id`` and ``model_name``: id and name of the virtual human;
-    ``live_state``: WAITING, PROCESSING, SUCCESS, FAILED, CANCELED or NULL (the SDK's spelling, which is not that of
-    jobs); ``start_time``, ``end_time``: aware datetimes, or RFC 3339 text; ``room_type``: NORMAL, TEMP or TEMPLATE.
-    """
-
-    room_name: str
-    dh_id: str
-    model_name: str
-    live_state: str
-    start_time: datetime | str
-    end_time: datetime | str
-    room_type: str
-    template_own_type: str
-    confirm_state: str
-
-
 def start_job(
     room_id: str, request: StartJobRequest | Mapping[str, Any], *, send_by: datetime | None = None
 ) -> Operation[StartJobResponse]:
@@ -210,15 +167,13 @@ def list_room_jobs(
     room_id: str, offset: int, filters: JobFilters, limit: int = PAGE_SIZE
 ) -> Operation[JobList]:
     """List a page of the jobs of one room."""
-    path = _jobs(room_id)
-    return _list_jobs("list_room_jobs", path, offset, limit, filters, JobFilters.__optional_keys__, room_id)
+    target = _jobs(room_id) + page_query(offset, limit, filters, JobFilters)
+    return _list_jobs("list_room_jobs", target, room_id)
 
 
 def list_jobs(offset: int, filters: AllJobsFilters, limit: int = PAGE_SIZE) -> Operation[JobList]:
     """List a page of the jobs of all rooms."""
-    return _list_jobs(
-        "list_jobs", "/smart-live-jobs", offset, limit, filters, AllJobsFilters.__optional_keys__
-    )
+    return _list_jobs("list_jobs", "/smart-live-jobs" + page_query(offset, limit, filters, AllJobsFilters))
 
 
 def execute_command(
@@ -244,11 +199,10 @@ def list_rooms(offset: int, filters: RoomFilters) -> Operation[RoomList]:
     """List a page of the rooms."""
     from airflow_provider_smartlive.metastudio.rooms import RoomList
 
-    known = _known(filters, RoomFilters.__optional_keys__)
     return Operation(
         "list_rooms",
         "GET",
-        _ROOMS + _query({"offset": offset, "limit": PAGE_SIZE, **known}),
+        _ROOMS + page_query(offset, PAGE_SIZE, filters, RoomFilters),
         lambda answer: RoomList.from_body(answer.body, request_id=answer.request_id),
         repeatable=True,
     )
@@ -343,39 +297,11 @@ def obtain_token(endpoint: str, request: TokenRequest) -> Operation[Token]:
     )
 
 
-def next_offset(offset: int, page: Page) -> int | None:
-    """
-    Return where the next page starts, or None after the last one.
-
-    :param offset: where this page started.
-    :param page: the page; without a count the last one is the first that is not full.
-    :raises UnexpectedResponse: after :data:`MAX_ENTRIES`: a listing that stopped there would hide the rest.
-    """
-    following = offset + page.found
-    more = page.found >= PAGE_SIZE if page.count is None else following < page.count
-    if not page.found or not more:
-        return None
-    if following >= MAX_ENTRIES:
-        raise UnexpectedResponse(
-            f"the listing has no end: {following} entries were read, and MetaStudio counts {page.count}. Narrow it "
-            "down, for example by create_since"
-        )
-    return following
-
-
-def _list_jobs(
-    operation: str,
-    path: str,
-    offset: int,
-    limit: int,
-    filters: Mapping[str, Any],
-    known: Set[str],
-    room_id: str | None = None,
-) -> Operation[JobList]:
+def _list_jobs(name: str, target: str, room_id: str | None = None) -> Operation[JobList]:
     return Operation(
-        operation,
+        name,
         "GET",
-        path + _query({"offset": offset, "limit": limit, **_known(filters, known)}),
+        target,
         lambda answer: JobList.from_body(answer.body, request_id=answer.request_id),
         repeatable=True,
         room_id=room_id,
@@ -406,29 +332,3 @@ def _segment(name: str, value: str) -> str:
             f"{name} is {printable(repr(value), limit=80)}, but an id is a text of 1 to 64 characters."
         )
     return quote(value, safe="")
-
-
-def _known(filters: Mapping[str, Any], names: Set[str]) -> Mapping[str, Any]:
-    unknown = filters.keys() - names
-    if unknown:
-        raise TypeError(f"Unknown filter {', '.join(sorted(unknown))}; there are {', '.join(sorted(names))}.")
-    return filters
-
-
-def _query(parameters: Mapping[str, Any]) -> str:
-    """Return an encoded query in the form that is signed: sorted, and nothing left to re-encode."""
-    pairs = ((name, _text(value)) for name, value in sorted(parameters.items()) if value is not None)
-    query = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in pairs)
-    return f"?{query}" if query else ""
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, datetime):
-        if value.tzinfo is None:
-            raise ValueError("A time without a time zone is ambiguous: give an aware datetime.")
-        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    if isinstance(value, str | int):
-        return str(value)
-    return ",".join(str(item) for item in value)

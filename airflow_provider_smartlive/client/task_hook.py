@@ -16,8 +16,9 @@ from airflow_provider_smartlive.client import operations
 from airflow_provider_smartlive.client.connection import ConnectionProfile
 from airflow_provider_smartlive.client.errors import TransportFailure
 from airflow_provider_smartlive.client.flow import RequestFlow, Steps, utc_now
+from airflow_provider_smartlive.client.listing import AllJobsFilters, JobFilters, RoomFilters, next_offset
 from airflow_provider_smartlive.client.lookup import naming
-from airflow_provider_smartlive.client.operations import AllJobsFilters, JobFilters, Operation, RoomFilters
+from airflow_provider_smartlive.client.operations import Operation
 from airflow_provider_smartlive.client.tokens import TOKENS
 from airflow_provider_smartlive.client.transport import send_with_requests
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError
@@ -145,7 +146,7 @@ class SmartLiveTaskHook(BaseHook):
         while offset is not None:
             page = self.perform(operations.list_room_jobs(room_id, offset, filters))
             yield from page.smart_live_jobs
-            offset = operations.next_offset(offset, page)
+            offset = next_offset(offset, page)
 
     def list_jobs(self, **filters: Unpack[AllJobsFilters]) -> Iterator[SmartLiveJob]:
         """Return the jobs of all rooms, page by page as they are consumed (see :meth:`list_room_jobs`)."""
@@ -153,7 +154,7 @@ class SmartLiveTaskHook(BaseHook):
         while offset is not None:
             page = self.perform(operations.list_jobs(offset, filters))
             yield from page.smart_live_jobs
-            offset = operations.next_offset(offset, page)
+            offset = next_offset(offset, page)
 
     def execute_command(
         self, job_ref: JobRef, command: CommandRequest | Mapping[str, Any]
@@ -171,7 +172,7 @@ class SmartLiveTaskHook(BaseHook):
         while offset is not None:
             page = self.perform(operations.list_rooms(offset, filters))
             yield from page.smart_live_rooms
-            offset = operations.next_offset(offset, page)
+            offset = next_offset(offset, page)
 
     def show_room(self, room_id: str) -> Room:
         """

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from airflow_provider_smartlive.client import operations
 from airflow_provider_smartlive.client.flow import was_not_carried_out
+from airflow_provider_smartlive.client.listing import next_offset
 from airflow_provider_smartlive.client.operations import Operation
 from airflow_provider_smartlive.client.project import OtherProjectError, check_project
 from airflow_provider_smartlive.decisions import JobStatus
@@ -195,7 +196,7 @@ def _find(job_id: str) -> _Steps[SmartLiveJob | MetaStudioError | None]:
             if same_id(job.job_id, job_id):
                 return job
         try:
-            offset = operations.next_offset(offset, page)
+            offset = next_offset(offset, page)
         except MetaStudioError as error:
             return error
     return None

@@ -14,7 +14,7 @@ from airflow.sdk.timezone import utcnow
 from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
 
 from airflow_provider_smartlive.client import operations
-from airflow_provider_smartlive.client.operations import PAGE_SIZE
+from airflow_provider_smartlive.client.listing import PAGE_SIZE
 from airflow_provider_smartlive.decisions import JobStatus
 from airflow_provider_smartlive.livestream.snapshot import ACTIVE_STATES, FINAL_STATES, JobSnapshot
 from airflow_provider_smartlive.metastudio.errors import MetaStudioError

@@ -11,7 +11,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from airflow_provider_smartlive.client import operations
-from airflow_provider_smartlive.client.operations import PAGE_SIZE, AllJobsFilters
+from airflow_provider_smartlive.client.listing import PAGE_SIZE, AllJobsFilters
 from airflow_provider_smartlive.decisions import JobStatus
 from airflow_provider_smartlive.livestream.snapshot import ACTIVE_STATES, FINAL_STATES, JobSnapshot
 from airflow_provider_smartlive.metastudio.errors import (

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from airflow_provider_smartlive import hooks, settings
 from airflow_provider_smartlive.client import operations
 from airflow_provider_smartlive.client.flow import backoff, may_be_asked_again
-from airflow_provider_smartlive.client.operations import MAX_ENTRIES, PAGE_SIZE, AllJobsFilters, next_offset
+from airflow_provider_smartlive.client.listing import MAX_ENTRIES, PAGE_SIZE, AllJobsFilters, next_offset
 from airflow_provider_smartlive.livestream.snapshot import REFUSED_PAUSE
 from airflow_provider_smartlive.metastudio.errors import (
     AuthenticationError,

@@ -357,7 +357,7 @@ def test_a_large_answer_is_read(server, driver):
 
 @pytest.mark.parametrize("operation", ["list_jobs", "list_rooms", "list_room_jobs"])
 def test_a_listing_ends_whatever_its_count_says(server, driver, monkeypatch, operation):
-    monkeypatch.setattr("airflow_provider_smartlive.client.operations.MAX_ENTRIES", 3)
+    monkeypatch.setattr("airflow_provider_smartlive.client.listing.MAX_ENTRIES", 3)
     entry = {"job_id": "job-1", "room_id": "room-1", "state": "PROCESSING"}
     page = answer(200, {"count": 10**9, "smart_live_jobs": [entry], "smart_live_rooms": [entry]})
     server.will(*[page] * 5)

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from airflow_provider_smartlive.client.operations import next_offset
 from airflow_provider_smartlive.metastudio.base import _note_once, decode_json
 from airflow_provider_smartlive.metastudio.commands import CommandResponse
 from airflow_provider_smartlive.metastudio.jobs import (
@@ -347,15 +346,6 @@ def test_sloppy_text_of_one_job_does_not_hide_the_others(body: bytes) -> None:
 def test_what_no_database_takes_is_left_out(text: str, value: object) -> None:
     assert decode_json(text) == value
     assert CommandResponse(result=text).decoded_result() == value
-
-
-@pytest.mark.parametrize(
-    ("count", "found", "following"),
-    [(250, 100, 100), (100, 100, None), (0, 0, None), (5, 0, None), ("many", 100, 100), ("many", 99, None)],
-)
-def test_where_the_next_page_starts(count: object, found: int, following: int | None) -> None:
-    page = JobList.from_body(encoded({"count": count, "smart_live_jobs": [None] * found}))
-    assert next_offset(0, page) == following
 
 
 @pytest.mark.parametrize("name", [name for name in STARTED if name != "job_id"])
