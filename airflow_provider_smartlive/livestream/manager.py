@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, assert_never
 
 from airflow.sdk.exceptions import AirflowRuntimeError
@@ -18,7 +18,6 @@ from airflow_provider_smartlive.decisions import (
     Verdict,
     WakeSource,
     decide,
-    went_on,
 )
 from airflow_provider_smartlive.exceptions import (
     SmartLiveJobBlockedError,
@@ -29,9 +28,8 @@ from airflow_provider_smartlive.exceptions import (
 from airflow_provider_smartlive.livestream.as_run import JobTimes, on_air
 from airflow_provider_smartlive.livestream.snapshot import REFUSED_PAUSE, JobSnapshot
 from airflow_provider_smartlive.livestream.stop import look, stop_and_confirm
-from airflow_provider_smartlive.livestream.summary import summarise
+from airflow_provider_smartlive.livestream.summary import failure_text, summarise
 from airflow_provider_smartlive.livestream.wait_state import WaitLimits, WaitState, state_changes
-from airflow_provider_smartlive.metastudio.text import safe_text
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger as Logger
@@ -126,8 +124,8 @@ class JobManager:
             self._source_by_now(source, callbacks, snapshot, stopped=stopped),
             snapshot.status,
             ended=self.has_ended(callbacks),
-            still_streams=self._still_streams(snapshot),
-            budget_over=source is WakeSource.BUDGET_OVER or self._budget_is_over(),
+            still_streams=self.wait.still_streams(snapshot, self.now()),
+            budget_over=source is WakeSource.BUDGET_OVER or self.wait.budget_is_over(self.limits, self.now()),
             leave_running=not self.limits.stop_after_end,
             stopped=stopped,
         )
@@ -224,21 +222,6 @@ class JobManager:
         self._is_over = snapshot.status.is_over
         self.has_seen_end = self._is_over and snapshot.job is not None
 
-    def _budget_is_over(self) -> bool:
-        lost_since = self.wait.lost_since
-        return lost_since is not None and self.now() - lost_since >= timedelta(
-            seconds=self.limits.failure_budget
-        )
-
-    def _still_streams(self, snapshot: JobSnapshot) -> bool:
-        """Whether the stream has gone on since END was called back. It takes two clear looks to deny it."""
-        since = self.wait.grace_since
-        if since is None:
-            return False
-        if self.wait.streamed is None:
-            return snapshot.streamed
-        return went_on(self.wait.streamed, snapshot.stream_seconds, (self.now() - since).total_seconds())
-
     def _give_grace(self, snapshot: JobSnapshot, *, anew: bool) -> None:
         """
         Give MetaStudio its time to finish the job.
@@ -248,8 +231,7 @@ class JobManager:
         """
         if self.wait.grace_until is not None and not anew:
             return
-        silent = not snapshot.is_clear
-        if anew and not silent:
+        if anew and snapshot.is_clear:
             self.log.warning(
                 "END was called back for job %s, but it is not stopped: its stream had lasted %s s then, and %s s now. "
                 "If MetaStudio did not send that END, somebody else did; see the docs page Security.",
@@ -257,13 +239,7 @@ class JobManager:
                 "?" if self.wait.streamed is None else round(self.wait.streamed),
                 round(snapshot.stream_seconds),
             )
-        seconds = max(self.limits.end_grace, REFUSED_PAUSE) if silent else self.limits.end_grace
-        self.wait = replace(
-            self.wait,
-            grace_since=self.now(),
-            grace_until=self.now() + timedelta(seconds=seconds),
-            streamed=snapshot.stream_seconds if snapshot.is_clear else None,
-        )
+        self.wait = self.wait.in_grace(self.limits, snapshot, self.now())
 
     def started(self) -> dict[str, Any]:
         """Return the result of a task that does not wait."""
@@ -374,27 +350,17 @@ class JobManager:
         return snapshot
 
     def _failure(self, verdict: Verdict, snapshot: JobSnapshot) -> str:
-        text = f"Job {self.wait.job_id} in room {self.wait.room_id}: {verdict.reason}."
-        if snapshot.error is not None:
-            return f"{text} {snapshot.error}"
-        if snapshot.job is None:
-            return text
-        if snapshot.status is JobStatus.BLOCKED:
-            return f"{text} Reason: {self._safe(snapshot.job.block_reason) or 'none given'}"
-        error = snapshot.job.error_info
-        return f"{text} {self._safe(error.error_code)}: {self._safe(error.error_msg)}" if error else text
+        return failure_text(self.wait.job_ref, verdict.reason, snapshot, secrets=self._known_secrets)
 
-    def _safe(self, text: object) -> str:
-        """Return a text of MetaStudio without what the request held."""
+    def _known_secrets(self) -> Iterable[str]:
         try:
-            secrets = tuple(self.secrets())
+            return tuple(self.secrets())
         except Exception:
             # A connection that cannot be read any more must not hide the failure.
             self.log.warning(
                 "The outputs' connections cannot be read, so that their keys are not known here."
             )
-            secrets = ()
-        return safe_text(text, secrets=secrets)
+            return ()
 
     def _log_changes(self, callbacks: JobCallbacks | None) -> None:
         """Write the state changes of the stream into the log: one line each, and each of them once."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_smartlive.metastudio.text import printable
+from airflow_provider_smartlive.decisions import JobStatus
+from airflow_provider_smartlive.metastudio.text import printable, safe_text
 
 #: The state of a stream that will not come back.
 END = "END"
@@ -14,6 +15,7 @@ END = "END"
 if TYPE_CHECKING:
     from airflow_provider_smartlive.callbacks.table import JobCallbacks, StreamRow
     from airflow_provider_smartlive.livestream.record import JobRecord
+    from airflow_provider_smartlive.livestream.snapshot import JobSnapshot
     from airflow_provider_smartlive.metastudio.ids import JobRef
     from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
 
@@ -74,6 +76,33 @@ def summarise(
         summary["script_switches"] = callbacks.scripts.switches if callbacks.scripts else 0
         summary["replies_finished"] = callbacks.replies.finished if callbacks.replies else 0
     return summary | more
+
+
+def failure_text(
+    job_ref: JobRef, reason: str, snapshot: JobSnapshot, *, secrets: Callable[[], Iterable[str]]
+) -> str:
+    """
+    Return why a livestream failed, with what MetaStudio says of it.
+
+    :param job_ref: the job.
+    :param reason: why it counts as failed, in a few words.
+    :param snapshot: what was seen of the job.
+    :param secrets: returns what the request held and no text may repeat; asked only if MetaStudio says something.
+    """
+    text = f"Job {job_ref.job_id} in room {job_ref.room_id}: {reason}."
+    if snapshot.error is not None:
+        return f"{text} {snapshot.error}"
+    if snapshot.job is None:
+        return text
+    if snapshot.status is JobStatus.BLOCKED:
+        return (
+            f"{text} Reason: {safe_text(snapshot.job.block_reason, secrets=tuple(secrets())) or 'none given'}"
+        )
+    error = snapshot.job.error_info
+    if not error:
+        return text
+    known = tuple(secrets())
+    return f"{text} {safe_text(error.error_code, secrets=known)}: {safe_text(error.error_msg, secrets=known)}"
 
 
 def _of_job(job: SmartLiveJob) -> dict[str, Any]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
-from airflow_provider_smartlive.decisions import WakeSource
+from airflow_provider_smartlive.decisions import WakeSource, went_on
+from airflow_provider_smartlive.livestream.snapshot import REFUSED_PAUSE
 from airflow_provider_smartlive.metastudio.ids import JobRef
 
 if TYPE_CHECKING:
     from airflow_provider_smartlive.callbacks.table import JobCallbacks
+    from airflow_provider_smartlive.livestream.snapshot import JobSnapshot
 
 #: Seconds between two questions while a job that has ended its stream is finishing.
 ENDING_INTERVAL = 5.0
@@ -156,6 +158,33 @@ class WaitState:
     def is_ending(self) -> bool:
         """Whether END was seen and MetaStudio is finishing the job."""
         return self.grace_until is not None
+
+    def in_grace(self, limits: WaitLimits, snapshot: JobSnapshot, now: datetime) -> Self:
+        """
+        Return the state after END: MetaStudio has its time to finish the job.
+
+        :param snapshot: what was seen of the job; without a clear answer it has so long that it may be asked again.
+        """
+        seconds = limits.end_grace if snapshot.is_clear else max(limits.end_grace, REFUSED_PAUSE)
+        return replace(
+            self,
+            grace_since=now,
+            grace_until=now + timedelta(seconds=seconds),
+            streamed=snapshot.stream_seconds if snapshot.is_clear else None,
+        )
+
+    def still_streams(self, snapshot: JobSnapshot, now: datetime) -> bool:
+        """Whether the stream has gone on since END was called back. It takes two clear looks to deny it."""
+        if self.grace_since is None:
+            return False
+        if self.streamed is None:
+            return snapshot.streamed
+        return went_on(self.streamed, snapshot.stream_seconds, (now - self.grace_since).total_seconds())
+
+    def budget_is_over(self, limits: WaitLimits, now: datetime) -> bool:
+        """Whether MetaStudio has given no clear answer for longer than ``failure_budget``."""
+        budget = timedelta(seconds=limits.failure_budget)
+        return self.lost_since is not None and now - self.lost_since >= budget
 
     def next_moment(self) -> tuple[datetime, WakeSource] | None:
         """Return the next time at which something is due without anybody's signal, and what it is then."""

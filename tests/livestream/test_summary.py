@@ -9,11 +9,12 @@ from typing import Any
 from airflow.sdk.serde import deserialize, serialize
 
 from airflow_provider_smartlive.decisions import WakeSource
-from airflow_provider_smartlive.livestream.summary import summarise
+from airflow_provider_smartlive.livestream.snapshot import JobSnapshot
+from airflow_provider_smartlive.livestream.summary import failure_text, summarise
 from airflow_provider_smartlive.metastudio.ids import JobRef
 from airflow_provider_smartlive.metastudio.jobs import SmartLiveJob
 from tests.support.fake_callbacks import STREAM_KEY, called_back
-from tests.support.fake_metastudio import ROOM
+from tests.support.fake_metastudio import ROOM, unreachable
 from tests.support.virtual_time import NOON
 
 JOB = "26f065244f754b3aa853b649a21aaf66"
@@ -108,3 +109,29 @@ def test_no_secret_is_in_it() -> None:
     text = json.dumps(a_summary(job=a_job(), callbacks=callbacks))
     assert "fake-signature" not in text
     assert STREAM_KEY not in text
+
+
+def test_a_failure_says_what_metastudio_says_without_what_the_request_held() -> None:
+    ref, key = JobRef(ROOM, JOB), "a-stream-key-that-is-secret"
+    says = {"error_code": "MSS.1", "error_msg": f"cannot push to {key}"}
+
+    def text(snapshot: JobSnapshot) -> str:
+        return failure_text(ref, "the job failed", snapshot, secrets=lambda: [key])
+
+    begins = f"Job {JOB} in room {ROOM}: the job failed."
+    failed = text(JobSnapshot.of(a_job(state="FAILED", error_info=says)))
+    assert failed.startswith(f"{begins} MSS.1: cannot push to ")
+    assert key not in failed
+    blocked = text(JobSnapshot.of(a_job(state="BLOCKED", block_reason=f"shows {key}")))
+    assert blocked.startswith(f"{begins} Reason: shows ")
+    assert key not in blocked
+    assert text(JobSnapshot.of(a_job(state="BLOCKED"))) == f"{begins} Reason: none given"
+    assert text(JobSnapshot.of(a_job(state="FAILED"))) == begins
+
+
+def test_the_secrets_are_not_asked_for_where_metastudio_says_nothing() -> None:
+    def secrets() -> list[str]:
+        raise AssertionError
+
+    text = failure_text(JobRef(ROOM, JOB), "it is lost", JobSnapshot.failed(unreachable()), secrets=secrets)
+    assert "did not answer in time" in text
