@@ -142,12 +142,8 @@ def apply_event(
     if not isinstance(message, StreamStateChange | ScriptSwitch | ReplyFinished):
         return unrecognised(table, str(event.event_type), "unknown event type", at=at, digest=digest)
 
-    job_id, room_id = (normalise_id(_name(value)) for value in (message.job_id, message.room_id))
-    before = table.job(job_id) or JobCallbacks(job_id=job_id, first_at=at, last_at=at)
-    number = table.events + 1
-    before = before.model_copy(
-        update={"last_at": at, "last_event": number, "room_id": room_id or before.room_id}
-    )
+    before = _reported(table, message, at)
+    job_id = before.job_id
     if isinstance(message, StreamStateChange):
         output = describe_output(
             message.output_url, message.stream_key.get_secret_value(), key=fingerprint_key
@@ -163,10 +159,7 @@ def apply_event(
     elif isinstance(message, ScriptSwitch):
         after, outcome = _with_script(before, message, at), Outcome(OutcomeKind.APPLIED, job_id)
     else:
-        after = _with_reply(before, message)
-        mark = reply_mark(message.reply_id)
-        reached = frozenset({mark}) if not before.has_reached(mark) else frozenset()
-        outcome = Outcome(OutcomeKind.APPLIED, job_id, reached=reached)
+        after, outcome = _with_reply(before, message), _outcome_of_reply(before, message)
 
     kept = job_id if current_job is None else normalise_id(current_job)
     applied = _counted(table, at, digest).model_copy(update={"jobs": _placed(table.jobs, after, kept)})
@@ -190,6 +183,17 @@ def unrecognised(
     noted = _counted(table, at, digest).model_copy(update={"unrecognised": new})
     shortened = fitted(noted)
     return shortened if fits(shortened) else table, Outcome(OutcomeKind.UNRECOGNISED)
+
+
+def _reported(
+    table: CallbackTable, message: StreamStateChange | ScriptSwitch | ReplyFinished, at: datetime
+) -> JobCallbacks:
+    """Return what is known of a job about which another event has come."""
+    job_id, room_id = (normalise_id(_name(value)) for value in (message.job_id, message.room_id))
+    job = table.job(job_id) or JobCallbacks(job_id=job_id, first_at=at, last_at=at)
+    return job.model_copy(
+        update={"last_at": at, "last_event": table.events + 1, "room_id": room_id or job.room_id}
+    )
 
 
 def _counted(table: CallbackTable, at: datetime, digest: str | None) -> CallbackTable:
@@ -309,6 +313,12 @@ def _is_complete(job: JobCallbacks, outputs: Sequence[str]) -> bool:
         return all(row.ended for row in started.values())
     were_up = [row for row in rows if StreamState.CONNECTED in row.counts]
     return len(rows) >= max(len(outputs), 1) and all(row.ended for row in were_up or rows)
+
+
+def _outcome_of_reply(before: JobCallbacks, message: ReplyFinished) -> Outcome:
+    mark = reply_mark(message.reply_id)
+    reached = frozenset({mark}) if not before.has_reached(mark) else frozenset()
+    return Outcome(OutcomeKind.APPLIED, before.job_id, reached=reached)
 
 
 def _outcome_of_stream(before: JobCallbacks, after: JobCallbacks, state: str, kind: OutcomeKind) -> Outcome:
