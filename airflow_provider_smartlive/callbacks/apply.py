@@ -143,11 +143,9 @@ def apply_event(
         return unrecognised(table, str(event.event_type), "unknown event type", at=at, digest=digest)
 
     before = _reported(table, message, at)
-    job_id = before.job_id
     if isinstance(message, StreamStateChange):
-        output = describe_output(
-            message.output_url, message.stream_key.get_secret_value(), key=fingerprint_key
-        )
+        stream_key = message.stream_key.get_secret_value()
+        output = describe_output(message.output_url, stream_key, key=fingerprint_key)
         state = _name(str(message.state))
         if before.refreshes:
             before = _without_refreshes(before, refused())
@@ -157,11 +155,11 @@ def apply_event(
         after, kind = _with_stream(before, output, state, at, signed_at, outputs)
         outcome = _outcome_of_stream(before, after, state, kind)
     elif isinstance(message, ScriptSwitch):
-        after, outcome = _with_script(before, message, at), Outcome(OutcomeKind.APPLIED, job_id)
+        after, outcome = _with_script(before, message, at), Outcome(OutcomeKind.APPLIED, before.job_id)
     else:
-        after, outcome = _with_reply(before, message), _outcome_of_reply(before, message)
+        after, outcome = _with_reply(before, message)
 
-    kept = job_id if current_job is None else normalise_id(current_job)
+    kept = before.job_id if current_job is None else normalise_id(current_job)
     applied = _counted(table, at, digest).model_copy(update={"jobs": _placed(table.jobs, after, kept)})
     return fitted(applied, kept), outcome
 
@@ -191,9 +189,8 @@ def _reported(
     """Return what is known of a job about which another event has come."""
     job_id, room_id = (normalise_id(_name(value)) for value in (message.job_id, message.room_id))
     job = table.job(job_id) or JobCallbacks(job_id=job_id, first_at=at, last_at=at)
-    return job.model_copy(
-        update={"last_at": at, "last_event": table.events + 1, "room_id": room_id or job.room_id}
-    )
+    number = table.events + 1
+    return job.model_copy(update={"last_at": at, "last_event": number, "room_id": room_id or job.room_id})
 
 
 def _counted(table: CallbackTable, at: datetime, digest: str | None) -> CallbackTable:
@@ -315,12 +312,6 @@ def _is_complete(job: JobCallbacks, outputs: Sequence[str]) -> bool:
     return len(rows) >= max(len(outputs), 1) and all(row.ended for row in were_up or rows)
 
 
-def _outcome_of_reply(before: JobCallbacks, message: ReplyFinished) -> Outcome:
-    mark = reply_mark(message.reply_id)
-    reached = frozenset({mark}) if not before.has_reached(mark) else frozenset()
-    return Outcome(OutcomeKind.APPLIED, before.job_id, reached=reached)
-
-
 def _outcome_of_stream(before: JobCallbacks, after: JobCallbacks, state: str, kind: OutcomeKind) -> Outcome:
     # The end of one link may be what END has waited for that other links had reported.
     candidates = {state, StreamState.END.value}
@@ -386,10 +377,12 @@ def _with_script(job: JobCallbacks, message: ScriptSwitch, at: datetime) -> JobC
     return job.model_copy(update={"scripts": scripts})
 
 
-def _with_reply(job: JobCallbacks, message: ReplyFinished) -> JobCallbacks:
-    old = job.replies or Replies()
+def _with_reply(job: JobCallbacks, message: ReplyFinished) -> tuple[JobCallbacks, Outcome]:
+    old, mark = job.replies or Replies(), reply_mark(message.reply_id)
+    reached = frozenset({mark}) if not job.has_reached(mark) else frozenset()
     recent = _latest(old.recent, _name(message.reply_id), MAX_REPLIES)
-    return job.model_copy(update={"replies": Replies(finished=old.finished + 1, recent=recent)})
+    after = job.model_copy(update={"replies": Replies(finished=old.finished + 1, recent=recent)})
+    return after, Outcome(OutcomeKind.APPLIED, job.job_id, reached=reached)
 
 
 def _latest(items: list[_T], item: _T, bound: int) -> list[_T]:
