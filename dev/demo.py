@@ -23,7 +23,7 @@ from typing import Any
 from dev.command import ignore_signals, run_command
 from dev.full_stack import COUNT_INTERVAL, PROJECT, FullStack
 from dev.process import ProgramError
-from dev.stack import AirflowStack
+from dev.stack import PARSE_OFTEN, AirflowStack
 
 DAG_ID = "smartlive_nightly"
 STARTER = "go_live"
@@ -39,9 +39,6 @@ CAMPAIGN = (
     *("--room", "7f3e1a52-0d1c-4c38-9a55-3d2c50a1b003=Tea house:1200"),
     *("--picture", "small"),
 )
-
-#: Of ``make up``: seconds until a campaign's file that was edited is read again, as only DAG files are watched.
-READ_AGAIN = {"AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "30"}
 
 #: The board: what is live now, in Airflow's UI.
 BOARD_PATH = "/plugin/livestreams"
@@ -218,7 +215,7 @@ def main() -> int:
     arguments = _arguments()
     demo = Demo(time.monotonic())
     print(f"One livestream from DAG to END, on this machine only. Logs: {arguments.home}", flush=True)
-    show, airflow = ((*SHOW, *CAMPAIGN), {"env": READ_AGAIN}) if arguments.stay else (SHOW, {})
+    show, airflow = ((*SHOW, *CAMPAIGN), {"env": PARSE_OFTEN}) if arguments.stay else (SHOW, {})
     with FullStack(arguments.home, sandbox_arguments=show, airflow_options=airflow, tell=demo.tell) as stage:
         summary = demo.play(stage)
         print(f"\nThe livestream\n{summary.text()}\n", flush=True)

@@ -30,6 +30,11 @@ PARSE_TIMEOUT = 180.0
 #: Seconds between two questions to the API server: each takes it 20 ms, which its tasks are better served with.
 ASK_AGAIN = 0.5
 
+#: The environment of a stack whose DAG files are to be parsed again every 30 seconds, as by default, not 300: for what
+#: they read, whose changes nobody watches, and for watchers of assets, which Airflow starts when it parses the DAG that
+#: waits for the asset, once that is unpaused.
+PARSE_OFTEN = {"AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "30"}
+
 #: What ``/monitor/health`` calls the parts that must be healthy.
 HEALTHY_PARTS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 

@@ -8,7 +8,7 @@ import pytest
 
 from dev.faults.stack import FaultStack
 from dev.full_stack import FullStack
-from dev.stack import AirflowStack
+from dev.stack import PARSE_OFTEN, AirflowStack
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +32,7 @@ def open_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FullStack]:
     folder = tmp_path_factory.mktemp("dags")
     # Longer than [smartlive] resume_delay, so that callbacks wake the tasks.
     show = ("--picture", "small", "--link", "simulated", "--assume", "show_seconds=20")
-    options = {"dags_folder": folder, "env": {"AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "True"}}
+    options = {"dags_folder": folder, "env": {"AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "True", **PARSE_OFTEN}}
     home = tmp_path_factory.mktemp("open-stage")
     with FullStack(home, sandbox_arguments=show, airflow_options=options) as stage:
         yield stage
