@@ -149,6 +149,10 @@ class JobCallbacks(_Row):
             return self.replies is not None and state in map(reply_mark, self.replies.recent)
         return any(stream.counts.get(state) for stream in self.streams)
 
+    def ended_links(self) -> int:
+        """Return how many links have ended."""
+        return sum(stream.ended for stream in self.streams)
+
     def has_open_link(self) -> bool:
         """Tell whether a link was up and may be up again: it has neither ended nor been replaced."""
         return any(stream.is_open() for stream in self.streams)

@@ -25,6 +25,7 @@ class EndCheck:
     :param source: what told of END (a :class:`~.decisions.WakeSource`).
     :param since: when MetaStudio first said that the job goes on, or that it is not the one to ask; None before that.
     :param streamed: how long the stream had lasted then, in seconds, as MetaStudio counts it.
+    :param ended_links: how many links of the job had ended, as was called back; None if that is not known.
     :param version: of this format.
     """
 
@@ -32,6 +33,7 @@ class EndCheck:
     source: str
     since: datetime | None = None
     streamed: float = 0.0
+    ended_links: int | None = None
     version: int = 1
 
     def dump(self) -> dict[str, Any]:
@@ -45,6 +47,16 @@ class EndCheck:
         known = {name: part for name, part in value.items() if name in names}
         since = known.get("since")
         return cls(**known | {"since": datetime.fromisoformat(since) if since else None})
+
+    def at(self, ended_links: int | None) -> Self:
+        """
+        Return the check after a look into the callback table.
+
+        If another link has ended meanwhile, a link was up in between: this is another END, whose time has not begun.
+        """
+        if ended_links == self.ended_links:
+            return self
+        return replace(self, since=None, streamed=0.0, ended_links=ended_links)
 
     def begun(self, snapshot: JobSnapshot, now: datetime) -> Self:
         """Return the check after a look: the first one that finds the job running begins its time."""

@@ -34,6 +34,8 @@ from airflow_provider_smartlive.retries import failing_for_good
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_provider_smartlive.callbacks.table import JobCallbacks
+
 T = TypeVar("T")
 
 #: Key in Airflow's task state store: since when something holds that a sensor on a worker has seen in each poke.
@@ -114,21 +116,25 @@ class StreamWait:
             job_id = wake.job_id if wake and is_told else self._job_of(starter, status)
         if job_id is None:
             return False
-        is_called_back = self._is_called_back(starter, job_id, if_unknown=is_told)
+        callbacks = self._callbacks(starter, job_id)
+        is_called_back = is_told if callbacks is None else callbacks.has_reached(self.sensor.target_state)
         if is_called_back and not self.sensor.confirm:
             return self._reached(job_id, WakeSource.CALLBACK)
         snapshot = self._look(job_id, may_lag=wake is None or is_told)
         if snapshot is None:
-            self.sensor.end_check = EndCheck(job_id, WakeSource.CALLBACK) if is_told else None
+            self.sensor.end_check = (
+                self._end_check(job_id, WakeSource.CALLBACK, callbacks) if is_told else None
+            )
             return False
         self._check_budget(snapshot)
         found = progress(self.sensor.target_state, snapshot.status, streamed=snapshot.streamed)
         if found is Progress.MISSED and not is_called_back:
             # It may have been called back while MetaStudio was asked.
-            is_called_back = self._is_called_back(starter, job_id)
+            callbacks = self._callbacks(starter, job_id)
+            is_called_back = callbacks is not None and callbacks.has_reached(self.sensor.target_state)
         if is_called_back:
             source = WakeSource(wake.source) if wake and is_told else WakeSource.CALLBACK
-            return self._confirm(EndCheck(job_id, source), snapshot)
+            return self._confirm(self._end_check(job_id, source, callbacks), snapshot)
         self._keep(None)
         if found is Progress.REACHED:
             return self._reached(job_id, WakeSource.RECONCILIATION, confirmed=True)
@@ -143,14 +149,14 @@ class StreamWait:
             )
         return False
 
-    def _is_called_back(self, starter: Starter | None, job_id: str, *, if_unknown: bool = False) -> bool:
-        """
-        Read whether the state was called back.
+    @staticmethod
+    def _callbacks(starter: Starter | None, job_id: str) -> JobCallbacks | None:
+        """Return what was called back about a job; None if there is no table, or nothing in it about the job."""
+        return ask(partial(starter.callbacks, job_id)) if starter else None
 
-        :param if_unknown: what counts if there is no table, or nothing in it about the job.
-        """
-        callbacks = ask(partial(starter.callbacks, job_id)) if starter else None
-        return if_unknown if callbacks is None else callbacks.has_reached(self.sensor.target_state)
+    @staticmethod
+    def _end_check(job_id: str, source: WakeSource, callbacks: JobCallbacks | None) -> EndCheck:
+        return EndCheck(job_id, source, ended_links=callbacks.ended_links() if callbacks else None)
 
     def _confirm(self, check: EndCheck, snapshot: JobSnapshot) -> bool | PokeReturnValue:
         """
@@ -161,7 +167,8 @@ class StreamWait:
         if not self.sensor.confirm:
             return self._reached(check.job_id, WakeSource(check.source))
         known = self._kept()
-        check = known if known is not None and same_id(known.job_id, check.job_id) else check
+        if known is not None and same_id(known.job_id, check.job_id):
+            check = known.at(check.ended_links)
         check = check.begun(snapshot, utcnow())
         is_true = check.judge(snapshot, utcnow(), grace=settings.number("end_grace"))
         self.sensor.log.info("END of job %s was called back; MetaStudio says %s.", check.job_id, snapshot)

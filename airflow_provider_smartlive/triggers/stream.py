@@ -99,6 +99,8 @@ class SmartLiveStreamTrigger(BaseTrigger):
         #: Until when MetaStudio may not show the job, and since when it has given no clear answer.
         self._shown_by = self._began
         self._lost_since: datetime | None = None
+        #: How many links of the job had ended when the callback table was read last; None: there was no table.
+        self._ended_links: int | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class and the arguments; none of them is a secret."""
@@ -182,7 +184,7 @@ class SmartLiveStreamTrigger(BaseTrigger):
         elif await self._was_called_back(job_id):
             if not self.confirm:
                 return self._wake(WakeSource.FIRST_READ, self.target_state)
-            check = EndCheck(job_id, WakeSource.FIRST_READ)
+            check = EndCheck(job_id, WakeSource.FIRST_READ, ended_links=self._ended_links)
         while True:
             found = await self._watch(job_id) if check is None else await self._confirm(job_id, check)
             if isinstance(found, ResumeEvent):
@@ -209,7 +211,8 @@ class SmartLiveStreamTrigger(BaseTrigger):
                 source = WakeSource.RECONCILIATION
                 if found is not Progress.REACHED and await self._is_called_back(job_id):
                     if self.confirm and not snapshot.status.is_over:
-                        return EndCheck(job_id, WakeSource.FIRST_READ).begun(snapshot, utcnow())
+                        check = EndCheck(job_id, WakeSource.FIRST_READ, ended_links=self._ended_links)
+                        return check.begun(snapshot, utcnow())
                     found, source = Progress.REACHED, WakeSource.FIRST_READ
                 if found is Progress.REACHED:
                     confirmed = source is WakeSource.RECONCILIATION or snapshot.status.is_over
@@ -233,6 +236,9 @@ class SmartLiveStreamTrigger(BaseTrigger):
                 is_true = check.judge(snapshot, utcnow(), grace=self._limits.end_grace)
                 if is_true and not snapshot.status.is_over:
                     is_true = await self._is_called_back(job_id, if_unknown=True)
+                    if is_true and check.ended_links != self._ended_links:
+                        check = check.at(self._ended_links)
+                        continue
                 wake = self._wake(WakeSource(check.source), self.target_state, confirmed=True)
                 if is_true and (wakes := await self._if_current(job_id, wake)):
                     return wakes
@@ -303,9 +309,11 @@ class SmartLiveStreamTrigger(BaseTrigger):
         except Exception as error:
             self.log.warning("The callback table cannot be read at the moment: %s", error)
             return None
-        return if_unknown if callbacks is None else self._has_reached(callbacks)
+        has_reached = self._has_reached(callbacks)
+        return if_unknown if callbacks is None else has_reached
 
     def _has_reached(self, callbacks: JobCallbacks | None) -> bool:
+        self._ended_links = callbacks.ended_links() if callbacks else None
         return callbacks is not None and callbacks.has_reached(self.target_state)
 
     async def _if_current(self, job_id: str, wake: ResumeEvent) -> ResumeEvent | None:

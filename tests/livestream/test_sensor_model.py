@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -21,7 +21,7 @@ INTERVAL, GRACE = 300, 120
 
 
 @dataclass(frozen=True)
-class RequestFlow:
+class OutputExchange:
     """
     Somebody exchanges the output in MetaStudio's console.
 
@@ -48,7 +48,7 @@ class Course:
     :param down: from when for how long MetaStudio cannot be asked.
     """
 
-    exchanges: tuple[RequestFlow, ...]
+    exchanges: tuple[OutputExchange, ...]
     last: int
     finishes_after: int | None
     end: str
@@ -79,7 +79,7 @@ class Course:
 
 
 _exchanges = st.builds(
-    RequestFlow, after=st.integers(150, 900), gap=st.integers(-100, 100), reports_end=st.booleans()
+    OutputExchange, after=st.integers(150, 900), gap=st.integers(-100, 100), reports_end=st.booleans()
 )
 _courses = st.builds(
     Course,
@@ -144,7 +144,26 @@ def grown(watch: SensorSimulation, seconds: int) -> Any:
 _PASSED_OVER = Course((), 200, None, "locked", counts=False, repeats=None, down=(0, 0))
 
 
+#: While the END of one exchange is confirmed, the link comes up, and ends for another exchange.
+_EXCHANGED_AGAIN = Course(
+    (OutputExchange(150, 0, True), OutputExchange(170, 100, True), OutputExchange(150, 10, True)),
+    150,
+    None,
+    "woken",
+    counts=False,
+    repeats=None,
+    down=(0, 0),
+)
+_AND_SOON = replace(
+    _EXCHANGED_AGAIN,
+    exchanges=(OutputExchange(150, 0, True), OutputExchange(170, 100, True), OutputExchange(104, 60, True)),
+)
+
+
 @example(_PASSED_OVER, "deferred")
+@example(_EXCHANGED_AGAIN, "reschedule")
+@example(_AND_SOON, "deferred")
+@example(_AND_SOON, "poke")
 @given(_courses, st.sampled_from(list(ALL_MODES)))
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 def test_it_ends_with_the_show(course: Course, mode: str) -> None:
