@@ -16,9 +16,9 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_COMPILE_BYTECODE := 1
 unexport PYTHONDONTWRITEBYTECODE
 
-# Processes of pytest. Much of the tests' time is waiting for livestreams: one more than two cores keeps both busy.
+# Processes of pytest. Much of the tests' time is waiting for livestreams: two more than two cores keep both busy.
 # WORKERS=0 runs the tests in the first process, for a debugger or for a few of them.
-WORKERS ?= 3
+WORKERS ?= 4
 PARALLEL := -n $(WORKERS) --no-loadscope-reorder
 
 .PHONY: help install demo up test test-fast bench bench-parsing faults cluster soak matrix upgrade lint board-lint package sbom audit workflow-lint docs mutate tools format clean
