@@ -352,6 +352,22 @@ def test_an_output_that_comes_back_is_a_new_link(events, more, has_ended):
     assert outcome.reached >= {"END"}
 
 
+def test_an_old_link_that_is_told_of_late_is_no_new_one():
+    """After the spare output and the way back, of which the table does not know what has come up."""
+    table = CallbackTable()
+    for second, (state, output, marks) in enumerate([*_BACK, ("END", NEW, ["there", "back"])]):
+        event, signed_at = stream(state, output=output), AT + timedelta(seconds=second)
+        table, _ = _fold(
+            table, event, second=second, signed_at=signed_at, refreshes=lambda marks=marks: marks
+        )
+
+    for state, signed in (("CONNECTED", 0), ("DISCONNECTED", 9)):
+        table, _ = _fold(table, stream(state), second=9, signed_at=AT + timedelta(seconds=signed))
+        assert len(table.job(JOB).streams) == 2
+    table, _ = _fold(table, stream("CONNECTED"), second=10, signed_at=AT + timedelta(seconds=10))
+    assert len(table.job(JOB).streams) == 3
+
+
 def test_commands_are_looked_for_only_when_an_output_is_new_or_ends():
     asked, table = [], CallbackTable()
     states = ("CONNECTING", "CONNECTED", "DISCONNECTED", "CONNECTED", "END")
@@ -467,6 +483,17 @@ def test_states_are_ordered_by_the_signed_time():
     assert overtaken.job(JOB).streams[0].state == "CONNECTED"
     assert overtaken.job(JOB).has_reached("CONNECTING")
     assert next_second.job(JOB).streams[0].state == "DISCONNECTED"
+
+
+def test_only_a_late_connected_shortens_an_interruption():
+    table = CallbackTable()
+    told = (("CONNECTED", 1, 1), ("DISCONNECTED", 5, 5), ("RECONNECTING", 7, 7), ("CONNECTING", 4, 8))
+    for state, signed, second in told:
+        table, _ = _fold(table, stream(state), second=second, signed_at=AT + timedelta(seconds=signed))
+    assert table.job(JOB).interrupted_since() == AT + timedelta(seconds=5)
+
+    table, _ = _fold(table, stream("CONNECTED"), second=9, signed_at=AT + timedelta(seconds=6))
+    assert table.job(JOB).interrupted_since() > AT + timedelta(seconds=5)
 
 
 def test_end_counts_however_old_its_signature_is():

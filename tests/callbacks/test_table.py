@@ -42,6 +42,11 @@ def test_reconnects_of_a_link_that_no_longer_counts_are_left_out():
     assert _job(*gone, _row("three", counts=counts)).reconnects() == 2
 
 
+def test_links_that_have_ended_are_counted():
+    assert _job(_row("a", ended=True), _row("b"), _row("c", ended=True)).ended_links() == 2
+    assert _job().ended_links() == 0
+
+
 def test_a_link_that_has_ended_is_not_interrupted():
     assert _row("one", down_since=AT).interrupted_since() == AT
     assert _row("one", down_since=AT, ended=True).interrupted_since() is None
