@@ -510,7 +510,8 @@ def _run(number: int, round_number: int, case: Case, seed: int) -> Run:
     if case.target.is_quiet:
         return _quiet_run(number, round_number, case, dice)
     listing = _pick(dice, (Listing.NONE, Listing.LAG), plain=0.6)
-    may_be_refused = not case.target.is_user and case.target is not Target.MOVED
+    # A frozen worker is thawed when a retry's job is on the air: one that is refused has none.
+    may_be_refused = not case.target.is_user and case.target not in (Target.MOVED, Target.FROZEN_WORKER)
     if may_be_refused and case.point in _NO_ECHO_POINTS and dice.random() < 0.4:
         listing = Listing.NO_ECHO
     run = Run(

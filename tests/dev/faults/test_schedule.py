@@ -85,6 +85,8 @@ def test_no_plan_contradicts_itself(seed: int) -> None:
             assert run.case.point not in (Point.BEFORE_DEFER, Point.AFTER_DEFER, Point.BEFORE_RESULT)
         if run.case.target is Target.MOVED:
             assert run.listing is not Listing.NO_ECHO  # nobody could tell then which room a job is in
+        if run.case.target is Target.FROZEN_WORKER:
+            assert run.listing is not Listing.NO_ECHO  # its retry would be refused, and nothing thaws it
         is_refused = run.start in (StartFault.REFUSED, StartFault.REFUSED_TWICE)
         assert is_refused is (run.case.target in STANDBY)
         # An orphan would end by itself, and not be seen.
