@@ -24,13 +24,7 @@ SHARED = {
 }
 
 #: What takes longest, most of which is waiting. In one process the first two share an Airflow as well.
-FIRST = (
-    f"{SYSTEM}test_faults.py",
-    f"{SYSTEM}test_fault_transitions.py",
-    "stage",
-    "tests/campaigns/test_campaign_alerts.py",
-    "tests/campaigns/test_livestream_group.py",
-)
+FIRST = (f"{SYSTEM}test_faults.py", f"{SYSTEM}test_fault_transitions.py", "stage")
 
 _GROUPS = {SYSTEM + module: name for name, modules in SHARED.items() for module in modules}
 
