@@ -125,7 +125,8 @@ class JobManager:
             snapshot.status,
             ended=self.has_ended(callbacks),
             still_streams=self.wait.still_streams(snapshot, self.now()),
-            budget_over=source is WakeSource.BUDGET_OVER or self.wait.budget_is_over(self.limits, self.now()),
+            budget_over=source is WakeSource.BUDGET_OVER
+            or self.limits.budget_is_over(self.wait.lost_since, self.now()),
             leave_running=not self.limits.stop_after_end,
             stopped=stopped,
         )

@@ -74,6 +74,14 @@ class WaitLimits:
         }
         return [source for source, limit in limits.items() if limit is not None]
 
+    def budget_is_over(self, lost_since: datetime | None, now: datetime) -> bool:
+        """
+        Whether MetaStudio has given no clear answer for longer than ``failure_budget``.
+
+        :param lost_since: since when it has given none; None: it has answered.
+        """
+        return lost_since is not None and now - lost_since >= timedelta(seconds=self.failure_budget)
+
     def dump(self) -> dict[str, Any]:
         """Return the limits as JSON-able primitives."""
         return asdict(self)
@@ -180,11 +188,6 @@ class WaitState:
         if self.streamed is None:
             return snapshot.streamed
         return went_on(self.streamed, snapshot.stream_seconds, (now - self.grace_since).total_seconds())
-
-    def budget_is_over(self, limits: WaitLimits, now: datetime) -> bool:
-        """Whether MetaStudio has given no clear answer for longer than ``failure_budget``."""
-        budget = timedelta(seconds=limits.failure_budget)
-        return self.lost_since is not None and now - self.lost_since >= budget
 
     def next_moment(self) -> tuple[datetime, WakeSource] | None:
         """Return the next time at which something is due without anybody's signal, and what it is then."""

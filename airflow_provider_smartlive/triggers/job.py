@@ -235,9 +235,7 @@ class SmartLiveJobTrigger(BaseTrigger):
 
     def _source(self, snapshot: JobSnapshot, lost_since: datetime | None) -> WakeSource | None:
         """Return why the task is to be woken, or None to keep waiting."""
-        over = lost_since is not None and utcnow() - lost_since >= timedelta(
-            seconds=self.limits.failure_budget
-        )
+        over = self.limits.budget_is_over(lost_since, utcnow())
         verdict = decide(
             WakeSource.RECONCILIATION, snapshot.status, ended=self.wait.is_ending, budget_over=over
         )

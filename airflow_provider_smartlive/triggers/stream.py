@@ -260,10 +260,7 @@ class SmartLiveStreamTrigger(BaseTrigger):
         return snapshot
 
     def _budget_is_over(self) -> bool:
-        lost_since = self._lost_since
-        return lost_since is not None and utcnow() - lost_since >= timedelta(
-            seconds=self._limits.failure_budget
-        )
+        return self._limits.budget_is_over(self._lost_since, utcnow())
 
     async def _checked(self, watch: Watch, snapshot: JobSnapshot) -> JobSnapshot:
         """Look once more for a job that was not found: in a wrong room or project, that is no end."""

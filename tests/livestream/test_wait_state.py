@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -63,5 +62,5 @@ def test_whether_the_stream_goes_on_after_end(
 
 @pytest.mark.parametrize(("at", "is_over"), [(3599, False), (3600, True)])
 def test_the_budget_counts_from_the_last_clear_answer(at: float, is_over: bool) -> None:
-    assert not WAIT.budget_is_over(LIMITS, after(at))
-    assert replace(WAIT, lost_since=NOON).budget_is_over(LIMITS, after(at)) is is_over
+    assert not LIMITS.budget_is_over(None, after(at))
+    assert LIMITS.budget_is_over(NOON, after(at)) is is_over
